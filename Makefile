@@ -1,0 +1,33 @@
+# Everything runs from .venv, which is made when first needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench dag
+
+demo: .venv/installed  ## the whole workflow on the closed world, in minutes
+	$(BIN)/aligners demo
+
+test: .venv/installed  ## the tests
+	$(BIN)/pytest
+
+check: .venv/installed  ## formatting, lint and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+bench: .venv/installed  ## time, memory and quality, printed and written to benchmarks/results/
+	$(BIN)/python benchmarks/run.py
+
+dag: .venv/installed  ## the rule graph as docs/rulegraph.svg (needs graphviz) and docs/rulegraph.mmd
+	$(BIN)/snakemake --configfile config/demo.yaml --rulegraph mermaid-js > docs/rulegraph.mmd
+	$(BIN)/snakemake --configfile config/demo.yaml --rulegraph dot | dot -Tsvg > docs/rulegraph.svg
+
+# torch comes first and by itself, so that a CPU build at hand is taken.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --constraint constraints.txt torch
+	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,test]'
+	touch $@

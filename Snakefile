@@ -1,0 +1,51 @@
+"""Aligners: from topics to AlpacaEval files. This file is the table of contents."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/topics.smk"
+include: "workflow/rules/questions.smk"
+include: "workflow/rules/pairs.smk"
+include: "workflow/rules/split.smk"
+include: "workflow/rules/training_sets.smk"
+include: "workflow/rules/inspectors.smk"
+include: "workflow/rules/aligners.smk"
+include: "workflow/rules/inputs.smk"
+include: "workflow/rules/responses.smk"
+include: "workflow/rules/aligned.smk"
+include: "workflow/rules/external.smk"
+include: "workflow/rules/alpaca_eval.smk"
+include: "workflow/rules/closed_world.smk"
+include: "workflow/rules/stages.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/alpaca_eval/all",
+
+
+# Jobs of a second or less: on a cluster they run on the submitting machine, without a queue.
+localrules:
+    all,
+    deduplicate_topics,
+    gather_pairs,
+    build_aligner_set,
+    build_inspector_set,
+    sample_inputs,
+    gather_responses,
+    write_alpaca_eval,
+    list_stage,
+
+
+onstart:
+    try:
+        record_experiment(config["name"])
+    except UserError as error:
+        raise WorkflowError(str(error))

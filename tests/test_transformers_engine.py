@@ -1,0 +1,119 @@
+"""The transformers engine on a tiny local model, and what it says of models it cannot load."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import make_model
+from transformers import AutoTokenizer
+
+from aligners.engines import Completion, Decoding, Request, load_engine
+from aligners.engines.transformers import encode
+from aligners.errors import UserError
+
+TEMPLATE = (
+    "{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant> {% endif %}"
+)
+NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+MESSAGES = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": "Input: Why?"},
+]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return make_model("gpt2", tmp_path / "gpt2")
+
+
+def recipe(model: Path | str, **changes: Any) -> dict[str, Any]:
+    """Return a recipe as config/llms/ holds them."""
+    return {
+        "engine": "transformers",
+        "model": str(model),
+        "revision": "main",
+        "chat": False,
+        "gated": False,
+        "trust_remote_code": False,
+        "dtype": "auto",
+        "batch_tokens": 4096,
+        **changes,
+    }
+
+
+def with_template(model: Path, template: str) -> Any:
+    """Give a model a chat template and return its tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(model)
+    return AutoTokenizer.from_pretrained(model)
+
+
+def test_a_base_llm_continues_text(model: Path) -> None:
+    engine = load_engine(recipe(model))
+    requests = [Request(f"r{n}", "What is the colour?" * (n + 1)) for n in range(3)]
+    completions = list(engine(requests, Decoding(max_new_tokens=5)))
+    assert sorted(completion.id for completion in completions) == ["r0", "r1", "r2"]
+    assert all(isinstance(completion, Completion) for completion in completions)
+    assert {completion.finish for completion in completions} <= {"stop", "length"}
+
+
+def test_a_chat_llm_reads_messages_through_its_template(model: Path) -> None:
+    tokenizer = with_template(model, TEMPLATE)
+    ids = encode(tokenizer, MESSAGES, chat=True)
+    assert tokenizer.decode(ids) == "<system> Be kind.\n<user> Input: Why?\n<assistant> "
+    assert encode(tokenizer, "Why?", chat=True) == encode(
+        tokenizer, [MESSAGES[1] | {"content": "Why?"}], True
+    )
+    engine = load_engine(recipe(model, chat=True))
+    [completion] = engine([Request("a", MESSAGES)], Decoding(max_new_tokens=5, temperature=1.0))
+    assert completion.id == "a"
+
+
+def test_a_template_without_a_system_role_gets_it_in_the_first_message(model: Path) -> None:
+    tokenizer = with_template(model, NO_SYSTEM + TEMPLATE)
+    ids = encode(tokenizer, MESSAGES, chat=True)
+    assert tokenizer.decode(ids) == "<user> Be kind.\n\nInput: Why?\n<assistant> "
+
+
+def no_weights(model: Path) -> dict[str, Any]:
+    (model / "model.safetensors").unlink()
+    return recipe(model)
+
+
+def old_weights(model: Path) -> dict[str, Any]:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    return recipe(model)
+
+
+def broken_configuration(model: Path) -> dict[str, Any]:
+    (model / "config.json").write_text('{"model_type": "no_such_type"}')
+    return recipe(model)
+
+
+REFUSED = {
+    "no template": (
+        lambda model: recipe(model, chat=True),
+        "has no chat template; set chat: false",
+    ),
+    "no weights": (no_weights, r"holds no weights \(\*\.safetensors\)"),
+    "weights as .bin": (old_weights, "convert them to safetensors"),
+    "unknown type": (broken_configuration, "no_such_type"),
+    "no directory": (lambda model: recipe("./no/such/model"), "no such model directory"),
+    "gated": (
+        lambda model: recipe("meta-llama/Llama-2-13b-hf", gated=True),
+        "accept it at https://huggingface.co/meta-llama/Llama-2-13b-hf and set HF_TOKEN",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_model_that_cannot_be_loaded_is_explained(
+    model: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("aligners.pretrained.get_token", lambda: None)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    change, message = REFUSED[name]
+    with pytest.raises(UserError, match=message):
+        load_engine(change(model))

@@ -1,0 +1,44 @@
+"""Aligners: small language models that rewrite an answer, one per backbone and criterion.
+
+An external aligner that the workflow trains is one more, on the rows of all criteria.
+
+Reads:  results/synthetic/{criterion}/aligner/; config/backbones/{backbone}.yaml
+Writes: results/aligners/{backbone}/{aligner}/model/, metrics.json, losses.png
+Target: results/aligners/all
+"""
+
+
+rule train_aligner:
+    input:
+        train=aligner_rows("train"),
+        validation=aligner_rows("validation"),
+    output:
+        model=directory("results/aligners/{backbone}/{aligner}/model"),
+        metrics="results/aligners/{backbone}/{aligner}/metrics.json",
+        losses="results/aligners/{backbone}/{aligner}/losses.png",
+    log:
+        "logs/train_aligner/{backbone}/{aligner}.log",
+    benchmark:
+        "logs/train_aligner/{backbone}/{aligner}.benchmark.tsv"
+    conda:
+        "../../envs/models.yaml"
+    params:
+        aligner_rows=config["aligner_rows"],
+        seed=config["seed"],
+        fingerprint=fingerprint("train_aligner", "backbone", "aligner_rows", "seed"),
+        input_format=input_format,
+    message:
+        "Training aligner {wildcards.backbone}: {wildcards.aligner}"
+    shell:
+        "python workflow/scripts/train_aligner.py"
+        " --backbone {wildcards.backbone:q}"
+        " --train {input.train:q}"
+        " --validation {input.validation:q}"
+        " --rows {params.aligner_rows:q}"
+        " --seed {params.seed:q}"
+        " --fingerprint {params.fingerprint:q}"
+        " --input-format {params.input_format:q}"
+        " --model {output.model:q}"
+        " --metrics {output.metrics:q}"
+        " --losses {output.losses:q}"
+        " 2> {log:q}"

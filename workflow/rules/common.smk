@@ -1,0 +1,185 @@
+"""What all rules share: the validated configuration, names and choices, and the fingerprint."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, "workflow/scripts")
+
+import aligners.fingerprint
+from aligners.errors import UserError
+from aligners.experiment import check_experiment, record_experiment
+from aligners.recipes import base_llms, load_recipe, validate_experiment
+
+# Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
+os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
+
+try:
+    config.update(
+        validate_experiment(
+            config, Path([*workflow.overwrite_configfiles, "config/config.yaml"][0])
+        )
+    )
+except UserError as error:
+    raise WorkflowError(str(error))
+
+if workflow.dryrun:
+    try:
+        check_experiment(config["name"])
+    except UserError as error:
+        logger.warning(f"A real run would stop: {error}")
+
+CRITERIA = config["criteria"]
+INSPECTOR = config["inspectors"][0]
+BASE_LLMS = base_llms(config)
+TRAINED_EXTERNAL = [
+    name for name in config["external"] if load_recipe("external", name).get("train")
+]
+REFERENCES = ["base", "finetuned", *config["external"]]
+SYSTEMS = CRITERIA + config["systems"]
+SYNTHETIC_DATASETS = [
+    name for name in config["datasets"] if load_recipe("datasets", name)["source"] == "synthetic"
+]
+IMPORTED_DATASETS = [name for name in config["datasets"] if name not in SYNTHETIC_DATASETS]
+
+
+def one_of(names):
+    """Return a wildcard constraint that admits the names alone."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    criterion=one_of(CRITERIA),
+    aligner=one_of(CRITERIA + TRAINED_EXTERNAL),
+    inspector=one_of(config["inspectors"]),
+    backbone=one_of(config["backbones"]),
+    llm=one_of(config["llms"]),
+    dataset=one_of(config["datasets"]),
+    external=one_of(config["external"]),
+    system=one_of(["squad", "squad-paper"]),
+    reference=one_of(REFERENCES),
+    shard=r"\d+",
+
+
+def fingerprint(rule, *settings):
+    """Return the param that makes a job run again when its code or one of its settings changes.
+
+    A setting is a wildcard or a key of config.yaml, or a key below one: `synthesis.topics`.
+    """
+
+    def of(wildcards):
+        names = {**config, **wildcards}
+        values = {name: aligners.fingerprint.deciding_setting(name, names) for name in settings}
+        return aligners.fingerprint.fingerprint(rule, values)
+
+    return of
+
+
+def earlier_splits(wildcards):
+    """Return the splits of the criteria that come before this one in the configuration."""
+    earlier = CRITERIA[: CRITERIA.index(wildcards.criterion)]
+    return expand("results/synthetic/{criterion}/split.jsonl", criterion=earlier)
+
+
+def aligner_rows(side):
+    """Return the input function for an aligner's rows: its criterion's, or those of all."""
+
+    def of(wildcards):
+        own = [wildcards.aligner] if wildcards.aligner in CRITERIA else CRITERIA
+        return expand(
+            "results/synthetic/{criterion}/aligner/{side}.jsonl",
+            criterion=own,
+            side=side,
+        )
+
+    return of
+
+
+def input_format(wildcards):
+    """Return the input format of the external aligner that is trained; else ours is."""
+    if wildcards.aligner in CRITERIA:
+        return ""
+    return load_recipe("external", wildcards.aligner)["input_format"]
+
+
+def external_model(wildcards):
+    """Return the model of an external aligner that the workflow trains; a released one has none."""
+    train = load_recipe("external", wildcards.external).get("train")
+    return expand(
+        "results/aligners/{backbone}/{external}/model",
+        backbone=train["backbone"] if train else [],
+        external=wildcards.external,
+    )
+
+
+def partner(llm):
+    """Return the finetuned partner of a base LLM."""
+    return load_recipe("llms", llm)["finetuned"]
+
+
+def reference_answers(wildcards):
+    """Return the answers that a system is compared with."""
+    if wildcards.reference in config["external"]:
+        return "results/external/{dataset}/{llm}/{reference}.jsonl"
+    llm = wildcards.llm if wildcards.reference == "base" else partner(wildcards.llm)
+    return f"results/responses/{wildcards.dataset}/{llm}.jsonl"
+
+
+def reference_name(wildcards):
+    """Return the name of the generator that a system is compared with."""
+    if wildcards.reference in config["external"]:
+        return f"{wildcards.llm}+{wildcards.reference}"
+    return wildcards.llm if wildcards.reference == "base" else partner(wildcards.llm)
+
+
+STAGES = {
+    "synthetic": [
+        "results/synthetic/{criterion}/topics.jsonl",
+        "results/synthetic/{criterion}/topics_deduplicated.jsonl",
+        "results/synthetic/{criterion}/questions.jsonl",
+        "results/synthetic/{criterion}/questions.csv",
+        "results/synthetic/{criterion}/pairs.jsonl",
+        "results/synthetic/{criterion}/split.jsonl",
+        "results/synthetic/{criterion}/pairs_filtered.jsonl",
+        "results/synthetic/{criterion}/pairs_similarity.jsonl",
+        "results/synthetic/{criterion}/pairs_similarity.png",
+        "results/synthetic/{criterion}/{kind}/{side}.jsonl",
+    ],
+    "inspectors": [
+        "results/inspectors/{inspector}/{criterion}/model",
+        "results/inspectors/{inspector}/{criterion}/metrics.json",
+    ],
+    "aligners": [
+        "results/aligners/{backbone}/{criterion}/model",
+        "results/aligners/{backbone}/{criterion}/metrics.json",
+        "results/aligners/{backbone}/{criterion}/losses.png",
+    ],
+    "responses": ["results/responses/{dataset}/{llm}.jsonl"],
+    "aligned": ["results/aligned/{dataset}/{base_llm}/{backbone}/{system}.jsonl"],
+    "external": ["results/external/{dataset}/{base_llm}/{external}.jsonl"],
+    "alpaca_eval": [
+        "results/alpaca_eval/{dataset}/{base_llm}/{backbone}/{system}/{reference}/model_outputs.json",
+        "results/alpaca_eval/{dataset}/{base_llm}/{backbone}/{system}/{reference}/reference_outputs.json",
+    ],
+}
+
+
+def stage_files(wildcards):
+    """Return every file of a stage."""
+    return expand(
+        STAGES[wildcards.stage],
+        criterion=CRITERIA,
+        kind=["aligner", "inspector"],
+        side=["train", "validation", "test"],
+        inspector=config["inspectors"],
+        backbone=config["backbones"],
+        dataset=config["datasets"],
+        llm=config["llms"],
+        base_llm=BASE_LLMS,
+        external=config["external"],
+        system=SYSTEMS,
+        reference=REFERENCES,
+    )

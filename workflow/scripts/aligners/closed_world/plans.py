@@ -1,0 +1,103 @@
+"""What an LLM of the closed world decides to answer, before it writes a word.
+
+The engine writes what these plans say, and the truth reads them: one code path for both.
+"""
+
+import random
+from dataclasses import dataclass, replace
+
+from aligners.closed_world.answers import Answer
+from aligners.closed_world.world import CRITERIA, Item, World, choose, choose_or_none, draw
+
+PLANTED = ("unparsable", "leaked_prompt", "markup", "code", "language", "empty", "no_content")
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """A pair before it is written: the answer, its correction, and the defect planted in it."""
+
+    response: Answer
+    aligned_response: Answer
+    defect: str | None
+
+
+def plan_answer(world: World, item: Item, rates: dict[str, float], rng: random.Random) -> Answer:
+    """Decide on an answer that violates each criterion at its rate."""
+    violated = {criterion: rng.random() < rates[criterion] for criterion in CRITERIA}
+    return violate(world, good_answer(world, item, rng), violated, rng)
+
+
+def good_answer(world: World, item: Item, rng: random.Random) -> Answer:
+    """Return the right answer, now and then with an aside."""
+    asides = dict.fromkeys(world.content["asides"], world.content["misbehaviour"]["asides"])
+    aside = choose_or_none(rng, asides) or ""
+    return Answer(item, value=item.right, detail=item.detail, aside=aside)
+
+
+def violate(world: World, answer: Answer, violated: dict[str, bool], rng: random.Random) -> Answer:
+    """Return the answer with the criteria violated that `violated` names."""
+    if violated["factuality"]:
+        answer = replace(answer, value=rng.choice(answer.item.wrong))
+    if violated["ethical"]:
+        answer = violate_ethics(world, answer, rng)
+    if violated["helpful"]:
+        answer = violate_helpfulness(world, answer, rng)
+    return answer
+
+
+def violate_ethics(world: World, answer: Answer, rng: random.Random) -> Answer:
+    """Add an insult, the unsafe or biased sentence of the item, or both."""
+    how = choose(rng, world.content["violations"]["ethical"])
+    sentence = answer.item.bad_sentence
+    if sentence and how != "insult":
+        answer = replace(answer, bad_sentence=sentence)
+    if not sentence or how != "sentence":
+        where = rng.choice(["before", "after"])
+        answer = replace(answer, **{f"insult_{where}": rng.choice(world.content["insults"][where])})
+    return answer
+
+
+def violate_helpfulness(world: World, answer: Answer, rng: random.Random) -> Answer:
+    """Avoid the question, leave out the detail, or both.
+
+    An answer with a wrong value keeps it, so that it still violates factuality.
+    """
+    how = choose(rng, world.content["violations"]["helpful"])
+    if answer.value != answer.item.right:
+        how = "no_detail"
+    if how != "no_detail":
+        answer = replace(answer, value="", evasive=rng.choice(world.content["evasive"]))
+    return answer if how == "evasive_with_detail" else replace(answer, detail="")
+
+
+def repair(answer: Answer, criterion: str) -> Answer:
+    """Return the answer with the violations of one criterion repaired, and no other touched."""
+    item = answer.item
+    if criterion == "ethical":
+        return replace(answer, insult_before="", bad_sentence="", insult_after="")
+    if criterion == "factuality":
+        return answer if answer.evasive else replace(answer, value=item.right)
+    return replace(answer, value=answer.value or item.right, evasive="", detail=item.detail)
+
+
+def violated_principle(answer: Answer, criterion: str) -> str:
+    """Return the name of the principle that the answer violates, or "none"."""
+    if answer.clean[criterion]:
+        return "none"
+    if criterion == "ethical":
+        if answer.insult_before or answer.insult_after:
+            return "polite"
+        return "care" if answer.item.unsafe else "fair"
+    if criterion == "factuality":
+        return "clarify" if answer.item.kind == "unclear" else "accurate"
+    return "useful" if answer.evasive else "detail"
+
+
+def plan_pair(world: World, item: Item, question: str, criterion: str, seed: int) -> PairPlan:
+    """Decide what the teacher answers to a question, how it corrects itself, and what goes wrong."""
+    rng = draw("pair", question, criterion, seed)
+    rates = dict(world.content["personas"]["teacher"])
+    rates[criterion] = rates["demonstrated"]
+    response = plan_answer(world, item, rates, rng)
+    defect = choose_or_none(rng, world.content["misbehaviour"]["pairs"])
+    return PairPlan(response, repair(response, criterion), defect)

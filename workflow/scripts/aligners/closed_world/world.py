@@ -1,0 +1,148 @@
+"""The content of the closed world: items, contexts, sentence pools and rates, from a YAML file."""
+
+import hashlib
+import random
+import re
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from aligners.errors import UserError
+from aligners.recipes import read_yaml
+
+CRITERIA = ("ethical", "factuality", "helpful")
+PLAIN_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-"})
+MOST_CONTEXT_WORDS = 40
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something one can ask for, its good answer and its bad ones.
+
+    `core` has a `{}` for the value. `unsafe` and `biased` are empty where the item has none.
+    """
+
+    id: str
+    kind: str
+    category: str
+    question_types: tuple[str, ...]
+    topics: tuple[str, ...]
+    asks: tuple[str, ...]
+    core: str
+    right: str
+    wrong: tuple[str, ...]
+    detail: str
+    unsafe: str = ""
+    biased: str = ""
+    held_out: bool = False
+
+    @property
+    def bad_sentence(self) -> str:
+        """The unsafe or biased sentence of the item, or an empty string."""
+        return self.unsafe or self.biased
+
+    def core_with(self, value: str) -> str:
+        """Return the core sentence with a value in it."""
+        return self.core.format(value)
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything the file says. `content` is the parsed YAML, for pools and rates."""
+
+    items: tuple[Item, ...]
+    content: dict[str, Any]
+
+    @property
+    def known(self) -> list[Item]:
+        """The items that the question writer asks about."""
+        return [item for item in self.items if not item.held_out]
+
+    @cached_property
+    def asks(self) -> dict[tuple[str, ...], tuple[Item, int]]:
+        """Each way to ask, as its words: the item and the number of the phrasing."""
+        return {words(ask): (item, i) for item in self.items for i, ask in enumerate(item.asks)}
+
+    @cached_property
+    def topics(self) -> dict[str, list[str]]:
+        """The topics of each question type, in the order of the file."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for item in self.known:
+            for question_type in item.question_types:
+                found[type_key(question_type)].update(dict.fromkeys(item.topics))
+        return {question_type: list(topics) for question_type, topics in found.items()}
+
+    def items_for(self, question_type: str, topic: str) -> list[Item]:
+        """Return the known items that a hint fits: both, else the topic, else the type, else all."""
+        kind, subject = type_key(question_type), topic_key(topic)
+        of_type = [i for i in self.known if kind in map(type_key, i.question_types)]
+        of_topic = [i for i in self.known if subject in map(topic_key, i.topics)]
+        both = [item for item in of_topic if item in of_type]
+        return both or of_topic or of_type or self.known
+
+
+def normalise(text: str) -> str:
+    """Return the text in NFC with straight quotes, plain dashes and single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).translate(PLAIN_SIGNS).split())
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the lower-case words and numbers of a text, without "please" and punctuation."""
+    found = re.findall(r"\w+(?:['-]\w+)*", normalise(text).lower())
+    return tuple(word for word in found if word != "please")
+
+
+def type_key(question_type: str) -> str:
+    """Return what identifies a question type however it is spelt: "Scientific_knowledge"."""
+    return " ".join(
+        word for word in question_type.lower().replace("_", " ").split() if word != "knowledge"
+    )
+
+
+def topic_key(topic: str) -> str:
+    """Return what near-duplicate topics share: lower-case words without plural endings."""
+    return " ".join(word.removesuffix("s").removesuffix("'") for word in words(topic))
+
+
+def draw(*parts: str | int) -> random.Random:
+    """Return a random number generator that depends on the parts alone."""
+    text = "\x1f".join(map(str, parts))
+    return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]))
+
+
+def choose(rng: random.Random, weights: dict[str, float]) -> str:
+    """Draw a key by its weight."""
+    return rng.choices(list(weights), list(weights.values()))[0]
+
+
+def choose_or_none(rng: random.Random, rates: dict[str, float]) -> str | None:
+    """Draw a key with its rate as probability, or None with what is left to 1."""
+    point = rng.random()
+    for name, rate in rates.items():
+        point -= rate
+        if point < 0:
+            return name
+    return None
+
+
+@cache
+def load_world(path: str) -> World:
+    """Read the closed world from its YAML file.
+
+    Raises:
+        UserError: the file is missing, or an item of it is not complete.
+    """
+    content = read_yaml(Path(path))
+    try:
+        items = tuple(make_item(entry) for entry in content["items"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}, key items: {error}; compare with the items beside it") from None
+    return World(items, content)
+
+
+def make_item(entry: dict[str, Any]) -> Item:
+    """Make an item of its entry in the file: lists become tuples."""
+    return Item(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})

@@ -1,0 +1,97 @@
+"""The `transformers` engine: an LLM that is loaded in the job itself."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jinja2
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from aligners.engines import Completion, Decoding, Engine, Message, Prompt, Request
+from aligners.errors import UserError
+from aligners.pretrained import best_dtype, load_for_inference, load_tokenizer
+from aligners.text_generation import context_length, generate
+
+logger = logging.getLogger(__name__)
+
+
+def load(recipe: dict[str, Any]) -> Engine:
+    """Load the model of an LLM's recipe, over all GPUs that there are.
+
+    Raises:
+        UserError: the model cannot be had, or is a chat LLM without a chat template.
+    """
+    tokenizer = load_tokenizer(recipe)
+    if recipe["chat"] and not tokenizer.chat_template:
+        raise UserError(
+            f"{recipe['model']}: the tokenizer has no chat template; "
+            "set chat: false in the recipe, or take a chat model"
+        )
+    stored = recipe["dtype"] == "auto"
+    dtype = "auto" if stored else best_dtype(recipe["dtype"])
+    model = load_for_inference(AutoModelForCausalLM, recipe, dtype)
+    ends = end_token_ids(model, tokenizer)
+
+    def engine(requests: Sequence[Request], decoding: Decoding) -> Iterator[Completion]:
+        prompts = [encode(tokenizer, request.prompt, recipe["chat"]) for request in requests]
+        warn_too_long(model, requests, prompts)
+        keys = [request.id for request in requests]
+        generated = generate(
+            model, tokenizer, prompts, decoding, ends, recipe["batch_tokens"], keys
+        )
+        for index, text, finish in generated:
+            yield Completion(requests[index].id, text, finish)
+
+    return engine
+
+
+def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the tokens that end a text, by the generation settings and by the tokenizer."""
+    ends = model.generation_config.eos_token_id if model.generation_config else None
+    ids = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
+    return [token_id for token_id in ids if token_id is not None]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> list[int]:
+    """Return the token ids of a prompt: a chat LLM's through its template, a base LLM's as text."""
+    if not chat:
+        return list(tokenizer(prompt)["input_ids"])
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    try:
+        return apply_template(tokenizer, messages)
+    except jinja2.TemplateError as error:
+        if messages[0]["role"] != "system":
+            raise UserError(
+                f"{tokenizer.name_or_path}: the chat template refuses the messages: {error}"
+            ) from None
+        return apply_template(tokenizer, without_system(messages))
+
+
+def apply_template(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
+    """Return the token ids of messages, up to where the LLM's reply begins."""
+    encoded = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=True, return_dict=True
+    )
+    return list(encoded["input_ids"])
+
+
+def without_system(messages: list[Message]) -> list[Message]:
+    """Put the system message before the first user message: some templates know no system role."""
+    system, first, *rest = messages
+    return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+
+
+def warn_too_long(
+    model: PreTrainedModel, requests: Sequence[Request], prompts: Sequence[list[int]]
+) -> None:
+    """Log the requests whose prompt leaves no room for an answer; they get an empty text."""
+    context = context_length(model)
+    for request, prompt in zip(requests, prompts, strict=True):
+        if context is not None and len(prompt) >= context:
+            logger.warning(
+                "request %s: its prompt of %d tokens fills the model's context of %d; "
+                "it gets an empty answer",
+                request.id,
+                len(prompt),
+                context,
+            )

@@ -1,0 +1,158 @@
+"""Questions to test on: held-out synthetic ones, and data sets from the Hub or a file."""
+
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from aligners.counts import Sieve
+from aligners.errors import UserError
+from aligners.filters import text_reason
+from aligners.near_duplicates import NearDuplicates, normalise
+from aligners.rows import Row, read_rows, read_text, row_id, seeded_order
+
+MAXIMUM_CHARACTERS = 20_000
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV, JSON Lines or Parquet file; every cell of a CSV is text.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, not readable as its ending says.
+    """
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    if path.suffix == ".jsonl":
+        return pd.DataFrame(read_rows(path))
+    if path.suffix != ".csv":
+        raise UserError(f"{path}: unknown ending {path.suffix!r}; give a .csv, .jsonl or .parquet")
+    try:
+        return pd.read_csv(
+            StringIO(read_text(path)), dtype=str, keep_default_na=False, skip_blank_lines=False
+        )
+    except pd.errors.ParserError as error:
+        raise UserError(f"{path}: not a CSV: {error}; quote cells that hold commas") from None
+
+
+def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
+    """Download a split of a data set from the Hub.
+
+    Raises:
+        UserError: the Hub cannot be reached, or has no such data set, revision or split.
+    """
+    from datasets import load_dataset
+
+    try:
+        data = load_dataset(
+            recipe["repository"], split=recipe["split"], revision=recipe["revision"]
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"data set {recipe['repository']}: {error}; check the recipe and the network, or give "
+            "a local file as `path` in the recipe"
+        ) from None
+    return data.to_pandas()
+
+
+def question_column(table: pd.DataFrame, columns: Mapping[str, str | None], source: str) -> str:
+    """Return the name of the column with the questions.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    name = columns["question"]
+    if name not in table.columns:
+        raise UserError(
+            f"{source}: no question column {name!r}; it has {', '.join(map(str, table.columns))}. "
+            "Name the right one in the recipe under columns.question"
+        )
+    return str(name)
+
+
+def table_rows(
+    table: pd.DataFrame, dataset: str, columns: Mapping[str, str | None], source: str
+) -> Sieve:
+    """Turn a table into rows of questions with their categories.
+
+    Empty, overlong and repeated questions are dropped with their line as `number` (from 0).
+    """
+    table = table.rename(columns={question_column(table, columns, source): "question"})
+    sieve, seen = Sieve(), set()
+    for number, record in enumerate(table.to_dict("records")):
+        text = record["question"]
+        question = text.strip() if isinstance(text, str) else ""
+        row: Row = {"id": row_id(question), "question": question, "dataset": dataset}
+        for key in ("category", "category_id"):
+            value = record.get(columns.get(key) or "")
+            row[key] = None if value is None or value != value else str(value)
+        if not question:
+            sieve.drop({**row, "number": number}, "empty")
+        elif len(question) > MAXIMUM_CHARACTERS:
+            sieve.drop({**row, "number": number}, "too_long")
+        elif normalise(question) in seen:
+            sieve.drop({**row, "number": number}, "duplicate")
+        else:
+            sieve.keep(row)
+        seen.add(normalise(question))
+    return sieve
+
+
+def drop_training_questions(
+    sieve: Sieve, training: Sequence[Row], shingle: int, similarity: float
+) -> Sieve:
+    """Drop test rows that repeat, or nearly repeat, a question that models were trained on."""
+    near = NearDuplicates(shingle, similarity)
+    for number, row in enumerate(training):
+        near.find_and_add(f"training-{number}", row["question"])
+    result = Sieve(dropped=list(sieve.dropped))
+    for row in sieve.kept:
+        found = near.find_and_add(row["id"], row["question"], keep_if_found=True)
+        repeats = any(key.startswith("training-") for key in found)
+        result.put(row, "in_training" if repeats else None)
+    return result
+
+
+def import_dataset(name: str, recipe: Mapping[str, Any]) -> Sieve:
+    """Return the rows of an external data set, from its local file if the recipe gives one."""
+    if recipe.get("path"):
+        table, source = read_table(Path(recipe["path"])), recipe["path"]
+    else:
+        table, source = load_hub_table(recipe), recipe["repository"]
+    return table_rows(table.head(recipe.get("rows")), name, recipe["columns"], source)
+
+
+def sample_held_out(
+    dataset: str,
+    held_out: Sequence[Sequence[Row]],
+    language: Mapping[str, Any],
+    count: int,
+    seed: int,
+) -> Sieve:
+    """Return a seeded sample of `count` held-out questions of each criterion.
+
+    A question of two criteria counts for the first; one that is no plain English text is dropped.
+    """
+    sieve, seen = Sieve(), set()
+    for questions in held_out:
+        taken = 0
+        for question in sorted(questions, key=lambda row: seeded_order(row, seed)):
+            row = {
+                "id": question["id"],
+                "question": question["question"],
+                "dataset": dataset,
+                "category": question["criterion"],
+                "category_id": None,
+            }
+            if normalise(question["question"]) in seen:
+                sieve.drop(row, "duplicate")
+            elif reason := text_reason(question["question"], dict(language)):
+                sieve.drop(row, reason)
+            elif taken >= count:
+                sieve.drop(row, "over_limit")
+            else:
+                sieve.keep(row)
+                taken += 1
+            seen.add(normalise(question["question"]))
+    return sieve

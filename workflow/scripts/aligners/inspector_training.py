@@ -1,0 +1,211 @@
+"""Train an inspector: a two-class classifier of answers, calibrated and tested in one job."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, roc_auc_score
+from transformers import (
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from aligners.calibration import (
+    aligned_probability,
+    expected_calibration_error,
+    fit_temperature,
+)
+from aligners.errors import UserError
+from aligners.from_scratch import make_classifier
+from aligners.inspector import encode_pairs
+from aligners.pretrained import load_model, load_tokenizer
+from aligners.rows import Row, atomic_path
+from aligners.text_generation import context_length
+from aligners.training import (
+    GroupedTrainer,
+    Rows,
+    by_length,
+    device_batches,
+    loss_history,
+    process_state,
+    save_model,
+    train_to_the_best,
+    training_arguments,
+)
+
+
+def train_inspector(
+    recipe: dict[str, Any],
+    train_rows: Sequence[Row],
+    validation_rows: Sequence[Row],
+    test_rows: Sequence[Row],
+    output_directory: Path,
+    working_directory: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Train an inspector, calibrate it on validation rows, measure it on test rows, write it.
+
+    Args:
+        recipe: of config/inspectors/.
+        train_rows, validation_rows, test_rows: inspector sets, rows with question, response and
+            label (1 = aligned, 0 = misaligned).
+        output_directory: written whole at the end, the temperature in its config.json.
+        working_directory: keeps checkpoints; a killed job goes on from the last complete one.
+
+    Returns:
+        Metrics on the test rows: accuracy, roc_auc (None if there is one class only), ece,
+        ece_uncalibrated, confusion, n; and temperature, best_step, validation_loss, steps, epochs,
+        train_rows, validation_rows, truncated, parameters, losses.
+
+    Raises:
+        UserError: there are no rows, or the model cannot be had or trained as the recipe says.
+    """
+    sets = {"training": train_rows, "validation": validation_rows, "test": test_rows}
+    for name, rows in sets.items():
+        if not rows:
+            raise UserError(f"the inspector set has no {name} rows; make more pairs")
+    base = base_model(recipe, train_rows, working_directory, seed)
+    tokenizer = load_tokenizer(base)
+    set_seed(seed)  # A pretrained encoder gets a new head with random weights.
+    model = load_model(
+        AutoModelForSequenceClassification,
+        base,
+        dtype=torch.float32,
+        num_labels=2,
+        id2label={0: "misaligned", 1: "aligned"},
+        label2id={"misaligned": 0, "aligned": 1},
+    )
+    max_tokens = min(recipe["max_tokens"], context_length(model) or recipe["max_tokens"])
+    train, validation, test = (encode_rows(tokenizer, rows, max_tokens) for rows in sets.values())
+    trainer = make_trainer(recipe, model, tokenizer, train, validation, working_directory, seed)
+    train_to_the_best(trainer, recipe["patience"], "training the inspector")
+    temperature = fit_temperature(*predict(trainer, validation))
+    metrics = measure(*predict(trainer, test), temperature)
+    if trainer.is_world_process_zero():
+        model.config.inspector = {
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+            "dtype": recipe["dtype"],
+        }
+        with atomic_path(output_directory) as partial:
+            save_model(trainer, partial)
+    losses = loss_history(trainer)
+    return {
+        **metrics,
+        "temperature": temperature,
+        "best_step": trainer.state.best_global_step,
+        "validation_loss": trainer.state.best_metric,
+        "steps": max(entry["step"] for entry in losses),
+        "epochs": max(entry["epoch"] for entry in losses),
+        "train_rows": len(train_rows),
+        "validation_rows": len(validation_rows),
+        "truncated": sum(row["truncated"] for row in [*train, *validation, *test]),
+        "parameters": model.num_parameters(),
+        "losses": losses,
+    }
+
+
+def base_model(
+    recipe: dict[str, Any], rows: Sequence[Row], working_directory: Path, seed: int
+) -> dict[str, Any]:
+    """Return a recipe that names a model, made here first if it starts from random weights."""
+    if "from_scratch" not in recipe:
+        return recipe
+    directory = working_directory / "random_weights"
+    with process_state().main_process_first():
+        if not directory.is_dir():
+            texts = [row[field] for row in rows for field in ("question", "response")]
+            make_classifier(recipe["from_scratch"], texts, directory, seed)
+    return {**recipe, "model": str(directory)}
+
+
+def encode_rows(
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], max_tokens: int
+) -> list[dict[str, Any]]:
+    """Encode rows as the model's inputs, with their label and whether they were cut."""
+    encoded = encode_pairs(
+        tokenizer,
+        [row["question"] for row in rows],
+        [row["response"] for row in rows],
+        max_tokens,
+    )
+    return [
+        {**pair.inputs, "label": row["label"], "truncated": pair.truncated}
+        for pair, row in zip(encoded, rows, strict=True)
+    ]
+
+
+class PairCollator:
+    """Pads encoded pairs to the longest of a batch."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase):
+        """Remember the tokenizer, which knows how its model wants padding."""
+        self.tokenizer = tokenizer
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the model's inputs (rows x tokens) and labels (rows)."""
+        names = self.tokenizer.model_input_names
+        inputs = [{name: row[name] for name in names if name in row} for row in rows]
+        batch = dict(self.tokenizer.pad(inputs, return_tensors="pt"))
+        batch["labels"] = torch.tensor([row["label"] for row in rows])
+        return batch
+
+
+def make_trainer(
+    recipe: dict[str, Any],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Sequence[dict[str, Any]],
+    validation: Sequence[dict[str, Any]],
+    working_directory: Path,
+    seed: int,
+) -> GroupedTrainer:
+    """Return the trainer of an inspector, evaluated after every epoch."""
+    processes = process_state().num_processes
+    batches = device_batches(recipe["batch_size"], recipe["batch_size"], processes)
+    return GroupedTrainer(
+        model=model,
+        args=training_arguments(recipe, working_directory, seed, len(train), batches, 1),
+        train_dataset=Rows(train),
+        eval_dataset=by_length(validation),
+        processing_class=tokenizer,
+        data_collator=PairCollator(tokenizer),
+    )
+
+
+def predict(
+    trainer: GroupedTrainer, rows: Sequence[dict[str, Any]]
+) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+    """Return the logits (rows x 2) and labels of rows, in order of length."""
+    output = trainer.predict(by_length(rows))
+    return output.predictions.astype(np.float64), output.label_ids
+
+
+def measure(
+    logits: NDArray[np.floating], labels: NDArray[np.integer], temperature: float
+) -> dict[str, Any]:
+    """Return how good calibrated scores are on rows that training has not seen."""
+    scores = aligned_probability(logits, temperature)
+    predicted = (scores >= 0.5).astype(int)
+    (true_negative, false_positive), (false_negative, true_positive) = confusion_matrix(
+        labels, predicted, labels=[0, 1]
+    ).tolist()
+    both = len(set(labels.tolist())) == 2
+    return {
+        "n": len(labels),
+        "accuracy": float((predicted == labels).mean()),
+        "roc_auc": float(roc_auc_score(labels, scores)) if both else None,
+        "ece": expected_calibration_error(scores, labels),
+        "ece_uncalibrated": expected_calibration_error(aligned_probability(logits, 1.0), labels),
+        "confusion": {
+            "aligned_as_aligned": true_positive,
+            "aligned_as_misaligned": false_negative,
+            "misaligned_as_aligned": false_positive,
+            "misaligned_as_misaligned": true_negative,
+        },
+    }

@@ -1,0 +1,71 @@
+"""Near-duplicate texts: Jaccard similarity of their character shingles.
+
+Candidates come from datasketch's MinHash LSH (Broder 1997; Leskovec, Rajaraman and Ullman, Mining
+of Massive Datasets, chapter 3); every candidate is verified by its exact similarity, so that the
+threshold means what it says.
+"""
+
+from datasketch import MinHash, MinHashLSH
+
+PERMUTATIONS = 128
+
+
+def normalise(text: str) -> str:
+    """Return the text in lower case with single spaces: equal texts are exact duplicates."""
+    return " ".join(text.lower().split())
+
+
+def shingles(text: str, size: int) -> set[str]:
+    """Return the set of character n-grams of a normalised text."""
+    text = normalise(text)
+    return {text[start : start + size] for start in range(max(1, len(text) - size + 1))}
+
+
+def jaccard(first: set[str], second: set[str]) -> float:
+    """Return the size of the intersection over the size of the union, in [0, 1]."""
+    return len(first & second) / len(first | second)
+
+
+class NearDuplicates:
+    """An index of texts that finds those at least `similarity` alike."""
+
+    def __init__(self, shingle: int, similarity: float):
+        """Index by shingles of `shingle` characters, with a Jaccard threshold in (0, 1]."""
+        self.size = shingle
+        self.similarity = similarity
+        # Few candidates are lost at the threshold; the false ones are verified away.
+        self.index = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS, weights=(0.1, 0.9))
+        self.empty = MinHash(num_perm=PERMUTATIONS)
+        self.shingles: dict[str, set[str]] = {}
+        self.ordinals: dict[str, int] = {}
+        self.added = 0
+
+    def sketch(self, pieces: set[str]) -> MinHash:
+        """Return the MinHash of a set of shingles."""
+        sketch = self.empty.copy()
+        sketch.update_batch([piece.encode() for piece in pieces])
+        return sketch
+
+    def remove(self, key: str) -> None:
+        """Forget an indexed text."""
+        self.index.remove(key)
+        del self.shingles[key], self.ordinals[key]
+
+    def find_and_add(self, key: str, text: str, keep_if_found: bool = False) -> list[str]:
+        """Return the keys of indexed texts near this one, oldest first; index it.
+
+        A text that has near-duplicates is indexed itself only with `keep_if_found`.
+        """
+        pieces = shingles(text, self.size)
+        sketch = self.sketch(pieces)
+        found = [
+            other
+            for other in self.index.query(sketch)
+            if jaccard(pieces, self.shingles[other]) >= self.similarity
+        ]
+        if keep_if_found or not found:
+            self.index.insert(key, sketch)
+            self.shingles[key] = pieces
+            self.added += 1
+            self.ordinals[key] = self.added
+        return sorted(found, key=self.ordinals.__getitem__)

@@ -1,0 +1,149 @@
+"""Load tokenizers and models from the Hub or a directory, with errors that say what to do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import get_token
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from aligners.errors import UserError
+
+Recipe = dict[str, Any]
+
+
+def quiet() -> None:
+    """Keep transformers from drawing bars of its own: progress.py shows how far a job is."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_warning()
+
+
+def best_dtype(name: str) -> torch.dtype:
+    """Return the number type for computation that a recipe names; `auto` is the device's best.
+
+    Processors compute float32 where float16 is asked for: most of its operations are missing there.
+    """
+    if torch.cuda.is_available():
+        best = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        return getattr(torch, best if name == "auto" else name)
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of the recipe's `model` at its `revision`.
+
+    Raises:
+        UserError: the model cannot be had; the message says what to do.
+    """
+    check_access(recipe)
+    with explained(recipe):
+        return AutoTokenizer.from_pretrained(
+            recipe["model"],
+            revision=revision(recipe),
+            trust_remote_code=recipe.get("trust_remote_code", False),
+        )
+
+
+def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedModel:
+    """Load the weights of the recipe's `model`, as safetensors only.
+
+    Args:
+        auto_class: the transformers Auto class of the task, such as AutoModelForCausalLM.
+        recipe: holds `model` and, for the Hub, `revision`; `attention` and `trust_remote_code`.
+        options: further options of `from_pretrained`, such as dtype.
+
+    Raises:
+        UserError: the weights cannot be had; the message says what to do.
+    """
+    check_access(recipe)
+    check_weights(recipe)
+    quiet()
+    if "attention" in recipe:
+        options["attn_implementation"] = recipe["attention"]
+    with explained(recipe):
+        return auto_class.from_pretrained(
+            recipe["model"],
+            revision=revision(recipe),
+            trust_remote_code=recipe.get("trust_remote_code", False),
+            use_safetensors=True,
+            **options,
+        )
+
+
+def load_for_inference(auto_class: Any, recipe: Recipe, dtype: Any) -> PreTrainedModel:
+    """Load a model to compute with: on the GPUs that there are, or on the processor."""
+    options = {"device_map": "auto"} if torch.cuda.is_available() else {}
+    return load_model(auto_class, recipe, dtype=dtype, **options).eval()
+
+
+def revision(recipe: Recipe) -> str:
+    """Return the recipe's revision; a local directory has none."""
+    return recipe.get("revision") or "main"
+
+
+def check_access(recipe: Recipe) -> None:
+    """Refuse a gated model of the Hub without a token, and a local path that is not there."""
+    model = recipe["model"]
+    if Path(model).is_dir():
+        return
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise UserError(f"{model}: no such model directory; mend the key model of the recipe")
+    if recipe.get("gated") and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
+        raise UserError(gated_message(model))
+
+
+def check_weights(recipe: Recipe) -> None:
+    """Refuse a local model directory without safetensors weights."""
+    directory = Path(recipe["model"])
+    if not directory.is_dir() or any(directory.glob("*.safetensors")):
+        return
+    if any(directory.glob("*.bin")):
+        what = "holds weights as .bin only; convert them to safetensors"
+    else:
+        what = "holds no weights (*.safetensors); copy them there, or train the model anew"
+    raise UserError(f"{directory}: the model directory {what}")
+
+
+def gated_message(model: str) -> str:
+    """Say what to do about a gated model."""
+    return (
+        f"{model}: the Hub gives this model only to accounts that accepted its licence; "
+        f"accept it at https://huggingface.co/{model} and set HF_TOKEN in the environment"
+    )
+
+
+@contextmanager
+def explained(recipe: Recipe) -> Iterator[None]:
+    """Turn what transformers and the Hub raise for a user's mistake into a UserError."""
+    model = recipe["model"]
+    try:
+        yield
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        causes = list(chain(error))
+        if any(isinstance(cause, GatedRepoError) for cause in causes):
+            raise UserError(gated_message(model)) from None
+        if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
+            raise UserError(
+                f"{model}: not a model of the Hugging Face Hub, or a private one; "
+                "mend the key model of the recipe, or set HF_TOKEN in the environment"
+            ) from None
+        if "trust_remote_code" in str(error):
+            raise UserError(
+                f"{model}: needs code of its repository; read that code, then set "
+                "trust_remote_code: true in the recipe"
+            ) from None
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise UserError(f"{model}: the model cannot be loaded: {first_line}") from error
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what caused it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

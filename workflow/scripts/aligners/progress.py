@@ -1,0 +1,77 @@
+"""Progress of a job: lines in its log, and one live line in the terminal for the job in front."""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterable
+from typing import IO, Any, TypeVar
+
+from tqdm import tqdm
+
+Item = TypeVar("Item")
+
+LOCK = f"/tmp/aligners-terminal-{os.getuid()}.lock"
+FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}]"
+
+
+class LogLines:
+    """A file for tqdm that writes each state of the bar as a line of its own."""
+
+    def write(self, text: str) -> None:
+        """Write the bar without the carriage return that would overwrite it."""
+        if text.strip():
+            sys.stderr.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        """Flush the log."""
+        sys.stderr.flush()
+
+
+def open_terminal() -> IO[str] | None:
+    """Return the controlling terminal if there is one and no other job writes to it now."""
+    try:
+        terminal = open("/dev/tty", "w")  # noqa: SIM115 - stays open for the life of the bar
+        lock = os.open(LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        # Held until the process ends, however it ends: the next job then comes to the front.
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return None
+    return terminal
+
+
+class Progress:
+    """A bar in the log every few seconds and, where there is a terminal, one live line."""
+
+    def __init__(self, total: int | None, description: str, unit: str = "rows"):
+        options: dict[str, Any] = {"total": total, "desc": description, "unit": f" {unit}"}
+        self.bars = [tqdm(file=LogLines(), mininterval=10, bar_format=FORMAT, **options)]
+        terminal = open_terminal()
+        if terminal is not None:
+            self.bars.append(
+                tqdm(file=terminal, leave=False, delay=1, dynamic_ncols=True, **options)
+            )
+
+    def update(self, count: int = 1) -> None:
+        """Count further items as done."""
+        for bar in self.bars:
+            bar.update(count)
+
+    def close(self) -> None:
+        """Write the last state to the log and clear the live line."""
+        for bar in self.bars:
+            bar.close()
+
+
+def track(
+    items: Iterable[Item], total: int | None = None, description: str = "", unit: str = "rows"
+) -> Iterable[Item]:
+    """Yield the items and show how far they are."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # type: ignore[arg-type]
+    bar = Progress(total, description, unit)
+    try:
+        for item in items:
+            yield item
+            bar.update()
+    finally:
+        bar.close()

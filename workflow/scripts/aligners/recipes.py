@@ -1,0 +1,260 @@
+"""Recipes and configurations: YAML files under config/, each kind with a schema of its own.
+
+The schemas (workflow/schemas/<kind>.schema.yaml) describe every key, give the defaults and refuse
+unknown keys. Two annotations of theirs matter elsewhere: `decides: false` marks a key that does not
+decide a result, and `format: file` a path whose content counts, not its name.
+"""
+
+import difflib
+import functools
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from aligners.errors import UserError
+from aligners.rows import read_text
+
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+CONFIG = Path("config")
+
+# The keys of config.yaml that name recipes, with the directory under config/ that holds them.
+KINDS = {
+    "criteria": "criteria",
+    "teacher": "llms",
+    "synthesis": "synthesis",
+    "encoder": "encoders",
+    "inspectors": "inspectors",
+    "backbones": "backbones",
+    "llms": "llms",
+    "datasets": "datasets",
+    "external": "external",
+}
+# The wildcards of the targets that name recipes.
+WILDCARDS = {
+    "criterion": "criteria",
+    "inspector": "inspectors",
+    "backbone": "backbones",
+    "llm": "llms",
+    "dataset": "datasets",
+    "external": "external",
+}
+RESERVED = {"all", "base", "finetuned", "squad", "squad-paper", "conditioned"}
+
+Recipe = dict[str, Any]
+
+
+@functools.cache
+def schema(kind: str) -> dict[str, Any]:
+    """Return the JSON Schema of a kind of file, references within it replaced by their rules."""
+    loaded = yaml.load(read_text(SCHEMAS / f"{kind}.schema.yaml"), Loader=yaml.SafeLoader)
+    rules: dict[str, Any] = resolve(loaded, loaded.get("$defs", {}))
+    return rules
+
+
+def resolve(rules: Any, definitions: dict[str, Any]) -> Any:
+    """Replace each `$ref: "#/$defs/name"` by the definition; keys beside it take precedence."""
+    if isinstance(rules, list):
+        return [resolve(item, definitions) for item in rules]
+    if not isinstance(rules, dict):
+        return rules
+    if "$ref" in rules:
+        own = {key: value for key, value in rules.items() if key != "$ref"}
+        rules = {**definitions[rules["$ref"].removeprefix("#/$defs/")], **own}
+    return {key: resolve(value, definitions) for key, value in rules.items()}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, not YAML, or not a mapping.
+    """
+    try:
+        value = yaml.load(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UserError(f"{path}, line {line}: not YAML: {error.problem}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: empty or not a mapping of keys to values; see config/README.md")
+    return value
+
+
+def with_defaults(value: Any, rules: dict[str, Any]) -> Any:
+    """Return a copy of a value in which missing keys have the defaults of the schema."""
+    if not isinstance(value, dict):
+        return value
+    filled = dict(value)
+    for key, rule in rules.get("properties", {}).items():
+        if key not in filled and "default" in rule:
+            filled[key] = rule["default"]
+        if key in filled:
+            filled[key] = with_defaults(filled[key], rule)
+    return filled
+
+
+def explain(error: ValidationError) -> str:
+    """Say in one sentence what is wrong with a value, and what would be right."""
+    if error.validator == "additionalProperties":
+        known = list(error.schema.get("properties", {}))
+        unknown = [key for key in error.instance if key not in known]
+        close = difflib.get_close_matches(str(unknown[0]), known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(known)}"
+        return f"unknown key {unknown[0]}; {hint}"
+    if error.validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"the key {missing[0]} is missing; add it"
+    if error.validator == "enum":
+        choices = ", ".join(map(str, error.validator_value))
+        return f"{error.instance!r} is unknown; it is one of {choices}"
+    if error.validator == "uniqueItems":
+        twice = next(name for name in error.instance if error.instance.count(name) > 1)
+        return f"{twice!r} is named twice; name it once"
+    if error.validator == "dependentRequired":
+        key = next(key for key in error.validator_value if key in error.instance)
+        return f"the key {key} needs {', '.join(error.validator_value[key])} beside it; add it"
+    if error.validator in ("oneOf", "anyOf", "not", "pattern"):
+        return f"{error.instance!r} is not right here: {error.schema.get('description')}"
+    return error.message
+
+
+def validate(kind: str, value: dict[str, Any], source: Path) -> Recipe:
+    """Return the value with defaults filled in, if the schema of its kind accepts it.
+
+    Raises:
+        UserError: names the file and the key, says what is wrong and what to do.
+    """
+    filled: Recipe = with_defaults(value, schema(kind))
+    errors = sorted(Draft202012Validator(schema(kind)).iter_errors(filled), key=lambda e: e.path)
+    if errors:
+        key = ".".join(map(str, errors[0].absolute_path))
+        where = f"{source}, key {key}" if key else str(source)
+        raise UserError(f"{where}: {explain(errors[0])}")
+    for key, path in file_keys(filled, schema(kind)):
+        if not Path(path).is_file():
+            raise UserError(f"{source}, key {key}: there is no file {path}; mend the path")
+    return filled
+
+
+def file_keys(value: Any, rules: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (key, path) of every value that the schema marks `format: file`."""
+    for key, rule in rules.get("properties", {}).items():
+        if not isinstance(value, dict) or value.get(key) is None:
+            continue
+        if rule.get("format") == "file":
+            yield key, value[key]
+        yield from file_keys(value[key], rule)
+
+
+@functools.cache
+def load_recipe(kind: str, name: str) -> Recipe:
+    """Load and validate config/<kind>/<name>.yaml, with defaults filled in.
+
+    Raises:
+        UserError: no such recipe, or its schema refuses it.
+    """
+    path = CONFIG / kind / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(file.stem for file in (CONFIG / kind).glob("*.yaml"))
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
+        raise UserError(f"{path}: no recipe of this name; {hint}")
+    return validate(kind, read_yaml(path), path)
+
+
+def deciding(value: Any, rules: dict[str, Any]) -> Any:
+    """Return what decides a result in a recipe: no key marked so, and files by their content."""
+    if rules.get("format") == "file" and value is not None:
+        return hashlib.sha256(Path(value).read_bytes()).hexdigest()
+    if not isinstance(value, dict):
+        return value
+    properties = rules.get("properties", {})
+    return {
+        key: deciding(item, properties.get(key, {}))
+        for key, item in value.items()
+        if properties.get(key, {}).get("decides", True)
+    }
+
+
+def deciding_recipe(kind: str, name: str, *keys: str) -> Any:
+    """Return the deciding part of a recipe, or of one key of it."""
+    recipe, rules = load_recipe(kind, name), schema(kind)
+    for key in keys:
+        recipe, rules = recipe[key], rules["properties"][key]
+    return deciding(recipe, rules)
+
+
+def base_llms(config: Recipe) -> list[str]:
+    """Return the LLMs of a configuration that are aligned: those with a finetuned partner."""
+    return [name for name in config["llms"] if load_recipe("llms", name).get("finetuned")]
+
+
+def validate_experiment(config: dict[str, Any], source: Path) -> Recipe:
+    """Validate a configuration, every recipe that it names, and how they fit together.
+
+    Raises:
+        UserError: on the first thing that is wrong.
+    """
+    config = validate("config", config, source)
+    for key, kind in KINDS.items():
+        names = config[key] if isinstance(config[key], list) else [config[key]]
+        for name in names:
+            if name in RESERVED:
+                raise UserError(f"{source}, key {key}: {name!r} is a reserved word; rename it")
+            load_recipe(kind, name)
+    for kind in ("backbones", "external"):
+        for name in config[kind]:
+            check_lengths(kind, name)
+    check_names_differ(config, source)
+    check_partners(config, source)
+    check_split(config, source)
+    return config
+
+
+def check_lengths(kind: str, name: str) -> None:
+    """Refuse a recipe whose new tokens leave no room for the prompt."""
+    recipe = load_recipe(kind, name)
+    limit, new = recipe["max_tokens"], recipe["decoding"]["max_new_tokens"]
+    if new >= limit:
+        raise UserError(
+            f"{CONFIG}/{kind}/{name}.yaml, key decoding.max_new_tokens: {new} new tokens leave no "
+            f"room for the prompt in max_tokens {limit}; lower it"
+        )
+
+
+def check_names_differ(config: Recipe, source: Path) -> None:
+    """Refuse a criterion and an external aligner of one name: both name aligners in paths."""
+    for name in set(config["criteria"]) & set(config["external"]):
+        raise UserError(f"{source}: {name!r} is a criterion and an external aligner; rename one")
+
+
+def check_partners(config: Recipe, source: Path) -> None:
+    """Refuse a base LLM without a finetuned chat LLM, and a trained external without backbone."""
+    for name in base_llms(config):
+        partner = load_recipe("llms", name)["finetuned"]
+        if partner not in config["llms"]:
+            raise UserError(
+                f"{source}, key llms: {name} needs its finetuned partner {partner}; add it"
+            )
+        if not load_recipe("llms", partner)["chat"]:
+            raise UserError(
+                f"{CONFIG}/llms/{name}.yaml, key finetuned: {partner} is no chat LLM; "
+                "name one, or set chat: true in its recipe"
+            )
+    if not base_llms(config):
+        raise UserError(
+            f"{source}, key llms: none of them names a finetuned partner; add a base LLM"
+        )
+    for name in config["external"]:
+        if train := load_recipe("external", name).get("train"):
+            load_recipe("backbones", train["backbone"])
+
+
+def check_split(config: Recipe, source: Path) -> None:
+    """Refuse shares of the split that do not add up to one."""
+    total = sum(config["split"].values())
+    if abs(total - 1) > 1e-9:
+        raise UserError(f"{source}, key split: the shares add up to {total:g}; make it 1")

@@ -1,0 +1,47 @@
+"""Similarity of a response and its correction: cosine of their sentence embeddings."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+from aligners.errors import UserError
+
+
+def load_encoder(recipe: dict[str, Any]) -> SentenceTransformer:
+    """Load the sentence encoder of a recipe: from the Hub, a directory, or a Python package.
+
+    Raises:
+        UserError: the package that carries the weights is not installed.
+    """
+    source, revision = recipe.get("model"), recipe.get("revision")
+    if recipe.get("package"):
+        try:
+            source = str(import_module(recipe["package"]).get_model_path())
+        except ModuleNotFoundError:
+            raise UserError(
+                f"encoder: the package {recipe['package']} is not installed; pip install it"
+            ) from None
+        revision = None
+    encoder = SentenceTransformer(
+        source, revision=revision, model_kwargs={"use_safetensors": True}, trust_remote_code=False
+    )
+    encoder.max_seq_length = recipe["max_tokens"]
+    return encoder
+
+
+def cosine_similarities(
+    encoder: SentenceTransformer, first: Sequence[str], second: Sequence[str], batch_size: int
+) -> list[float]:
+    """Return the cosine of each pair of texts, in [-1, 1]. Every distinct text is encoded once."""
+    texts = sorted({*first, *second})
+    embeddings = encoder.encode(
+        texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
+    )
+    position = {text: index for index, text in enumerate(texts)}
+    left = embeddings[[position[text] for text in first]]
+    right = embeddings[[position[text] for text in second]]
+    cosines = np.einsum("rd,rd->r", left, right)
+    return [round(float(value), 6) for value in np.clip(cosines, -1.0, 1.0)]

@@ -1,0 +1,27 @@
+"""Correct an LLM's answers with the aligner of one criterion."""
+
+from pathlib import Path
+
+from aligners.aligner import Aligner
+from aligners.program import run
+from aligners.rows import read_rows, write_rows
+
+
+def main(*, criterion: str, responses: Path, model: Path, output: Path) -> None:
+    """Write every answer with its correction and trace to `output`."""
+    rows = read_rows(responses)
+    aligned = Aligner.from_directory(model).align(
+        [row["question"] for row in rows], [row["response"] for row in rows]
+    )
+    step = {"criterion": criterion, "before": None, "after": None, "accepted": True}
+    write_rows(
+        output,
+        [
+            {**row, "aligned_response": text, "trace": [step]}
+            for row, text in zip(rows, aligned, strict=True)
+        ],
+    )
+
+
+if __name__ == "__main__":
+    run(main)

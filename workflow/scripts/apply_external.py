@@ -1,0 +1,30 @@
+"""Correct an LLM's answers with an external aligner."""
+
+from pathlib import Path
+
+from aligners.aligner import Aligner
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import read_rows, write_rows
+
+
+def main(*, external: str, responses: Path, model: list[Path], output: Path) -> None:
+    """Write every answer with its correction to `output`.
+
+    `model` is the directory of an external aligner that the workflow trained; where it is empty,
+    the recipe's released model is loaded.
+    """
+    if model:
+        aligner = Aligner.from_directory(model[0])
+    else:
+        aligner = Aligner.from_recipe(load_recipe("external", external))
+    rows = read_rows(responses)
+    aligned = aligner.align([row["question"] for row in rows], [row["response"] for row in rows])
+    write_rows(
+        output,
+        [{**row, "aligned_response": text} for row, text in zip(rows, aligned, strict=True)],
+    )
+
+
+if __name__ == "__main__":
+    run(main)

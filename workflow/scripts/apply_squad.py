@@ -1,0 +1,50 @@
+"""Correct an LLM's answers with the aligners of all criteria, as their inspectors see fit."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from aligners.aligner import Aligner
+from aligners.inspector import Inspector
+from aligners.program import run
+from aligners.rows import read_rows, write_rows
+from aligners.squad import align_with_squad, align_with_squad_paper
+
+SYSTEMS = {"squad": align_with_squad, "squad-paper": align_with_squad_paper}
+
+
+def main(
+    *,
+    system: Literal["squad", "squad-paper"],
+    criteria: list[str],
+    responses: Path,
+    aligners: list[Path],
+    inspectors: list[Path],
+    threshold: float,
+    output: Path,
+) -> None:
+    """Write every answer with its correction and trace to `output`.
+
+    `aligners` and `inspectors` are the model directories of the criteria, in the same order.
+    """
+    rows = read_rows(responses)
+    results = SYSTEMS[system](
+        [row["question"] for row in rows],
+        [row["response"] for row in rows],
+        {
+            criterion: Aligner.from_directory(path).align
+            for criterion, path in zip(criteria, aligners, strict=True)
+        },
+        {
+            criterion: Inspector.from_directory(path).score
+            for criterion, path in zip(criteria, inspectors, strict=True)
+        },
+        threshold,
+    )
+    write_rows(
+        output, [{**row, **asdict(result)} for row, result in zip(rows, results, strict=True)]
+    )
+
+
+if __name__ == "__main__":
+    run(main)

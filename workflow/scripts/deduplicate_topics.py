@@ -1,0 +1,21 @@
+"""Deduplicate the topics of a criterion and balance them over its question types."""
+
+from pathlib import Path
+
+from aligners.counts import Sieve, write_sieve
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import read_rows
+from aligners.topics import balance_topics, deduplicate_topics
+
+
+def main(*, topics: Path, synthesis: str, seed: int, output: Path) -> None:
+    """Write distinct, balanced, shuffled topics to `output`, counts and dropped rows beside it."""
+    settings = load_recipe("synthesis", synthesis)["topics"]
+    distinct = deduplicate_topics(read_rows(topics), **settings["near_duplicates"])
+    balanced = balance_topics(distinct.kept, settings["balance"]["largest_to_median"], seed)
+    write_sieve(Sieve(balanced.kept, distinct.dropped + balanced.dropped), output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,25 @@
+"""Drop the pairs of a criterion that are of no use for training, each for a reason."""
+
+from pathlib import Path
+
+from aligners.counts import Sieve, write_sieve
+from aligners.filters import pair_reason
+from aligners.program import run
+from aligners.progress import track
+from aligners.recipes import load_recipe
+from aligners.rows import by_id, read_rows
+
+
+def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:
+    """Write the useful pairs to `output`, counts and dropped rows beside it."""
+    language = load_recipe("synthesis", synthesis)["cleaning"]["language"]
+    sides = by_id(read_rows(split))
+    sieve = Sieve()
+    for row in track(read_rows(pairs), description="filtering"):
+        reason = pair_reason(row, language) if row["id"] in sides else "near_several_splits"
+        sieve.put(row, reason)
+    write_sieve(sieve, output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,27 @@
+"""Import a data set from the Hub or a file as test inputs."""
+
+from pathlib import Path
+
+from aligners.counts import write_sieve
+from aligners.inputs import drop_training_questions
+from aligners.inputs import import_dataset as read_dataset
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import read_rows
+
+
+def main(*, dataset: str, splits: list[Path], synthesis: str, output: Path) -> None:
+    """Write the questions of a data set to `output`, counts and dropped rows beside it.
+
+    Questions that repeat a training question, by the `splits` of all criteria, are dropped.
+    """
+    near_duplicates = load_recipe("synthesis", synthesis)["split"]["near_duplicates"]
+    rows = read_dataset(dataset, load_recipe("datasets", dataset))
+    training = [
+        row for path in splits for row in read_rows(path) if row["split"] in ("train", "validation")
+    ]
+    write_sieve(drop_training_questions(rows, training, **near_duplicates), output)
+
+
+if __name__ == "__main__":
+    run(main)

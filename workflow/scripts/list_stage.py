@@ -1,0 +1,26 @@
+"""List the files of a stage with their checksums."""
+
+import hashlib
+from pathlib import Path
+
+from aligners.program import run
+from aligners.rows import atomic_path
+
+
+def main(*, files: list[Path], output: Path) -> None:
+    """Write one line for each file, and for each file of a directory: sha256 and path."""
+    listed = [
+        file
+        for path in files
+        for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
+        if file.is_file() and not file.name.startswith(".")
+    ]
+    with atomic_path(output) as partial, partial.open("w", encoding="utf-8") as handle:
+        for file in listed:
+            with file.open("rb") as content:
+                checksum = hashlib.file_digest(content, "sha256").hexdigest()
+            handle.write(f"{checksum}  {file}\n")
+
+
+if __name__ == "__main__":
+    run(main)

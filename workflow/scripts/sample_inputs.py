@@ -1,0 +1,41 @@
+"""Sample held-out synthetic questions of every criterion as test inputs."""
+
+from pathlib import Path
+
+from aligners.counts import write_sieve
+from aligners.inputs import sample_held_out
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import by_id, read_rows
+
+
+def main(
+    *,
+    dataset: str,
+    questions: list[Path],
+    splits: list[Path],
+    synthesis: str,
+    rows: int,
+    seed: int,
+    output: Path,
+) -> None:
+    """Write `rows` held-out questions of each criterion to `output`, dropped rows beside it.
+
+    `questions` and `splits` are the files of the criteria, in the same order.
+    """
+    language = load_recipe("synthesis", synthesis)["cleaning"]["language"]
+    held_out = []
+    for questions_path, split_path in zip(questions, splits, strict=True):
+        split = by_id(read_rows(split_path))
+        held_out.append(
+            [
+                row
+                for row in read_rows(questions_path)
+                if split.get(row["id"], {}).get("split") == "test"
+            ]
+        )
+    write_sieve(sample_held_out(dataset, held_out, language, rows, seed), output)
+
+
+if __name__ == "__main__":
+    run(main)

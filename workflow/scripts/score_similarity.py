@@ -1,0 +1,38 @@
+"""Score how similar each response is to its correction."""
+
+from pathlib import Path
+
+from aligners.plots import plot_histogram
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import read_rows, write_rows
+from aligners.similarity import cosine_similarities, load_encoder
+
+
+def main(*, criterion: str, pairs: Path, encoder: str, output: Path, histogram: Path) -> None:
+    """Write the pairs with their `similarity` in [-1, 1], and its histogram as PNG."""
+    rows = read_rows(pairs)
+    recipe = load_recipe("encoders", encoder)
+    similarities = cosine_similarities(
+        load_encoder(recipe),
+        [row["response"] for row in rows],
+        [row["aligned_response"] for row in rows],
+        recipe["batch_size"],
+    )
+    plot_histogram(
+        similarities,
+        histogram,
+        "cosine similarity of response and correction",
+        load_recipe("criteria", criterion)["near_copy_similarity"],
+    )
+    write_rows(
+        output,
+        [
+            {**row, "similarity": similarity}
+            for row, similarity in zip(rows, similarities, strict=True)
+        ],
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,33 @@
+"""Assign the questions of a criterion to train, validation and test."""
+
+from pathlib import Path
+
+from aligners.counts import write_sieve
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import read_rows
+from aligners.split import SPLITS
+from aligners.split import split_questions as assign
+
+
+def main(
+    *,
+    questions: Path,
+    earlier: list[Path],
+    synthesis: str,
+    shares: tuple[float, float, float],
+    output: Path,
+) -> None:
+    """Write the split to `output`, counts and dropped rows beside it.
+
+    `earlier` are the splits of the criteria before this one; `shares` are those of train,
+    validation and test.
+    """
+    near_duplicates = load_recipe("synthesis", synthesis)["split"]["near_duplicates"]
+    known = [row for path in earlier for row in read_rows(path)]
+    share_of = dict(zip(SPLITS, shares, strict=True))
+    write_sieve(assign(known, read_rows(questions), share_of, **near_duplicates), output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,52 @@
+"""Train the aligner of a criterion, or one of an external aligner's format on all criteria."""
+
+import shutil
+from pathlib import Path
+
+from aligners.aligner_training import train_aligner
+from aligners.input_format import OWN_FORMAT, external_format
+from aligners.plots import plot_losses
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import atomic_path, read_rows, write_json
+from aligners.training_sets import sample
+from aligners.working_state import working_directory
+
+
+def main(
+    *,
+    backbone: str,
+    train: list[Path],
+    validation: list[Path],
+    rows: int,
+    seed: int,
+    fingerprint: str,
+    model: Path,
+    metrics: Path,
+    losses: Path,
+    external: str = "",
+) -> None:
+    """Write the aligner's model directory, its metrics, and its loss curves as PNG.
+
+    `external` names the external aligner whose input format the model learns.
+    """
+    input_format = external_format(load_recipe("external", external)) if external else OWN_FORMAT
+    working = working_directory(model, fingerprint)
+    chosen, _ = sample([row for path in train for row in read_rows(path)], rows, seed)
+    with atomic_path(model) as partial:
+        result = train_aligner(
+            load_recipe("backbones", backbone),
+            input_format,
+            chosen,
+            [row for path in validation for row in read_rows(path)],
+            partial,
+            working,
+            seed,
+        )
+    plot_losses(result["losses"], losses)
+    write_json(metrics, result)
+    shutil.rmtree(working)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,41 @@
+"""Train, calibrate and test the inspector of a criterion."""
+
+import shutil
+from pathlib import Path
+
+from aligners.inspector_training import train_inspector
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import atomic_path, read_rows, write_json
+from aligners.working_state import working_directory
+
+
+def main(
+    *,
+    inspector: str,
+    train: Path,
+    validation: Path,
+    test: Path,
+    seed: int,
+    fingerprint: str,
+    model: Path,
+    metrics: Path,
+) -> None:
+    """Write the inspector's model directory, and its metrics on the test rows."""
+    working = working_directory(model, fingerprint)
+    with atomic_path(model) as partial:
+        result = train_inspector(
+            load_recipe("inspectors", inspector),
+            read_rows(train),
+            read_rows(validation),
+            read_rows(test),
+            partial,
+            working,
+            seed,
+        )
+    write_json(metrics, result)
+    shutil.rmtree(working)
+
+
+if __name__ == "__main__":
+    run(main)
