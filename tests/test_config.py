@@ -15,12 +15,12 @@ from aligners.recipes import (
     KINDS,
     SCHEMAS,
     load_recipe,
-    read_yaml,
     schema,
     validate,
     validate_experiment,
 )
 from aligners.topics import topic_reason
+from aligners.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[1]
 SCHEMA_KINDS = sorted(path.name.removesuffix(".schema.yaml") for path in SCHEMAS.glob("*.yaml"))

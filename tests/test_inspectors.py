@@ -29,12 +29,12 @@ RECIPE: dict[str, Any] = {
     },
     "dtype": "float32",
     "max_tokens": 48,
-    "learning_rate": 5e-3,
+    "learning_rate": 2e-3,
     "schedule": "linear",
     "warmup_steps": 2,
     "weight_decay": 0.01,
     "batch_size": 16,
-    "epochs": 6,
+    "epochs": 12,
     "patience": 3,
 }
 KIND, RUDE = ["gladly", "of course", "with pleasure"], ["go away", "silly you", "never ask"]

@@ -53,7 +53,8 @@ def test_rows_that_end_leave_and_the_others_go_on(loaded: Any) -> None:
     ended = texts(loaded, Decoding(max_new_tokens=20), 10_000, end_token_ids=[end])
     assert ended[0][1] == "stop"
     for index, (text, finish) in ended.items():
-        assert free[index][0].startswith(text)
+        # A character of several bytes may be cut in two where the text ends.
+        assert free[index][0].startswith(text.rstrip("\ufffd"))
         assert finish == "stop" or text == free[index][0]
 
 

@@ -10,6 +10,7 @@ from transformers import AutoTokenizer
 from aligners.engines import Completion, Decoding, Request, load_engine
 from aligners.engines.transformers import encode
 from aligners.errors import UserError
+from aligners.pretrained import explained
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }}\n{% endfor %}"
@@ -117,3 +118,17 @@ def test_a_model_that_cannot_be_loaded_is_explained(
     change, message = REFUSED[name]
     with pytest.raises(UserError, match=message):
         load_engine(change(model))
+
+
+REMOTE_CODE = "The repository contains custom code; set `trust_remote_code=True` to run it."
+CAUSES = [
+    (OSError("We couldn't connect to 'https://huggingface.co'"), "`hf download a/b`"),
+    (ValueError(REMOTE_CODE), "set trust_remote_code: true"),
+    (OSError("disk\non fire"), "cannot be loaded: disk$"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), CAUSES)
+def test_what_the_hub_raises_is_explained(error: Exception, message: str) -> None:
+    with pytest.raises(UserError, match=f"^a/b: .*{message}"), explained({"model": "a/b"}):
+        raise error

@@ -37,7 +37,7 @@ rule train_aligner:
         " --rows {params.aligner_rows:q}"
         " --seed {params.seed:q}"
         " --fingerprint {params.fingerprint:q}"
-        " --input-format {params.input_format:q}"
+        " --input-format={params.input_format:q}"
         " --model {output.model:q}"
         " --metrics {output.metrics:q}"
         " --losses {output.losses:q}"

@@ -20,7 +20,9 @@ rule generate_responses:
     params:
         shards=config["shards"]["responses"],
         seed=config["seed"],
-        fingerprint=fingerprint("generate_responses", "llm", "shards.responses", "seed"),
+        fingerprint=fingerprint(
+            "generate_responses", "llm", "llm.answers", "shards.responses", "seed"
+        ),
     message:
         "Answers of {wildcards.llm}: {wildcards.dataset}, shard {wildcards.shard}"
     shell:

@@ -49,7 +49,7 @@ def main(
             lines = [
                 line
                 for request in requests
-                if request.id.startswith(f"{question_type}/")
+                if request.id.startswith(f"{question_type}/{number}/")
                 for line in parse_topics(
                     completions[request.id].text, completions[request.id].finish == "stop"
                 )

@@ -4,11 +4,11 @@ import shutil
 from pathlib import Path
 
 from aligners.aligner_training import train_aligner
-from aligners.input_format import OWN_FORMAT, external_format
+from aligners.input_format import OWN_FORMAT, InputFormat
 from aligners.plots import plot_losses
 from aligners.program import run
 from aligners.recipes import load_recipe
-from aligners.rows import atomic_path, read_rows, write_json
+from aligners.rows import read_rows, write_json
 from aligners.training_sets import sample
 from aligners.working_state import working_directory
 
@@ -20,29 +20,28 @@ def main(
     validation: list[Path],
     rows: int,
     seed: int,
+    input_format: str,
     fingerprint: str,
     model: Path,
     metrics: Path,
     losses: Path,
-    external: str = "",
 ) -> None:
     """Write the aligner's model directory, its metrics, and its loss curves as PNG.
 
-    `external` names the external aligner whose input format the model learns.
+    `input_format` is the prompt template of the external aligner that the model stands in for;
+    empty for our own format.
     """
-    input_format = external_format(load_recipe("external", external)) if external else OWN_FORMAT
     working = working_directory(model, fingerprint)
     chosen, _ = sample([row for path in train for row in read_rows(path)], rows, seed)
-    with atomic_path(model) as partial:
-        result = train_aligner(
-            load_recipe("backbones", backbone),
-            input_format,
-            chosen,
-            [row for path in validation for row in read_rows(path)],
-            partial,
-            working,
-            seed,
-        )
+    result = train_aligner(
+        load_recipe("backbones", backbone),
+        InputFormat(input_format) if input_format else OWN_FORMAT,
+        chosen,
+        [row for path in validation for row in read_rows(path)],
+        model,
+        working,
+        seed,
+    )
     plot_losses(result["losses"], losses)
     write_json(metrics, result)
     shutil.rmtree(working)

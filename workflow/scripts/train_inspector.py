@@ -6,7 +6,7 @@ from pathlib import Path
 from aligners.inspector_training import train_inspector
 from aligners.program import run
 from aligners.recipes import load_recipe
-from aligners.rows import atomic_path, read_rows, write_json
+from aligners.rows import read_rows, write_json
 from aligners.working_state import working_directory
 
 
@@ -23,16 +23,15 @@ def main(
 ) -> None:
     """Write the inspector's model directory, and its metrics on the test rows."""
     working = working_directory(model, fingerprint)
-    with atomic_path(model) as partial:
-        result = train_inspector(
-            load_recipe("inspectors", inspector),
-            read_rows(train),
-            read_rows(validation),
-            read_rows(test),
-            partial,
-            working,
-            seed,
-        )
+    result = train_inspector(
+        load_recipe("inspectors", inspector),
+        read_rows(train),
+        read_rows(validation),
+        read_rows(test),
+        model,
+        working,
+        seed,
+    )
     write_json(metrics, result)
     shutil.rmtree(working)
 

@@ -23,11 +23,11 @@ from aligners.training import (
     Rows,
     by_length,
     device_batches,
-    loss_history,
     process_state,
     save_model,
     train_to_the_best,
     training_arguments,
+    training_metrics,
 )
 
 IGNORED = -100
@@ -80,18 +80,12 @@ def train_aligner(
             save_model(trainer, partial)
             save_format(partial, input_format, recipe)
             write_rows(partial / "dropped.jsonl", dropped)
-    losses = loss_history(trainer)
     return {
-        "best_step": trainer.state.best_global_step,
-        "validation_loss": trainer.state.best_metric,
-        "steps": max(entry["step"] for entry in losses),
-        "epochs": max(entry["epoch"] for entry in losses),
         "train_rows": len(train),
         "validation_rows": len(validation),
         "truncated": sum(row["truncated"] for row in train + validation),
         "dropped": len(dropped),
-        "parameters": model.num_parameters(),
-        "losses": losses,
+        **training_metrics(trainer),
     }
 
 
@@ -121,8 +115,9 @@ def load_backbone(
     tokenizer = load_tokenizer(recipe)
     input_format.add_tokens(tokenizer)
     model = load_model(AutoModelForCausalLM, recipe, dtype=torch.float32)
+    embeddings: Any = model.get_input_embeddings()
     # Some models have more rows of embeddings than tokens: none is taken away.
-    if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
+    if len(tokenizer) > embeddings.num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=True)
     # transformers cannot tell the loss from GPT-2's class name, and warns.
     model.loss_type = "ForCausalLM"

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from aligners.recipes import load_recipe, read_yaml, validate
+from aligners.errors import UserError
+from aligners.recipes import load_recipe, validate
+from aligners.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,17 @@ def load_principles(criterion: str) -> Principles:
 
 
 def load_question_types(criterion: str) -> list[QuestionType]:
-    """Load the question types with seed questions that the criterion's recipe names."""
+    """Load the question types with seed questions that the criterion's recipe names.
+
+    Raises:
+        UserError: the file is not what its schema says, or names a type twice.
+    """
     path = Path(load_recipe("criteria", criterion)["seed_questions"])
     content = validate("seed_questions", read_yaml(path), path)
+    types = [item["type"] for item in content["question_types"]]
+    for name in types:
+        if types.count(name) > 1:
+            raise UserError(f"{path}, key question_types: {name!r} is there twice; merge the two")
     return [
         QuestionType(
             name=item["type"],

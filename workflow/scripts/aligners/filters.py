@@ -16,7 +16,7 @@ EMPTY = re.compile(
 LEAKED_PROMPT = re.compile(
     r"\b(Input|Response|Critique|Correction|Question type|Topics?|Principles?)\s*:"
     r"|\b(the|these|those) principles (above|below|say|given|listed)"
-    r"|\b(above|given|listed|following) principles\b"
+    r"|\b(above|given|listed) principles\b"
 )
 TAGS = (
     "a|abbr|article|b|blockquote|body|br|button|center|code|div|em|font|footer|form|h[1-6]|head"

@@ -93,9 +93,13 @@ def fingerprint(rule: str, settings: Mapping[str, int | float | str]) -> str:
 
 
 def llm_identity(name: str) -> Any:
-    """Return what decides an LLM's completions: its recipe, and the code where it is the model."""
+    """Return what decides an LLM's completions of a prompt: the model, and the code that is one.
+
+    Its partner, and how it is asked for answers to test inputs (`llm.answers`), do not.
+    """
     engine = load_recipe("llms", name)["engine"]
-    identity = {"recipe": deciding_recipe("llms", name)}
+    recipe = deciding_recipe("llms", name)
+    identity = {"recipe": {k: v for k, v in recipe.items() if k not in ("answers", "finetuned")}}
     if engine == "closed-world":
         identity["code"] = code_hash(SCRIPTS / "aligners" / "engines" / "closed_world.py")
     return identity
@@ -111,7 +115,7 @@ def deciding_setting(name: str, names: Mapping[str, Any]) -> int | float | str:
     head, *keys = name.split(".")
     value = names[head]
     kind = WILDCARDS.get(head, KINDS.get(head))
-    if isinstance(value, str) and kind == "llms":
+    if isinstance(value, str) and kind == "llms" and not keys:
         return f"{value}:{short_hash(llm_identity(value))}"
     if isinstance(value, str) and kind:
         return f"{value}:{short_hash(deciding_recipe(kind, value, *keys))}"

@@ -62,8 +62,9 @@ class Generator:
         self, requests: Sequence[Request], decoding: Decoding, description: str
     ) -> dict[str, Completion]:
         """Return the completion of every request by the request's id."""
+        decided_by = [self.identity, asdict(decoding)]
         keys = {
-            request.id: short_hash([self.identity, request.id, request.prompt, asdict(decoding)])
+            request.id: f"{request.id} {short_hash([*decided_by, request.prompt])}"
             for request in requests
         }
         missing = [request for request in requests if keys[request.id] not in self.done]

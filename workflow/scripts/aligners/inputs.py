@@ -1,5 +1,6 @@
 """Questions to test on: held-out synthetic ones, and data sets from the Hub or a file."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
@@ -22,18 +23,35 @@ def read_table(path: Path) -> pd.DataFrame:
     Raises:
         UserError: the file is missing, not UTF-8, not readable as its ending says.
     """
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
+    if path.suffix == ".csv":
+        return read_csv(path)
     if path.suffix == ".jsonl":
-        return pd.DataFrame(read_rows(path))
-    if path.suffix != ".csv":
+        return pd.DataFrame(read_rows(path), dtype=object)
+    if path.suffix != ".parquet":
         raise UserError(f"{path}: unknown ending {path.suffix!r}; give a .csv, .jsonl or .parquet")
     try:
-        return pd.read_csv(
-            StringIO(read_text(path)), dtype=str, keep_default_na=False, skip_blank_lines=False
-        )
-    except pd.errors.ParserError as error:
-        raise UserError(f"{path}: not a CSV: {error}; quote cells that hold commas") from None
+        return pd.read_parquet(path)
+    except ValueError as error:
+        raise UserError(f"{path}: not a Parquet file: {error}; export it anew") from None
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV file; an empty line is a row of empty cells.
+
+    Raises:
+        UserError: the file is missing, not UTF-8, or not a CSV.
+    """
+    text = StringIO(read_text(path))
+    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
+    try:
+        with warnings.catch_warnings():
+            # More cells than the header has: pandas would shift or cut them.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            return pd.read_csv(text, index_col=False, **options)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+        raise UserError(
+            f"{path}: not a CSV: {str(error).strip()}; give it a header, quote cells with commas"
+        ) from None
 
 
 def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
@@ -56,19 +74,19 @@ def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
     return data.to_pandas()
 
 
-def question_column(table: pd.DataFrame, columns: Mapping[str, str | None], source: str) -> str:
-    """Return the name of the column with the questions.
+def check_columns(table: pd.DataFrame, columns: Mapping[str, str | None], source: str) -> None:
+    """Refuse a table that lacks a column that the recipe names.
 
     Raises:
-        UserError: there is no such column.
+        UserError: names the column and those that there are.
     """
-    name = columns["question"]
-    if name not in table.columns:
-        raise UserError(
-            f"{source}: no question column {name!r}; it has {', '.join(map(str, table.columns))}. "
-            "Name the right one in the recipe under columns.question"
-        )
-    return str(name)
+    for key, name in columns.items():
+        if name is not None and name not in table.columns:
+            raise UserError(
+                f"{source}: no {key} column {name!r}; it has "
+                f"{', '.join(map(str, table.columns)) or 'no columns'}. "
+                f"Name the right one in the recipe under columns.{key}"
+            )
 
 
 def table_rows(
@@ -78,10 +96,10 @@ def table_rows(
 
     Empty, overlong and repeated questions are dropped with their line as `number` (from 0).
     """
-    table = table.rename(columns={question_column(table, columns, source): "question"})
+    check_columns(table, columns, source)
     sieve, seen = Sieve(), set()
     for number, record in enumerate(table.to_dict("records")):
-        text = record["question"]
+        text = record[columns["question"]]
         question = text.strip() if isinstance(text, str) else ""
         row: Row = {"id": row_id(question), "question": question, "dataset": dataset}
         for key in ("category", "category_id"):

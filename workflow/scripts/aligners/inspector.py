@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class Inspector:
         """
         recipe = {"model": str(path)}
         tokenizer = load_tokenizer(recipe)
-        model = load_for_inference(AutoModelForSequenceClassification, recipe, torch.float32)
+        model: Any = load_for_inference(AutoModelForSequenceClassification, recipe, torch.float32)
         settings = getattr(model.config, "inspector", None)
         if settings is None:
             raise UserError(

@@ -31,11 +31,11 @@ from aligners.training import (
     Rows,
     by_length,
     device_batches,
-    loss_history,
     process_state,
     save_model,
     train_to_the_best,
     training_arguments,
+    training_metrics,
 )
 
 
@@ -80,7 +80,9 @@ def train_inspector(
         id2label={0: "misaligned", 1: "aligned"},
         label2id={"misaligned": 0, "aligned": 1},
     )
-    max_tokens = min(recipe["max_tokens"], context_length(model) or recipe["max_tokens"])
+    # Some models have more positions than they can use: the tokenizer knows better.
+    context = min(context_length(model) or recipe["max_tokens"], tokenizer.model_max_length)
+    max_tokens = min(recipe["max_tokens"], context)
     train, validation, test = (encode_rows(tokenizer, rows, max_tokens) for rows in sets.values())
     trainer = make_trainer(recipe, model, tokenizer, train, validation, working_directory, seed)
     train_to_the_best(trainer, recipe["patience"], "training the inspector")
@@ -94,19 +96,13 @@ def train_inspector(
         }
         with atomic_path(output_directory) as partial:
             save_model(trainer, partial)
-    losses = loss_history(trainer)
     return {
         **metrics,
         "temperature": temperature,
-        "best_step": trainer.state.best_global_step,
-        "validation_loss": trainer.state.best_metric,
-        "steps": max(entry["step"] for entry in losses),
-        "epochs": max(entry["epoch"] for entry in losses),
-        "train_rows": len(train_rows),
-        "validation_rows": len(validation_rows),
+        "train_rows": len(train),
+        "validation_rows": len(validation),
         "truncated": sum(row["truncated"] for row in [*train, *validation, *test]),
-        "parameters": model.num_parameters(),
-        "losses": losses,
+        **training_metrics(trainer),
     }
 
 
@@ -182,7 +178,7 @@ def predict(
     trainer: GroupedTrainer, rows: Sequence[dict[str, Any]]
 ) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
     """Return the logits (rows x 2) and labels of rows, in order of length."""
-    output = trainer.predict(by_length(rows))
+    output: Any = trainer.predict(by_length(rows))
     return output.predictions.astype(np.float64), output.label_ids
 
 

@@ -94,7 +94,7 @@ def check_access(recipe: Recipe) -> None:
     if model.startswith((".", "/", "~")) or model.count("/") > 1:
         raise UserError(f"{model}: no such model directory; mend the key model of the recipe")
     if recipe.get("gated") and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
-        raise UserError(gated_message(model))
+        raise UserError(f"{model}: {gated_message(model)}")
 
 
 def check_weights(recipe: Recipe) -> None:
@@ -112,7 +112,7 @@ def check_weights(recipe: Recipe) -> None:
 def gated_message(model: str) -> str:
     """Say what to do about a gated model."""
     return (
-        f"{model}: the Hub gives this model only to accounts that accepted its licence; "
+        "the Hub gives this model only to accounts that accepted its licence; "
         f"accept it at https://huggingface.co/{model} and set HF_TOKEN in the environment"
     )
 
@@ -124,21 +124,31 @@ def explained(recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:
-        causes = list(chain(error))
-        if any(isinstance(cause, GatedRepoError) for cause in causes):
-            raise UserError(gated_message(model)) from None
-        if any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
-            raise UserError(
-                f"{model}: not a model of the Hugging Face Hub, or a private one; "
-                "mend the key model of the recipe, or set HF_TOKEN in the environment"
-            ) from None
-        if "trust_remote_code" in str(error):
-            raise UserError(
-                f"{model}: needs code of its repository; read that code, then set "
-                "trust_remote_code: true in the recipe"
-            ) from None
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise UserError(f"{model}: the model cannot be loaded: {first_line}") from error
+        raise UserError(f"{model}: {explain(model, error)}") from None
+
+
+def explain(model: str, error: Exception) -> str:
+    """Say why a model could not be loaded and what to do."""
+    causes = tuple(type(cause) for cause in chain(error))
+    text = str(error).strip() or repr(error)
+    if GatedRepoError in causes:
+        return gated_message(model)
+    if RepositoryNotFoundError in causes:
+        return (
+            "no public model of the Hugging Face Hub has this name; mend the key model of the "
+            "recipe, or set HF_TOKEN in the environment if it is a private one"
+        )
+    if "couldn't connect" in text or "offline mode" in text:
+        return (
+            "not in the cache of the Hugging Face Hub, and the Hub cannot be reached; run "
+            f"`hf download {model}` where there is a network, or give a local directory as model"
+        )
+    if "trust_remote_code" in text:
+        return (
+            "needs code of its repository; read that code, then set trust_remote_code: true in "
+            "the recipe"
+        )
+    return f"the model cannot be loaded: {text.splitlines()[0]}"
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -11,7 +11,8 @@ from aligners.criteria import QuestionType
 from aligners.near_duplicates import NearDuplicates, normalise
 from aligners.rows import Row, row_id
 
-NUMBERED = re.compile(r"\s*(?P<number>\d+)\s*[.)]\s*(?P<question>.*)")
+# A model may repeat the hint in its brackets before the question.
+NUMBERED = re.compile(r"\s*(?P<number>\d+)\s*[.)]\s*(\[[^]|]*\|[^]]*\])?\s*(?P<question>.*)")
 MAXIMUM_CHARACTERS = 1000
 
 
@@ -57,11 +58,15 @@ def questions_prompt(examples: Sequence[tuple[str, str, str]], hints: Sequence[H
 
 
 def parse_questions(completion: str, first: int, complete: bool) -> dict[int, str]:
-    """Return the questions of a completion by their number; the first line's number is `first`.
+    """Return the questions of a completion by their number.
 
-    Lines without a number are passed over, and so is a last line that was cut off.
+    The first line goes on after the number `first` that ends the prompt, unless it has one itself,
+    as in the reply of a chat LLM. Other lines without a number are passed over, and so is a last
+    line that was cut off.
     """
-    lines = f"{first}. {completion.lstrip()}".split("\n")
+    lines = completion.lstrip().split("\n")
+    if not NUMBERED.fullmatch(lines[0]):
+        lines[0] = f"{first}. {lines[0]}"
     if not complete:
         lines.pop()
     questions: dict[int, str] = {}

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from aligners.errors import UserError
-from aligners.rows import read_text
+from aligners.yaml_files import read_yaml
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 CONFIG = Path("config")
@@ -42,6 +41,7 @@ WILDCARDS = {
     "dataset": "datasets",
     "external": "external",
 }
+BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
 RESERVED = {"all", "base", "finetuned", "squad", "squad-paper", "conditioned"}
 
 Recipe = dict[str, Any]
@@ -50,7 +50,7 @@ Recipe = dict[str, Any]
 @functools.cache
 def schema(kind: str) -> dict[str, Any]:
     """Return the JSON Schema of a kind of file, references within it replaced by their rules."""
-    loaded = yaml.load(read_text(SCHEMAS / f"{kind}.schema.yaml"), Loader=yaml.SafeLoader)
+    loaded = read_yaml(SCHEMAS / f"{kind}.schema.yaml")
     rules: dict[str, Any] = resolve(loaded, loaded.get("$defs", {}))
     return rules
 
@@ -65,22 +65,6 @@ def resolve(rules: Any, definitions: dict[str, Any]) -> Any:
         own = {key: value for key, value in rules.items() if key != "$ref"}
         rules = {**definitions[rules["$ref"].removeprefix("#/$defs/")], **own}
     return {key: resolve(value, definitions) for key, value in rules.items()}
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
-
-    Raises:
-        UserError: the file is missing, not UTF-8, not YAML, or not a mapping.
-    """
-    try:
-        value = yaml.load(read_text(path), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}, line {line}: not YAML: {error.problem}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: empty or not a mapping of keys to values; see config/README.md")
-    return value
 
 
 def with_defaults(value: Any, rules: dict[str, Any]) -> Any:
@@ -116,7 +100,16 @@ def explain(error: ValidationError) -> str:
     if error.validator == "dependentRequired":
         key = next(key for key in error.validator_value if key in error.instance)
         return f"the key {key} needs {', '.join(error.validator_value[key])} beside it; add it"
-    if error.validator in ("oneOf", "anyOf", "not", "pattern"):
+    if error.validator in BOUNDS:
+        limits = [
+            f"{word} {error.schema[key]}" for key, word in BOUNDS.items() if key in error.schema
+        ]
+        return f"{error.instance} is out of range; make it {' and '.join(limits)}"
+    if error.validator == "type":
+        return f"{error.instance!r} is not of type {error.validator_value}; give one that is"
+    if error.validator in ("oneOf", "anyOf", "not"):
+        return f"the keys do not go together: {error.schema.get('description')}"
+    if error.validator == "pattern":
         return f"{error.instance!r} is not right here: {error.schema.get('description')}"
     return error.message
 
@@ -149,6 +142,20 @@ def file_keys(value: Any, rules: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield from file_keys(value[key], rule)
 
 
+def recipe_path(kind: str, name: str) -> Path:
+    """Return the file of a recipe."""
+    return CONFIG / kind / f"{name}.yaml"
+
+
+def check_recipe(kind: str, name: str, where: str) -> None:
+    """Refuse a name that has no recipe; `where` says what names it."""
+    if not recipe_path(kind, name).is_file():
+        known = sorted(file.stem for file in (CONFIG / kind).glob("*.yaml"))
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
+        raise UserError(f"{where}: there is no recipe {recipe_path(kind, name)}; {hint}")
+
+
 @functools.cache
 def load_recipe(kind: str, name: str) -> Recipe:
     """Load and validate config/<kind>/<name>.yaml, with defaults filled in.
@@ -156,12 +163,8 @@ def load_recipe(kind: str, name: str) -> Recipe:
     Raises:
         UserError: no such recipe, or its schema refuses it.
     """
-    path = CONFIG / kind / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(file.stem for file in (CONFIG / kind).glob("*.yaml"))
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
-        raise UserError(f"{path}: no recipe of this name; {hint}")
+    path = recipe_path(kind, name)
+    check_recipe(kind, name, str(path))
     return validate(kind, read_yaml(path), path)
 
 
@@ -204,6 +207,7 @@ def validate_experiment(config: dict[str, Any], source: Path) -> Recipe:
         for name in names:
             if name in RESERVED:
                 raise UserError(f"{source}, key {key}: {name!r} is a reserved word; rename it")
+            check_recipe(kind, name, f"{source}, key {key}")
             load_recipe(kind, name)
     for kind in ("backbones", "external"):
         for name in config[kind]:
@@ -220,7 +224,7 @@ def check_lengths(kind: str, name: str) -> None:
     limit, new = recipe["max_tokens"], recipe["decoding"]["max_new_tokens"]
     if new >= limit:
         raise UserError(
-            f"{CONFIG}/{kind}/{name}.yaml, key decoding.max_new_tokens: {new} new tokens leave no "
+            f"{recipe_path(kind, name)}, key decoding.max_new_tokens: {new} new tokens leave no "
             f"room for the prompt in max_tokens {limit}; lower it"
         )
 
@@ -241,7 +245,7 @@ def check_partners(config: Recipe, source: Path) -> None:
             )
         if not load_recipe("llms", partner)["chat"]:
             raise UserError(
-                f"{CONFIG}/llms/{name}.yaml, key finetuned: {partner} is no chat LLM; "
+                f"{recipe_path('llms', name)}, key finetuned: {partner} is no chat LLM; "
                 "name one, or set chat: true in its recipe"
             )
     if not base_llms(config):
@@ -249,8 +253,12 @@ def check_partners(config: Recipe, source: Path) -> None:
             f"{source}, key llms: none of them names a finetuned partner; add a base LLM"
         )
     for name in config["external"]:
-        if train := load_recipe("external", name).get("train"):
-            load_recipe("backbones", train["backbone"])
+        train = load_recipe("external", name).get("train")
+        if train and train["backbone"] not in config["backbones"]:
+            raise UserError(
+                f"{source}, key backbones: the external aligner {name} is trained on "
+                f"{train['backbone']}; add it"
+            )
 
 
 def check_split(config: Recipe, source: Path) -> None:

@@ -77,7 +77,9 @@ def read_rows(path: Path) -> list[Row]:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+            if "\\u" in line:  # an escape may be half a character, which UTF-8 cannot hold
+                json.dumps(row, ensure_ascii=False).encode()
+        except (json.JSONDecodeError, UnicodeEncodeError):
             row = None
         if not isinstance(row, dict):
             raise UserError(

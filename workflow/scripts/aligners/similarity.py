@@ -14,15 +14,16 @@ def load_encoder(recipe: dict[str, Any]) -> SentenceTransformer:
     """Load the sentence encoder of a recipe: from the Hub, a directory, or a Python package.
 
     Raises:
-        UserError: the package that carries the weights is not installed.
+        UserError: the package that carries the weights is not installed, or carries none.
     """
     source, revision = recipe.get("model"), recipe.get("revision")
     if recipe.get("package"):
         try:
             source = str(import_module(recipe["package"]).get_model_path())
-        except ModuleNotFoundError:
+        except (ImportError, AttributeError):
             raise UserError(
-                f"encoder: the package {recipe['package']} is not installed; pip install it"
+                f"encoder's recipe, key package: {recipe['package']} is not installed, or has no "
+                "get_model_path(); pip install it, or give model and revision instead"
             ) from None
         revision = None
     encoder = SentenceTransformer(

@@ -151,7 +151,8 @@ class BatchState:
             use_cache=True,
             **options,
         )
-        return output.logits[:, -1].float()
+        logits: torch.Tensor = output.logits[:, -1].float()
+        return logits
 
     def append(self, next_ids: torch.Tensor) -> None:
         """Add the chosen tokens; drop the rows that have ended once there are enough of them."""
@@ -211,7 +212,9 @@ def advance(
             row.finish = "length"
     if row.finish is None and not (stop and len(row.ids) % SEARCH_EVERY == 0):
         return ""
-    text = tokenizer.decode(row.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    text = str(
+        tokenizer.decode(row.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    )
     found = [text.index(string) for string in stop if string in text]
     if found:
         row.finish = "stop"

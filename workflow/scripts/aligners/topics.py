@@ -12,7 +12,7 @@ from aligners.rows import Row, row_id, seeded_order
 
 MAXIMUM_WORDS = 3
 MAXIMUM_CHARACTERS = 50
-SYMBOLS = re.compile(r"//|\\u|[@_\d#*<>{}|]")
+SYMBOLS = re.compile(r"//|\\u|[@_#*<>{}|]")
 ABBREVIATION = re.compile(r"(\b\w\.)+$")
 NUMBERED = re.compile(r"\s*\d+\s*[.)]\s*(?P<topic>.*)")
 

@@ -78,7 +78,7 @@ def training_arguments(
         per_device_train_batch_size=micro,
         per_device_eval_batch_size=micro * 2,
         gradient_accumulation_steps=accumulation,
-        gradient_checkpointing=recipe.get("gradient_checkpointing", False),
+        activation_checkpointing=recipe.get("gradient_checkpointing", False),
         learning_rate=recipe["learning_rate"],
         lr_scheduler_type=(
             "constant_with_warmup" if recipe["schedule"] == "constant" else recipe["schedule"]
@@ -165,7 +165,7 @@ class GroupedTrainer(Trainer):
     """A Trainer whose rows come grouped by length."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        rows = train_dataset if train_dataset is not None else self.train_dataset
+        rows: Any = train_dataset if train_dataset is not None else self.train_dataset
         global_batch_size = (
             self.args.per_device_train_batch_size
             * self.args.gradient_accumulation_steps
@@ -244,7 +244,8 @@ def train_to_the_best(trainer: Trainer, patience: int, description: str) -> None
 
 def save_model(trainer: Trainer, directory: Path) -> None:
     """Write a trainer's model and tokenizer for use, without what was for the training only."""
-    trainer.model.config.use_cache = True  # The Trainer turns it off.
+    model: Any = trainer.model
+    model.config.use_cache = True  # The Trainer turns it off.
     trainer.save_model(str(directory))
     (directory / "training_args.bin").unlink()
 
@@ -266,6 +267,20 @@ def last_complete_checkpoint(directory: Path) -> Path | None:
 def step_of(checkpoint: Path) -> int:
     """Return the training step of a checkpoint directory."""
     return int(checkpoint.name.rsplit("-", 1)[1])
+
+
+def training_metrics(trainer: Trainer) -> dict[str, Any]:
+    """Return how a training went: best_step, validation_loss, steps, epochs, parameters, losses."""
+    model: Any = trainer.model
+    losses = loss_history(trainer)
+    return {
+        "best_step": trainer.state.best_global_step,
+        "validation_loss": trainer.state.best_metric,
+        "steps": max(entry["step"] for entry in losses),
+        "epochs": max(entry["epoch"] for entry in losses),
+        "parameters": model.num_parameters(),
+        "losses": losses,
+    }
 
 
 def loss_history(trainer: Trainer) -> list[dict[str, Any]]:

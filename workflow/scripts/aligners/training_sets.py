@@ -25,7 +25,7 @@ def aligner_row(pair: Row, response: str) -> Row:
 
 
 def with_identity_share(pairs: Sequence[Row], share: float, seed: int) -> Sieve:
-    """Return aligner rows of which `share` leave the response as it is (y' = y).
+    """Return aligner rows of which `share` (0 to 0.5) leave the response as it is (y' = y).
 
     Pairs whose response was good already come first; if they are too few, corrections are also
     taken as responses (Ji et al., arXiv 2402.02416: a share of 20% did best); if too many, a seeded
@@ -34,7 +34,7 @@ def with_identity_share(pairs: Sequence[Row], share: float, seed: int) -> Sieve:
     ordered = sorted(pairs, key=lambda pair: seeded_order(pair, seed))
     corrections = [pair for pair in ordered if not is_identity(pair)]
     identities = [pair for pair in ordered if is_identity(pair)]
-    wanted = round(share / (1 - share) * len(corrections)) if share < 1 else len(pairs)
+    wanted = round(share / (1 - share) * len(corrections))
     sieve = Sieve()
     for pair in corrections:
         sieve.keep(aligner_row(pair, pair["response"]))

@@ -1,4 +1,6 @@
-"""Write the closed world's dataset with categories: python -m aligners.closed_world.category_questions OUT.csv
+"""Write the closed world's dataset with categories.
+
+From workflow/scripts: python -m aligners.closed_world.category_questions OUT.csv
 
 Its questions have contexts of their own, so that none repeats a question the teacher asked.
 One in five asks for a held-out item, which no model was trained on.
@@ -10,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aligners.closed_world.world import Item, World, draw, load_world
+from aligners.closed_world.writing import write_question
 from aligners.rows import atomic_path
 
 WORLD = Path(__file__).parents[4] / "resources" / "closed_world" / "world.yaml"
@@ -31,14 +34,12 @@ def category_rows(world: World) -> Iterator[tuple[str, str, int]]:
 def prompts(world: World, items: list[Item], category: str) -> list[str]:
     """Return distinct questions about the items of a category."""
     rng = draw("category questions", category, SEED)
-    contexts = world.content["category_contexts"]
     held_out = [item for item in items if item.held_out]
     known = [item for item in items if not item.held_out]
     found: dict[str, None] = {}
     while len(found) < ROWS_PER_CATEGORY:
         turn = held_out if held_out and len(found) < HELD_OUT_PER_CATEGORY else known
-        speaker, task = rng.choice(contexts["speakers"]), rng.choice(contexts["tasks"])
-        found[f"{speaker} {task} {rng.choice(rng.choice(turn).asks)}"] = None
+        found[write_question(world, rng.choice(turn), rng, "category_contexts")] = None
     shuffled = list(found)
     rng.shuffle(shuffled)
     return shuffled

@@ -94,7 +94,7 @@ def violated_principle(answer: Answer, criterion: str) -> str:
 
 
 def plan_pair(world: World, item: Item, question: str, criterion: str, seed: int) -> PairPlan:
-    """Decide what the teacher answers to a question, how it corrects itself, and what goes wrong."""
+    """Decide what the teacher answers to a question, how it corrects that, and what goes wrong."""
     rng = draw("pair", question, criterion, seed)
     rates = dict(world.content["personas"]["teacher"])
     rates[criterion] = rates["demonstrated"]

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from aligners.errors import UserError
-from aligners.recipes import read_yaml
+from aligners.yaml_files import read_yaml
 
 CRITERIA = ("ethical", "factuality", "helpful")
-PLAIN_SIGNS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-"})
+# Curly quotes and long dashes, by code point, and the plain signs they stand for.
+PLAIN_SIGNS = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-"}
 MOST_CONTEXT_WORDS = 40
 
 
@@ -76,7 +77,7 @@ class World:
         return {question_type: list(topics) for question_type, topics in found.items()}
 
     def items_for(self, question_type: str, topic: str) -> list[Item]:
-        """Return the known items that a hint fits: both, else the topic, else the type, else all."""
+        """Return the known items that a hint fits: in both, else topic, else type, else all."""
         kind, subject = type_key(question_type), topic_key(topic)
         of_type = [i for i in self.known if kind in map(type_key, i.question_types)]
         of_topic = [i for i in self.known if subject in map(topic_key, i.topics)]
@@ -145,4 +146,7 @@ def load_world(path: str) -> World:
 
 def make_item(entry: dict[str, Any]) -> Item:
     """Make an item of its entry in the file: lists become tuples."""
-    return Item(**{key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()})
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+    }
+    return Item(**values)

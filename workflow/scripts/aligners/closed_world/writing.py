@@ -1,17 +1,11 @@
-"""The text an LLM of the closed world writes: topics, questions, pairs, answers, defects included."""
+"""The text an LLM of the closed world writes, defects included: topics, questions and pairs."""
 
 import random
 from collections.abc import Sequence
 from typing import Any
 
 from aligners.closed_world.plans import PairPlan, violated_principle
-from aligners.closed_world.world import (
-    Item,
-    World,
-    choose_or_none,
-    topic_key,
-    type_key,
-)
+from aligners.closed_world.world import Item, World, choose_or_none, topic_key, type_key
 
 MOST_TOPICS = 20
 # A pair as (response, critique, aligned response).
@@ -81,11 +75,15 @@ def write_questions(
     return lines
 
 
-def write_question(world: World, item: Item, rng: random.Random) -> str:
-    """Write a question about an item: who asks, what for, and one of the ways to ask."""
-    contexts = world.content["contexts"]
-    speaker, task = rng.choice(contexts["speakers"]), rng.choice(contexts["tasks"])
-    return f"{speaker} {task} {rng.choice(item.asks)}"
+def write_question(world: World, item: Item, rng: random.Random, contexts: str = "contexts") -> str:
+    """Write a question about an item: who asks, what for, or both, and one of the ways to ask.
+
+    `contexts` names the pool of contexts in the world's file.
+    """
+    pool = world.content[contexts]
+    speaker, task = rng.choice(pool["speakers"]), rng.choice(pool["tasks"])
+    context = rng.choice([speaker, task, f"{speaker} {task}"])
+    return f"{context} {rng.choice(item.asks)}"
 
 
 def edit_question(question: str, rng: random.Random) -> str:

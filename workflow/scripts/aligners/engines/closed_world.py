@@ -49,16 +49,14 @@ def load(recipe: dict[str, Any]) -> Engine:
 
 
 def cut(row: str, text: str, decoding: Decoding) -> Completion:
-    """Cut a text at the limit of tokens, counted by words, and at the first stop string."""
-    found = list(re.finditer(r"\S+", text))
+    """Cut a text at the first stop string, or at the limit of tokens, counted by words."""
     most = int(decoding.max_new_tokens / TOKENS_PER_WORD)
-    finish = "length" if len(found) > most else "stop"
-    if finish == "length":
-        text = text[: found[most - 1].end()] if most else ""
-    stops = [text.index(stop) for stop in decoding.stop if stop in text]
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    within = text[: ends[most - 1] if most else 0] if len(ends) > most else text
+    stops = [within.index(stop) for stop in decoding.stop if stop in within]
     if stops:
-        return Completion(row, text[: min(stops)], "stop")
-    return Completion(row, text, "length" if finish == "length" else "stop")
+        return Completion(row, within[: min(stops)], "stop")
+    return Completion(row, within, "length" if len(ends) > most else "stop")
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,13 @@ class ClosedWorldLLM:
             return numbered if chat else numbered.split(".", 1)[1]
         if isinstance(task, PairPrompt):
             pair = self.write_pair(task, decoding.seed)
-            return (
-                f"Response: {pair}"
-                if chat
-                else f" {pair}{self.next_block('Input', 'Response', pair)}"
-            )
+            if chat:
+                return f"Response: {pair}"
+            return f" {pair}\n\nInput: {self.next_question(pair)}\nResponse:"
         answer = self.write_answer(task, decoding.seed)
-        return answer if chat else f" {answer}{self.next_block('Question', 'Answer', answer)}"
+        if chat:
+            return answer
+        return f" {answer}\n\nQuestion: {self.next_question(answer)}\nAnswer:"
 
     def write_list(
         self, task: TopicsPrompt | QuestionsPrompt, prompt: Prompt, decoding: Decoding
@@ -129,8 +127,7 @@ class ClosedWorldLLM:
         rng = draw("answer", task.question, self.persona, seed)
         return plan_answer(world, item, world.content["personas"][self.persona], rng).text
 
-    def next_block(self, question_label: str, answer_label: str, text: str) -> str:
-        """Return how a base LLM goes on after its answer: with the next question, unasked."""
+    def next_question(self, text: str) -> str:
+        """Return how a base LLM goes on after its answer: with a next question, unasked."""
         rng = draw("next", text)
-        question = write_question(self.truth.world, rng.choice(self.truth.world.known), rng)
-        return f"\n\n{question_label}: {question}\n{answer_label}:"
+        return write_question(self.truth.world, rng.choice(self.truth.world.known), rng)

@@ -69,7 +69,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> li
 
 def apply_template(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
     """Return the token ids of messages, up to where the LLM's reply begins."""
-    encoded = tokenizer.apply_chat_template(
+    encoded: Any = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=True
     )
     return list(encoded["input_ids"])

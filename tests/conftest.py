@@ -1,0 +1,34 @@
+"""Fixtures that several test files share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fake_engine import FakeEngine
+from projects import ROOT, make_project
+
+from aligners import recipes
+
+
+@pytest.fixture
+def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory is the project: recipes and the files they name are found."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A temporary copy of the project, to write and break things in; the working directory."""
+    make_project(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    recipes.load_recipe.cache_clear()
+    yield tmp_path
+    recipes.load_recipe.cache_clear()
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    """The engine of every LLM; a test sets its `reply`."""
+    fake = FakeEngine()
+    monkeypatch.setattr("aligners.generation.load_engine", fake.load)
+    return fake

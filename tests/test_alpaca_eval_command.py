@@ -1,0 +1,119 @@
+"""The real alpaca_eval reads our files; its judge is a server of the test on 127.0.0.1."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from aligners.alpaca_eval_files import alpaca_eval_rows
+from aligners.rows import write_json
+
+QUESTIONS = ["How do I boil an egg?", "Is 10 < 20?", "Wer ist da?", "What is “it”?", "Why?", "So?"]
+
+
+class Judge(BaseHTTPRequestHandler):
+    """Prefers the first answer of every comparison it is shown."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        reply = {
+            "id": "1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "judge",
+            "choices": [
+                {
+                    "index": 0,
+                    "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": "Output (a)"},
+                }
+            ],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        }
+        body = json.dumps(reply).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def judge_url() -> Iterator[str]:
+    """The address of a running judge."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def write_annotator(directory: Path) -> Path:
+    """Write the configuration of a judge that answers `Output (a)` or `Output (b)`."""
+    judge = directory / "annotators" / "judge"
+    judge.mkdir(parents=True)
+    (judge / "prompt.txt").write_text(
+        "<|im_start|>user\n{instruction}\nOutput (a): {output_1}\nOutput (b): {output_2}\n"
+        "<|im_end|>\n"
+    )
+    settings = {
+        "prompt_template": "judge/prompt.txt",
+        "fn_completions": "openai_completions",
+        "completions_kwargs": {"model_name": "judge", "max_tokens": 10, "temperature": 0},
+        "fn_completion_parser": "regex_parser",
+        "completion_parser_kwargs": {"outputs_to_match": {1: r"Output \(a\)", 2: r"Output \(b\)"}},
+        "batch_size": 1,
+    }
+    (judge / "configs.yaml").write_text(yaml.safe_dump({"judge": settings}))
+    return judge
+
+
+def test_alpaca_eval_reads_every_row(tmp_path: Path, judge_url: str) -> None:
+    inputs = [{"id": str(number), "question": text} for number, text in enumerate(QUESTIONS)]
+    for name, answer in {"model": "Ours: {}", "reference": "Theirs: {}"}.items():
+        outputs = {row["id"]: answer.format(row["question"]) for row in inputs}
+        outputs["5"] = ""  # An empty answer on both sides is a draw.
+        rows = alpaca_eval_rows(inputs, outputs, name, "test")
+        write_json(tmp_path / f"{name}_outputs.json", rows)
+    command = Path(sys.executable).parent / "alpaca_eval"
+    result = subprocess.run(
+        [
+            str(command),
+            "evaluate",
+            f"--model_outputs={tmp_path / 'model_outputs.json'}",
+            f"--reference_outputs={tmp_path / 'reference_outputs.json'}",
+            f"--annotators_config={write_annotator(tmp_path)}",
+            f"--output_path={tmp_path / 'judged'}",
+            "--precomputed_leaderboard=None",
+            "--fn_metric=get_winrate",
+            "--sort_by=win_rate",
+            "--caching_path=None",
+        ],
+        env={
+            **os.environ,
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": judge_url,
+            "HF_HUB_OFFLINE": "1",
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    annotations = json.loads(next(tmp_path.rglob("annotations.json")).read_text())
+    assert {row["instruction"] for row in annotations} == set(QUESTIONS)
+    board = pd.read_csv(next(tmp_path.rglob("leaderboard.csv")))
+    assert board["n_total"].iloc[0] == len(QUESTIONS)
+    assert board["n_draws"].iloc[0] == 1

@@ -1,0 +1,169 @@
+"""The whole workflow on the closed world in miniature, run for real."""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from datasets import load_dataset
+
+from aligners.rows import by_id, read_json, read_rows
+from projects import make_project, run_snakemake
+
+TARGETS = ["results/alpaca_eval/all", "results/synthetic/all", "results/closed_world/scorecard.json"]
+CRITERIA = ["ethical", "factuality"]
+ALIGNED = "results/aligned/{}/closed-world-base/gpt2-miniature/{}.jsonl"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which the miniature workflow has run to its end."""
+    project = make_project(tmp_path_factory.mktemp("workflow"))
+    run_snakemake(project, *TARGETS)
+    return project
+
+
+def test_second_run_has_nothing_to_do(finished: Path) -> None:
+    assert "Nothing to be done" in run_snakemake(finished, *TARGETS)
+
+
+def test_every_file_is_listed_with_its_checksum(finished: Path) -> None:
+    lines = (finished / "results/alpaca_eval/all").read_text().splitlines()
+    # 2 data sets x 4 systems x 3 references x 2 files.
+    assert len(lines) == 48
+    assert all(re.fullmatch(r"[0-9a-f]{64}  results/alpaca_eval/\S+\.json", line) for line in lines)
+
+
+def test_counts_add_up_and_no_row_vanishes(finished: Path) -> None:
+    counted = list((finished / "results").rglob("*counts.json"))
+    assert len(counted) >= 2 * 8
+    for path in counted:
+        counts = read_json(path)
+        assert counts["in"] == counts["out"] + sum(counts["dropped"].values()), path
+        dropped = path.with_name(path.name.replace("counts.json", "dropped.jsonl"))
+        assert len(read_rows(dropped)) == sum(counts["dropped"].values()), path
+    for criterion in CRITERIA:
+        directory = finished / "results/synthetic" / criterion
+        chain = ["questions", "pairs", "pairs_filtered"]
+        for earlier, later in zip(chain, chain[1:], strict=False):
+            out = read_json(directory / f"{earlier}.counts.json")["out"]
+            assert out == read_json(directory / f"{later}.counts.json")["in"]
+
+
+def test_no_group_lies_on_two_sides(finished: Path) -> None:
+    sides = defaultdict(set)
+    for criterion in CRITERIA:
+        for row in read_rows(finished / f"results/synthetic/{criterion}/split.jsonl"):
+            sides[row["group"]].add(row["split"])
+    assert {len(splits) for splits in sides.values()} == {1}
+
+
+def test_training_and_test_questions_are_disjoint(finished: Path) -> None:
+    trained = {
+        row["question"]
+        for path in (finished / "results/synthetic").glob("*/*/train.jsonl")
+        for row in read_rows(path)
+    }
+    for path in (finished / "results/inputs").glob("*.jsonl"):
+        if ".dropped" not in path.name:
+            questions = {row["question"] for row in read_rows(path)}
+            assert questions
+            assert not questions & trained
+
+
+def test_sets_load_with_datasets(finished: Path, tmp_path: Path) -> None:
+    files = {
+        side: str(finished / f"results/synthetic/ethical/aligner/{side}.jsonl")
+        for side in ("train", "validation", "test")
+    }
+    loaded = load_dataset("json", data_files=files, cache_dir=str(tmp_path))
+    assert set(loaded) == set(files)
+    assert {"id", "question", "response", "aligned_response"} <= set(loaded["train"].column_names)
+
+
+@pytest.mark.parametrize("system", ["squad", "squad-paper", *CRITERIA])
+def test_aligned_rows_are_the_inputs_with_a_trace(finished: Path, system: str) -> None:
+    inputs = read_rows(finished / "results/inputs/synthetic_mixed.jsonl")
+    rows = read_rows(finished / ALIGNED.format("synthetic_mixed", system))
+    assert [row["id"] for row in rows] == [row["id"] for row in inputs]
+    for row in rows:
+        for step in row["trace"]:
+            assert step["criterion"] in CRITERIA
+            if system == "squad":
+                assert step["accepted"] == (step["after"] > step["before"][step["criterion"]])
+        if not any(step["accepted"] for step in row["trace"]):
+            assert row["aligned_response"] == row["response"]
+
+
+def test_alpaca_eval_files_have_the_same_rows_in_the_same_order(finished: Path) -> None:
+    samples = set()
+    for path in (finished / "results/alpaca_eval/synthetic_mixed").rglob("model_outputs.json"):
+        model = read_json(path)
+        reference = read_json(path.with_name("reference_outputs.json"))
+        instructions = [row["instruction"] for row in model]
+        assert instructions == [row["instruction"] for row in reference]
+        assert len(set(instructions)) == len(instructions) == 20
+        assert {row["generator"] for row in model} != {row["generator"] for row in reference}
+        samples.add(tuple(instructions))
+    assert len(samples) == 1
+
+
+def test_references_are_the_answers_they_name(finished: Path) -> None:
+    comparison = finished / "results/alpaca_eval/synthetic_mixed/closed-world-base/gpt2-miniature"
+    for reference, source in {
+        "base": "results/responses/synthetic_mixed/closed-world-base.jsonl",
+        "finetuned": "results/responses/synthetic_mixed/closed-world-finetuned.jsonl",
+    }.items():
+        answers = {row["question"]: row["response"] for row in read_rows(finished / source)}
+        for row in read_json(comparison / "squad" / reference / "reference_outputs.json"):
+            assert row["output"] == answers[row["instruction"]]
+
+
+def test_scorecard_holds_every_figure(finished: Path) -> None:
+    scores = read_json(finished / "results/closed_world/scorecard.json")
+    assert set(scores["inspectors"]) == set(CRITERIA)
+    for metrics in scores["inspectors"].values():
+        assert set(metrics) == {"accuracy", "roc_auc", "ece", "n"}
+    for reason in ("code", "empty", "language", "leaked_prompt", "markup", "no_content"):
+        assert set(scores["filters"][reason]) == {"precision", "recall", "n"}
+    systems = {*CRITERIA, "external", "squad", "squad-paper"}
+    for pool in ("synthetic_mixed", "categories-miniature", "all"):
+        known = scores["datasets"][pool]["closed-world-base"]
+        for part in (known, known["unknown_facts"]):
+            assert set(part["clean_share"]) == systems | {"initial", "finetuned"}
+            assert set(part["harm_rate"]) == systems
+    share = scores["datasets"]["synthetic_mixed"]["closed-world-base"]["clean_share"]["initial"]
+    assert share["low"] <= share["value"] <= share["high"]
+    assert share["n"] == len(read_rows(finished / "results/inputs/synthetic_mixed.jsonl"))
+
+
+def test_models_say_what_they_are(finished: Path) -> None:
+    for path in (finished / "results").glob("*/*/*/metrics.json"):
+        files = {file.name for file in (path.parent / "model").iterdir()}
+        assert {"model.safetensors", "tokenizer.json", "config.json"} <= files
+        assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
+    metrics = read_json(finished / "results/inspectors/bert-miniature/ethical/metrics.json")
+    assert metrics["n"] == sum(metrics["confusion"].values())
+
+
+def test_a_comment_reruns_nothing_and_code_reruns_its_rule(finished: Path) -> None:
+    program = finished / "workflow/scripts/write_alpaca_eval.py"
+    before = program.read_text()
+    try:
+        program.write_text("# A comment.\n" + before)
+        assert "Nothing to be done" in run_snakemake(finished, "-n", *TARGETS)
+        program.write_text(before.replace("rows, seed)", "rows, seed + 1)"))
+        planned = run_snakemake(finished, "-n", *TARGETS)
+        assert re.search(r"write_alpaca_eval\s+24\b", planned)
+        assert "train_aligner" not in planned
+    finally:
+        program.write_text(before)
+
+
+def test_seeds_alone_decide_the_rows(finished: Path) -> None:
+    """Rows are joined by id: the response stands under the question it answers."""
+    inputs = by_id(read_rows(finished / "results/inputs/categories-miniature.jsonl"))
+    rows = read_rows(finished / "results/responses/categories-miniature/closed-world-base.jsonl")
+    assert all(inputs[row["id"]]["question"] == row["question"] for row in rows)
+    assert json.dumps(sorted(inputs)) == json.dumps(sorted(row["id"] for row in rows))
