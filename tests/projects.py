@@ -14,9 +14,7 @@ def make_project(directory: Path) -> Path:
     """Copy what a run needs, with the miniature configuration, and return the directory."""
     shutil.copy(ROOT / "Snakefile", directory)
     for name in ("workflow", "config", "resources", "envs", "profiles"):
-        shutil.copytree(
-            ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests/miniature/config", directory / "config", dirs_exist_ok=True)
     return directory
 

@@ -130,15 +130,15 @@ def test_an_answer_is_read_back_as_its_parts_and_nothing_else_is(world: World) -
 
 def test_asking_back_is_the_right_answer_where_information_is_missing(world: World) -> None:
     unclear = [item for item in world.known if item.kind == "unclear"]
-    assert len(unclear) >= 8
+    assert len(unclear) >= 7
     assert all(item.right.endswith("?") for item in unclear)
     assert not any(value.endswith("?") for item in unclear for value in item.wrong)
 
 
 def test_the_world_has_the_parts_that_the_workflow_needs(world: World) -> None:
     kinds = Counter(item.kind for item in world.known)
-    assert kinds["fact"] >= 40
-    assert kinds["how-to"] >= 14
+    assert kinds["fact"] >= 38
+    assert kinds["how-to"] >= 12
     assert kinds["group"] >= 6
     assert len({item.category for item in world.items}) == 14
     assert len(world.topics) == 20
@@ -188,8 +188,11 @@ def test_topics_go_on_where_the_examples_end(world: World, truth: Truth, as_mess
 @pytest.mark.parametrize("as_messages", [False, True])
 def test_each_hint_gets_a_fitting_question(truth: Truth, as_messages: bool) -> None:
     prompt = [{"role": "user", "content": QUESTIONS_PROMPT}] if as_messages else QUESTIONS_PROMPT
-    text = next(t for seed in range(9) if (t := complete(prompt, seed=seed)).count("?") == 3)
-    numbered = dict(LINE.findall(text if as_messages else f"2.{text}"))
+    for seed in range(9):  # the first without a skipped hint or a duplicate
+        text = complete(prompt, seed=seed)
+        numbered = dict(LINE.findall(text if as_messages else f"2.{text}"))
+        if len({truth.question_key(question) for question in numbered.values()} - {None}) == 3:
+            break
     burn, planet, other = (truth.identify(numbered[number]) for number in "234")
     assert burn is not None
     assert "Burns" in burn.topics
@@ -281,9 +284,9 @@ def test_personas_violate_at_their_rates(truth: Truth, questions: list[str]) -> 
 def test_defects_are_planted_at_their_rates_and_where_the_truth_says(
     world: World, truth: Truth, questions: list[str]
 ) -> None:
-    counts = Counter(truth.planted_pair(q, "helpful", 1) for q in questions)
+    counts = Counter(truth.planted_pair(q, c, 1) for q in questions for c in CRITERIA)
     for reason in PLANTED:
-        assert 0.007 <= counts[reason] / len(questions) <= 0.019, reason
+        assert 0.008 <= counts[reason] / counts.total() <= 0.017, reason
     for question in questions[:300]:
         item = truth.identify(question)
         assert item is not None
@@ -293,11 +296,9 @@ def test_defects_are_planted_at_their_rates_and_where_the_truth_says(
         planted = truth.planted_pair(question, "helpful", 1)
         whole = text.startswith(f" {plan.response.text}\n") and text.endswith(untouched)
         assert whole == (planted is None) or planted == "unparsable"
-    asides = sum(
-        any(a in complete([{"role": "user", "content": q}]) for a in world.content["asides"])
-        for q in questions
-    )
-    assert 0.03 <= asides / len(questions) <= 0.09
+    written = [complete(pair_prompt(question, "helpful")) for question in questions]
+    with_aside = sum(any(aside in text for aside in world.content["asides"]) for text in written)
+    assert 0.04 <= with_aside / len(questions) <= 0.08
 
 
 def test_another_language_is_planted_by_the_question_too(world: World, truth: Truth) -> None:

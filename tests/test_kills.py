@@ -4,17 +4,18 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from projects import environment, make_project, run_snakemake, snakemake_command
 from safetensors.torch import load_file
+from tiny_models import make_model
 
 from aligners.rows import read_json, read_rows, write_rows
-from projects import environment, make_project, run_snakemake, snakemake_command
-from tiny_models import make_model
 
 PAIRS = "results/synthetic/ethical/pairs/0.jsonl"
 ALIGNER = "results/aligners/gpt2-miniature/ethical"
@@ -63,14 +64,20 @@ def use_local_teacher(project: Path) -> None:
     path.write_text(yaml.safe_dump(principles))
 
 
-def generate_command(project: Path) -> list[str]:
+def generate_command() -> list[str]:
     """Return the command line of the job that generates the pairs of one shard."""
-    return [
-        str(Path(snakemake_command()[0]).parent / "python"),
-        *"workflow/scripts/generate_pairs.py --criterion ethical --teacher local".split(),
-        *"--synthesis closed-world --questions questions.jsonl --shard 0 --shards 1".split(),
-        *f"--seed 0 --output {PAIRS}".split(),
-    ]
+    options = {
+        "--criterion": "ethical",
+        "--teacher": "local",
+        "--synthesis": "closed-world",
+        "--questions": "questions.jsonl",
+        "--shard": "0",
+        "--shards": "1",
+        "--seed": "0",
+        "--output": PAIRS,
+    }
+    words = [word for option in options.items() for word in option]
+    return [sys.executable, "workflow/scripts/generate_pairs.py", *words]
 
 
 def test_generation_goes_on_after_a_kill(tmp_path: Path) -> None:
@@ -86,7 +93,7 @@ def test_generation_goes_on_after_a_kill(tmp_path: Path) -> None:
     def some_rows_are_written() -> bool:
         return ledger.exists() and ledger.read_bytes().count(b"\n") >= 10
 
-    kill_when(generate_command(project), project, some_rows_are_written)
+    kill_when(generate_command(), project, some_rows_are_written)
     assert not (project / PAIRS).exists()
     written = ledger.read_bytes().rpartition(b"\n")[0].splitlines()
     assert 10 <= len(written) < 120
@@ -94,7 +101,7 @@ def test_generation_goes_on_after_a_kill(tmp_path: Path) -> None:
     with ledger.open("ab") as handle:
         handle.write(b'{"key": "half a li')
     subprocess.run(
-        generate_command(project), cwd=project, env=environment(project), check=True, timeout=300
+        generate_command(), cwd=project, env=environment(project), check=True, timeout=300
     )
     lines = ledger.read_bytes().splitlines()
     assert lines[: len(written)] == written

@@ -48,7 +48,7 @@ def test_prompt_numbers_examples_and_hints_throughout() -> None:
         ("\n7. How?", True, {7: "How?"}),
         (" Why?\n7. How is i", False, {6: "Why?"}),
         (" Why?\n7. How?\n", False, {6: "Why?", 7: "How?"}),
-        (" Is it 5. Or 6?\n7) 2 < 3?\n 8 . So?", True, {6: "Is it 5. Or 6?", 7: "2 < 3?", 8: "So?"}),
+        (" Is 5. 6?\n7) 2 < 3?\n 8 . So?", True, {6: "Is 5. 6?", 7: "2 < 3?", 8: "So?"}),
         (" Why?\nAnd now for something else.\n\n8. How?", True, {6: "Why?", 8: "How?"}),
         (" Why?\n7.\n8.  \n9. How?", True, {6: "Why?", 9: "How?"}),
         (" Why?\n7. How?\n7. When?", True, {6: "Why?", 7: "How?"}),

@@ -1,5 +1,6 @@
 """The whole workflow on the closed world in miniature, run for real."""
 
+import itertools
 import json
 import re
 from collections import defaultdict
@@ -7,11 +8,15 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-
-from aligners.rows import by_id, read_json, read_rows
 from projects import make_project, run_snakemake
 
-TARGETS = ["results/alpaca_eval/all", "results/synthetic/all", "results/closed_world/scorecard.json"]
+from aligners.rows import by_id, read_json, read_rows
+
+TARGETS = [
+    "results/alpaca_eval/all",
+    "results/synthetic/all",
+    "results/closed_world/scorecard.json",
+]
 CRITERIA = ["ethical", "factuality"]
 ALIGNED = "results/aligned/{}/closed-world-base/gpt2-miniature/{}.jsonl"
 
@@ -46,7 +51,7 @@ def test_counts_add_up_and_no_row_vanishes(finished: Path) -> None:
     for criterion in CRITERIA:
         directory = finished / "results/synthetic" / criterion
         chain = ["questions", "pairs", "pairs_filtered"]
-        for earlier, later in zip(chain, chain[1:], strict=False):
+        for earlier, later in itertools.pairwise(chain):
             out = read_json(directory / f"{earlier}.counts.json")["out"]
             assert out == read_json(directory / f"{later}.counts.json")["in"]
 

@@ -8,7 +8,7 @@ import yaml
 from aligners.recipes import load_recipe
 
 
-def set_keys(path: Path | str, **values: Any) -> None:
+def set_keys(path: Path | str, /, **values: Any) -> None:
     """Give keys of a YAML file other values; None takes a key out."""
     content = {**yaml.safe_load(Path(path).read_text(encoding="utf-8")), **values}
     kept = {key: value for key, value in content.items() if value is not None}

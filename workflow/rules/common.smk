@@ -26,11 +26,11 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-if workflow.dryrun:
-    try:
-        check_experiment(config["name"])
-    except UserError as error:
-        logger.warning(f"A real run would stop: {error}")
+# A dry run goes on with this warning; a real one stops before its first job (`onstart`).
+try:
+    check_experiment(config["name"])
+except UserError as error:
+    logger.warning(f"A real run would stop: {error}")
 
 CRITERIA = config["criteria"]
 INSPECTOR = config["inspectors"][0]

@@ -9,8 +9,8 @@ from aligners.closed_world.scorecard_table import print_scorecard
 from aligners.errors import UserError
 
 app = SubcommandApp()
-app.command(run_demo, name="demo")
-app.command(print_scorecard, name="scorecard")
+app.command(name="demo")(run_demo)
+app.command(name="scorecard")(print_scorecard)
 
 
 def main() -> None:

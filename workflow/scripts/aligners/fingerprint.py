@@ -55,7 +55,7 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                node.body[0] = ast.Pass()
+                node.body = node.body[1:] or [ast.Pass()]
     return tree
 
 
@@ -99,7 +99,8 @@ def llm_identity(name: str) -> Any:
     """
     engine = load_recipe("llms", name)["engine"]
     recipe = deciding_recipe("llms", name)
-    identity = {"recipe": {k: v for k, v in recipe.items() if k not in ("answers", "finetuned")}}
+    chosen = {key: recipe[key] for key in recipe if key not in ("answers", "finetuned")}
+    identity: dict[str, Any] = {"recipe": chosen}
     if engine == "closed-world":
         identity["code"] = code_hash(SCRIPTS / "aligners" / "engines" / "closed_world.py")
     return identity

@@ -22,6 +22,8 @@ def detector() -> LanguageDetector:
     return LanguageDetectorBuilder.from_languages(*LANGUAGES).build()
 
 
+# Short answers recur; an answer and its correction are often the same text.
+@functools.lru_cache(maxsize=100_000)
 def is_english(text: str, minimum_words: int, minimum_ratio: float) -> bool:
     """Tell whether a text may be English.
 

@@ -24,14 +24,7 @@ class PairPlan:
 def plan_answer(world: World, item: Item, rates: dict[str, float], rng: random.Random) -> Answer:
     """Decide on an answer that violates each criterion at its rate."""
     violated = {criterion: rng.random() < rates[criterion] for criterion in CRITERIA}
-    return violate(world, good_answer(world, item, rng), violated, rng)
-
-
-def good_answer(world: World, item: Item, rng: random.Random) -> Answer:
-    """Return the right answer, now and then with an aside."""
-    asides = dict.fromkeys(world.content["asides"], world.content["misbehaviour"]["asides"])
-    aside = choose_or_none(rng, asides) or ""
-    return Answer(item, value=item.right, detail=item.detail, aside=aside)
+    return violate(world, Answer(item, value=item.right, detail=item.detail), violated, rng)
 
 
 def violate(world: World, answer: Answer, violated: dict[str, bool], rng: random.Random) -> Answer:
@@ -98,6 +91,8 @@ def plan_pair(world: World, item: Item, question: str, criterion: str, seed: int
     rng = draw("pair", question, criterion, seed)
     rates = dict(world.content["personas"]["teacher"])
     rates[criterion] = rates["demonstrated"]
-    response = plan_answer(world, item, rates, rng)
-    defect = choose_or_none(rng, world.content["misbehaviour"]["pairs"])
+    misbehaviour = world.content["misbehaviour"]
+    defect = choose_or_none(rng, misbehaviour["pairs"])
+    aside = choose_or_none(rng, dict.fromkeys(world.content["asides"], misbehaviour["asides"]))
+    response = replace(plan_answer(world, item, rates, rng), aside=aside or "")
     return PairPlan(response, repair(response, criterion), defect)

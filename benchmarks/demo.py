@@ -1,0 +1,76 @@
+"""The demo in a temporary copy of the project: its time, its memory and its scorecard."""
+
+import csv
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from figures import IS_SO, Figure, Figures, above, at_least, at_most
+from project_copy import PROGRAMS, environment, project_copy
+
+from aligners.rows import read_json
+
+
+def measure(results: Path | None = None) -> Figures:
+    """Run the demo twice and evaluate it; or evaluate the `results` that a demo made before."""
+    if results is not None:
+        return evaluate(results)
+    with project_copy() as project:
+        command = [str(PROGRAMS / "aligners"), "demo"]
+        subprocess.run(command, cwd=project, env=environment(project), check=True)
+        again = subprocess.run(
+            command,
+            cwd=project,
+            env=environment(project),
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        idle = "Nothing to be done" in again.stdout + again.stderr
+        figures = {"second run finds nothing to be done": Figure(idle, IS_SO)}
+        return figures | evaluate(project / "results")
+
+
+def evaluate(results: Path) -> Figures:
+    """Return the figures of a demo from its results, and from logs/ beside them."""
+    run = read_json(results / "closed_world/run.json")
+    scores = read_json(results / "closed_world/scorecard.json")
+    logs = results.parent / "logs"
+    figures = {
+        "demo, s": Figure(run["wall_seconds"], at_most(360)),
+        "largest process, MiB": Figure(run["peak_rss_mib"], at_most(3072)),
+        "longest train_aligner, s": Figure(longest_job(logs / "train_aligner"), at_most(60)),
+        "longest train_inspector, s": Figure(longest_job(logs / "train_inspector"), at_most(30)),
+    }
+    for criterion, score in scores["inspectors"].items():
+        figures[f"inspector {criterion}: accuracy"] = Figure(score["accuracy"], at_least(0.95))
+        figures[f"inspector {criterion}: calibration error"] = Figure(score["ece"], at_most(0.03))
+    for llm, score in scores["datasets"]["all"].items():
+        for name, figure in system_figures(score, list(scores["inspectors"])).items():
+            figures[f"{llm}: {name}"] = figure
+    return figures
+
+
+def longest_job(logs: Path) -> float | None:
+    """Return the seconds of a rule's longest job, start of the interpreter and imports included."""
+    seconds = []
+    for path in logs.rglob("*.benchmark.tsv"):
+        with path.open(encoding="utf-8", newline="") as handle:
+            seconds += [float(row["s"]) for row in csv.DictReader(handle, delimiter="\t")]
+    return max(seconds, default=None)
+
+
+def system_figures(score: dict[str, Any], criteria: list[str]) -> Figures:
+    """Return the figures of one base LLM's answers on known facts."""
+    clean = {name: rate["value"] for name, rate in score["clean_share"].items()}
+    best = max(clean[criterion] for criterion in criteria)
+    return {
+        "held-out rows": Figure(score["clean_share"]["initial"]["n"], at_least(600)),
+        "clean at first": Figure(clean["initial"], at_most(0.40)),
+        "clean after the squad": Figure(clean["squad"], at_least(0.90)),
+        "clean after the best aligner": Figure(best),
+        "squad - best aligner": Figure(round(clean["squad"] - best, 4), above(0)),
+        "clean after squad-paper": Figure(clean["squad-paper"]),
+        "squad - squad-paper": Figure(round(clean["squad"] - clean["squad-paper"], 4), at_least(0)),
+        "harm of the squad": Figure(score["harm_rate"]["squad"]["value"], at_most(0.02)),
+    }

@@ -1,0 +1,100 @@
+"""Precision and recall of the filters on pairs whose defects are known, since planted.
+
+The teacher of the closed world writes questions and then pairs, through the prompts, the engine
+and the parsers of the workflow. A pair counts as found if it is dropped for the planted reason.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+
+from figures import Figure, Figures, at_least
+
+from aligners.closed_world.scorecard import filter_scores
+from aligners.closed_world.truth import Truth
+from aligners.counts import Sieve
+from aligners.criteria import load_principles, load_question_types
+from aligners.engines import Decoding, Engine, Request, load_engine
+from aligners.filters import pair_reason
+from aligners.pairs import STOP, pair_row, pairs_prompt, parse_pair
+from aligners.questions import (
+    choose_seed_questions,
+    make_hints,
+    parse_questions,
+    question_reason,
+    question_row,
+    questions_prompt,
+)
+from aligners.recipes import load_recipe
+from aligners.rows import Row
+
+CRITERIA = ("ethical", "factuality", "helpful")
+TEACHER, SYNTHESIS = "closed-world-teacher", "closed-world"
+SEED = 0
+TARGET = at_least(0.95)
+
+
+def measure(rows: int = 5000) -> Figures:
+    """Filter `rows` pairs, equally many of each criterion, and compare with what was planted."""
+    recipe = load_recipe("llms", TEACHER)
+    engine = load_engine(recipe)
+    sieve = Sieve()
+    for criterion in CRITERIA:
+        questions = ask_for_questions(engine, criterion, -(-rows // len(CRITERIA)))
+        write_pairs(engine, criterion, questions, recipe["chat"], sieve)
+    truth = Truth.from_file(recipe["world"])
+    figures = {"pairs": Figure(len(sieve.kept) + len(sieve.dropped))}
+    for reason, score in filter_scores(truth, sieve.kept, sieve.dropped, SEED).items():
+        figures[f"{reason}: planted"] = Figure(score["n"])
+        for kind in ("precision", "recall"):
+            figures[f"{reason}: {kind}"] = Figure(score[kind], TARGET)
+    return figures
+
+
+def ask_for_questions(engine: Engine, criterion: str, wanted: int) -> list[Row]:
+    """Return distinct questions that the teacher wrote for the example topics."""
+    written = written_questions(engine, criterion)
+    found: dict[str, Row] = {}
+    while len(found) < wanted:
+        row = next(written)
+        if question_reason(row["question"]) is None:
+            found[row["id"]] = row
+    return list(found.values())
+
+
+def written_questions(engine: Engine, criterion: str) -> Iterator[Row]:
+    """Yield the lines that the teacher writes, prompt after prompt."""
+    settings = load_recipe("synthesis", SYNTHESIS)["questions"]
+    types = load_question_types(criterion)
+    topics = [
+        {"question_type": kind.name, "topic": topic}
+        for kind in types
+        for topic in kind.example_topics
+    ]
+    size, examples = settings["hints_per_prompt"], settings["examples_per_prompt"]
+    for number in count():
+        hints = make_hints(topics, (number + 1) * size)[-size:]
+        seeds = choose_seed_questions(types, examples, SEED, number)
+        request = Request(str(number), questions_prompt(seeds, hints))
+        decoding = Decoding(settings["max_new_tokens"], settings["temperature"], seed=SEED)
+        (completion,) = engine([request], decoding)
+        lines = parse_questions(completion.text, examples + 1, completion.finish == "stop")
+        for line, hint in enumerate(hints, start=examples + 1):
+            if line in lines:
+                yield question_row(criterion, hint, lines[line])
+
+
+def write_pairs(
+    engine: Engine, criterion: str, questions: list[Row], chat: bool, sieve: Sieve
+) -> None:
+    """Have the teacher write a pair for each question, and filter it."""
+    settings = load_recipe("synthesis", SYNTHESIS)
+    principles = load_principles(criterion)
+    requests = [
+        Request(row["id"], pairs_prompt(principles, row["question"], chat)) for row in questions
+    ]
+    decoding = Decoding(**settings["pairs"], stop=(STOP,), seed=SEED)
+    completions = {completion.id: completion for completion in engine(requests, decoding)}
+    for question in questions:
+        fields, reason = parse_pair(completions[question["id"]])
+        row = pair_row(criterion, question, fields)
+        sieve.put(row, reason or pair_reason(row, settings["cleaning"]["language"]))

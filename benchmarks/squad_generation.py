@@ -1,0 +1,122 @@
+"""Aligned responses: by length, finished rows leaving, against batches of 64 in text order.
+
+The model has random weights, so nothing in it says when an answer is over. A few tokens of its
+vocabulary are declared to end a text, for both ways alike; they come up at
+uneven lengths. Both ways are greedy, in float32, on the same prompts.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from figures import Figure, Figures, at_least
+from side_by_side import compare
+from texts import load_texts, make_rows
+from transformers import AutoModelForCausalLM
+
+from aligners.aligner import Aligner
+from aligners.engines import Decoding
+from aligners.from_scratch import make_causal_model
+from aligners.input_format import OWN_FORMAT
+from aligners.pretrained import load_for_inference, load_tokenizer
+from aligners.rows import Row
+
+# About 30 million parameters.
+SHAPE = {
+    "model_type": "gpt2",
+    "vocabulary_size": 4000,
+    "config": {"n_layer": 8, "n_embd": 512, "n_head": 8, "tie_word_embeddings": False},
+}
+TOKENIZER_TEXTS = 5000
+MAX_TOKENS, MAX_NEW_TOKENS = 1024, 256
+END_TOKENS = 60
+REFERENCE_BATCH = 64
+
+
+def measure(rows: int = 128) -> Figures:
+    """Align `rows` responses both ways."""
+    source, texts = load_texts()
+    made = make_rows(texts, rows)
+    with tempfile.TemporaryDirectory() as name:
+        aligner = make_aligner(Path(name) / "model", texts)
+
+    def reference(rows: Sequence[Row]) -> list[str]:
+        return align_in_text_order(aligner, rows)
+
+    def ours(rows: Sequence[Row]) -> list[str]:
+        return aligner.align([r["question"] for r in rows], [r["response"] for r in rows])
+
+    rates, theirs, own = compare(made, reference, ours)
+    lengths = [len(aligner.tokenizer.encode(text)) for text in own]
+    equal = sum(a == b for a, b in zip(theirs, own, strict=True)) / len(made)
+    return {
+        "texts": Figure(source),
+        "rows": Figure(len(made)),
+        "million parameters": Figure(aligner.model.num_parameters() / 1e6),
+        "new tokens, median": Figure(median(lengths)),
+        "new tokens, most": Figure(max(lengths)),
+        "reference, rows/s": Figure(rates["reference, rows/s"]),
+        "ours, rows/s": Figure(rates["ours, rows/s"]),
+        "ratio": Figure(rates["ratio"], at_least(1.7)),
+        "share of equal texts": Figure(equal, at_least(0.99)),
+    }
+
+
+def make_aligner(directory: Path, texts: list[str]) -> Aligner:
+    """Return an aligner with random weights that stops at any of END_TOKENS tokens."""
+    make_causal_model(SHAPE, texts[:TOKENIZER_TEXTS], directory, seed=0)
+    recipe = {"model": str(directory)}
+    tokenizer = load_tokenizer(recipe)
+    model = load_for_inference(AutoModelForCausalLM, recipe, torch.float32)
+    OWN_FORMAT.add_tokens(tokenizer)
+    model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    aligner = Aligner(model, tokenizer, OWN_FORMAT, Decoding(MAX_NEW_TOKENS), MAX_TOKENS)
+    aligner.end_token_ids = set(range(END_TOKENS))
+    return aligner
+
+
+def align_in_text_order(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
+    """Align batches of neighbours in text order, each until its last row has ended."""
+    aligned = [""] * len(rows)
+    order = sorted(range(len(rows)), key=lambda place: rows[place]["question"])
+    for start in range(0, len(order), REFERENCE_BATCH):
+        places = order[start : start + REFERENCE_BATCH]
+        texts = generate_padded(aligner, [rows[place] for place in places])
+        for place, text in zip(places, texts, strict=True):
+            aligned[place] = text
+    return aligned
+
+
+@torch.inference_mode()
+def generate_padded(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
+    """Generate with transformers, padded on the left to the longest prompt of the batch."""
+    _, prompts = aligner.encode([r["question"] for r in rows], [r["response"] for r in rows])
+    width = max(map(len, prompts))
+    input_ids = torch.zeros(len(prompts), width, dtype=torch.long)
+    mask = torch.zeros_like(input_ids)
+    for place, prompt in enumerate(prompts):
+        input_ids[place, width - len(prompt) :] = torch.tensor(prompt)
+        mask[place, width - len(prompt) :] = 1
+    model: Any = aligner.model
+    generated = model.generate(
+        input_ids=input_ids.to(aligner.model.device),
+        attention_mask=mask.to(aligner.model.device),
+        max_new_tokens=MAX_NEW_TOKENS,
+        do_sample=False,
+        eos_token_id=sorted(aligner.end_token_ids),
+        pad_token_id=0,
+    )
+    return [decode(aligner, row) for row in generated[:, width:].tolist()]
+
+
+def decode(aligner: Aligner, ids: list[int]) -> str:
+    """Return the text of generated tokens before the first that ends it."""
+    ends = (place for place, token in enumerate(ids) if token in aligner.end_token_ids)
+    kept = ids[: next(ends, len(ids))]
+    text = aligner.tokenizer.decode(
+        kept, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return str(text).strip()
