@@ -68,7 +68,7 @@ def system_figures(score: dict[str, Any], criteria: list[str]) -> Figures:
         "held-out rows": Figure(score["clean_share"]["initial"]["n"], at_least(600)),
         "clean at first": Figure(clean["initial"], at_most(0.40)),
         "clean after the squad": Figure(clean["squad"], at_least(0.90)),
-        "clean after the best aligner": Figure(best),
+        "clean after best aligner": Figure(best),
         "squad - best aligner": Figure(round(clean["squad"] - best, 4), above(0)),
         "clean after squad-paper": Figure(clean["squad-paper"]),
         "squad - squad-paper": Figure(round(clean["squad"] - clean["squad-paper"], 4), at_least(0)),

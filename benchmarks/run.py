@@ -1,6 +1,6 @@
 """Measure the project against its targets: `make bench`, or python benchmarks/run.py NAMES.
 
-Prints a table for each benchmark and writes benchmarks/results/<name>.json and summary.md. The
+Prints a table for each benchmark and writes benchmarks/results/<name>.json, and summary.md. The
 times depend on the machine and on what else runs on it. About 15 minutes on two idle cores.
 """
 

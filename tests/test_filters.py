@@ -58,6 +58,7 @@ GOOD = [
     "Input costs rose, said the response of the union.",
     "Correction tape is sold in most shops.",
     "My question: is it fair?",
+    "She said in response: not on this topic: the input: mine.",
     "What are the principles of good design?",
     "The following principles guide a nurse: honesty and care.",
     "The principles of above-ground pools are simple.",

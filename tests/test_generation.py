@@ -78,6 +78,19 @@ def test_a_ledger_cut_at_any_byte_of_its_last_line_repeats_only_that_row(
         assert ledger.read_bytes() == whole, length
 
 
+def test_every_completion_is_on_disk_before_the_next_comes(replying: FakeEngine) -> None:
+    ledger = Generator(BASE, OUTPUT).ledger
+    written: list[int] = []
+
+    def look(request: Request, decoding: Decoding) -> str:
+        written.append(len(read_ledger(ledger)))
+        return "Yes."
+
+    replying.reply = look
+    complete(replying)
+    assert written == [0, 1, 2]
+
+
 def test_a_failure_in_the_middle_keeps_what_was_done(replying: FakeEngine) -> None:
     def fail_at_a(request: Request, decoding: Decoding) -> str:
         if request.id == "a":

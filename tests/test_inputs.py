@@ -128,7 +128,7 @@ def test_questions_that_repeat_a_training_question_go() -> None:
 
 def test_import_compares_with_training_and_validation(project: Path) -> None:
     sides = ["train", "validation", "test"]
-    texts = [f"What is the meaning of the word {word}?" for word in ("ox", "whale", "hummingbird")]
+    texts = ["Is an ox a cow?", "Who hunts the blue whale?", "How fast are hummingbirds?"]
     write_rows(
         Path("split.jsonl"),
         [question(text, split=side) for text, side in zip(texts, sides, strict=True)],

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_balance_shuffles_by_the_seed() -> None:
     assert first == again != other
     assert sorted(first) == sorted(other)
     types = [row["question_type"] for row in balance_topics(topics, 2.0, 0).kept]
-    assert types != sorted(types)
+    assert len(list(groupby(types))) > 10
 
 
 def test_examples_depend_on_the_seed_alone() -> None:

@@ -25,6 +25,7 @@ rule apply_aligner:
     shell:
         "python workflow/scripts/apply_aligner.py"
         " --criterion {wildcards.criterion:q}"
+        " --backbone {wildcards.backbone:q}"
         " --responses {input.responses:q}"
         " --model {input.model:q}"
         " --output {output.aligned:q}"
@@ -62,6 +63,7 @@ rule apply_squad:
         "python workflow/scripts/apply_squad.py"
         " --system {wildcards.system:q}"
         " --criteria {params.criteria:q}"
+        " --backbone {wildcards.backbone:q}"
         " --responses {input.responses:q}"
         " --aligners {input.aligners:q}"
         " --inspectors {input.inspectors:q}"

@@ -7,6 +7,7 @@ from typing import Literal
 from aligners.aligner import Aligner
 from aligners.inspector import Inspector
 from aligners.program import run
+from aligners.recipes import load_recipe
 from aligners.rows import read_rows, write_rows
 from aligners.squad import align_with_squad, align_with_squad_paper
 
@@ -17,6 +18,7 @@ def main(
     *,
     system: Literal["squad", "squad-paper"],
     criteria: list[str],
+    backbone: str,
     responses: Path,
     aligners: list[Path],
     inspectors: list[Path],
@@ -27,12 +29,13 @@ def main(
 
     `aligners` and `inspectors` are the model directories of the criteria, in the same order.
     """
+    batch_tokens = load_recipe("backbones", backbone)["batch_tokens"]
     rows = read_rows(responses)
     results = SYSTEMS[system](
         [row["question"] for row in rows],
         [row["response"] for row in rows],
         {
-            criterion: Aligner.from_directory(path).align
+            criterion: Aligner.from_directory(path, batch_tokens=batch_tokens).align
             for criterion, path in zip(criteria, aligners, strict=True)
         },
         {

@@ -14,7 +14,7 @@ from transformers import (
 
 from aligners.errors import UserError
 from aligners.from_scratch import make_causal_model
-from aligners.input_format import InputFormat, save_format
+from aligners.input_format import InputFormat, fill, save_format
 from aligners.pretrained import load_model, load_tokenizer
 from aligners.rows import Row, atomic_path, write_rows
 from aligners.text_generation import context_length
@@ -58,7 +58,7 @@ def train_aligner(
     Raises:
         UserError: the model cannot be had or trained as the recipe says.
     """
-    base = base_model(recipe, train_rows, working_directory, seed)
+    base = base_model(recipe, input_format, train_rows, working_directory, seed)
     set_seed(seed)  # The embeddings of added tokens are drawn around the mean of the others.
     tokenizer, model = load_backbone(base, input_format)
     max_tokens = min(recipe["max_tokens"], context_length(model) or recipe["max_tokens"])
@@ -90,7 +90,11 @@ def train_aligner(
 
 
 def base_model(
-    recipe: dict[str, Any], rows: Sequence[Row], working_directory: Path, seed: int
+    recipe: dict[str, Any],
+    input_format: InputFormat,
+    rows: Sequence[Row],
+    working_directory: Path,
+    seed: int,
 ) -> dict[str, Any]:
     """Return a recipe that names a model, made here first if it starts from random weights."""
     if "from_scratch" not in recipe:
@@ -98,8 +102,9 @@ def base_model(
     directory = working_directory / "random_weights"
     with process_state().main_process_first():
         if not directory.is_dir():
-            fields = ("question", "response", "aligned_response")
-            texts = [row[field] for row in rows for field in fields]
+            # The tokenizer learns the words of the format, too: an external one may be long.
+            prompts = [fill(input_format.prompt, row["question"], row["response"]) for row in rows]
+            texts = [*prompts, *(row["aligned_response"] for row in rows)]
             make_causal_model(recipe["from_scratch"], texts, directory, seed)
     return {**recipe, "model": str(directory)}
 

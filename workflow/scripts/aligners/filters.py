@@ -30,7 +30,7 @@ CODE = re.compile(
     r"```"
     r"|^\s*(def|class) \w+\s*[(:].*:?\s*$"
     r"|\bdef \w+\([^)]*\)\s*:"
-    r"|^\s*(import \w+(\.\w+)*( as \w+)?|from [\w.]+ import \w+.*)\s*;?\s*$"
+    r"|^\s*(import \w+(\.\w+)*( as \w+)?|from [\w.]+ import \w+.*)\s*(;|$)"
     r"|#include\s*<"
     r"|\b(public|private|protected) (static )?\w+ \w+\s*\("
     r"|\bfunction\s*\w*\s*\([^)]*\)\s*\{"
@@ -49,7 +49,7 @@ NO_CONTENT = re.compile(
     r"(fine|good|great|correct|ok|okay|perfect|appropriate|acceptable|ethical|helpful|accurate)"
     r"( as it is| already)?"
     r"|nothing (is|was) wrong( here)?"
-    r"|nothing (needs to|has to|to) (be )?(changed?|corrected?|fix(ed)?)"
+    r"|nothing (needs to|has to|to) (be )?(changed?|corrected?|fix(ed)?)( here)?"
     r"|(it is |this is )?(the )?same as (above|before|the (original )?(response|answer))"
     r"|see above|as above|unchanged|not applicable",
     re.IGNORECASE,

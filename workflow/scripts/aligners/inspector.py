@@ -18,7 +18,8 @@ from aligners.calibration import aligned_probability
 from aligners.errors import UserError
 from aligners.pretrained import best_dtype, load_for_inference, load_tokenizer
 
-BATCH_TOKENS = 16_384
+# Tokens in one batch: a GPU wants them many, a processor has its caches.
+BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
 
 
 class Inspector:
@@ -30,15 +31,14 @@ class Inspector:
         tokenizer: PreTrainedTokenizerBase,
         temperature: float,
         max_tokens: int,
-        batch_tokens: int = BATCH_TOKENS,
     ):
         """Take a loaded classifier and its calibration; `from_directory` loads both."""
         self.model, self.tokenizer = model, tokenizer
         self.temperature, self.max_tokens = temperature, max_tokens
-        self.batch_tokens = batch_tokens
+        self.batch_tokens = BATCH_TOKENS[model.device.type]
 
     @classmethod
-    def from_directory(cls, path: Path, batch_tokens: int = BATCH_TOKENS) -> "Inspector":
+    def from_directory(cls, path: Path) -> "Inspector":
         """Load an inspector that `train_inspector` wrote.
 
         Raises:
@@ -54,7 +54,7 @@ class Inspector:
                 "calibration; train the inspector anew"
             )
         model.to(best_dtype(settings["dtype"]))
-        return cls(model, tokenizer, settings["temperature"], settings["max_tokens"], batch_tokens)
+        return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])
 
     def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float]:
         """Return P(aligned) in [0, 1] for each (question, response), in order.
