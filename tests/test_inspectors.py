@@ -99,7 +99,8 @@ def test_a_score_does_not_depend_on_the_neighbours(trained: tuple[dict[str, Any]
     test = rows(20, 300)
     questions, responses = [r["question"] for r in test], [r["response"] for r in test]
     together = Inspector.from_directory(directory).score(questions, responses)
-    one_by_one = Inspector.from_directory(directory, batch_tokens=1)
+    one_by_one = Inspector.from_directory(directory)
+    one_by_one.batch_tokens = 1
     assert one_by_one.score(questions, responses) == pytest.approx(together, abs=1e-5)
     assert one_by_one.score([], []) == []
 
