@@ -38,7 +38,6 @@ localrules:
     gather_pairs,
     build_aligner_set,
     build_inspector_set,
-    sample_inputs,
     gather_responses,
     write_alpaca_eval,
     list_stage,

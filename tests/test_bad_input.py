@@ -11,9 +11,11 @@ from pathlib import Path
 import import_inputs
 import pytest
 from projects import environment, snakemake_command
+from tiny_models import make_model
 from yaml_edits import set_keys
 
 from aligners.criteria import load_principles, load_question_types
+from aligners.engines import load_engine
 from aligners.errors import UserError
 from aligners.experiment import check_experiment, record_experiment
 from aligners.inputs import import_dataset
@@ -27,6 +29,7 @@ BACKBONE = "config/backbones/gpt2-closed-world.yaml"
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
 SEEDS = "resources/criteria/ethical/seed_questions.yaml"
 LONG = "x" * 100_000
+ANSWERS = '{prompt: "Question: {question}", max_new_tokens: 9}'
 
 
 @dataclass(frozen=True)
@@ -218,8 +221,33 @@ DATA = [
          "encoder's recipe, key package", "json is not installed, or has no", "give model and"),
 ]  # fmt: skip
 
-# A model directory without weights, a chat model without a template, a row too long, ...
-MODELS: list[Case] = []
+
+def make_llm(recipe: str) -> None:
+    """Write a tiny model and the recipe of an LLM that loads it."""
+    make_model("gpt2", Path("tiny"))
+    write("config/llms/mine.yaml", recipe)
+
+
+def remove_weights() -> None:
+    """Write the recipe of an LLM whose model directory has lost its weights."""
+    make_llm("{engine: transformers, model: ./tiny, revision: main, answers: " + ANSWERS + "}")
+    Path("tiny/model.safetensors").unlink()
+
+
+def load_llm() -> object:
+    """Load the LLM as every job that needs it does."""
+    return load_engine(load_recipe("llms", "mine"))
+
+
+# A row too long for a model is no error: test_aligners.py shows that it is counted and kept beside.
+MODELS = [
+    Case("a model directory without weights", remove_weights, load_llm,
+         "tiny", "no weights", "train the model anew"),
+    Case("a chat LLM without a template",
+         partial(make_llm, "{engine: transformers, chat: true, model: ./tiny, revision: main, "
+                 "answers: {max_new_tokens: 9}}"),
+         load_llm, "tiny", "no chat template", "chat: false"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("case", [*CONFIGURATION, *DATA, *MODELS], ids=lambda case: case.name)
