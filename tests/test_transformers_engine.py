@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from tiny_models import make_model
 from transformers import AutoTokenizer
 
@@ -72,6 +74,12 @@ def test_a_chat_llm_reads_messages_through_its_template(model: Path) -> None:
     assert completion.id == "a"
 
 
+def test_a_template_in_the_recipe_serves_a_tokenizer_without_one(model: Path) -> None:
+    engine = load_engine(recipe(model, chat=True, chat_template=TEMPLATE))
+    (completion,) = engine([Request("r", MESSAGES)], Decoding(max_new_tokens=5))
+    assert completion.id == "r"
+
+
 def test_a_template_without_a_system_role_gets_it_in_the_first_message(model: Path) -> None:
     tokenizer = with_template(model, NO_SYSTEM + TEMPLATE)
     ids = encode(tokenizer, MESSAGES, chat=True)
@@ -88,6 +96,14 @@ def old_weights(model: Path) -> dict[str, Any]:
     return recipe(model)
 
 
+def test_bin_weights_are_read_if_the_recipe_says_so(model: Path) -> None:
+    torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+    engine = load_engine(recipe(model, weights="bin"))
+    (completion,) = engine([Request("r", "What is the colour?")], Decoding(max_new_tokens=5))
+    assert completion.id == "r"
+
+
 def broken_configuration(model: Path) -> dict[str, Any]:
     (model / "config.json").write_text('{"model_type": "no_such_type"}')
     return recipe(model)
@@ -99,7 +115,7 @@ REFUSED = {
         "has no chat template; set chat: false",
     ),
     "no weights": (no_weights, r"holds no weights \(\*\.safetensors\)"),
-    "weights as .bin": (old_weights, "convert them to safetensors"),
+    "weights as .bin": (old_weights, "set weights: bin in the recipe"),
     "unknown type": (broken_configuration, "no_such_type"),
     "no directory": (lambda model: recipe("./no/such/model"), "no such model directory"),
     "gated": (

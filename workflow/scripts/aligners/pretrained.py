@@ -16,6 +16,8 @@ from aligners.errors import UserError
 
 Recipe = dict[str, Any]
 
+BIN_MESSAGE = "set weights: bin in the recipe to read .bin files, as data only"
+
 
 def quiet() -> None:
     """Keep transformers from drawing bars of its own: progress.py shows how far a job is."""
@@ -50,7 +52,9 @@ def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
 
 
 def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedModel:
-    """Load the weights of the recipe's `model`, as safetensors only.
+    """Load the weights of the recipe's `model`: safetensors, unless it says `weights: bin`.
+
+    Weights in .bin files are unpickled as data only (`weights_only` of torch.load): no code runs.
 
     Args:
         auto_class: the transformers Auto class of the task, such as AutoModelForCausalLM.
@@ -70,7 +74,8 @@ def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedMod
             recipe["model"],
             revision=revision(recipe),
             trust_remote_code=recipe.get("trust_remote_code", False),
-            use_safetensors=True,
+            use_safetensors=recipe.get("weights") != "bin",
+            weights_only=True,
             **options,
         )
 
@@ -98,12 +103,14 @@ def check_access(recipe: Recipe) -> None:
 
 
 def check_weights(recipe: Recipe) -> None:
-    """Refuse a local model directory without safetensors weights."""
+    """Refuse a local model directory without weights of the kind that the recipe names."""
     directory = Path(recipe["model"])
     if not directory.is_dir() or any(directory.glob("*.safetensors")):
         return
     if any(directory.glob("*.bin")):
-        what = "holds weights as .bin only; convert them to safetensors"
+        if recipe.get("weights") == "bin":
+            return
+        what = f"holds weights as .bin only; {BIN_MESSAGE}"
     else:
         what = "holds no weights (*.safetensors); copy them there, or train the model anew"
     raise UserError(f"{directory}: the model directory {what}")
@@ -143,6 +150,8 @@ def explain(model: str, error: Exception) -> str:
             "not in the cache of the Hugging Face Hub, and the Hub cannot be reached; run "
             f"`hf download {model}` where there is a network, or give a local directory as model"
         )
+    if ".safetensors" in text:
+        return f"the repository has no safetensors weights; {BIN_MESSAGE}"
     if "trust_remote_code" in text:
         return (
             "needs code of its repository; read that code, then set trust_remote_code: true in "

@@ -22,10 +22,12 @@ def load(recipe: dict[str, Any]) -> Engine:
         UserError: the model cannot be had, or is a chat LLM without a chat template.
     """
     tokenizer = load_tokenizer(recipe)
+    if recipe.get("chat_template"):
+        tokenizer.chat_template = recipe["chat_template"]
     if recipe["chat"] and not tokenizer.chat_template:
         raise UserError(
             f"{recipe['model']}: the tokenizer has no chat template; "
-            "set chat: false in the recipe, or take a chat model"
+            "set chat: false in the recipe, or give a chat_template there"
         )
     stored = recipe["dtype"] == "auto"
     dtype = "auto" if stored else best_dtype(recipe["dtype"])
