@@ -28,7 +28,7 @@ def recipe(model_type: str = "gpt2", **changes: Any) -> dict[str, Any]:
     return {
         "from_scratch": {
             "model_type": model_type,
-            "vocabulary_size": 400,
+            "vocabulary_size": 500,
             "config": SHAPES[model_type],
         },
         "trust_remote_code": False,
@@ -88,7 +88,7 @@ def test_a_trained_aligner_learns_the_response_and_its_end(tmp_path: Path) -> No
 
 
 def test_an_external_format_ends_at_the_tokenizers_own_end(tmp_path: Path) -> None:
-    train(tmp_path, recipe(epochs=30, warmup_steps=20, learning_rate=1e-2), JI)
+    train(tmp_path, recipe(epochs=40, warmup_steps=20, learning_rate=5e-3, patience=99), JI)
     aligner = Aligner.from_directory(tmp_path / "model")
     assert aligner.input_format == JI
     [row] = rows(1)

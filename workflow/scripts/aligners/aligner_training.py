@@ -102,11 +102,21 @@ def base_model(
     directory = working_directory / "random_weights"
     with process_state().main_process_first():
         if not directory.is_dir():
-            # The tokenizer learns the words of the format, too: an external one may be long.
-            prompts = [fill(input_format.prompt, row["question"], row["response"]) for row in rows]
-            texts = [*prompts, *(row["aligned_response"] for row in rows)]
+            texts = tokenizer_texts(input_format, rows)
             make_causal_model(recipe["from_scratch"], texts, directory, seed)
     return {**recipe, "model": str(directory)}
+
+
+def tokenizer_texts(input_format: InputFormat, rows: Sequence[Row]) -> list[str]:
+    """Return what a new tokenizer learns from: the rows, and the words of the format around them.
+
+    Added tokens are left out, as they are tokens already.
+    """
+    template = input_format.prompt
+    for token in input_format.added_tokens:
+        template = template.replace(token, "\n")
+    prompts = [fill(template, row["question"], row["response"]) for row in rows]
+    return [*prompts, *(row["aligned_response"] for row in rows)]
 
 
 def load_backbone(
