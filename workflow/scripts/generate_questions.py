@@ -19,8 +19,35 @@ from aligners.questions import (
     question_row,
     questions_prompt,
 )
-from aligners.recipes import load_recipe
+from aligners.recipes import Recipe, load_recipe
 from aligners.rows import atomic_path, read_rows
+
+
+def question_requests(
+    groups: list[list[Hint]],
+    examples: list[list[tuple[str, str, str]]],
+    attempt: int,
+    llm: Recipe,
+) -> list[Request]:
+    """Return one request per group of hints, each with its own seed questions as examples."""
+    return [
+        Request(f"{attempt}/{number}", llm_prompt(llm, questions_prompt(shown, hints)))
+        for number, (shown, hints) in enumerate(zip(examples, groups, strict=True))
+    ]
+
+
+def sort_lines(
+    criterion: str, hints: list[Hint], lines: list[str | None], sieve: Sieve
+) -> list[Hint]:
+    """Put the lines that came back into the sieve; return the hints that are left unanswered."""
+    unanswered = []
+    for hint, line in zip(hints, lines, strict=True):
+        reason = question_reason(line) if line else "no_line"
+        if line:
+            sieve.put(question_row(criterion, hint, line), reason)
+        if reason:
+            unanswered.append(hint)
+    return unanswered
 
 
 def main(
@@ -41,27 +68,16 @@ def main(
     settings = load_recipe("synthesis", synthesis)["questions"]
     seeds = load_question_types(criterion)
     generator = Generator(teacher, output)
-    first = settings["examples_per_prompt"] + 1
     pending = make_hints(read_rows(topics), questions)
     sieve = Sieve()
     for attempt in range(settings["attempts"]):
         size = settings["hints_per_prompt"]
         groups = [pending[start : start + size] for start in range(0, len(pending), size)]
-        requests = [
-            Request(
-                f"{attempt}/{number}",
-                llm_prompt(
-                    generator.recipe,
-                    questions_prompt(
-                        choose_seed_questions(
-                            seeds, settings["examples_per_prompt"], seed, attempt, number
-                        ),
-                        hints,
-                    ),
-                ),
-            )
-            for number, hints in enumerate(groups)
+        examples = [
+            choose_seed_questions(seeds, settings["examples_per_prompt"], seed, attempt, number)
+            for number in range(len(groups))
         ]
+        requests = question_requests(groups, examples, attempt, generator.recipe)
         decoding = Decoding(
             max_new_tokens=settings["max_new_tokens"],
             temperature=settings["temperature"],
@@ -70,19 +86,12 @@ def main(
         completions = generator.complete(
             requests, decoding, f"{criterion} questions, attempt {attempt + 1}"
         )
-        unanswered: list[Hint] = []
-        for request, hints in zip(requests, groups, strict=True):
-            completion = completions[request.id]
-            lines = parse_questions(completion.text, first, completion.finish == "stop")
-            for number, hint in enumerate(hints, start=first):
-                if number not in lines:
-                    unanswered.append(hint)
-                    continue
-                reason = question_reason(lines[number])
-                sieve.put(question_row(criterion, hint, lines[number]), reason)
-                if reason:
-                    unanswered.append(hint)
-        pending = unanswered
+        pending = []
+        for request, shown, hints in zip(requests, examples, groups, strict=True):
+            completion, first = completions[request.id], len(shown) + 1
+            found = parse_questions(completion.text, first, completion.finish == "stop")
+            lines = [found.get(number) for number in range(first, first + len(hints))]
+            pending += sort_lines(criterion, hints, lines, sieve)
     for hint in pending:
         sieve.drop(question_row(criterion, hint, ""), "no_line")
     distinct = deduplicate_questions(sieve.kept, **settings["near_duplicates"])
