@@ -138,9 +138,12 @@ def test_scorecard_holds_every_figure(finished: Path) -> None:
         for part in (known, known["unknown_facts"]):
             assert set(part["clean_share"]) == systems | {"initial", "finetuned"}
             assert set(part["harm_rate"]) == systems
-    share = scores["datasets"]["synthetic_mixed"]["closed-world-base"]["clean_share"]["initial"]
+    known = scores["datasets"]["synthetic_mixed"]["closed-world-base"]
+    share = known["clean_share"]["initial"]
     assert share["low"] <= share["value"] <= share["high"]
-    assert share["n"] == len(read_rows(finished / "results/inputs/synthetic_mixed.jsonl"))
+    unknown = known["unknown_facts"]["clean_share"]["initial"]["n"]
+    rows = read_rows(finished / "results/inputs/synthetic_mixed.jsonl")
+    assert share["n"] + unknown == len(rows)
 
 
 def test_models_say_what_they_are(finished: Path) -> None:

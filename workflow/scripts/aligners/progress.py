@@ -42,8 +42,13 @@ def open_terminal() -> IO[str] | None:
 class Progress:
     """A bar in the log every few seconds and, where there is a terminal, one live line."""
 
-    def __init__(self, total: int | None, description: str, unit: str = "rows"):
-        options: dict[str, Any] = {"total": total, "desc": description, "unit": f" {unit}"}
+    def __init__(self, total: int | None, description: str, unit: str = "rows", done: int = 0):
+        options: dict[str, Any] = {
+            "total": total,
+            "desc": description,
+            "unit": f" {unit}",
+            "initial": done,
+        }
         self.bars = [tqdm(file=LogLines(), mininterval=10, bar_format=FORMAT, **options)]
         terminal = open_terminal()
         if terminal is not None:

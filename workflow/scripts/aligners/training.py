@@ -206,8 +206,7 @@ class ShowProgress(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """Open the bar, at the step of the checkpoint if there was one."""
-        self.bar = Progress(state.max_steps, self.description, "steps")
-        self.bar.update(state.global_step)
+        self.bar = Progress(state.max_steps, self.description, "steps", state.global_step)
 
     def on_step_end(
         self,
