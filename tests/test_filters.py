@@ -112,6 +112,7 @@ BAD = {
         "for (i = 0; i < 10; i++) walk",
         "while (x < 3) {",
         "const steps = 3",
+        "It was Bell. import json; data = json.loads(text)",
         "SELECT name FROM users",
         "int main() {\n  walk();\n}",
     ],

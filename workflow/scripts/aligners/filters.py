@@ -37,6 +37,7 @@ CODE = re.compile(
     r"|\b(print|printf|console\.log|System\.out\.println)\s*\("
     r"|\b(for|while|if)\s*\([^)]*[;=<>][^)]*\)\s*\{?"
     r"|\b(var|let|const) \w+\s*="
+    r"|\b\w+ = \w+\.\w+\("
     r"|\bSELECT\b.+\bFROM\b"
     r"|[{;]\s*$[\s\S]*^\s*\}",
     re.MULTILINE,
