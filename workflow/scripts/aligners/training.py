@@ -15,6 +15,7 @@ from accelerate import PartialState
 from torch.utils.data import Dataset, Sampler
 from transformers import (
     EarlyStoppingCallback,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -234,6 +235,7 @@ def train_to_the_best(trainer: Trainer, patience: int, description: str) -> None
 
     The trainer's model then has the weights of the best evaluation.
     """
+    trainer.remove_callback(PrinterCallback)  # It writes to the terminal, past the log.
     trainer.add_callback(EarlyStopping(early_stopping_patience=patience))
     if trainer.is_world_process_zero():
         trainer.add_callback(ShowProgress(description))
