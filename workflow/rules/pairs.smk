@@ -13,6 +13,7 @@ rule generate_pairs:
         pairs="results/synthetic/{criterion}/pairs/{shard}.jsonl",
         dropped="results/synthetic/{criterion}/pairs/{shard}.dropped.jsonl",
         counts="results/synthetic/{criterion}/pairs/{shard}.counts.json",
+        usage="results/synthetic/{criterion}/pairs/{shard}.usage.json",
     log:
         "logs/generate_pairs/{criterion}/{shard}.log",
     benchmark:
@@ -55,15 +56,17 @@ rule gather_pairs:
             shard=range(config["shards"]["pairs"]),
             allow_missing=True,
         ),
-        dropped=expand(
-            "results/synthetic/{criterion}/pairs/{shard}.dropped.jsonl",
+        beside=expand(
+            "results/synthetic/{criterion}/pairs/{shard}.{kind}",
             shard=range(config["shards"]["pairs"]),
+            kind=["dropped.jsonl", "usage.json"],
             allow_missing=True,
         ),
     output:
         pairs="results/synthetic/{criterion}/pairs.jsonl",
         dropped="results/synthetic/{criterion}/pairs.dropped.jsonl",
         counts="results/synthetic/{criterion}/pairs.counts.json",
+        usage="results/synthetic/{criterion}/pairs.usage.json",
     log:
         "logs/gather_pairs/{criterion}.log",
     benchmark:

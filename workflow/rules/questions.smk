@@ -13,6 +13,7 @@ rule generate_questions:
         questions="results/synthetic/{criterion}/questions.jsonl",
         dropped="results/synthetic/{criterion}/questions.dropped.jsonl",
         counts="results/synthetic/{criterion}/questions.counts.json",
+        usage="results/synthetic/{criterion}/questions.usage.json",
         table="results/synthetic/{criterion}/questions.csv",
     log:
         "logs/generate_questions/{criterion}.log",

@@ -11,6 +11,9 @@ rule generate_responses:
         inputs="results/inputs/{dataset}.jsonl",
     output:
         responses="results/responses/{dataset}/{llm}/{shard}.jsonl",
+        dropped="results/responses/{dataset}/{llm}/{shard}.dropped.jsonl",
+        counts="results/responses/{dataset}/{llm}/{shard}.counts.json",
+        usage="results/responses/{dataset}/{llm}/{shard}.usage.json",
     log:
         "logs/generate_responses/{dataset}/{llm}/{shard}.log",
     benchmark:
@@ -44,8 +47,17 @@ rule gather_responses:
             shard=range(config["shards"]["responses"]),
             allow_missing=True,
         ),
+        beside=expand(
+            "results/responses/{dataset}/{llm}/{shard}.{kind}",
+            shard=range(config["shards"]["responses"]),
+            kind=["dropped.jsonl", "usage.json"],
+            allow_missing=True,
+        ),
     output:
         responses="results/responses/{dataset}/{llm}.jsonl",
+        dropped="results/responses/{dataset}/{llm}.dropped.jsonl",
+        counts="results/responses/{dataset}/{llm}.counts.json",
+        usage="results/responses/{dataset}/{llm}.usage.json",
     log:
         "logs/gather_responses/{dataset}/{llm}.log",
     benchmark:

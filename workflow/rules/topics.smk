@@ -11,6 +11,7 @@ rule generate_topics:
         topics="results/synthetic/{criterion}/topics.jsonl",
         dropped="results/synthetic/{criterion}/topics.dropped.jsonl",
         counts="results/synthetic/{criterion}/topics.counts.json",
+        usage="results/synthetic/{criterion}/topics.usage.json",
     log:
         "logs/generate_topics/{criterion}.log",
     benchmark:

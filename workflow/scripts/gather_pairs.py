@@ -2,23 +2,13 @@
 
 from pathlib import Path
 
-from aligners.counts import Sieve, write_sieve
 from aligners.program import run
-from aligners.rows import by_id, read_rows
+from aligners.shards import gather_shards
 
 
 def main(*, questions: Path, shards: list[Path], output: Path) -> None:
-    """Write the pairs of all shards to `output`, counts and dropped rows beside it."""
-    kept = by_id(row for shard in shards for row in read_rows(shard))
-    dropped = by_id(
-        row for shard in shards for row in read_rows(shard.with_suffix(".dropped.jsonl"))
-    )
-    order = [row["id"] for row in read_rows(questions)]
-    sieve = Sieve(
-        [kept[key] for key in order if key in kept],
-        [dropped[key] for key in order if key in dropped],
-    )
-    write_sieve(sieve, output)
+    """Write the pairs of all shards to `output`; counts, dropped rows and usage beside it."""
+    gather_shards(questions, shards, output)
 
 
 if __name__ == "__main__":

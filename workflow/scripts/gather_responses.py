@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from aligners.program import run
-from aligners.rows import by_id, read_rows, write_rows
+from aligners.shards import gather_shards
 
 
 def main(*, inputs: Path, shards: list[Path], output: Path) -> None:
-    """Write the answers of all shards to `output`."""
-    answers = by_id(row for shard in shards for row in read_rows(shard))
-    write_rows(output, [answers[row["id"]] for row in read_rows(inputs)])
+    """Write the answers of all shards to `output`; counts, dropped rows and usage beside it."""
+    gather_shards(inputs, shards, output)
 
 
 if __name__ == "__main__":

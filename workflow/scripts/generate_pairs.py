@@ -4,12 +4,13 @@ from pathlib import Path
 
 from aligners.counts import Sieve, write_sieve
 from aligners.criteria import load_principles
-from aligners.engines import Decoding, Request
+from aligners.engines import Decoding, Failure, Request
 from aligners.generation import Generator
 from aligners.pairs import STOP, pair_row, pairs_prompt, parse_pair
 from aligners.program import run
 from aligners.recipes import load_recipe
-from aligners.rows import read_rows, shard_rows
+from aligners.rows import Row, read_rows
+from aligners.shards import shard_rows
 
 
 def main(
@@ -23,13 +24,10 @@ def main(
     seed: int,
     output: Path,
 ) -> None:
-    """Write the pairs of one shard to `output`; completions without a pair go beside it."""
+    """Write the pairs of one shard to `output`; beside it, completions without a pair and usage."""
     settings = load_recipe("synthesis", synthesis)["pairs"]
     principles = load_principles(criterion)
     generator = Generator(teacher, output)
-    rows = shard_rows(read_rows(questions), shard, shards)
-    chat = generator.recipe["chat"]
-    requests = [Request(row["id"], pairs_prompt(principles, row["question"], chat)) for row in rows]
     decoding = Decoding(
         max_new_tokens=settings["max_new_tokens"],
         temperature=settings["temperature"],
@@ -37,14 +35,23 @@ def main(
         stop=(STOP,),
         seed=seed,
     )
-    completions = generator.complete(requests, decoding, f"{criterion} pairs, shard {shard}")
+
+    def request_for(row: Row) -> Request:
+        return Request(
+            row["id"], pairs_prompt(principles, row["question"], generator.recipe["chat"])
+        )
+
+    rows = shard_rows(read_rows(questions), shard, shards)
     sieve = Sieve()
-    for row in rows:
-        completion = completions[row["id"]]
-        fields, reason = parse_pair(completion)
-        fields = fields or {"completion": completion.text}
-        sieve.put(pair_row(criterion, row, fields), reason)
+    completions = generator.complete(rows, request_for, decoding, f"{criterion} pairs, {shard}")
+    for row, result in completions:
+        if isinstance(result, Failure):
+            sieve.drop(pair_row(criterion, row, {}), result.cause)
+            continue
+        fields, reason = parse_pair(result)
+        sieve.put(pair_row(criterion, row, fields or {"completion": result.text}), reason)
     write_sieve(sieve, output)
+    generator.write_usage()
 
 
 if __name__ == "__main__":

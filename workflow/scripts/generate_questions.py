@@ -6,7 +6,7 @@ import pandas as pd
 
 from aligners.counts import Sieve, write_sieve
 from aligners.criteria import load_question_types
-from aligners.engines import Decoding, Request
+from aligners.engines import Completion, Decoding, Request
 from aligners.generation import Generator, llm_prompt
 from aligners.program import run
 from aligners.questions import (
@@ -61,7 +61,7 @@ def main(
     output: Path,
     table: Path,
 ) -> None:
-    """Write questions to `output` and `table`, counts and dropped lines beside `output`.
+    """Write questions to `output` and `table`; counts, dropped lines and usage beside `output`.
 
     A hint whose line is missing or no question is asked again, up to a number of attempts.
     """
@@ -83,13 +83,17 @@ def main(
             temperature=settings["temperature"],
             seed=seed + attempt,
         )
-        completions = generator.complete(
+        completions = generator.complete_all(
             requests, decoding, f"{criterion} questions, attempt {attempt + 1}"
         )
         pending = []
         for request, shown, hints in zip(requests, examples, groups, strict=True):
             completion, first = completions[request.id], len(shown) + 1
-            found = parse_questions(completion.text, first, completion.finish == "stop")
+            found = (
+                parse_questions(completion.text, first, completion.finish == "stop")
+                if isinstance(completion, Completion)
+                else {}
+            )
             lines = [found.get(number) for number in range(first, first + len(hints))]
             pending += sort_lines(criterion, hints, lines, sieve)
     for hint in pending:
@@ -97,6 +101,7 @@ def main(
     distinct = deduplicate_questions(sieve.kept, **settings["near_duplicates"])
     distinct.dropped = sieve.dropped + distinct.dropped
     write_sieve(distinct, output)
+    generator.write_usage()
     with atomic_path(table) as partial:
         columns = ["question", "topic", "question_type"]
         pd.DataFrame(distinct.kept, columns=columns).to_csv(partial, index=False)

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from aligners.engines import Decoding, Request
+from aligners.counts import Sieve, write_sieve
+from aligners.engines import Decoding, Failure, Request
 from aligners.generation import Generator, llm_prompt
 from aligners.program import run
 from aligners.recipes import Recipe
-from aligners.rows import read_rows, shard_rows, write_rows
+from aligners.rows import Row, read_rows
+from aligners.shards import shard_rows
 
 
 def answer_prompt(recipe: Recipe, question: str) -> str:
@@ -16,35 +18,33 @@ def answer_prompt(recipe: Recipe, question: str) -> str:
 
 
 def main(*, llm: str, inputs: Path, shard: int, shards: int, seed: int, output: Path) -> None:
-    """Write the full answers of one shard to `output`; an empty answer is kept as it is."""
+    """Write the full answers of one shard to `output`; an empty answer is kept as it is.
+
+    Rows without an answer, if the LLM's recipe allows any, go beside it, and what the answers took.
+    """
     generator = Generator(llm, output)
-    answers = generator.recipe["answers"]
-    rows = shard_rows(read_rows(inputs), shard, shards)
-    requests = [
-        Request(
-            row["id"],
-            llm_prompt(generator.recipe, answer_prompt(generator.recipe, row["question"])),
-        )
-        for row in rows
-    ]
+    recipe = generator.recipe
     decoding = Decoding(
-        max_new_tokens=answers["max_new_tokens"],
-        repetition_penalty=answers["repetition_penalty"],
-        stop=tuple(answers["stop"]),
+        max_new_tokens=recipe["answers"]["max_new_tokens"],
+        repetition_penalty=recipe["answers"]["repetition_penalty"],
+        stop=tuple(recipe["answers"]["stop"]),
         seed=seed,
     )
-    completions = generator.complete(requests, decoding, f"answers of {llm}, shard {shard}")
-    write_rows(
-        output,
-        [
-            {
-                "id": row["id"],
-                "question": row["question"],
-                "response": completions[row["id"]].text.strip(),
-            }
-            for row in rows
-        ],
-    )
+
+    def request_for(row: Row) -> Request:
+        return Request(row["id"], llm_prompt(recipe, answer_prompt(recipe, row["question"])))
+
+    rows = shard_rows(read_rows(inputs), shard, shards)
+    sieve = Sieve()
+    completions = generator.complete(rows, request_for, decoding, f"answers of {llm}, {shard}")
+    for row, result in completions:
+        answer = {"id": row["id"], "question": row["question"]}
+        if isinstance(result, Failure):
+            sieve.drop(answer, result.cause)
+        else:
+            sieve.keep({**answer, "response": result.text.strip()})
+    write_sieve(sieve, output)
+    generator.write_usage()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from aligners.counts import Sieve, write_sieve
 from aligners.criteria import load_question_types
-from aligners.engines import Decoding, Request
+from aligners.engines import Completion, Decoding, Request
 from aligners.generation import Generator, llm_prompt
 from aligners.program import run
 from aligners.recipes import Recipe, load_recipe
@@ -27,7 +27,7 @@ def brainstorm_requests(
 def main(
     *, criterion: str, teacher: str, synthesis: str, rounds: int, seed: int, output: Path
 ) -> None:
-    """Write the topics of all rounds to `output`, with counts and dropped lines beside it.
+    """Write the topics of all rounds to `output`; counts, dropped lines and usage beside it.
 
     A round shows each question type five topics of the earlier rounds and asks for more.
     """
@@ -42,7 +42,7 @@ def main(
             seed=seed + number,
         )
         requests = brainstorm_requests(pools, number, seed, settings, generator.recipe)
-        completions = generator.complete(
+        completions = generator.complete_all(
             requests, decoding, f"{criterion} topics, round {number + 1} of {rounds}"
         )
         for question_type, pool in pools.items():
@@ -50,14 +50,14 @@ def main(
                 line
                 for request in requests
                 if request.id.startswith(f"{question_type}/{number}/")
-                for line in parse_topics(
-                    completions[request.id].text, completions[request.id].finish == "stop"
-                )
+                and isinstance(completion := completions[request.id], Completion)
+                for line in parse_topics(completion.text, completion.finish == "stop")
             ]
             for position, (topic, reason) in enumerate(lines):
                 sieve.put(topic_row(criterion, question_type, topic, number, position), reason)
             pool.extend(topic for topic, reason in lines if reason is None)
     write_sieve(sieve, output)
+    generator.write_usage()
 
 
 if __name__ == "__main__":

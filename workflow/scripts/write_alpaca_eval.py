@@ -1,10 +1,13 @@
 """Write the two AlpacaEval files of a comparison: a system's outputs, and the reference's."""
 
+import logging
 from pathlib import Path
 
 from aligners.alpaca_eval_files import alpaca_eval_rows, final_answers, sample_inputs
 from aligners.program import run
 from aligners.rows import read_rows, write_json
+
+logger = logging.getLogger(__name__)
 
 
 def main(
@@ -22,15 +25,21 @@ def main(
 ) -> None:
     """Write the same seeded sample of at most `rows` questions, in the same order, to both files.
 
-    `system` and `reference` are the names of the generators in the files.
+    `system` and `reference` are the names of the generators in the files. Questions that an LLM
+    was allowed to leave without an answer (`require_all: false`) are left out of both.
     """
-    chosen = sample_inputs(read_rows(inputs), rows, seed)
-    for path, answers, generator in (
-        (model_outputs, aligned, system),
-        (reference_outputs, reference_answers, reference),
-    ):
-        outputs = final_answers(read_rows(answers))
-        write_json(path, alpaca_eval_rows(chosen, outputs, generator, dataset))
+    outputs, references = (
+        final_answers(read_rows(aligned)),
+        final_answers(read_rows(reference_answers)),
+    )
+    sampled = sample_inputs(read_rows(inputs), rows, seed)
+    chosen = [row for row in sampled if row["id"] in outputs and row["id"] in references]
+    if len(chosen) < len(sampled):
+        logger.warning(
+            "%d of %d questions have no answer", len(sampled) - len(chosen), len(sampled)
+        )
+    write_json(model_outputs, alpaca_eval_rows(chosen, outputs, system, dataset))
+    write_json(reference_outputs, alpaca_eval_rows(chosen, references, reference, dataset))
 
 
 if __name__ == "__main__":

@@ -1,44 +1,50 @@
 """Generation that loses and repeats nothing: every completion is kept as soon as it exists.
 
-Completions go to an append-only ledger outside the declared outputs, keyed by what decides them:
-the LLM, the prompt and the decoding. A job that was killed asks only for what is missing, and a
-change of how completions are parsed asks for nothing at all.
+Completions go to a ledger outside the declared outputs, keyed by what decides them: the LLM, the
+prompt and the decoding. A job that was killed asks only for what is missing, and a change of how
+completions are parsed asks for nothing at all.
 """
 
+import hashlib
 import json
-import os
+import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
-from aligners.engines import Completion, Decoding, Engine, Prompt, Request, load_engine
-from aligners.fingerprint import llm_identity, short_hash
-from aligners.progress import track
-from aligners.recipes import Recipe, load_recipe
+from aligners.engines import (
+    Completion,
+    Decoding,
+    Engine,
+    Failure,
+    Prompt,
+    Request,
+    load_engine,
+)
+from aligners.errors import UserError
+from aligners.fingerprint import llm_identity
+from aligners.ledger import KEY_DIGITS, Entry, Ledger, LedgerWriter
+from aligners.progress import Progress
+from aligners.recipes import Recipe, load_recipe, recipe_path
+from aligners.rows import write_json
+from aligners.usage import Usage
 from aligners.working_state import working_directory
 
-SYNC_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+# The fields of Completion that the ledger keeps.
+KEPT = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts")
 
 
-def read_ledger(path: Path) -> dict[str, Completion]:
-    """Return the completions of a ledger by key, and cut off a last line that is incomplete."""
-    completions: dict[str, Completion] = {}
-    if not path.exists():
-        return completions
-    complete = 0
-    with path.open("rb") as handle:
-        for line in handle:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                break
-            if not line.endswith(b"\n"):
-                break
-            complete += len(line)
-            completions[entry["key"]] = Completion(entry["id"], entry["text"], entry["finish"])
-    os.truncate(path, complete)
-    return completions
+def digest(*parts: Any) -> str:
+    """Return the first digits of the SHA-256 of values as JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
 
 
 def llm_prompt(recipe: Recipe, text: str) -> Prompt:
@@ -47,50 +53,160 @@ def llm_prompt(recipe: Recipe, text: str) -> Prompt:
 
 
 class Generator:
-    """Asks one LLM for completions and keeps each in the ledger of the output it is for."""
+    """Asks one LLM for the completions of one output and keeps each in the ledger of the stage.
+
+    Attributes:
+        usage: what the completions that were returned so far took.
+    """
 
     def __init__(self, llm: str, output: Path):
         """Prepare the LLM named by its recipe; it is loaded when the first row is missing."""
+        self.llm, self.output = llm, output
         self.recipe = load_recipe("llms", llm)
-        self.llm = llm
         self.identity = llm_identity(llm)
-        self.ledger = working_directory(output) / "completions.jsonl"
-        self.done = read_ledger(self.ledger)
+        self.ledger = Ledger(working_directory(output.parent) / output.name)
+        self.usage = Usage(self.recipe.get("prices"))
         self.engine: Engine | None = None
 
     def complete(
-        self, requests: Sequence[Request], decoding: Decoding, description: str
-    ) -> dict[str, Completion]:
-        """Return the completion of every request by the request's id."""
-        decided_by = [self.identity, asdict(decoding)]
-        keys = {
-            request.id: f"{request.id} {short_hash([*decided_by, request.prompt])}"
-            for request in requests
-        }
-        missing = [request for request in requests if keys[request.id] not in self.done]
-        if missing:
-            self.generate(missing, decoding, keys, description)
-        return {request.id: self.done[keys[request.id]] for request in requests}
-
-    def generate(
         self,
-        requests: Sequence[Request],
+        rows: Collection[Item],
+        request_for: Callable[[Item], Request],
         decoding: Decoding,
-        keys: dict[str, str],
         description: str,
-    ) -> None:
-        """Ask for completions and append each to the ledger as it comes."""
-        if self.engine is None:
-            self.engine = load_engine(self.recipe)
-        completions = self.engine(requests, decoding)
-        synced = time.monotonic()
-        with self.ledger.open("a", encoding="utf-8") as ledger:
-            for completion in track(completions, len(requests), description, "completions"):
-                entry = {"key": keys[completion.id], **asdict(completion)}
-                ledger.write(json.dumps(entry, ensure_ascii=False) + "\n")
-                ledger.flush()
-                if time.monotonic() - synced > SYNC_SECONDS:
-                    os.fsync(ledger.fileno())
-                    synced = time.monotonic()
-                self.done[entry["key"]] = completion
-            os.fsync(ledger.fileno())
+    ) -> Iterator[tuple[Item, Completion | Failure]]:
+        """Ask for the completion of every row, then yield each row with it, in order.
+
+        Args:
+            rows: read more than once; what `request_for` makes of them is not kept, so that long
+                prompts take no memory.
+            request_for: makes the request of a row; ids differ within an output.
+            decoding: how the completions are drawn.
+            description: what a reader of the progress sees.
+
+        Raises:
+            UserError: the LLM cannot be asked; or rows have failed, and the recipe's `require_all`
+                does not let a stage go on without them. What was completed is kept.
+        """
+        job = Job(self, decoding)
+        missing = sum(job.key(request_for(row)) not in self.ledger for row in rows)
+        if missing:
+            job.generate((request_for(row) for row in rows), missing, description)
+            self.check_failures(job.failures, len(rows))
+        for row in rows:
+            key = job.key(request_for(row))
+            if key in job.failures:
+                self.usage.failed[job.failures[key].cause] += 1
+                yield row, job.failures[key]
+            else:
+                entry = self.ledger.read(key)
+                self.usage.add(entry)
+                yield row, Completion(**{name: entry[name] for name in KEPT})
+        self.ledger.close()
+
+    def complete_all(
+        self, requests: Collection[Request], decoding: Decoding, description: str
+    ) -> dict[str, Completion | Failure]:
+        """Return the completions of a few requests by the requests' ids (see `complete`)."""
+        results = self.complete(requests, lambda request: request, decoding, description)
+        return {request.id: result for request, result in results}
+
+    def check_failures(self, failures: dict[int, Failure], asked: int) -> None:
+        """Refuse or report rows that have no completion."""
+        if not failures:
+            return
+        causes = Counter(failure.cause for failure in failures.values())
+        by_cause = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
+        first = next(iter(failures.values()))
+        found = (
+            f"{self.output}: {len(failures)} of {asked} rows have no completion ({by_cause}); "
+            f"the first is {first.id}: {first.message}"
+        )
+        if self.recipe["require_all"]:
+            raise UserError(
+                f"{found}. The others are kept. Run again to ask for these alone, or set "
+                f"require_all: false in {recipe_path('llms', self.llm)} to go on without them"
+            )
+        logger.warning("%s", found)
+
+    def write_usage(self) -> None:
+        """Write what the completions took to `<output>.usage.json`."""
+        write_json(self.output.with_suffix(".usage.json"), self.usage.summary())
+
+
+class Job:
+    """One call of `Generator.complete`: keys of requests, and the engine's work on the missing."""
+
+    def __init__(self, generator: Generator, decoding: Decoding):
+        """Prepare what all keys and all entries of the call have in common."""
+        self.generator, self.decoding = generator, decoding
+        self.prefix = digest(generator.identity, asdict(decoding))
+        self.failures: dict[int, Failure] = {}
+        self.waiting: dict[str, tuple[int, str]] = {}
+        recipe = generator.recipe
+        source = {name: recipe[name] for name in ("revision", "endpoint") if name in recipe}
+        self.common = {
+            "model": recipe.get("model", generator.llm),
+            **source,
+            "decoding": asdict(decoding),
+        }
+
+    def key(self, request: Request) -> int:
+        """Return the key of a request's completion: 64 bits."""
+        return int(digest(self.prefix, request.id, digest(request.prompt)), 16)
+
+    def requests(self, requests: Iterator[Request]) -> Iterator[Request]:
+        """Pass on the requests without a completion, and remember which are under way."""
+        for request in requests:
+            key = self.key(request)
+            if key not in self.generator.ledger:
+                self.waiting[request.id] = (key, digest(request.prompt))
+                yield request
+
+    def generate(self, requests: Iterator[Request], missing: int, description: str) -> None:
+        """Ask the engine, and append each completion to the ledger as it comes."""
+        generator = self.generator
+        if generator.engine is None:
+            generator.engine = load_engine(generator.recipe)
+        run, started = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
+        usage = Usage(generator.recipe.get("prices"))
+        bar = Progress(missing, description, "completions")
+        try:
+            with LedgerWriter(generator.ledger) as ledger:
+                for result in generator.engine(self.requests(requests), self.decoding):
+                    # A reply that comes twice is counted once.
+                    key, prompt = self.waiting.pop(result.id, (None, ""))
+                    if key is None:
+                        continue
+                    if isinstance(result, Failure):
+                        self.failures[key] = result
+                        usage.failed[result.cause] += 1
+                    else:
+                        entry = self.entry(result, prompt, run, time.monotonic() - started)
+                        ledger.append(key, entry)
+                        usage.add(entry)
+                    bar.note(progress_note(usage, time.monotonic() - started))
+                    bar.update()
+        finally:
+            bar.close()
+
+    def entry(self, completion: Completion, prompt: str, run: str, at: float) -> Entry:
+        """Return the ledger's entry of a completion, `at` seconds after the start of the run."""
+        return {
+            **{name: getattr(completion, name) for name in KEPT},
+            **self.common,
+            "prompt": prompt,
+            "run": run,
+            "at": round(at, 3),
+        }
+
+
+def progress_note(usage: Usage, seconds: float) -> str:
+    """Return tokens per second, failures and cost so far, for the progress bar."""
+    parts = [f"{usage.tokens_out / seconds:.0f} tokens/s" if seconds else ""]
+    if failed := sum(usage.failed.values()):
+        parts.append(f"{failed} failed")
+    cost = usage.cost()
+    if cost is not None and usage.prices:
+        parts.append(f"{cost:.2f} {usage.prices['currency']}")
+    return ", ".join(part for part in parts if part)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 LOCK = f"/tmp/aligners-terminal-{os.getuid()}.lock"
-FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}]"
+FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 class LogLines:
@@ -60,6 +60,11 @@ class Progress:
         """Count further items as done."""
         for bar in self.bars:
             bar.update(count)
+
+    def note(self, text: str) -> None:
+        """Show a text beside the rate from the next update on."""
+        for bar in self.bars:
+            bar.set_postfix_str(text, refresh=False)
 
     def close(self) -> None:
         """Write the last state to the log and clear the live line."""

@@ -120,8 +120,3 @@ def write_json(path: Path, value: Any) -> None:
 def by_id(rows: Iterable[Row]) -> dict[str, Row]:
     """Index rows by their id."""
     return {row["id"]: row for row in rows}
-
-
-def shard_rows(rows: list[Row], shard: int, shards: int) -> list[Row]:
-    """Return the rows of one shard of several; a row's shard depends on its id alone."""
-    return [row for row in rows if int(row["id"], 16) % shards == shard]

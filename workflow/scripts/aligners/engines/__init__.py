@@ -1,17 +1,24 @@
 """Engines: the one way to get completions from an LLM, wherever it runs.
 
-An engine is one function: requests and decoding in, completions out, in any order.
+An engine is one function: requests and decoding in, completions out, in any order. It takes the
+requests as it goes, so that a million of them need no more memory than a thousand.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
 Message = dict[str, str]
 Prompt = str | list[Message]
+Finish = Literal["stop", "length"]
 
-MODULES = {"closed-world": "closed_world", "transformers": "transformers"}
+MODULES = {
+    "closed-world": "closed_world",
+    "transformers": "transformers",
+    "openai": "openai",
+    "served": "served",
+}
 
 
 @dataclass(frozen=True)
@@ -38,21 +45,50 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Completion:
-    """The text an LLM wrote for a request, and whether it ended by itself or at the limit."""
+    """The text an LLM wrote for a request, and whether it ended by itself or at the limit.
+
+    Attributes:
+        tokens_in: tokens of the prompt.
+        tokens_out: tokens of the text.
+        seconds: from the request to its completion, waiting and repeated attempts included.
+        attempts: how often the LLM was asked until it answered.
+    """
 
     id: str
     text: str
-    finish: Literal["stop", "length"]
+    finish: Finish
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    attempts: int = 1
 
 
-Engine = Callable[[Sequence[Request], Decoding], Iterator[Completion]]
+Cause = Literal["timeout", "connection", "server_error", "bad_reply", "refused", "prompt_too_long"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A request that has no completion in the end, and why."""
+
+    id: str
+    cause: Cause
+    message: str
+
+
+Engine = Callable[[Iterable[Request], Decoding], Iterator[Completion | Failure]]
+
+
+def before_stop(text: str, stop: Iterable[str]) -> str | None:
+    """Return the part of a text before the first of the stop strings, or None if there is none."""
+    found = [text.index(string) for string in stop if string in text]
+    return text[: min(found)] if found else None
 
 
 def load_engine(recipe: dict[str, Any]) -> Engine:
     """Load the engine that an LLM's recipe names (`engine`).
 
     Raises:
-        UserError: the model cannot be loaded as the recipe says.
+        UserError: the model cannot be loaded, or the endpoint not be asked, as the recipe says.
     """
     module = import_module(f"aligners.engines.{MODULES[recipe['engine']]}")
     engine: Engine = module.load(recipe)

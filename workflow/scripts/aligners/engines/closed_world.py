@@ -5,7 +5,8 @@ and questions (temperature above 0), on the whole prompt as well.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,15 @@ from aligners.closed_world.writing import (
     write_questions,
     write_topics,
 )
-from aligners.engines import Completion, Decoding, Engine, Prompt, Request
+from aligners.engines import (
+    Completion,
+    Decoding,
+    Engine,
+    Finish,
+    Prompt,
+    Request,
+    before_stop,
+)
 
 TOKENS_PER_WORD = 1.3
 
@@ -40,23 +49,36 @@ def load(recipe: dict[str, Any]) -> Engine:
     """
     llm = ClosedWorldLLM(Truth(load_world(recipe["world"])), recipe["persona"])
 
-    def engine(requests: Sequence[Request], decoding: Decoding) -> Iterator[Completion]:
+    def engine(requests: Iterable[Request], decoding: Decoding) -> Iterator[Completion]:
         for request in requests:
-            text = llm.complete(request.prompt, decoding)
-            yield cut(request.id, text, decoding)
+            started = time.monotonic()
+            text, finish = cut(llm.complete(request.prompt, decoding), decoding)
+            yield Completion(
+                request.id,
+                text,
+                finish,
+                tokens_in=count_tokens(prompt_text(request.prompt)),
+                tokens_out=count_tokens(text),
+                seconds=round(time.monotonic() - started, 6),
+            )
 
     return engine
 
 
-def cut(row: str, text: str, decoding: Decoding) -> Completion:
-    """Cut a text at the first stop string, or at the limit of tokens, counted by words."""
+def cut(text: str, decoding: Decoding) -> tuple[str, Finish]:
+    """Cut a text at the first stop string, or at the limit of tokens; tell why it ends."""
     most = int(decoding.max_new_tokens / TOKENS_PER_WORD)
     ends = [word.end() for word in re.finditer(r"\S+", text)]
     within = text[: ends[most - 1] if most else 0] if len(ends) > most else text
-    stops = [within.index(stop) for stop in decoding.stop if stop in within]
-    if stops:
-        return Completion(row, within[: min(stops)], "stop")
-    return Completion(row, within, "length" if len(ends) > most else "stop")
+    before = before_stop(within, decoding.stop)
+    if before is not None:
+        return before, "stop"
+    return within, "length" if len(ends) > most else "stop"
+
+
+def count_tokens(text: str) -> int:
+    """Return about how many tokens a text has, by its words."""
+    return round(TOKENS_PER_WORD * len(text.split()))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,91 @@
+"""What a stage's completions took: tokens, time, money, and what failed for which cause."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+TOKENS_PER_PRICE = 1_000_000
+
+
+@dataclass
+class Usage:
+    """Sums over the completions of one job, those of earlier runs included.
+
+    Attributes:
+        prices: of a million tokens, as in an LLM's recipe (input, output, currency); None if free.
+    """
+
+    prices: dict[str, Any] | None = None
+    completions: int = 0
+    attempts: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    latency: float = 0.0
+    failed: Counter[str] = field(default_factory=Counter)
+    # Seconds from the start of each run to its last completion.
+    run_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Count an entry of the ledger."""
+        self.completions += 1
+        self.attempts += entry["attempts"]
+        self.tokens_in += entry["tokens_in"]
+        self.tokens_out += entry["tokens_out"]
+        self.latency += entry["seconds"]
+        self.run_seconds[entry["run"]] = max(self.run_seconds[entry["run"]], entry["at"])
+
+    def cost(self) -> float | None:
+        """Return the cost of the completions by the recipe's prices, in their currency."""
+        if not self.prices:
+            return None
+        spent = self.tokens_in * self.prices["input"] + self.tokens_out * self.prices["output"]
+        return float(spent / TOKENS_PER_PRICE)
+
+    def summary(self) -> dict[str, Any]:
+        """Return the sums for a usage file (docs/data.md)."""
+        sums = {
+            "completions": self.completions,
+            "failed": dict(sorted(self.failed.items())),
+            "attempts": self.attempts,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "latency_seconds": round(self.latency, 3),
+            "job_seconds": round(sum(self.run_seconds.values()), 3),
+            "cost": self.cost(),
+            "currency": self.prices["currency"] if self.prices else None,
+        }
+        return {**sums, **rates(sums)}
+
+
+def rates(sums: dict[str, Any]) -> dict[str, Any]:
+    """Return what follows from sums: tokens written per second, share failed, mean latency."""
+    asked = sums["completions"] + sum(sums["failed"].values())
+    written, seconds = sums["tokens_out"], sums["job_seconds"]
+    return {
+        "failed_share": round(sum(sums["failed"].values()) / asked, 6) if asked else 0.0,
+        "tokens_per_second": round(written / seconds, 1) if seconds else None,
+        "mean_latency_seconds": (
+            round(sums["latency_seconds"] / sums["completions"], 3) if sums["completions"] else None
+        ),
+    }
+
+
+def add_usage(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the usage of several jobs as one; seconds are those of all jobs added up."""
+    sums: dict[str, Any] = {
+        key: round(sum(summary[key] for summary in summaries), 3)
+        for key in (
+            "completions",
+            "attempts",
+            "tokens_in",
+            "tokens_out",
+            "latency_seconds",
+            "job_seconds",
+        )
+    }
+    sums["failed"] = dict(sum((Counter(summary["failed"]) for summary in summaries), Counter()))
+    costs = [summary["cost"] for summary in summaries if summary["cost"] is not None]
+    sums["cost"] = sum(costs) if costs else None
+    sums["currency"] = next((item["currency"] for item in summaries if item["currency"]), None)
+    return {**sums, **rates(sums)}
