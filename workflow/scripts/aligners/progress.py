@@ -11,7 +11,8 @@ from tqdm import tqdm
 Item = TypeVar("Item")
 
 LOCK = f"/tmp/aligners-terminal-{os.getuid()}.lock"
-FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {unit} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+TIMES = "[{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {unit} " + TIMES
 
 
 class LogLines:
