@@ -13,7 +13,6 @@ from aligners.rows import (
     read_rows,
     row_id,
     seeded_order,
-    shard_rows,
     write_json,
     write_rows,
 )
@@ -104,19 +103,7 @@ def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 
-# Shards, order, counts
-
-
-def test_shards_are_a_partition_that_new_rows_do_not_change() -> None:
-    rows = [{"id": row_id(str(number))} for number in range(300)]
-    shards = [shard_rows(rows, shard, 4) for shard in range(4)]
-    assert sorted(row["id"] for shard in shards for row in shard) == sorted(
-        row["id"] for row in rows
-    )
-    assert all(50 < len(shard) < 100 for shard in shards)
-    assert [row for row in shard_rows(rows[::2], 1, 4)] == [
-        row for row in shards[1] if row in rows[::2]
-    ]
+# Order, counts
 
 
 def test_order_depends_on_id_and_seed_alone() -> None:

@@ -28,16 +28,12 @@ def main(
     `system` and `reference` are the names of the generators in the files. Questions that an LLM
     was allowed to leave without an answer (`require_all: false`) are left out of both.
     """
-    outputs, references = (
-        final_answers(read_rows(aligned)),
-        final_answers(read_rows(reference_answers)),
-    )
+    outputs = final_answers(read_rows(aligned))
+    references = final_answers(read_rows(reference_answers))
     sampled = sample_inputs(read_rows(inputs), rows, seed)
     chosen = [row for row in sampled if row["id"] in outputs and row["id"] in references]
-    if len(chosen) < len(sampled):
-        logger.warning(
-            "%d of %d questions have no answer", len(sampled) - len(chosen), len(sampled)
-        )
+    if missing := len(sampled) - len(chosen):
+        logger.warning("%d of %d questions have no answer", missing, len(sampled))
     write_json(model_outputs, alpaca_eval_rows(chosen, outputs, system, dataset))
     write_json(reference_outputs, alpaca_eval_rows(chosen, references, reference, dataset))
 

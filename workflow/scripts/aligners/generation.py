@@ -145,7 +145,7 @@ class Job:
         self.waiting: dict[str, tuple[int, str]] = {}
         recipe = generator.recipe
         source = {name: recipe[name] for name in ("revision", "endpoint") if name in recipe}
-        self.common = {
+        self.common: Entry = {
             "model": recipe.get("model", generator.llm),
             **source,
             "decoding": asdict(decoding),
@@ -192,8 +192,9 @@ class Job:
 
     def entry(self, completion: Completion, prompt: str, run: str, at: float) -> Entry:
         """Return the ledger's entry of a completion, `at` seconds after the start of the run."""
+        kept: Entry = {name: getattr(completion, name) for name in KEPT}
         return {
-            **{name: getattr(completion, name) for name in KEPT},
+            **kept,
             **self.common,
             "prompt": prompt,
             "run": run,

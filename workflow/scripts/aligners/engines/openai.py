@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Any
 
 import httpx2
@@ -128,7 +128,7 @@ class Endpoint:
 
     async def stream(
         self, requests: Iterable[Request], decoding: Decoding
-    ) -> AsyncIterator[list[Result]]:
+    ) -> AsyncGenerator[list[Result], None]:
         """Yield the results that have come since the last, as lists that are not empty."""
         arrived: asyncio.Queue[Result | None] = asyncio.Queue()
         asking = asyncio.create_task(self.ask_all(requests, decoding, arrived))
