@@ -1,16 +1,18 @@
 """An engine for tests: replies by a function and remembers what it was asked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from aligners.engines import Completion, Decoding, Request
+from aligners.engines import Completion, Decoding, Failure, Request
+
+Reply = str | Completion | Failure
 
 
 class FakeEngine:
     """Replies to the last request first: completions may come in any order."""
 
     def __init__(self) -> None:
-        self.reply: Callable[[Request, Decoding], str | Completion] = lambda *_: ""
+        self.reply: Callable[[Request, Decoding], Reply] = lambda *_: ""
         self.asked: list[Request] = []
         self.loaded = 0
 
@@ -19,8 +21,10 @@ class FakeEngine:
         self.loaded += 1
         return self
 
-    def __call__(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[Completion]:
-        for request in reversed(requests):
+    def __call__(
+        self, requests: Iterable[Request], decoding: Decoding
+    ) -> Iterator[Completion | Failure]:
+        for request in reversed(list(requests)):
             self.asked.append(request)
             reply = self.reply(request, decoding)
-            yield reply if isinstance(reply, Completion) else Completion(request.id, reply, "stop")
+            yield Completion(request.id, reply, "stop") if isinstance(reply, str) else reply

@@ -142,7 +142,7 @@ class FaultyServer:
         elif fault == "reset":
             writer.transport.abort()
         elif fault == "hang":
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         elif fault == "truncated_json":
             writer.write(response(200, body[: len(body) // 2]))
         elif fault == "short_body":
@@ -168,9 +168,9 @@ class FaultyServer:
             writer.write(response(200, body))
 
 
-async def run(server: FaultyServer) -> None:
+async def run(server: FaultyServer, port: int) -> None:
     """Serve until the standard input ends, then print what was replied."""
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", port, backlog=1024)
     print(listener.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     print(json.dumps(server.counts), flush=True)
@@ -186,10 +186,12 @@ def main(
     model: str = "",
     key: str = "",
     journal: Path | None = None,
+    port: int = 0,
 ) -> None:
     """Serve.
 
     Args:
+        port: where to listen; 0 is any that is free.
         latency: seconds until a reply.
         fault_share: share of the replies that are spoilt.
         faults: kinds of faults, equally likely.
@@ -200,7 +202,7 @@ def main(
         journal: file for a line per request: the kind of the reply, and the prompt.
     """
     server = FaultyServer(latency, fault_share, faults, seed, retry_after, model, key, journal)
-    asyncio.run(run(server))
+    asyncio.run(run(server, port))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Completions: kept one by one, so that nothing is lost and nothing asked twice."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +11,10 @@ import pytest
 from fake_engine import FakeEngine
 from yaml_edits import set_keys
 
-from aligners.engines import Completion, Decoding, Request
-from aligners.generation import Generator, llm_prompt, read_ledger
+from aligners.engines import Completion, Decoding, Failure, Request
+from aligners.errors import UserError
+from aligners.generation import Generator, llm_prompt
+from aligners.ledger import HEADER, read_lines
 from aligners.recipes import load_recipe
 from aligners.rows import read_json, read_rows, write_rows
 
@@ -32,7 +37,7 @@ def complete(
 ) -> tuple[list[str], dict[str, Completion]]:
     """Ask with a new generator, as a new process would; return what the engine was asked."""
     engine.asked = []
-    completions = Generator(llm, OUTPUT).complete(requests, decoding, "test")
+    completions = Generator(llm, OUTPUT).complete_all(requests, decoding, "test")
     return sorted(request.id for request in engine.asked), completions
 
 
@@ -68,22 +73,25 @@ def test_a_ledger_cut_at_any_byte_of_its_last_line_repeats_only_that_row(
     replying: FakeEngine,
 ) -> None:
     first = complete(replying)[1]
-    ledger = Generator(BASE, OUTPUT).ledger
+    ledger = Generator(BASE, OUTPUT).ledger.path
     whole = ledger.read_bytes()
     start = whole.rindex(b"\n", 0, -1) + 1
-    last = list(read_ledger(ledger).values())[-1].id
+    last = json.loads(whole[start:])["id"]
     for length in range(start, len(whole)):
         ledger.write_bytes(whole[:length])
         assert complete(replying) == ([last], first), length
-        assert ledger.read_bytes() == whole, length
+        lines = ledger.read_bytes().splitlines()
+        assert [json.loads(line)["text"] for line in lines[1:]] == [
+            json.loads(line)["text"] for line in whole.splitlines()[1:]
+        ]
 
 
 def test_every_completion_is_on_disk_before_the_next_comes(replying: FakeEngine) -> None:
-    ledger = Generator(BASE, OUTPUT).ledger
+    ledger = Generator(BASE, OUTPUT).ledger.path
     written: list[int] = []
 
     def look(request: Request, decoding: Decoding) -> str:
-        written.append(len(read_ledger(ledger)))
+        written.append(len(list(read_lines(ledger))))
         return "Yes."
 
     replying.reply = look
@@ -143,11 +151,122 @@ def test_only_another_llm_is_asked_anew(
     assert bool(complete(replying)[0]) == again
 
 
-def test_another_output_has_its_own_ledger(replying: FakeEngine) -> None:
+def test_another_stage_has_its_own_ledger(replying: FakeEngine) -> None:
     complete(replying)
     replying.asked = []
-    Generator(BASE, Path("results/others.jsonl")).complete(REQUESTS, GREEDY, "test")
+    Generator(BASE, Path("results/others/a.jsonl")).complete_all(REQUESTS, GREEDY, "test")
     assert len(replying.asked) == 3
+
+
+def test_rows_that_move_to_another_shard_are_not_asked_again(replying: FakeEngine) -> None:
+    for shard, requests in enumerate((REQUESTS[:1], REQUESTS[1:])):
+        output = Path(f"results/pairs/{shard}.jsonl")
+        Generator(BASE, output).complete_all(requests, GREEDY, "test")
+    replying.asked = []
+    completions = Generator(BASE, Path("results/pairs/0.jsonl")).complete_all(
+        REQUESTS, GREEDY, "test"
+    )
+    assert list(completions) == ["a", "b", "c"]
+    assert replying.asked == []
+
+
+@pytest.mark.parametrize("damage", [0, 20, -3])
+def test_a_damaged_line_is_asked_again(replying: FakeEngine, damage: int) -> None:
+    first = complete(replying)[1]
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    damaged = bytearray(lines[2])
+    damaged[damage] ^= 1
+    ledger.write_bytes(b"".join([*lines[:2], bytes(damaged), *lines[3:]]))
+    asked, completions = complete(replying)
+    assert (asked, completions) == ([json.loads(lines[2])["id"]], first)
+
+
+def test_a_ledger_of_another_version_is_left_alone(replying: FakeEngine) -> None:
+    complete(replying)
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    other = ledger.read_bytes().replace(HEADER, HEADER.replace(b"1}", b"2}"))
+    ledger.write_bytes(other)
+    with pytest.raises(UserError, match="another version of the workflow wrote"):
+        Generator(BASE, OUTPUT)
+    assert ledger.read_bytes() == other
+
+
+def test_a_reply_that_comes_twice_counts_once(
+    replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice(requests: Iterator[Request], decoding: Decoding) -> Iterator[Completion]:
+        for request in requests:
+            yield Completion(request.id, "first", "stop")
+            yield Completion(request.id, "second", "stop")
+
+    monkeypatch.setattr("aligners.generation.load_engine", lambda recipe: twice)
+    generator = Generator(BASE, OUTPUT)
+    completions = generator.complete_all(REQUESTS, GREEDY, "test")
+    assert {item.text for item in completions.values()} == {"first"}
+    assert generator.usage.completions == 3
+
+
+# What fails
+
+
+def fail_at_b(request: Request, decoding: Decoding) -> str | Failure:
+    """Have no completion for one row."""
+    return Failure("b", "timeout", "no reply") if request.id == "b" else say(request, decoding)
+
+
+def test_rows_without_a_completion_stop_the_stage_and_the_others_are_kept(
+    replying: FakeEngine,
+) -> None:
+    replying.reply = fail_at_b
+    with pytest.raises(UserError, match=r"1 of 3 rows .*\(1 timeout\).*require_all"):
+        complete(replying)
+    replying.reply = say
+    assert complete(replying)[0] == ["b"]
+
+
+def test_a_stage_may_go_on_without_rows(replying: FakeEngine) -> None:
+    set_keys(f"config/llms/{BASE}.yaml", require_all=False)
+    replying.reply = fail_at_b
+    generator = Generator(BASE, OUTPUT)
+    completions = generator.complete_all(REQUESTS, GREEDY, "test")
+    assert isinstance(completions["b"], Failure)
+    assert [completions[key].text for key in "ac"] == [say(REQUESTS[i], GREEDY) for i in (0, 2)]
+    generator.write_usage()
+    usage = read_json(OUTPUT.with_suffix(".usage.json"))
+    assert (usage["completions"], usage["failed"]) == (2, {"timeout": 1})
+    assert usage["failed_share"] == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_usage_counts_earlier_runs_too_and_what_they_cost(
+    replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = {"input": 2.0, "output": 10.0, "currency": "EUR"}
+    recipe = {**load_recipe("llms", BASE), "prices": prices}
+    monkeypatch.setattr("aligners.generation.load_recipe", lambda *_: recipe)
+    replying.reply = lambda request, _: Completion(
+        request.id, "Yes.", "stop", tokens_in=1000, tokens_out=100, seconds=0.5, attempts=2
+    )
+    complete(replying, REQUESTS[:1])
+    generator = Generator(BASE, OUTPUT)
+    generator.complete_all(REQUESTS, GREEDY, "test")
+    summary = generator.usage.summary()
+    assert (summary["tokens_in"], summary["tokens_out"], summary["attempts"]) == (3000, 300, 6)
+    assert summary["latency_seconds"] == 1.5
+    assert summary["cost"] == pytest.approx(3000 * 2e-6 + 300 * 1e-5)
+    assert summary["currency"] == "EUR"
+    assert len(generator.usage.run_seconds) == 2
+
+
+def test_the_ledger_tells_how_a_completion_came_about(replying: FakeEngine) -> None:
+    decoding = replace(GREEDY, stop=("\n",), seed=7)
+    complete(replying, decoding=decoding)
+    entry = json.loads(Generator(BASE, OUTPUT).ledger.path.read_bytes().splitlines()[1])
+    assert set(entry) == {
+        *("key", "id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts"),
+        *("model", "decoding", "prompt", "run", "at", "checksum"),
+    }
+    assert (entry["decoding"]["seed"], entry["decoding"]["stop"]) == (7, ["\n"])
 
 
 def test_a_chat_llm_gets_a_message(in_the_project: None) -> None:

@@ -144,7 +144,7 @@ class Job:
         self.failures: dict[int, Failure] = {}
         self.waiting: dict[str, tuple[int, str]] = {}
         recipe = generator.recipe
-        source = {name: recipe[name] for name in ("revision", "endpoint") if name in recipe}
+        source: Entry = {name: recipe[name] for name in ("revision", "endpoint") if name in recipe}
         self.common: Entry = {
             "model": recipe.get("model", generator.llm),
             **source,

@@ -177,7 +177,9 @@ class Endpoint:
             api_key=self.key,
             max_retries=0,
             timeout=None,
-            http_client=openai.DefaultAsyncHttpxClient(
+            # Over aiohttp, which closes a connection on which more came than the reply: the default
+            # transport would take it for the reply to the next request.
+            http_client=openai.DefaultAioHttpClient(
                 limits=httpx2.Limits(
                     max_connections=self.concurrency, max_keepalive_connections=self.concurrency
                 ),
@@ -233,7 +235,7 @@ class Endpoint:
                 except openai.RateLimitError as error:
                     self.slow_down(error)
                     continue
-                except (TimeoutError, openai.APITimeoutError):
+                except TimeoutError:
                     limit = self.recipe["timeout_seconds"]
                     raise Faulty("timeout", f"no reply within {limit} seconds") from None
                 except openai.APIConnectionError as error:

@@ -61,7 +61,10 @@ def server_command(recipe: dict[str, Any], port: int) -> list[str]:
         "{port}": str(port),
         "{gpus}": str(max(1, torch.cuda.device_count())),
     }
-    words = shlex.split(recipe["command"])
+    try:
+        words = shlex.split(recipe["command"])
+    except ValueError as error:
+        raise UserError(f"the recipe of {recipe['model']}, key command: {error}; mend it") from None
     for name, value in values.items():
         words = [word.replace(name, value) for word in words]
     if shutil.which(words[0]) is None:
