@@ -8,6 +8,7 @@ import asyncio
 import json
 import random
 import sys
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -74,10 +75,10 @@ class FaultyServer:
         self.counts: Counter[str] = Counter()
 
     def note(self, what: str, prompt: str) -> None:
-        """Write to the journal which prompt got which reply."""
+        """Write to the journal when which prompt got which reply."""
         self.counts[what] += 1
         if self.journal:
-            self.journal.write(json.dumps([what, prompt]) + "\n")
+            self.journal.write(json.dumps([what, prompt, time.time()]) + "\n")
             self.journal.flush()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,6 +111,53 @@ def test_generation_goes_on_after_a_kill(tmp_path: Path) -> None:
     kept = read_rows(project / PAIRS)
     dropped = read_rows((project / PAIRS).with_suffix(".dropped.jsonl"))
     assert {row["id"] for row in [*kept, *dropped]} == {row["id"] for row in questions}
+
+
+FULL_DISK = """
+mount --types tmpfs --options size=96k none results/.working || exit 77
+"$@"
+status=$?
+cp results/.working/*/0.jsonl kept.jsonl
+exit $status
+"""
+
+
+def test_generation_goes_on_after_a_full_disk(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    questions = [
+        {"id": f"{number:016x}", "question": f"What is the colour of lamp {number}?"}
+        for number in range(300)
+    ]
+    write_rows(project / "questions.jsonl", questions)
+    (project / "results/.working").mkdir(parents=True)
+    command = [word.replace("local", "closed-world-teacher") for word in generate_command()]
+    within = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"]
+    if shutil.which("unshare") is None:
+        pytest.skip("unshare, with which the test mounts a small disk, is not installed")
+    result = subprocess.run(
+        [*within, *command],
+        cwd=project,
+        env=environment(project),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if result.returncode in (1, 77) and "error:" not in result.stderr:
+        pytest.skip(f"no small disk can be mounted here: {result.stderr.strip()}")
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "the disk is full; free some space" in last
+    assert "Traceback" not in result.stderr
+    assert not (project / PAIRS).exists()
+    # With room again, the job goes on after the last line that is whole.
+    whole = (project / "kept.jsonl").read_bytes().rpartition(b"\n")[0]
+    stage, name = PAIRS.rsplit("/", 1)
+    ledger = project / "results/.working" / stage.replace("/", "+") / name
+    ledger.parent.mkdir()
+    shutil.copy(project / "kept.jsonl", ledger)
+    subprocess.run(command, cwd=project, env=environment(project), check=True, timeout=300)
+    content = ledger.read_bytes()
+    assert content.startswith(whole) and whole.count(b"\n") > 10
+    assert content.count(b"\n") == 1 + len(questions)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,8 @@ class Served:
 
     def replies(self) -> list[tuple[str, str]]:
         """Return the kind and the prompt of each reply."""
-        return [tuple(json.loads(line)) for line in self.journal.read_text().splitlines()]
+        lines = self.journal.read_text().splitlines()
+        return [(kind, prompt) for kind, prompt, _ in map(json.loads, lines)]
 
     def stop(self) -> None:
         """End the server."""
@@ -124,6 +125,24 @@ def test_replies_go_to_their_own_requests_under_all_faults_at_once(serve: Serve)
     server = serve("--fault-share", "0.3", "--latency", "0.02")
     asked = requests(400)
     check_answers(ask(server.recipe(timeout_seconds=1, concurrency=16), asked), asked)
+
+
+def test_requests_are_made_when_they_are_needed(serve: Serve) -> None:
+    server = serve()
+    made = 0
+
+    def make() -> Iterator[Request]:
+        nonlocal made
+        for request in requests(200):
+            made += 1
+            yield request
+
+    ahead = []
+    for done, _ in enumerate(load_engine(server.recipe(concurrency=5))(make(), DECODING)):
+        ahead.append(made - done)
+    assert len(ahead) == 200
+    # Those under way, and those whose results wait to be taken.
+    assert max(ahead) <= 40
 
 
 def test_no_more_requests_at_once_than_the_recipe_says(serve: Serve) -> None:
