@@ -1,6 +1,7 @@
 """Completions: kept one by one, so that nothing is lost and nothing asked twice."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -256,6 +257,23 @@ def test_usage_counts_earlier_runs_too_and_what_they_cost(
     assert summary["cost"] == pytest.approx(3000 * 2e-6 + 300 * 1e-5)
     assert summary["currency"] == "EUR"
     assert len(generator.usage.run_seconds) == 2
+
+
+def test_the_log_shows_rate_failures_and_cost(
+    replying: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = {"input": 1e6, "output": 0.0, "currency": "EUR"}
+    recipe = {**load_recipe("llms", BASE), "prices": prices, "require_all": False}
+    monkeypatch.setattr("aligners.generation.load_recipe", lambda *_: recipe)
+    replying.reply = lambda request, decoding: (
+        Failure("b", "timeout", "no reply")
+        if request.id == "b"
+        else Completion(request.id, "Yes.", "stop", tokens_in=3, tokens_out=1)
+    )
+    complete(replying)
+    log = capsys.readouterr().err
+    assert re.search(r"100% 3/3 .*completions/s, \d+ tokens/s, 1 failed, 6.00 EUR\]\n", log)
+    assert "\r" not in log
 
 
 def test_the_ledger_tells_how_a_completion_came_about(replying: FakeEngine) -> None:

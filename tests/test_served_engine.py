@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from faulty_server import answer_to
 from projects import ROOT
 from tiny_models import make_model
@@ -164,3 +166,24 @@ def test_transformers_serve_writes_what_the_model_writes_in_the_job(
     assert len(texts[0]) == len(REQUESTS)
     assert texts[0] == texts[1]
     assert all(item.tokens_in > 0 and item.tokens_out > 0 for item in remote)  # type: ignore[union-attr]
+
+
+@pytest.mark.gpu
+def test_vllm_serves_the_model(tmp_path: Path) -> None:
+    """Not run by those who have no GPU: the server that most will use.
+
+    vLLM lives in an environment of its own (docs/engines.md); ALIGNERS_VLLM names its program.
+    """
+    program = os.environ.get("ALIGNERS_VLLM") or shutil.which("vllm")
+    if program is None or not torch.cuda.is_available():
+        pytest.skip("needs a GPU, and vLLM on PATH or its program in ALIGNERS_VLLM")
+    # Heads of 64, as vLLM's kernels want them.
+    model = make_model("gpt2", tmp_path / "model", n_embd=128, n_head=2)
+    command = (
+        f"{shlex.quote(program)} serve {{model}} --host 127.0.0.1 --port {{port}}"
+        " --tensor-parallel-size {gpus} --enable-prefix-caching --gpu-memory-utilization 0.3"
+    )
+    recipe = served(command, str(model), startup_seconds=600)
+    results = list(load_engine(recipe)(REQUESTS, Decoding(max_new_tokens=8)))
+    assert {result.id for result in results} == {request.id for request in REQUESTS}
+    assert all(isinstance(result, Completion) for result in results)
