@@ -2,11 +2,16 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+CONFIG ?= config/config.yaml
+SAMPLE ?= 8
 
-.PHONY: demo test check bench dag
+.PHONY: demo estimate test check bench dag
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
+
+estimate: .venv/installed  ## what a run of CONFIG will take, by SAMPLE requests of each stage
+	$(BIN)/aligners estimate --config $(CONFIG) --sample $(SAMPLE)
 
 test: .venv/installed  ## the tests
 	$(BIN)/pytest

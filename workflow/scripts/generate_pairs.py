@@ -4,9 +4,9 @@ from pathlib import Path
 
 from aligners.counts import Sieve, write_sieve
 from aligners.criteria import load_principles
-from aligners.engines import Decoding, Failure, Request
+from aligners.engines import Failure, Request
 from aligners.generation import Generator
-from aligners.pairs import STOP, pair_row, pairs_prompt, parse_pair
+from aligners.pairs import pair_row, pairs_decoding, pairs_prompt, parse_pair
 from aligners.program import run
 from aligners.recipes import load_recipe
 from aligners.rows import Row, read_rows
@@ -28,13 +28,7 @@ def main(
     settings = load_recipe("synthesis", synthesis)["pairs"]
     principles = load_principles(criterion)
     generator = Generator(teacher, output)
-    decoding = Decoding(
-        max_new_tokens=settings["max_new_tokens"],
-        temperature=settings["temperature"],
-        repetition_penalty=settings["repetition_penalty"],
-        stop=(STOP,),
-        seed=seed,
-    )
+    decoding = pairs_decoding(settings, seed)
 
     def request_for(row: Row) -> Request:
         return Request(

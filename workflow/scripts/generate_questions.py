@@ -6,7 +6,7 @@ import pandas as pd
 
 from aligners.counts import Sieve, write_sieve
 from aligners.criteria import load_question_types
-from aligners.engines import Completion, Decoding, Request
+from aligners.engines import Completion, Request
 from aligners.generation import Generator, llm_prompt
 from aligners.program import run
 from aligners.questions import (
@@ -17,6 +17,7 @@ from aligners.questions import (
     parse_questions,
     question_reason,
     question_row,
+    questions_decoding,
     questions_prompt,
 )
 from aligners.recipes import Recipe, load_recipe
@@ -78,13 +79,10 @@ def main(
             for number in range(len(groups))
         ]
         requests = question_requests(groups, examples, attempt, generator.recipe)
-        decoding = Decoding(
-            max_new_tokens=settings["max_new_tokens"],
-            temperature=settings["temperature"],
-            seed=seed + attempt,
-        )
         completions = generator.complete_all(
-            requests, decoding, f"{criterion} questions, attempt {attempt + 1}"
+            requests,
+            questions_decoding(settings, seed + attempt),
+            f"{criterion} questions, attempt {attempt + 1}",
         )
         pending = []
         for request, shown, hints in zip(requests, examples, groups, strict=True):

@@ -2,19 +2,13 @@
 
 from pathlib import Path
 
+from aligners.answers import answer_decoding, answer_prompt
 from aligners.counts import Sieve, write_sieve
-from aligners.engines import Decoding, Failure, Request
-from aligners.generation import Generator, llm_prompt
+from aligners.engines import Failure, Request
+from aligners.generation import Generator
 from aligners.program import run
-from aligners.recipes import Recipe
 from aligners.rows import Row, read_rows
 from aligners.shards import shard_rows
-
-
-def answer_prompt(recipe: Recipe, question: str) -> str:
-    """Return the text that asks for an answer: for a base LLM, within its recipe's prompt."""
-    template: str = recipe["answers"]["prompt"]
-    return question if recipe["chat"] else template.replace("{question}", question)
 
 
 def main(*, llm: str, inputs: Path, shard: int, shards: int, seed: int, output: Path) -> None:
@@ -24,15 +18,10 @@ def main(*, llm: str, inputs: Path, shard: int, shards: int, seed: int, output: 
     """
     generator = Generator(llm, output)
     recipe = generator.recipe
-    decoding = Decoding(
-        max_new_tokens=recipe["answers"]["max_new_tokens"],
-        repetition_penalty=recipe["answers"]["repetition_penalty"],
-        stop=tuple(recipe["answers"]["stop"]),
-        seed=seed,
-    )
+    decoding = answer_decoding(recipe, seed)
 
     def request_for(row: Row) -> Request:
-        return Request(row["id"], llm_prompt(recipe, answer_prompt(recipe, row["question"])))
+        return Request(row["id"], answer_prompt(recipe, row["question"]))
 
     rows = shard_rows(read_rows(inputs), shard, shards)
     sieve = Sieve()

@@ -4,24 +4,11 @@ from pathlib import Path
 
 from aligners.counts import Sieve, write_sieve
 from aligners.criteria import load_question_types
-from aligners.engines import Completion, Decoding, Request
+from aligners.engines import Completion, Request
 from aligners.generation import Generator, llm_prompt
 from aligners.program import run
-from aligners.recipes import Recipe, load_recipe
-from aligners.topics import choose_examples, parse_topics, topic_row, topics_prompt
-
-
-def brainstorm_requests(
-    pools: dict[str, list[str]], number: int, seed: int, settings: Recipe, llm: Recipe
-) -> list[Request]:
-    """Return the requests of one round: for each question type, a few prompts with examples."""
-    requests = []
-    for question_type, pool in pools.items():
-        for prompt in range(settings["prompts_per_type"]):
-            key = f"{question_type}/{number}/{prompt}"
-            examples = choose_examples(pool, settings["examples_per_prompt"], seed, key)
-            requests.append(Request(key, llm_prompt(llm, topics_prompt(question_type, examples))))
-    return requests
+from aligners.recipes import load_recipe
+from aligners.topics import brainstorm_prompts, parse_topics, topic_row, topics_decoding
 
 
 def main(
@@ -36,14 +23,14 @@ def main(
     pools = {kind.name: list(kind.example_topics) for kind in load_question_types(criterion)}
     sieve = Sieve()
     for number in range(rounds):
-        decoding = Decoding(
-            max_new_tokens=settings["max_new_tokens"],
-            temperature=settings["temperature"],
-            seed=seed + number,
-        )
-        requests = brainstorm_requests(pools, number, seed, settings, generator.recipe)
+        prompts = brainstorm_prompts(pools, number, seed, settings)
+        requests = [
+            Request(key, llm_prompt(generator.recipe, prompt)) for key, prompt in prompts.items()
+        ]
         completions = generator.complete_all(
-            requests, decoding, f"{criterion} topics, round {number + 1} of {rounds}"
+            requests,
+            topics_decoding(settings, seed + number),
+            f"{criterion} topics, round {number + 1} of {rounds}",
         )
         for question_type, pool in pools.items():
             lines = [

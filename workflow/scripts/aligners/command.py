@@ -1,6 +1,7 @@
 """The command `aligners`."""
 
 import sys
+from pathlib import Path
 
 from tyro.extras import SubcommandApp
 
@@ -11,6 +12,23 @@ from aligners.errors import UserError
 app = SubcommandApp()
 app.command(name="demo")(run_demo)
 app.command(name="scorecard")(print_scorecard)
+
+
+@app.command
+def estimate(
+    *, config: Path = Path("config/config.yaml"), sample: int = 0, output: Path | None = None
+) -> None:
+    """Print before a run how many requests, tokens, hours and how much money it will take.
+
+    Args:
+        config: the configuration of the run, laid over config/config.yaml.
+        sample: requests of each stage that are sent, to measure tokens and time; 0 sends none.
+        output: JSON file for the figures.
+    """
+    # It loads libraries that the other commands need not wait for.
+    from aligners.estimate.table import print_estimate
+
+    print_estimate(config, sample, output)
 
 
 def main() -> None:

@@ -5,9 +5,11 @@ serves all criteria, so that what is asked for is what is parsed.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from aligners.criteria import Demonstration, Principles
-from aligners.engines import Completion, Prompt
+from aligners.engines import Completion, Decoding, Prompt
 from aligners.rows import Row
 
 STOP = "\n\nInput:"
@@ -47,6 +49,17 @@ def pairs_prompt(principles: Principles, question: str, chat: bool) -> Prompt:
         messages.append({"role": "user", "content": f"Input: {item.input}"})
         messages.append({"role": "assistant", "content": answer(item)})
     return [*messages, {"role": "user", "content": f"Input: {question}"}]
+
+
+def pairs_decoding(settings: Mapping[str, Any], seed: int) -> Decoding:
+    """Return how pairs are drawn, by the synthesis recipe's `pairs`."""
+    return Decoding(
+        max_new_tokens=settings["max_new_tokens"],
+        temperature=settings["temperature"],
+        repetition_penalty=settings["repetition_penalty"],
+        stop=(STOP,),
+        seed=seed,
+    )
 
 
 def parse_pair(completion: Completion) -> tuple[dict[str, str], str | None]:

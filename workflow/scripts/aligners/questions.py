@@ -2,12 +2,14 @@
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import Any
 
 from aligners.counts import Sieve
 from aligners.criteria import QuestionType
+from aligners.engines import Decoding
 from aligners.near_duplicates import NearDuplicates, normalise
 from aligners.rows import Row, row_id
 
@@ -54,6 +56,13 @@ def questions_prompt(examples: Sequence[tuple[str, str, str]], hints: Sequence[H
     return (
         "Write one question for each numbered line. It fits the question type and the topic in "
         f"the brackets.\n\n{shown}\n\n{asked}\n\nQuestions:\n{len(examples) + 1}."
+    )
+
+
+def questions_decoding(settings: Mapping[str, Any], seed: int) -> Decoding:
+    """Return how questions are drawn, by the synthesis recipe's `questions`."""
+    return Decoding(
+        max_new_tokens=settings["max_new_tokens"], temperature=settings["temperature"], seed=seed
     )
 
 

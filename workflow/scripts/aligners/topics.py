@@ -3,10 +3,12 @@
 import random
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
 from aligners.counts import Sieve
+from aligners.engines import Decoding
 from aligners.near_duplicates import NearDuplicates, normalise
 from aligners.rows import Row, row_id, seeded_order
 
@@ -69,6 +71,33 @@ def choose_examples(pool: Sequence[str], count: int, *seed: object) -> list[str]
     """Return a sample of example topics that the seed parts decide."""
     chooser = random.Random("/".join(map(str, seed)))
     return chooser.sample(list(pool), min(count, len(pool)))
+
+
+def brainstorm_prompts(
+    pools: Mapping[str, Sequence[str]], number: int, seed: int, settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the prompts of one round by their keys: for each question type a few, with examples.
+
+    Args:
+        pools: the topics of each question type that examples are taken from.
+        number: of the round, from 0.
+        seed: of the examples.
+        settings: the synthesis recipe's `topics`.
+    """
+    prompts = {}
+    for question_type, pool in pools.items():
+        for prompt in range(settings["prompts_per_type"]):
+            key = f"{question_type}/{number}/{prompt}"
+            examples = choose_examples(pool, settings["examples_per_prompt"], seed, key)
+            prompts[key] = topics_prompt(question_type, examples)
+    return prompts
+
+
+def topics_decoding(settings: Mapping[str, Any], seed: int) -> Decoding:
+    """Return how topics are drawn, by the synthesis recipe's `topics`."""
+    return Decoding(
+        max_new_tokens=settings["max_new_tokens"], temperature=settings["temperature"], seed=seed
+    )
 
 
 def topic_row(criterion: str, question_type: str, topic: str, round_number: int, line: int) -> Row:

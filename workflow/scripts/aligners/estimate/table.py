@@ -1,0 +1,199 @@
+"""The estimate of a run as a table in the terminal and as a file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from aligners.errors import UserError
+from aligners.estimate.figures import Figures, estimate, total
+from aligners.estimate.sample import LOGS, Sample, take_samples
+from aligners.estimate.stages import Stage, dataset_rows, load_experiment, make_stages
+from aligners.recipes import Recipe
+from aligners.rows import write_json
+
+# Requests whose length is measured where none is sent.
+EXAMPLES = 24
+AT_MOST = "≤ "
+# Wide enough for the table where the output is a file.
+FILE_WIDTH = 110
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+
+SAMPLED = (
+    "Measured: tokens and time, in a sample of up to {sample} requests of each stage; estimated: "
+    "that all requests are like them. Time is that of one job at a time without the loading of the "
+    "LLM; shards that run side by side divide it. A sample does not fill a batch, nor the "
+    "concurrency of a recipe: a run may take less time, and a larger --sample shows it."
+)
+BOUNDS = (
+    "≤ is at most, not measured: every completion as long as max_new_tokens. Tokens in are "
+    "estimated there, one for 4 characters; time only a sample tells (--sample 8)."
+)
+UPPER = (
+    "Pairs and answers are at most one for each question asked for; duplicates leave before. "
+    "Hints that get no question are asked again, {again}."
+)
+
+
+def print_estimate(path: Path, sample: int, output: Path | None) -> None:
+    """Print what each generating stage of a configuration will take.
+
+    Args:
+        path: of the configuration, which is laid over config/config.yaml.
+        sample: how many requests of each stage are sent to measure tokens and time; 0 sends none.
+        output: JSON file for the figures.
+
+    Raises:
+        UserError: the sample is negative, or the configuration is wrong.
+    """
+    if sample < 0:
+        raise UserError(f"--sample {sample}: a number of requests; give 0 or more")
+    console = make_console()
+    config = load_experiment(path)
+    stages = make_stages(config, sample or EXAMPLES)
+    notes = unknown_datasets(config)
+    samples: dict[tuple[str, str], Sample] = {}
+    if sample:
+        samples, problems = ask_all(stages, console)
+        notes += problems
+    rows = estimate(config, stages, samples)
+    console.print(estimate_table(rows, f"Estimate of {config['name']}"))
+    console.print("\n".join(explanations(rows, sample)), highlight=False)
+    for note in notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
+    if output:
+        figures = {
+            "experiment": config["name"],
+            "sample": sample,
+            "stages": [asdict(row) for row in rows],
+            "total": total(rows),
+            "notes": notes,
+        }
+        write_json(output, figures)
+
+
+def ask_all(
+    stages: Sequence[Stage], console: Console
+) -> tuple[dict[tuple[str, str], Sample], list[str]]:
+    """Return samples by LLM and stage, and a line for each LLM that could not be asked."""
+    samples, problems = {}, []
+    for llm in dict.fromkeys(stage.llm for stage in stages):
+        own = [stage for stage in stages if stage.llm == llm]
+        names = ", ".join(stage.name for stage in own)
+        console.print(
+            f"Asking {llm} for a sample of {names} ({LOGS / llm}.log)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        taken, problem = take_samples(llm, own)
+        samples.update({(llm, name): sample for name, sample in taken.items()})
+        if problem:
+            problems.append(f"{llm}: {problem}")
+    return samples, problems
+
+
+def unknown_datasets(config: Recipe) -> list[str]:
+    """Return a line for each dataset whose size is not known before it is downloaded."""
+    return [
+        f"{name}: only the Hub knows how many rows it has; its answers are not counted."
+        for name in config["datasets"]
+        if dataset_rows(config, name) is None
+    ]
+
+
+def explanations(rows: Sequence[Figures], sample: int) -> list[str]:
+    """Return what a reader has to know about the figures: what is measured, what is not."""
+    measured = [row for row in rows if row.sampled]
+    lines = [SAMPLED.format(sample=sample)] if measured else []
+    if len(measured) < len(rows):
+        lines.append(BOUNDS)
+    counted = any(row.stage == "questions" for row in measured)
+    again = "counted as often as in the sample" if counted else "which comes on top"
+    return [*lines, UPPER.format(again=again)]
+
+
+def make_console() -> Console:
+    """Return the terminal, or a file with room for the table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=FILE_WIDTH)
+
+
+def estimate_table(rows: Sequence[Figures], title: str) -> Table:
+    """Return the stages with their figures, and the total."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in ("stage", "LLM", "engine"):
+        table.add_column(column, overflow="fold")
+    for column in ("requests", "tokens in", "tokens out", "time", "cost"):
+        table.add_column(column, justify="right", overflow="fold")
+    for row in rows:
+        costs = {row.currency: row.cost} if row.currency and row.cost is not None else {}
+        table.add_row(
+            row.stage,
+            row.llm,
+            row.engine,
+            count(row.requests),
+            count(row.tokens_in),
+            at_most(count(row.tokens_out), row.sampled > 0),
+            "-" if row.seconds is None else duration(row.seconds),
+            at_most(spent(row.gpu_hours, costs), row.sampled > 0),
+        )
+    table.add_section()
+    table.add_row(*total_cells(rows))
+    return table
+
+
+def total_cells(rows: Sequence[Figures]) -> list[str]:
+    """Return the cells of the last row: the time is more than the sum where one is not known."""
+    sums = total(rows)
+    measured = all(row.sampled for row in rows)
+    time = "-"
+    if any(row.sampled for row in rows):
+        time = ("" if measured else "> ") + duration(sums["seconds"])
+    return [
+        "total",
+        "",
+        "",
+        count(sums["requests"]),
+        count(sums["tokens_in"]),
+        at_most(count(sums["tokens_out"]), measured),
+        time,
+        at_most(spent(sums["gpu_hours"], sums["costs"]), measured),
+    ]
+
+
+def at_most(text: str, measured: bool) -> str:
+    """Mark a figure as a bound, unless it is measured or there is none."""
+    return text if measured or text == "-" else f"{AT_MOST}{text}"
+
+
+def count(number: float) -> str:
+    """Return a number with three digits and its unit, such as `1.23 M`."""
+    for unit in ("", " k", " M", " B"):
+        if number < 999.5 or unit == " B":
+            break
+        number /= 1000
+    return f"{number:.3g}{unit}" if number < 999.5 else f"{number:,.0f}{unit}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it, such as `5.3 h`."""
+    if seconds < MINUTE:
+        return f"{seconds:.2g} s"
+    if seconds < HOUR:
+        return f"{seconds / MINUTE:.2g} min"
+    if seconds < 2 * DAY:
+        return f"{seconds / HOUR:.1f} h"
+    return f"{seconds / DAY:,.1f} days"
+
+
+def spent(gpu_hours: float | None, costs: Mapping[str, float]) -> str:
+    """Return money and GPU hours, such as `12.30 USD + 1.5 GPU h`; `-` if there is neither."""
+    amounts = {**costs} if gpu_hours is None else {**costs, "GPU h": gpu_hours}
+    parts = [
+        f"{amount:,.2f} {unit}" if amount >= 1 else f"{amount:.2g} {unit}"
+        for unit, amount in amounts.items()
+    ]
+    return " + ".join(parts) or "-"
