@@ -20,11 +20,12 @@ Benchmark = Literal[
     "similarity_scoring",
     "inspector_scoring",
     "squad_generation",
+    "endpoint",
     "demo",
 ]
 RESULTS = Path("benchmarks/results")
 # Rows of the benchmarks that have a number of them; theirs by default, fewer for a trial.
-SIZED = {"filters", "similarity_scoring", "inspector_scoring", "squad_generation"}
+SIZED = {"filters", "similarity_scoring", "inspector_scoring", "squad_generation", "endpoint"}
 
 
 def main(

@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, "workflow/scripts")
 
 import aligners.fingerprint
+from aligners.criteria import load_principles, load_question_types
 from aligners.errors import UserError
 from aligners.experiment import check_experiment, record_experiment
 from aligners.recipes import base_llms, load_recipe, validate_experiment
@@ -23,6 +24,9 @@ try:
             config, Path([*workflow.overwrite_configfiles, "config/config.yaml"][0])
         )
     )
+    for criterion in config["criteria"]:
+        load_principles(criterion)
+        load_question_types(criterion)
 except UserError as error:
     raise WorkflowError(str(error))
 
