@@ -20,12 +20,20 @@ Benchmark = Literal[
     "similarity_scoring",
     "inspector_scoring",
     "squad_generation",
+    "transformers_engine",
     "endpoint",
     "demo",
 ]
 RESULTS = Path("benchmarks/results")
 # Rows of the benchmarks that have a number of them; theirs by default, fewer for a trial.
-SIZED = {"filters", "similarity_scoring", "inspector_scoring", "squad_generation", "endpoint"}
+SIZED = {
+    "filters",
+    "similarity_scoring",
+    "inspector_scoring",
+    "squad_generation",
+    "transformers_engine",
+    "endpoint",
+}
 
 
 def main(
@@ -38,8 +46,8 @@ def main(
 
     Args:
         names: the benchmarks; none named is all of them.
-        rows: rows for each of filters, similarity_scoring, inspector_scoring and squad_generation,
-            for a quick trial; by default each has its own number.
+        rows: rows for each benchmark but planning and demo, for a quick trial; by default each has
+            its own number.
         demo_results: results/ of a demo that ran before, to evaluate in place of a new run.
     """
     if demo_results:

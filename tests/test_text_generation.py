@@ -1,30 +1,80 @@
 """Generation: the same text alone and in a batch, and an end where the model ends."""
 
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_models import SHAPES, load, make_model
+from tiny_models import QUESTIONS, SHAPES, load, make_model
 
+from aligners import text_generation
 from aligners.engines import Decoding
-from aligners.text_generation import generate
+from aligners.errors import UserError
+from aligners.from_scratch import make_causal_model
+from aligners.text_generation import Generated, generate
 
 PROMPTS = ["What is the colour?", "Please tell me.", "It is the old tower, they say. Truly.", "sea"]
+# In about seventy-five tokens, more than are shared at least.
+SHARED = "What is the colour of the old tower, they say? Truly. Please tell me. " * 4
+WITH_SHARED = [SHARED + prompt for prompt in PROMPTS]
+# A shape with rotary positions and grouped keys, as Llama and Mistral have it.
+GROUPED = {**SHAPES["phi"], "num_key_value_heads": 1}
+MORE_SHAPES = {"llama": GROUPED, "mistral": {**GROUPED, "sliding_window": 256}}
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+def make(model_type: str, directory: Path, **config: Any) -> Any:
+    """Return a tiny model and its tokenizer."""
+    if model_type in SHAPES:
+        return load(make_model(model_type, directory, **config))
+    shape = {**MORE_SHAPES[model_type], **config}
+    made = {"model_type": model_type, "vocabulary_size": 400, "config": shape}
+    make_causal_model(made, [*QUESTIONS, *PROMPTS] * 20, directory, seed=0)
+    return load(directory)
+
+
+@pytest.fixture(scope="module", params=[*SHAPES, *MORE_SHAPES])
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return load(make_model(request.param, tmp_path_factory.mktemp("model") / request.param))
+    return make(request.param, tmp_path_factory.mktemp("model") / request.param)
 
 
-def texts(loaded: Any, decoding: Decoding, batch_tokens: int, **options: Any) -> dict[int, Any]:
-    """Generate for the prompts and return (text, finish) by index."""
+def run(
+    loaded: Any, decoding: Decoding, batch_tokens: int, prompts: list[str], **options: Any
+) -> list[Generated]:
+    """Generate for the prompts and return what comes, as it comes."""
     model, tokenizer = loaded
-    prompts = [tokenizer.encode(prompt) for prompt in PROMPTS]
+    ids = [tokenizer.encode(prompt) for prompt in prompts]
     ends = options.pop("end_token_ids", [tokenizer.eos_token_id])
-    generated = generate(model, tokenizer, prompts, decoding, ends, batch_tokens, **options)
-    return {index: (text, finish) for index, text, finish in generated}
+    return list(generate(model, tokenizer, ids, decoding, ends, batch_tokens, **options))
+
+
+def texts(
+    loaded: Any,
+    decoding: Decoding,
+    batch_tokens: int,
+    prompts: list[str] = PROMPTS,
+    **options: Any,
+) -> dict[int, Any]:
+    """Generate for the prompts and return (text, finish) by index."""
+    rows = run(loaded, decoding, batch_tokens, prompts, **options)
+    return {row.index: (row.text, row.finish) for row in rows}
+
+
+Inputs = dict[str, Any]
+
+
+@contextmanager
+def watched(model: Any, watch: Callable[[Inputs], None]) -> Iterator[None]:
+    """Call a function with the inputs of each pass through the model."""
+    hook = model.register_forward_pre_hook(lambda _, __, inputs: watch(inputs), with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @pytest.mark.parametrize("penalty", [1.0, 1.7])
@@ -80,10 +130,150 @@ def test_a_low_temperature_is_greedy(loaded: Any) -> None:
     assert texts(loaded, Decoding(max_new_tokens=12, temperature=1e-4), 10_000) == greedy
 
 
-def test_a_prompt_that_fills_the_context_has_an_empty_text(tmp_path: Path) -> None:
-    model, tokenizer = load(make_model("gpt2", tmp_path / "gpt2", n_positions=16))
-    prompts = [[5] * 16, [5] * 10, [5] * 40]
-    generated = generate(model, tokenizer, prompts, Decoding(max_new_tokens=50), [], 1000)
-    found = {index: (text, finish) for index, text, finish in generated}
-    assert found[0] == found[2] == ("", "length")
-    assert found[1][1] == "length" and found[1][0]
+def test_a_text_ends_where_the_context_is_full_and_the_others_go_on(loaded: Any) -> None:
+    model, tokenizer = loaded
+    ids = [[5] * 253, *(tokenizer.encode(prompt) for prompt in PROMPTS)]
+    decoding = Decoding(max_new_tokens=20)
+    rows = {row.index: row for row in generate(model, tokenizer, ids, decoding, [], 10_000)}
+    assert (rows[0].finish, rows[0].tokens) == ("length", 3)
+    free = texts(loaded, decoding, 1, end_token_ids=[])
+    assert {index - 1: (row.text, row.finish) for index, row in rows.items() if index} == free
+
+
+def test_tokens_and_seconds_are_counted(loaded: Any) -> None:
+    started = time.monotonic()
+    for row in run(loaded, Decoding(max_new_tokens=20), 10_000, PROMPTS):
+        assert row.tokens == 20 if row.finish == "length" else row.tokens < 20
+        assert 0 < row.seconds <= time.monotonic() - started
+
+
+DECODINGS = [
+    Decoding(max_new_tokens=20, repetition_penalty=1.7),
+    Decoding(max_new_tokens=20, temperature=1.0, seed=1),
+]
+
+
+@pytest.mark.parametrize("decoding", DECODINGS, ids=["greedy", "sampled"])
+@pytest.mark.parametrize("batch_tokens", [1, 350, 10_000])
+def test_a_shared_prefix_is_computed_once_and_changes_no_text(
+    loaded: Any, decoding: Decoding, batch_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = loaded
+    prompts = [tokenizer.encode(prompt) for prompt in WITH_SHARED]
+    prefix = next(n for n, tokens in enumerate(zip(*prompts, strict=False)) if len(set(tokens)) > 1)
+    passes: list[torch.Size] = []
+    with watched(model, lambda inputs: passes.append(inputs["input_ids"].shape)):
+        shared = texts(loaded, decoding, batch_tokens, WITH_SHARED)
+    assert passes[0] == (1, prefix)
+    assert all(width <= max(map(len, prompts)) - prefix for _, width in passes[1:])
+    monkeypatch.setattr(text_generation, "SHARED_LEAST", 1000)
+    assert shared == texts(loaded, decoding, batch_tokens, WITH_SHARED)
+
+
+def test_a_prompt_that_is_the_prefix_keeps_a_token_to_go_on_from(loaded: Any) -> None:
+    decoding = Decoding(max_new_tokens=20)
+    alone = texts(loaded, decoding, 1, [SHARED])[0]
+    assert texts(loaded, decoding, 10_000, [SHARED, SHARED]) == {0: alone, 1: alone}
+
+
+def no_positions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make a model that finds positions out by itself."""
+    model, tokenizer = make("llama", tmp_path / "llama")
+    takes = text_generation.takes
+    monkeypatch.setattr(
+        text_generation, "takes", lambda m, option: option != "position_ids" and takes(m, option)
+    )
+    return model, tokenizer
+
+
+UNSHARED = {
+    "window": lambda tmp_path, _: make("mistral", tmp_path / "mistral", sliding_window=50),
+    "no positions": no_positions,
+}
+
+
+@pytest.mark.parametrize("name", UNSHARED)
+def test_a_model_that_cannot_share_reads_each_prompt_whole(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = UNSHARED[name](tmp_path, monkeypatch)
+    same = [WITH_SHARED[0]] * 2
+    passes: list[torch.Size] = []
+    with watched(model, lambda inputs: passes.append(inputs["input_ids"].shape)):
+        together = texts((model, tokenizer), Decoding(max_new_tokens=10), 10_000, same)
+    assert passes[0] == (2, len(tokenizer.encode(WITH_SHARED[0])))
+    alone = texts((model, tokenizer), Decoding(max_new_tokens=10), 1, same)
+    assert together == alone
+
+
+class SmallMemory:
+    """The memory of a model that holds a number of rows, once a row has a number of tokens."""
+
+    def __init__(self, rows: int, error: Callable[[], Exception], tokens: int = 0):
+        self.rows, self.error, self.tokens = rows, error, tokens
+        self.failed: list[int] = []
+        self.caches: list[weakref.ref[Any]] = []
+
+    def __call__(self, inputs: Inputs) -> None:
+        """Fail if the rows are too many. Nothing of an earlier attempt may take memory still."""
+        rows, cache = len(inputs["input_ids"]), inputs["past_key_values"]
+        assert all(failed() is None for failed in self.caches)
+        if rows > self.rows and inputs["attention_mask"].shape[1] >= self.tokens:
+            self.failed.append(rows)
+            self.caches.append(weakref.ref(cache))
+            raise self.error()
+
+
+ERRORS = {
+    "gpu": partial(torch.OutOfMemoryError, "CUDA out of memory"),
+    "processor": partial(RuntimeError, "[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+}
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "later"])
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+@pytest.mark.parametrize("decoding", DECODINGS, ids=["greedy", "sampled"])
+def test_a_batch_that_does_not_fit_in_memory_goes_on_in_halves(
+    loaded: Any, decoding: Decoding, error: Callable[[], Exception], later: bool
+) -> None:
+    model, tokenizer = loaded
+    # The first has room for three tokens in the context of 256, the others for all they may have.
+    ids = [(tokenizer.encode(SHARED) * 9)[:253]]
+    ids += [
+        tokenizer.encode(SHARED + word) for word in ("red", "tower", "old tower", "lamp", "sea")
+    ]
+    expected = {row.index: row.text for row in generate(model, tokenizer, ids, decoding, [], 9999)}
+    memory = SmallMemory(2, error, tokens=253 + 5 if later else 0)
+    found, before = {}, []
+    with watched(model, memory):
+        for row in generate(model, tokenizer, ids, decoding, [], 9999):
+            assert row.index not in found
+            found[row.index] = row.text
+            if not memory.failed:
+                before.append(row.index)
+    assert found == expected
+    assert memory.failed
+    assert before == ([0] if later else [])
+
+
+def test_what_did_not_fit_once_is_not_tried_again(loaded: Any) -> None:
+    memory = SmallMemory(3, ERRORS["gpu"])
+    with watched(loaded[0], memory):
+        assert len(texts(loaded, Decoding(max_new_tokens=5), 10_000, PROMPTS * 4)) == 16
+    assert memory.failed == [16, 8, 4]
+
+
+def test_a_row_that_does_not_fit_alone_is_a_user_error(loaded: Any) -> None:
+    model, tokenizer = loaded
+    tokens = len(tokenizer.encode(PROMPTS[2])) + 20
+    with (
+        watched(model, SmallMemory(0, ERRORS["processor"])),
+        pytest.raises(UserError, match=f"a row of {tokens} tokens, .* does not fit in memory"),
+    ):
+        texts(loaded, Decoding(max_new_tokens=20), 10_000)
+
+
+def test_other_errors_of_the_model_are_not_taken_for_too_little_memory(loaded: Any) -> None:
+    error = partial(RuntimeError, "sizes do not match")
+    with watched(loaded[0], SmallMemory(1, error)), pytest.raises(RuntimeError, match="sizes"):
+        texts(loaded, Decoding(max_new_tokens=20), 10_000)

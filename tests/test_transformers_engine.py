@@ -1,5 +1,7 @@
 """The transformers engine on a tiny local model, and what it says of models it cannot load."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from safetensors.torch import load_file
 from tiny_models import make_model
 from transformers import AutoTokenizer
 
-from aligners.engines import Completion, Decoding, Request, load_engine
+from aligners.engines import Completion, Decoding, Failure, Request, load_engine
 from aligners.engines.transformers import encode
 from aligners.errors import UserError
 from aligners.pretrained import explained
@@ -58,8 +60,67 @@ def test_a_base_llm_continues_text(model: Path) -> None:
     requests = [Request(f"r{n}", "What is the colour?" * (n + 1)) for n in range(3)]
     completions = list(engine(requests, Decoding(max_new_tokens=5)))
     assert sorted(completion.id for completion in completions) == ["r0", "r1", "r2"]
-    assert all(isinstance(completion, Completion) for completion in completions)
-    assert {completion.finish for completion in completions} <= {"stop", "length"}
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    for completion in completions:
+        assert isinstance(completion, Completion)
+        assert completion.finish in ("stop", "length")
+        prompt = requests[int(completion.id[1])].prompt
+        assert completion.tokens_in == len(tokenizer.encode(prompt))
+        assert completion.tokens_out == 5 if completion.finish == "length" else 4
+        assert completion.seconds > 0
+        assert completion.attempts == 1
+
+
+def test_requests_are_taken_a_window_at_a_time(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aligners.engines.transformers.WINDOW", 4)
+    engine = load_engine(recipe(model))
+    taken = []
+
+    def endless() -> Iterator[Request]:
+        for number in count():
+            taken.append(number)
+            yield Request(str(number), "What is the colour?" + " Truly." * (number % 3))
+
+    completions = engine(endless(), Decoding(max_new_tokens=2))
+    ids = []
+    for number in range(12):
+        ids.append(next(completions).id)
+        assert len(taken) == number // 4 * 4 + 4
+    assert sorted(ids, key=int) == [str(number) for number in range(12)]
+
+
+def test_texts_do_not_depend_on_the_window(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = load_engine(recipe(model))
+    requests = [Request(f"r{n}", "What is the colour?" * (n % 3 + 1)) for n in range(7)]
+    found = []
+    for window in (3, 100):
+        monkeypatch.setattr("aligners.engines.transformers.WINDOW", window)
+        decoding = Decoding(max_new_tokens=8, temperature=1.0)
+        found.append({done.id: done.text for done in engine(iter(requests), decoding)})
+    assert found[0] == found[1]
+    assert len(set(found[0].values())) == 7
+
+
+def test_a_prompt_that_fills_the_context_is_a_failure(tmp_path: Path) -> None:
+    model = make_model("gpt2", tmp_path / "gpt2", n_positions=16)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    prompts = {"long": "sea " * 30, "short": "What is it?", "exact": tokenizer.decode([7] * 16)}
+    requests = [Request(name, prompt) for name, prompt in prompts.items()]
+    engine = load_engine(recipe(model))
+    results = {result.id: result for result in engine(requests, Decoding(max_new_tokens=50))}
+    tokens = len(tokenizer.encode(prompts["long"]))
+    assert results["long"] == Failure(
+        "long",
+        "prompt_too_long",
+        f"its prompt of {tokens} tokens fills the model's context of 16",
+    )
+    assert isinstance(results["exact"], Failure)
+    assert isinstance(results["short"], Completion)
+    assert results["short"].tokens_in + results["short"].tokens_out <= 16
+    # All of a window may be too long.
+    assert isinstance(next(engine(requests[:1], Decoding(max_new_tokens=50))), Failure)
 
 
 def test_a_chat_llm_reads_messages_through_its_template(model: Path) -> None:

@@ -99,8 +99,8 @@ class Aligner:
             sorted(self.end_token_ids),
             self.batch_tokens,
         )
-        for index, text, _ in track(generated, len(prompts), description):
-            aligned[places[index]] = text.strip()
+        for row in track(generated, len(prompts), description):
+            aligned[places[row.index]] = row.text.strip()
         return aligned
 
     def encode(

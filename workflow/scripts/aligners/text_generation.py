@@ -1,28 +1,54 @@
 """Batched generation with a causal language model, one loop for greedy and sampled text.
 
 Prompts are sorted by length and batched under a token budget; rows that have ended leave the
-batch. A row's text depends on its own prompt and key, not on its neighbours: padding is neither
-attended to nor penalised, and every row draws from a random stream of its own.
+batch. What all prompts begin with goes through the model once. A row's text depends on its own
+prompt and key, not on its neighbours: padding is neither attended to nor penalised, and every row
+draws from a random stream of its own.
 """
 
+import copy
+import gc
 import inspect
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from aligners.engines import Decoding
+from aligners.engines import Decoding, Finish, before_stop
+from aligners.errors import UserError
 from aligners.rows import row_id
 
-Finish = Literal["stop", "length"]
-Generated = tuple[int, str, Finish]
+logger = logging.getLogger(__name__)
 
 # Steps between two searches for stop strings, and the share of ended rows at which they leave.
 SEARCH_EVERY = 8
 LEAVE_SHARE = 0.25
+# Fewest tokens that all prompts must begin with to be computed once: from there on, two rows take
+# less time up to their first tokens, with half as many they take more (one core, 27 M parameters).
+SHARED_LEAST = 64
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a prompt was continued with.
+
+    Attributes:
+        index: position among the prompts.
+        tokens: tokens generated, those of a stop string included, an end token not.
+        seconds: from the start of the prompt's batch to the end of its text.
+    """
+
+    index: int
+    text: str
+    finish: Finish
+    tokens: int
+    seconds: float
 
 
 @dataclass
@@ -32,16 +58,24 @@ class Row:
     Attributes:
         index: position among the prompts.
         limit: most tokens to generate.
-        random: the row's own stream of numbers in [0, 1).
+        seed: what the row's own stream of numbers in [0, 1) begins from.
         finish: why the row has ended; None while it runs.
     """
 
     index: int
     prompt: list[int]
     limit: int
-    random: np.random.Generator
-    ids: list[int] = field(default_factory=list)
+    seed: int
+    ids: list[int] = field(init=False)
+    random: np.random.Generator = field(init=False)
     finish: Finish | None = None
+
+    def __post_init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what was generated, so that the same is generated again."""
+        self.ids, self.random = [], np.random.default_rng(self.seed)
 
 
 def context_length(model: PreTrainedModel) -> int | None:
@@ -62,41 +96,133 @@ def generate(
     batch_tokens: int,
     keys: Sequence[str] | None = None,
 ) -> Iterator[Generated]:
-    """Continue prompts and yield (index, text, finish) in any order.
+    """Continue prompts, in any order. Only generated ids are decoded.
 
     Args:
-        prompts: token ids of each prompt, not empty.
+        prompts: token ids of each prompt, at least one, and fewer than the model's context has.
         decoding: as in `aligners.engines`; stop strings are cut off, end tokens are not decoded.
         end_token_ids: tokens that end a text.
-        batch_tokens: most tokens in one batch, padding and tokens to come included.
+        batch_tokens: most tokens in one batch, padding and tokens to come included. Less from the
+            first batch on that does not fit in memory.
         keys: what decides a row's random stream together with decoding.seed; by default the index.
 
-    A prompt that fills the model's context has no room for an answer: its text is empty and its
-    finish is "length". Only generated ids are decoded.
+    Raises:
+        UserError: a row does not fit in memory even alone.
     """
-    context = context_length(model)
     names = keys if keys is not None else [str(index) for index in range(len(prompts))]
+    context = context_length(model)
     rows = []
     for index, prompt in enumerate(prompts):
         room = decoding.max_new_tokens if context is None else context - len(prompt)
-        random = np.random.default_rng(int(row_id(str(decoding.seed), names[index]), 16))
-        rows.append(Row(index, prompt, min(decoding.max_new_tokens, room), random))
-    for row in rows:
-        if row.limit <= 0:
-            yield row.index, "", "length"
-    for batch in batches([row for row in rows if row.limit > 0], batch_tokens):
-        yield from generate_batch(model, tokenizer, batch, decoding, set(end_token_ids))
+        seed = int(row_id(str(decoding.seed), names[index]), 16)
+        rows.append(Row(index, prompt, min(decoding.max_new_tokens, room), seed))
+    # The longest first: too little memory shows at once.
+    rows.sort(key=lambda row: len(row.prompt), reverse=True)
+    prefix = Prefix(model, rows)
+    while rows:
+        batch = rows[: max(1, batch_tokens // longest(rows))]
+        fits = True
+        try:
+            yield from generate_batch(model, tokenizer, batch, decoding, set(end_token_ids), prefix)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            fits = False
+        if not fits:
+            # Not in the except clause: until its end the error holds the tensors of the batch.
+            batch_tokens = make_room(model, batch)
+        rows = [row for row in rows if row.finish is None]
 
 
-def batches(rows: list[Row], batch_tokens: int) -> Iterator[list[Row]]:
-    """Yield rows in batches by length, the longest first: too little memory shows at once."""
-    rows = sorted(rows, key=lambda row: len(row.prompt), reverse=True)
-    start = 0
-    while start < len(rows):
-        longest = len(rows[start].prompt) + max(row.limit for row in rows[start:])
-        size = max(1, batch_tokens // longest)
-        yield rows[start : start + size]
-        start += size
+def longest(rows: Sequence[Row]) -> int:
+    """Return the most tokens of a row, tokens to come included; the longest prompt is first."""
+    return len(rows[0].prompt) + max(row.limit for row in rows)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell whether there was too little memory on a GPU or on the processor."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+
+
+def make_room(model: PreTrainedModel, batch: list[Row]) -> int:
+    """Restart the rows of a batch that did not fit in memory, and return what half of it takes.
+
+    Raises:
+        UserError: the batch is one row.
+    """
+    if len(batch) == 1:
+        raise UserError(
+            f"{model.name_or_path}: a row of {longest(batch)} tokens, {len(batch[0].prompt)} of "
+            "them its prompt, does not fit in memory even alone, so a lower batch_tokens does not "
+            "help; lower max_new_tokens, take a smaller model, or give the job more memory"
+        )
+    logger.warning(
+        "%d rows of up to %d tokens do not fit in memory together; going on with half of them. "
+        "A lower batch_tokens in the recipe saves the attempt",
+        len(batch),
+        longest(batch),
+    )
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    for row in batch:
+        row.restart()
+    return len(batch) // 2 * longest(batch)
+
+
+class Prefix:
+    """The tokens that all prompts begin with, and the model's cache of them.
+
+    Attributes:
+        ids: the tokens; none where sharing does not pay or the model cannot do it.
+    """
+
+    def __init__(self, model: PreTrainedModel, rows: Sequence[Row]):
+        """Find the tokens; the model reads them when the first batch asks for their cache."""
+        self.model, self.ids = model, shared_ids([row.prompt for row in rows])
+        self.cache: DynamicCache | None = None
+        if len(self.ids) < SHARED_LEAST or not can_share(model, longest(rows)):
+            self.ids = []
+
+    def caches(self, count: int) -> DynamicCache:
+        """Return a cache for `count` rows, in which the model has read the tokens."""
+        if not self.ids:
+            return DynamicCache(config=self.model.config)
+        if self.cache is None:
+            state = BatchState(self.model, [Row(-1, self.ids, limit=0, seed=0)])
+            state.forward()
+            self.cache = state.cache
+        cache = copy.deepcopy(self.cache)
+        cache.batch_repeat_interleave(count)
+        return cache
+
+
+def shared_ids(prompts: Sequence[list[int]]) -> list[int]:
+    """Return the tokens that several prompts begin with, at least one of each prompt left out."""
+    if len(prompts) < 2:
+        return []
+    first, last = min(prompts), max(prompts)
+    most = min(map(len, prompts)) - 1
+    different = (place for place in range(most) if first[place] != last[place])
+    return first[: next(different, most)]
+
+
+def can_share(model: PreTrainedModel, tokens: int) -> bool:
+    """Tell whether rows of a model can go on from one cache, up to a number of tokens.
+
+    They need positions of their own, and layers that keep all these tokens: no recurrent state, and
+    no sliding window that is shorter, since the padding between prefix and rest would count in it.
+    """
+    return takes(model, "position_ids") and all(
+        type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
+        and (layer.get_max_length() == -1 or tokens <= layer.get_max_length())
+        for layer in DynamicCache(config=model.config).layers
+    )
+
+
+def takes(model: PreTrainedModel, option: str) -> bool:
+    """Tell whether a model's forward has an option; not all have the same."""
+    return option in inspect.signature(model.forward).parameters
 
 
 @torch.inference_mode()
@@ -106,9 +232,11 @@ def generate_batch(
     rows: list[Row],
     decoding: Decoding,
     end_token_ids: set[int],
+    prefix: Prefix,
 ) -> Iterator[Generated]:
     """Continue one batch, and yield each row when it has ended."""
-    state = BatchState(model, rows)
+    started = time.monotonic()
+    state = BatchState(model, rows, prefix)
     while state.rows:
         logits = penalise(state.forward(), state.seen, decoding.repetition_penalty)
         next_ids = choose(logits, state.rows, decoding.temperature)
@@ -116,40 +244,43 @@ def generate_batch(
             if row.finish is None:
                 text = advance(row, token, tokenizer, decoding.stop, end_token_ids)
                 if row.finish is not None:
-                    yield row.index, text, row.finish
+                    seconds = round(time.monotonic() - started, 3)
+                    yield Generated(row.index, text, row.finish, len(row.ids), seconds)
         state.append(next_ids)
 
 
 class BatchState:
     """The tensors of the rows that still run: cache, attention mask, positions, tokens seen."""
 
-    def __init__(self, model: PreTrainedModel, rows: list[Row]):
-        """Pad the prompts on the left."""
+    def __init__(self, model: PreTrainedModel, rows: list[Row], prefix: Prefix | None = None):
+        """Pad what the prompts hold beyond the prefix on the left."""
         self.model, self.rows = model, rows
+        shared = len(prefix.ids) if prefix else 0
         width = max(len(row.prompt) for row in rows)
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         mask = torch.zeros(len(rows), width, dtype=torch.long)
+        mask[:, :shared] = 1
         self.seen = torch.zeros(len(rows), vocabulary_size(model), dtype=torch.bool)
         for position, row in enumerate(rows):
-            ids[position, width - len(row.prompt) :] = torch.tensor(row.prompt)
-            mask[position, width - len(row.prompt) :] = 1
+            start = width - len(row.prompt) + shared
+            ids[position, start:] = torch.tensor(row.prompt[shared:])
+            mask[position, start:] = 1
             self.seen[position, row.prompt] = True
-        self.input_ids, self.mask = ids.to(model.device), mask.to(model.device)
+        self.input_ids, self.mask = ids[:, shared:].to(model.device), mask.to(model.device)
         self.seen = self.seen.to(model.device)
-        self.positions = (self.mask.cumsum(-1) - 1).clamp(min=0)
-        self.cache = DynamicCache(config=model.config)
-        self.accepted = set(inspect.signature(model.forward).parameters)
+        self.positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
+        self.cache = prefix.caches(len(rows)) if prefix else DynamicCache(config=model.config)
+        self.options = [name for name in ("position_ids", "logits_to_keep") if takes(model, name)]
 
     def forward(self) -> torch.Tensor:
         """Return the logits of the next token, rows x vocabulary, in float32."""
         options: dict[str, Any] = {"position_ids": self.positions, "logits_to_keep": 1}
-        options = {name: value for name, value in options.items() if name in self.accepted}
         output = self.model(
             input_ids=self.input_ids,
             attention_mask=self.mask,
             past_key_values=self.cache,
             use_cache=True,
-            **options,
+            **{name: options[name] for name in self.options},
         )
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
@@ -158,9 +289,12 @@ class BatchState:
         """Add the chosen tokens; drop the rows that have ended once there are enough of them."""
         self.input_ids = next_ids[:, None]
         self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
-        self.positions = self.positions[:, -1:] + 1
         self.seen.scatter_(1, self.input_ids, True)
-        running = [i for i, row in enumerate(self.rows) if row.finish is None]
+        running = [place for place, row in enumerate(self.rows) if row.finish is None]
+        # A row that has ended stays where it is: there may be no further position in the context.
+        step = torch.zeros_like(self.input_ids)
+        step[running] = 1
+        self.positions = self.positions[:, -1:] + step
         ended = len(self.rows) - len(running)
         if not running:
             self.rows = []
@@ -215,8 +349,8 @@ def advance(
     text = str(
         tokenizer.decode(row.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
     )
-    found = [text.index(string) for string in stop if string in text]
-    if found:
-        row.finish = "stop"
-        text = text[: min(found)]
-    return text
+    before = before_stop(text, stop)
+    if before is None:
+        return text
+    row.finish = "stop"
+    return before

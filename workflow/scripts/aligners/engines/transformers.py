@@ -1,18 +1,27 @@
 """The `transformers` engine: an LLM that is loaded in the job itself."""
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import jinja2
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from aligners.engines import Completion, Decoding, Engine, Message, Prompt, Request
+from aligners.engines import (
+    Completion,
+    Decoding,
+    Engine,
+    Failure,
+    Message,
+    Prompt,
+    Request,
+)
 from aligners.errors import UserError
 from aligners.pretrained import best_dtype, load_for_inference, load_tokenizer
 from aligners.text_generation import context_length, generate
 
-logger = logging.getLogger(__name__)
+# Requests that are taken, sorted by length and batched at a time.
+WINDOW = 4096
 
 
 def load(recipe: dict[str, Any]) -> Engine:
@@ -34,15 +43,30 @@ def load(recipe: dict[str, Any]) -> Engine:
     model = load_for_inference(AutoModelForCausalLM, recipe, dtype)
     ends = end_token_ids(model, tokenizer)
 
-    def engine(requests: Sequence[Request], decoding: Decoding) -> Iterator[Completion]:
-        prompts = [encode(tokenizer, request.prompt, recipe["chat"]) for request in requests]
-        warn_too_long(model, requests, prompts)
-        keys = [request.id for request in requests]
-        generated = generate(
-            model, tokenizer, prompts, decoding, ends, recipe["batch_tokens"], keys
-        )
-        for index, text, finish in generated:
-            yield Completion(requests[index].id, text, finish)
+    context = context_length(model)
+
+    def engine(requests: Iterable[Request], decoding: Decoding) -> Iterator[Completion | Failure]:
+        coming = iter(requests)
+        while window := list(islice(coming, WINDOW)):
+            ids, prompts = [], []
+            for request in window:
+                prompt = encode(tokenizer, request.prompt, recipe["chat"])
+                if context is not None and len(prompt) >= context:
+                    yield too_long(request, len(prompt), context)
+                else:
+                    ids.append(request.id)
+                    prompts.append(prompt)
+            for row in generate(
+                model, tokenizer, prompts, decoding, ends, recipe["batch_tokens"], ids
+            ):
+                yield Completion(
+                    ids[row.index],
+                    row.text,
+                    row.finish,
+                    tokens_in=len(prompts[row.index]),
+                    tokens_out=row.tokens,
+                    seconds=row.seconds,
+                )
 
     return engine
 
@@ -83,17 +107,7 @@ def without_system(messages: list[Message]) -> list[Message]:
     return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
 
 
-def warn_too_long(
-    model: PreTrainedModel, requests: Sequence[Request], prompts: Sequence[list[int]]
-) -> None:
-    """Log the requests whose prompt leaves no room for an answer; they get an empty text."""
-    context = context_length(model)
-    for request, prompt in zip(requests, prompts, strict=True):
-        if context is not None and len(prompt) >= context:
-            logger.warning(
-                "request %s: its prompt of %d tokens fills the model's context of %d; "
-                "it gets an empty answer",
-                request.id,
-                len(prompt),
-                context,
-            )
+def too_long(request: Request, tokens: int, context: int) -> Failure:
+    """Return the failure of a request whose prompt leaves no room for an answer."""
+    message = f"its prompt of {tokens} tokens fills the model's context of {context}"
+    return Failure(request.id, "prompt_too_long", message)
