@@ -25,6 +25,7 @@ from aligners.similarity import load_encoder
 from aligners.yaml_files import read_yaml
 
 DEMO = "config/demo.yaml"
+LLM = "config/llms/closed-world-base.yaml"
 BACKBONE = "config/backbones/gpt2-closed-world.yaml"
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
 SEEDS = "resources/criteria/ethical/seed_questions.yaml"
@@ -97,7 +98,16 @@ CONFIGURATION = [
     Case("wrong type", partial(set_keys, DEMO, seed="zero"), check,
          f"{DEMO}, key seed", "'zero' is not of type integer", "give one that is"),
     Case("list without a name", partial(set_keys, DEMO, backbones=[]), check,
-         f"{DEMO}, key backbones", "[]", "should be non-empty"),
+         f"{DEMO}, key backbones", "[] is too short", "fill it in"),
+    Case("empty stop string", partial(set_keys, LLM, answers={"stop": [""]}), check,
+         f"{LLM}, key answers.stop.0", "'' is too short", "fill it in, or remove it"),
+    Case("prices of a local engine", partial(set_keys, LLM, prices={"input": 1, "output": 2}),
+         check, LLM, "the keys do not go together", "remove what belongs to other engines"),
+    Case("endpoint that is no URL", partial(write, LLM, "engine: openai\nmodel: m\nendpoint: x\n"),
+         check, f"{LLM}, key endpoint", "'x' is not right here", "the URL of the API"),
+    Case("server without a port", partial(write, LLM, "engine: served\nmodel: m\nrevision: r\n"
+                                          "command: serve m\n"),
+         check, f"{LLM}, key command", "'serve m' is not right here", "{port}"),
     Case("out of range", partial(set_keys, DEMO, topic_rounds=0), check,
          f"{DEMO}, key topic_rounds", "0 is out of range", "make it at least 1"),
     Case("threshold above 1", partial(set_keys, DEMO, squad_threshold=1.5), check,
@@ -132,7 +142,7 @@ CONFIGURATION = [
          "there are ethical, factuality, helpful"),
     Case("unknown teacher", partial(set_keys, DEMO, teacher="falcon-40"), check,
          f"{DEMO}, key teacher", "there is no recipe config/llms/falcon-40.yaml", "falcon-40b?"),
-    Case("unknown engine", partial(set_keys, "config/llms/closed-world-base.yaml", engine="oracle"),
+    Case("unknown engine", partial(set_keys, LLM, engine="oracle"),
          check, "closed-world-base.yaml, key engine", "'oracle' is unknown",
          "one of closed-world, transformers"),
     Case("unknown system", partial(set_keys, DEMO, systems=["team"]), check,

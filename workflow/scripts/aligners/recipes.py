@@ -107,6 +107,8 @@ def explain(error: ValidationError) -> str:
         return f"{error.instance} is out of range; make it {' and '.join(limits)}"
     if error.validator == "type":
         return f"{error.instance!r} is not of type {error.validator_value}; give one that is"
+    if error.validator in ("minLength", "minItems"):
+        return f"{error.instance!r} is too short; fill it in, or remove it"
     if error.validator in ("oneOf", "anyOf", "not"):
         return f"the keys do not go together: {error.schema.get('description')}"
     if error.validator == "pattern":
