@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_models import QUESTIONS, SHAPES, load, make_model
 
-from aligners import text_generation
+from aligners import row_batch
 from aligners.engines import Decoding
 from aligners.errors import UserError
 from aligners.from_scratch import make_causal_model
@@ -166,7 +166,7 @@ def test_a_shared_prefix_is_computed_once_and_changes_no_text(
         shared = texts(loaded, decoding, batch_tokens, WITH_SHARED)
     assert passes[0] == (1, prefix)
     assert all(width <= max(map(len, prompts)) - prefix for _, width in passes[1:])
-    monkeypatch.setattr(text_generation, "SHARED_LEAST", 1000)
+    monkeypatch.setattr(row_batch, "SHARED_LEAST", 1000)
     assert shared == texts(loaded, decoding, batch_tokens, WITH_SHARED)
 
 
