@@ -1,5 +1,10 @@
 """Fixtures that several test files share."""
 
+import os
+
+# As in the jobs of the demo, and so that a busy machine changes no sum. Before torch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 from collections.abc import Iterator
 from pathlib import Path
 
