@@ -74,7 +74,7 @@ def generate(
         keys: what decides a row's random stream together with decoding.seed; by default the index.
 
     Raises:
-        UserError: a row does not fit in memory even alone.
+        UserError: a row does not fit in memory even alone; or the model has no past_key_values.
     """
     names = keys if keys is not None else [str(index) for index in range(len(prompts))]
     context = context_length(model)
@@ -162,6 +162,8 @@ def continue_rows(
                 batch = begun
             elif begun:
                 batch.join(begun)
+            # Its cache would take memory twice.
+            del begun
         del waiting[:room]
         if batch:
             yield from take_step(batch, tokenizer, decoding, end_token_ids)
@@ -181,9 +183,10 @@ def room_for(waiting: Sequence[Row], batch: Batch | None, batch_tokens: int) -> 
 def parts(model: CachedModel, rows: Sequence[Row]) -> Iterator[list[Row]]:
     """Yield rows in parts that need little padding; in one part if rows cannot join a batch."""
     part: list[Row] = []
+    shared = len(model.prefix)
     for row in rows:
-        length, width = (len(each.prompt) - len(model.prefix) for each in (row, [*part, row][0]))
-        if model.plain and length < (1 - PADDING_SHARE) * width:
+        enough = (1 - PADDING_SHARE) * (len(part[0].prompt) - shared) if part else 0
+        if model.plain and len(row.prompt) - shared < enough:
             yield part
             part = []
         part.append(row)
