@@ -19,7 +19,7 @@ from side_by_side import compare
 from texts import load_texts, make_rows
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from aligners import text_generation
+from aligners import row_batch
 from aligners.criteria import load_principles
 from aligners.engines import Completion, Decoding, Engine, Request, load_engine
 from aligners.engines.transformers import end_token_ids
@@ -51,7 +51,7 @@ CRITERION = "ethical"
 SHARE_WITH_PREFIX = 0.25
 
 
-def measure(rows: int = 96) -> Figures:
+def measure(rows: int = 64) -> Figures:
     """Complete `rows` prompts with the loop and the engine; then fewer, which share a prefix."""
     source, texts = load_texts()
     made = make_rows(texts, rows)
@@ -78,7 +78,7 @@ def measure(rows: int = 96) -> Figures:
         return complete(engine, rows)
 
     def without_sharing(rows: Sequence[Row]) -> list[Completion]:
-        with patch.object(text_generation, "SHARED_LEAST", math.inf):
+        with patch.object(row_batch, "SHARED_LEAST", math.inf):
             return complete(engine, rows)
 
     rates, theirs, own = compare(uneven, loop, ours)
@@ -86,7 +86,7 @@ def measure(rows: int = 96) -> Figures:
     tokens_in, tokens_out = (
         [getattr(c, name) for c in own] for name in ("tokens_in", "tokens_out")
     )
-    prefix = text_generation.shared_ids([loop.tokenizer.encode(row["prompt"]) for row in pairs])
+    prefix = row_batch.shared_ids([loop.tokenizer.encode(row["prompt"]) for row in pairs])
     return {
         "texts": Figure(source),
         "rows": Figure(rows),

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_models import QUESTIONS, SHAPES, load, make_model
 
-from aligners import text_generation
+from aligners import row_batch
 from aligners.engines import Decoding
 from aligners.errors import UserError
 from aligners.from_scratch import make_causal_model
@@ -24,14 +24,21 @@ SHARED = "What is the colour of the old tower, they say? Truly. Please tell me. 
 WITH_SHARED = [SHARED + prompt for prompt in PROMPTS]
 # A shape with rotary positions and grouped keys, as Llama and Mistral have it.
 GROUPED = {**SHAPES["phi"], "num_key_value_heads": 1}
-MORE_SHAPES = {"llama": GROUPED, "mistral": {**GROUPED, "sliding_window": 256}}
+MORE_SHAPES = {
+    "llama": GROUPED,
+    "mistral": {**GROUPED, "sliding_window": 300},
+}
+UNUSUAL_SHAPES = {
+    "lfm2": {**GROUPED, "layer_types": ["conv", "full_attention"]},
+    "mamba": {"num_hidden_layers": 2, "hidden_size": 32, "state_size": 8},
+}
 
 
 def make(model_type: str, directory: Path, **config: Any) -> Any:
     """Return a tiny model and its tokenizer."""
     if model_type in SHAPES:
         return load(make_model(model_type, directory, **config))
-    shape = {**MORE_SHAPES[model_type], **config}
+    shape = {**(MORE_SHAPES | UNUSUAL_SHAPES)[model_type], **config}
     made = {"model_type": model_type, "vocabulary_size": 400, "config": shape}
     make_causal_model(made, [*QUESTIONS, *PROMPTS] * 20, directory, seed=0)
     return load(directory)
@@ -166,7 +173,7 @@ def test_a_shared_prefix_is_computed_once_and_changes_no_text(
         shared = texts(loaded, decoding, batch_tokens, WITH_SHARED)
     assert passes[0] == (1, prefix)
     assert all(width <= max(map(len, prompts)) - prefix for _, width in passes[1:])
-    monkeypatch.setattr(text_generation, "SHARED_LEAST", 1000)
+    monkeypatch.setattr(row_batch, "SHARED_LEAST", 1000)
     assert shared == texts(loaded, decoding, batch_tokens, WITH_SHARED)
 
 
@@ -176,34 +183,60 @@ def test_a_prompt_that_is_the_prefix_keeps_a_token_to_go_on_from(loaded: Any) ->
     assert texts(loaded, decoding, 10_000, [SHARED, SHARED]) == {0: alone, 1: alone}
 
 
-def no_positions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Make a model that finds positions out by itself."""
-    model, tokenizer = make("llama", tmp_path / "llama")
-    takes = text_generation.takes
-    monkeypatch.setattr(
-        text_generation, "takes", lambda m, option: option != "position_ids" and takes(m, option)
-    )
+def without_positions(loaded: Any) -> Any:
+    """Make a model count positions by itself, as some do."""
+    model, tokenizer = loaded
+    forward = model.forward
+
+    def limited(input_ids: Any, attention_mask: Any, past_key_values: Any, use_cache: bool) -> Any:
+        return forward(input_ids, attention_mask, None, past_key_values, use_cache=use_cache)
+
+    model.forward = limited
     return model, tokenizer
 
 
 UNSHARED = {
-    "window": lambda tmp_path, _: make("mistral", tmp_path / "mistral", sliding_window=50),
-    "no positions": no_positions,
+    "a short window": (lambda path: make("mistral", path, sliding_window=50), WITH_SHARED),
+    "a recurrent state": (lambda path: make("lfm2", path), WITH_SHARED),
+    "no positions": (lambda path: without_positions(make("llama", path)), WITH_SHARED[:1] * 4),
 }
 
 
 @pytest.mark.parametrize("name", UNSHARED)
-def test_a_model_that_cannot_share_reads_each_prompt_whole(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model, tokenizer = UNSHARED[name](tmp_path, monkeypatch)
-    same = [WITH_SHARED[0]] * 2
+def test_a_model_that_cannot_share_reads_each_prompt_whole(name: str, tmp_path: Path) -> None:
+    make_it, prompts = UNSHARED[name]
+    model, tokenizer = make_it(tmp_path / "model")
+    decoding = Decoding(max_new_tokens=20, temperature=1.0)
+    options = {"prompts": prompts, "end_token_ids": range(5, len(tokenizer), 10)}
     passes: list[torch.Size] = []
     with watched(model, lambda inputs: passes.append(inputs["input_ids"].shape)):
-        together = texts((model, tokenizer), Decoding(max_new_tokens=10), 10_000, same)
-    assert passes[0] == (2, len(tokenizer.encode(WITH_SHARED[0])))
-    alone = texts((model, tokenizer), Decoding(max_new_tokens=10), 1, same)
-    assert together == alone
+        together = texts((model, tokenizer), decoding, 10_000, **options)
+    assert passes[0] == (4, max(len(tokenizer.encode(prompt)) for prompt in prompts))
+    # Rows have left at different times.
+    assert len({rows for rows, _ in passes}) > 1
+    assert together == texts((model, tokenizer), decoding, 1, **options)
+
+
+def test_a_model_without_a_usual_cache_is_refused(tmp_path: Path) -> None:
+    loaded = make("mamba", tmp_path / "mamba")
+    with pytest.raises(UserError, match="a model of type mamba has no past_key_values"):
+        texts(loaded, Decoding(max_new_tokens=5), 10_000)
+
+
+def test_rows_join_while_others_run(loaded: Any) -> None:
+    model, tokenizer = loaded
+    prompts = [prompt * (n % 3 + 1) for n in range(4) for prompt in PROMPTS]
+    decoding = Decoding(max_new_tokens=20, temperature=1.0)
+    options = {"prompts": prompts, "end_token_ids": range(5, len(tokenizer), 10)}
+    passes: list[tuple[int, int]] = []
+    with watched(model, lambda inputs: passes.append(tuple(inputs["input_ids"].shape))):
+        together = texts(loaded, decoding, 400, **options)
+    # Prompts were read after steps of one token, and more rows ran after than before.
+    first_step = next(n for n, (_, width) in enumerate(passes) if width == 1)
+    joining = next(n for n, (_, width) in enumerate(passes) if n > first_step and width > 1)
+    step = next(rows for rows, width in passes[joining:] if width == 1)
+    assert step > passes[joining - 1][0] // 2
+    assert together == texts(loaded, decoding, 1, **options)
 
 
 class SmallMemory:
@@ -256,10 +289,24 @@ def test_a_batch_that_does_not_fit_in_memory_goes_on_in_halves(
     assert before == ([0] if later else [])
 
 
+def test_a_prefix_that_does_not_fit_in_memory_at_first_is_read_again(loaded: Any) -> None:
+    expected = texts(loaded, Decoding(max_new_tokens=5), 10_000, WITH_SHARED)
+    errors = [ERRORS["gpu"]()]
+
+    def fail_once(module: Any, inputs: Any, output: Any) -> None:
+        if errors:
+            raise errors.pop()
+
+    hook = loaded[0].register_forward_hook(fail_once)
+    found = texts(loaded, Decoding(max_new_tokens=5), 10_000, WITH_SHARED)
+    hook.remove()
+    assert (found, errors) == (expected, [])
+
+
 def test_what_did_not_fit_once_is_not_tried_again(loaded: Any) -> None:
     memory = SmallMemory(3, ERRORS["gpu"])
     with watched(loaded[0], memory):
-        assert len(texts(loaded, Decoding(max_new_tokens=5), 10_000, PROMPTS * 4)) == 16
+        assert len(texts(loaded, Decoding(max_new_tokens=5), 10_000, PROMPTS[:1] * 16)) == 16
     assert memory.failed == [16, 8, 4]
 
 
