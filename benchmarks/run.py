@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import torch
 import tyro
 from figures import Figures, machine, markdown, print_figures, write_figures
 from project_copy import ROOT
@@ -53,6 +54,8 @@ def main(
     if demo_results:
         demo_results = demo_results.resolve()
     os.chdir(ROOT)  # Recipes are found from here.
+    # Threads wait for each other; where something else has one of the cores, for very long.
+    torch.set_num_threads(1)
     conditions = machine()
     measured: dict[str, Figures] = {}
     for name in names or get_args(Benchmark):
