@@ -27,8 +27,10 @@ from aligners.recipes import schema, with_defaults
 FAULTY = f"sh -c 'sleep 600 | {sys.executable} {ROOT}/tests/faulty_server.py --port {{port}}'"
 REQUESTS = [Request(f"{number:016x}", f"question {number}") for number in range(5)]
 JOB = """
-import json, sys, time
+import json, signal, sys, time
 from aligners.engines import Decoding, Request, load_engine
+# What a shell runs in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 engine = load_engine(json.loads(sys.argv[1]))
 for completion in engine([Request("0", "Hello")], Decoding(5)):
     print(completion.text, flush=True)
