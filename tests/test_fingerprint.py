@@ -152,7 +152,7 @@ def test_plain_values_stand_as_they_are(in_the_project: None) -> None:
 
 EDITS: list[tuple[str, str, dict[str, Any], bool]] = [
     ("backbone", "backbones/gpt2-closed-world", {"description": "x"}, False),
-    ("backbone", "backbones/gpt2-closed-world", {"micro_batch_size": 3}, False),
+    ("backbone", "backbones/gpt2-closed-world", {"micro_batch_tokens": 3}, False),
     ("backbone", "backbones/gpt2-closed-world", {"epochs": 7}, True),
     ("encoder", "encoders/all-minilm-l6-v2", {"batch_size": 3}, False),
     ("encoder", "encoders/all-minilm-l6-v2", {"max_tokens": 3}, True),

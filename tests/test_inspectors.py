@@ -14,8 +14,10 @@ from aligners.calibration import (
 from aligners.errors import UserError
 from aligners.inspector import Inspector, batches, encode_pairs
 from aligners.inspector_training import train_inspector
+from aligners.recipes import validate
+from aligners.training_record import Source
 
-RECIPE: dict[str, Any] = {
+OWN: dict[str, Any] = {
     "from_scratch": {
         "model_type": "bert",
         "vocabulary_size": 300,
@@ -33,10 +35,12 @@ RECIPE: dict[str, Any] = {
     "schedule": "linear",
     "warmup_steps": 2,
     "weight_decay": 0.01,
-    "batch_size": 16,
+    "global_batch_size": 16,
     "epochs": 12,
     "patience": 3,
 }
+RECIPE = validate("inspectors", OWN, Path("tiny.yaml"))
+SOURCE = Source("inspector", "ethical", "tiny", [])
 KIND, RUDE = ["gladly", "of course", "with pleasure"], ["go away", "silly you", "never ask"]
 
 
@@ -56,18 +60,17 @@ def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
     return made
 
 
+def train(recipe: Any, directory: Path, *sets: list[dict[str, Any]]) -> dict[str, Any]:
+    """Train on training, validation and test rows into `directory`/model."""
+    working = directory / "work"
+    working.mkdir()
+    return train_inspector(recipe, *sets, directory / "model", working, seed=2, source=SOURCE)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     directory = tmp_path_factory.mktemp("inspector")
-    metrics = train_inspector(
-        RECIPE,
-        rows(160),
-        rows(40, 160),
-        rows(40, 200),
-        directory / "model",
-        directory / "work",
-        seed=2,
-    )
+    metrics = train(RECIPE, directory, rows(160), rows(40, 160), rows(40, 200))
     return metrics, directory / "model"
 
 
@@ -162,7 +165,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
 
 def test_a_set_without_rows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no test rows"):
-        train_inspector(RECIPE, rows(4), rows(4), [], tmp_path / "m", tmp_path / "w", seed=0)
+        train(RECIPE, tmp_path, rows(4), rows(4), [])
 
 
 def test_another_models_directory_is_refused(tmp_path: Path) -> None:
@@ -177,12 +180,4 @@ def test_another_models_directory_is_refused(tmp_path: Path) -> None:
 def test_a_shape_that_transformers_does_not_know_is_an_error(tmp_path: Path) -> None:
     shape = {**RECIPE["from_scratch"], "model_type": "no_such_type"}
     with pytest.raises(UserError, match="no_such_type"):
-        train_inspector(
-            {**RECIPE, "from_scratch": shape},
-            rows(20),
-            rows(4),
-            rows(4),
-            tmp_path / "m",
-            tmp_path / "w",
-            seed=0,
-        )
+        train({**RECIPE, "from_scratch": shape}, tmp_path, rows(20), rows(4), rows(4))

@@ -173,7 +173,7 @@ def test_training_goes_on_after_a_kill(trained: Path, tmp_path: Path) -> None:
     working = project / "results/.working"
 
     def a_checkpoint_is_written() -> bool:
-        return any(working.glob("*aligners*/checkpoint-*/trainer_state.json"))
+        return any(working.glob("*aligners*/checkpoint-*/checksums.json"))
 
     command = snakemake_command(f"{ALIGNER}/metrics.json")
     kill_when(command, project, a_checkpoint_is_written)

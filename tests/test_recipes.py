@@ -62,7 +62,7 @@ def test_a_default_spelt_out_decides_nothing_new(project: Path) -> None:
     ("change", "decides"),
     [
         ({"description": "Other words."}, False),
-        ({"micro_batch_size": 2}, False),
+        ({"micro_batch_tokens": 2}, False),
         ({"gradient_checkpointing": True}, False),
         ({"batch_tokens": 100}, False),
         ({"global_batch_size": 32}, True),

@@ -27,10 +27,11 @@ rule train_aligner:
         seed=config["seed"],
         fingerprint=fingerprint("train_aligner", "backbone", "aligner_rows", "seed"),
         input_format=input_format,
+        launch=launch("backbones", "backbone"),
     message:
         "Training aligner {wildcards.backbone}: {wildcards.aligner}"
     shell:
-        "python workflow/scripts/train_aligner.py"
+        "accelerate launch {params.launch:q} workflow/scripts/train_aligner.py"
         " --backbone {wildcards.backbone:q}"
         " --train {input.train:q}"
         " --validation {input.validation:q}"

@@ -82,6 +82,27 @@ def fingerprint(rule, *settings):
     return of
 
 
+def launch(kind, recipe):
+    """Return the options of `accelerate launch` for a job with the GPUs that the profile gives it.
+
+    A param that depends on resources makes no job run again: GPUs change the time alone.
+    """
+
+    def of(wildcards, resources):
+        gpus = resources.get("gpu", 0)
+        several = load_recipe(kind, wildcards[recipe])["accelerate"]
+        name = ("cpu", "single")[gpus] if gpus < 2 else several
+        return [
+            "--quiet",
+            f"--config_file=config/accelerate/{name}.yaml",
+            f"--num_processes={max(gpus, 1)}",
+            # A free one: two jobs may run on one node.
+            "--main_process_port=0",
+        ]
+
+    return of
+
+
 def earlier_splits(wildcards):
     """Return the splits of the criteria that come before this one in the configuration."""
     earlier = CRITERIA[: CRITERIA.index(wildcards.criterion)]
@@ -155,6 +176,7 @@ STAGES = {
     "inspectors": [
         "results/inspectors/{inspector}/{criterion}/model",
         "results/inspectors/{inspector}/{criterion}/metrics.json",
+        "results/inspectors/{inspector}/{criterion}/losses.png",
     ],
     "aligners": [
         "results/aligners/{backbone}/{criterion}/model",

@@ -1,7 +1,7 @@
 """Inspectors: classifiers that score whether an answer is aligned, one per criterion.
 
 Reads:  results/synthetic/{criterion}/inspector/; config/inspectors/{inspector}.yaml
-Writes: results/inspectors/{inspector}/{criterion}/model/, metrics.json
+Writes: results/inspectors/{inspector}/{criterion}/model/, metrics.json, losses.png
 Target: results/inspectors/all
 """
 
@@ -14,6 +14,7 @@ rule train_inspector:
     output:
         model=directory("results/inspectors/{inspector}/{criterion}/model"),
         metrics="results/inspectors/{inspector}/{criterion}/metrics.json",
+        losses="results/inspectors/{inspector}/{criterion}/losses.png",
     log:
         "logs/train_inspector/{inspector}/{criterion}.log",
     benchmark:
@@ -23,10 +24,11 @@ rule train_inspector:
     params:
         seed=config["seed"],
         fingerprint=fingerprint("train_inspector", "inspector", "seed"),
+        launch=launch("inspectors", "inspector"),
     message:
         "Training inspector {wildcards.inspector}: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/train_inspector.py"
+        "accelerate launch {params.launch:q} workflow/scripts/train_inspector.py"
         " --inspector {wildcards.inspector:q}"
         " --train {input.train:q}"
         " --validation {input.validation:q}"
@@ -35,4 +37,5 @@ rule train_inspector:
         " --fingerprint {params.fingerprint:q}"
         " --model {output.model:q}"
         " --metrics {output.metrics:q}"
+        " --losses {output.losses:q}"
         " 2> {log:q}"

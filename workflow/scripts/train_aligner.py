@@ -9,6 +9,8 @@ from aligners.plots import plot_losses
 from aligners.program import run
 from aligners.recipes import load_recipe
 from aligners.rows import read_rows, write_json
+from aligners.training import process_state
+from aligners.training_record import Source
 from aligners.training_sets import sample
 from aligners.working_state import working_directory
 
@@ -41,10 +43,12 @@ def main(
         model,
         working,
         seed,
+        Source("aligner", model.parent.name, backbone, [*train, *validation]),
     )
-    plot_losses(result["losses"], losses)
-    write_json(metrics, result)
-    shutil.rmtree(working)
+    if process_state().is_main_process:
+        plot_losses(result["losses"], losses)
+        write_json(metrics, result)
+        shutil.rmtree(working)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,12 @@ import shutil
 from pathlib import Path
 
 from aligners.inspector_training import train_inspector
+from aligners.plots import plot_losses
 from aligners.program import run
 from aligners.recipes import load_recipe
 from aligners.rows import read_rows, write_json
+from aligners.training import process_state
+from aligners.training_record import Source
 from aligners.working_state import working_directory
 
 
@@ -20,8 +23,9 @@ def main(
     fingerprint: str,
     model: Path,
     metrics: Path,
+    losses: Path,
 ) -> None:
-    """Write the inspector's model directory, and its metrics on the test rows."""
+    """Write the inspector's model directory, its metrics on the test rows, and its loss curves."""
     working = working_directory(model, fingerprint)
     result = train_inspector(
         load_recipe("inspectors", inspector),
@@ -31,9 +35,12 @@ def main(
         model,
         working,
         seed,
+        Source("inspector", model.parent.name, inspector, [train, validation, test]),
     )
-    write_json(metrics, result)
-    shutil.rmtree(working)
+    if process_state().is_main_process:
+        plot_losses(result["losses"], losses, unit="row")
+        write_json(metrics, result)
+        shutil.rmtree(working)
 
 
 if __name__ == "__main__":

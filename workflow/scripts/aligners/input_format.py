@@ -58,6 +58,11 @@ class InputFormat:
                 )
         self.end_token_id(tokenizer)
 
+    def added_ids(self, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+        """Return the ids of the added tokens."""
+        vocabulary = tokenizer.get_added_vocab()
+        return [int(vocabulary[token]) for token in self.added_tokens]
+
     def end_token_id(self, tokenizer: PreTrainedTokenizerBase) -> int:
         """Return the id of the token that ends an aligned response.
 

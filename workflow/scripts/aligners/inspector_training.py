@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score
 from transformers import (
     AutoModelForSequenceClassification,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
 )
@@ -23,20 +22,20 @@ from aligners.calibration import (
 from aligners.errors import UserError
 from aligners.from_scratch import make_classifier
 from aligners.inspector import encode_pairs
-from aligners.pretrained import load_model, load_tokenizer
-from aligners.rows import Row, atomic_path
+from aligners.pretrained import load_model, load_tokenizer, set_dropout
+from aligners.rows import Row, write_json
 from aligners.text_generation import context_length
 from aligners.training import (
-    GroupedTrainer,
-    Rows,
-    by_length,
-    device_batches,
+    BatchTrainer,
+    export,
+    make_trainer,
     process_state,
-    save_model,
     train_to_the_best,
-    training_arguments,
     training_metrics,
 )
+from aligners.training_batches import Rows
+from aligners.training_record import FILE_NAME, Source, training_record
+from aligners.training_sets import sample
 
 
 def train_inspector(
@@ -47,6 +46,7 @@ def train_inspector(
     output_directory: Path,
     working_directory: Path,
     seed: int,
+    source: Source,
 ) -> dict[str, Any]:
     """Train an inspector, calibrate it on validation rows, measure it on test rows, write it.
 
@@ -55,12 +55,14 @@ def train_inspector(
         train_rows, validation_rows, test_rows: inspector sets, rows with question, response and
             label (1 = aligned, 0 = misaligned).
         output_directory: written whole at the end, the temperature in its config.json.
-        working_directory: keeps checkpoints; a killed job goes on from the last complete one.
+        working_directory: keeps checkpoints; a killed job goes on from the last whole one.
+        seed: decides new weights, the order of the rows and the validation sample.
+        source: what the rows are from, for training.json.
 
     Returns:
         Metrics on the test rows: accuracy, roc_auc (None if there is one class only), ece,
         ece_uncalibrated, confusion, n; and temperature, best_step, validation_loss, steps, epochs,
-        train_rows, validation_rows, truncated, parameters, losses.
+        train_rows, validation_rows, truncated, parameters, unpadded_share, losses.
 
     Raises:
         UserError: there are no rows, or the model cannot be had or trained as the recipe says.
@@ -80,30 +82,43 @@ def train_inspector(
         id2label={0: "misaligned", 1: "aligned"},
         label2id={"misaligned": 0, "aligned": 1},
     )
+    set_dropout(model, recipe["dropout"])
     # Some models have more positions than they can use: the tokenizer knows better.
     context = min(context_length(model) or recipe["max_tokens"], tokenizer.model_max_length)
     max_tokens = min(recipe["max_tokens"], context)
-    train, validation, test = (encode_rows(tokenizer, rows, max_tokens) for rows in sets.values())
-    trainer = make_trainer(recipe, model, tokenizer, train, validation, working_directory, seed)
-    train_to_the_best(trainer, recipe["patience"], "training the inspector")
+    chosen, _ = sample(validation_rows, recipe["validation_rows"], seed)
+    train, validation, test = (
+        encode_rows(tokenizer, rows, max_tokens) for rows in (train_rows, chosen, test_rows)
+    )
+    trainer = make_trainer(
+        recipe,
+        model,
+        tokenizer,
+        train,
+        validation,
+        PairCollator(tokenizer),
+        False,
+        working_directory,
+        seed,
+    )
+    clock = train_to_the_best(trainer, recipe, "training the inspector")
     temperature = fit_temperature(*predict(trainer, validation))
-    metrics = measure(*predict(trainer, test), temperature)
-    if trainer.is_world_process_zero():
-        model.config.inspector = {
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-            "dtype": recipe["dtype"],
-        }
-        with atomic_path(output_directory) as partial:
-            save_model(trainer, partial)
-    return {
-        **metrics,
+    metrics = {
+        **measure(*predict(trainer, test), temperature),
         "temperature": temperature,
         "train_rows": len(train),
         "validation_rows": len(validation),
         "truncated": sum(row["truncated"] for row in [*train, *validation, *test]),
         **training_metrics(trainer),
     }
+    record = training_record(source, recipe, seed, trainer, clock, metrics)
+    model.config.inspector = {
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+        "dtype": recipe["dtype"],
+    }
+    export(trainer, output_directory, lambda path: write_json(path / FILE_NAME, record))
+    return metrics
 
 
 def base_model(
@@ -131,7 +146,7 @@ def encode_rows(
         max_tokens,
     )
     return [
-        {**pair.inputs, "label": row["label"], "truncated": pair.truncated}
+        {"id": row["id"], **pair.inputs, "label": row["label"], "truncated": pair.truncated}
         for pair, row in zip(encoded, rows, strict=True)
     ]
 
@@ -152,33 +167,12 @@ class PairCollator:
         return batch
 
 
-def make_trainer(
-    recipe: dict[str, Any],
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    train: Sequence[dict[str, Any]],
-    validation: Sequence[dict[str, Any]],
-    working_directory: Path,
-    seed: int,
-) -> GroupedTrainer:
-    """Return the trainer of an inspector, evaluated after every epoch."""
-    processes = process_state().num_processes
-    batches = device_batches(recipe["batch_size"], recipe["batch_size"], processes)
-    return GroupedTrainer(
-        model=model,
-        args=training_arguments(recipe, working_directory, seed, len(train), batches, 1),
-        train_dataset=Rows(train),
-        eval_dataset=by_length(validation),
-        processing_class=tokenizer,
-        data_collator=PairCollator(tokenizer),
-    )
-
-
 def predict(
-    trainer: GroupedTrainer, rows: Sequence[dict[str, Any]]
+    trainer: BatchTrainer, rows: Sequence[dict[str, Any]]
 ) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
     """Return the logits (rows x 2) and labels of rows, in order of length."""
-    output: Any = trainer.predict(by_length(rows))
+    by_length = sorted(rows, key=lambda row: len(row["input_ids"]))
+    output: Any = trainer.predict(Rows(by_length))
     return output.predictions.astype(np.float64), output.label_ids
 
 

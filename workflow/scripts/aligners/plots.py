@@ -13,18 +13,27 @@ import matplotlib.pyplot as plt
 from aligners.rows import atomic_path
 
 
-def plot_losses(losses: Sequence[dict[str, Any]], path: Path, title: str = "") -> None:
+def plot_losses(
+    losses: Sequence[dict[str, Any]], path: Path, unit: str = "token", title: str = ""
+) -> None:
     """Draw the training and validation loss over the steps.
 
     Args:
         losses: entries with `step` and `train_loss` or `validation_loss`.
+        path: of the PNG file.
+        unit: what the loss is the mean over.
+        title: above the picture.
     """
     figure, axes = plt.subplots(figsize=(7, 4))
-    for key, label in (("train_loss", "training"), ("validation_loss", "validation")):
+    # Each step has a training loss: a fine line. Evaluations are few: points.
+    for key, label, style in (
+        ("train_loss", "training", {"linewidth": 0.6}),
+        ("validation_loss", "validation", {"marker": "o"}),
+    ):
         points = [(entry["step"], entry[key]) for entry in losses if key in entry]
         if points:
-            axes.plot(*zip(*points, strict=True), marker=".", label=label)
-    axes.set(xlabel="training step", ylabel="loss (nats per token)", title=title)
+            axes.plot(*zip(*points, strict=True), label=label, **style)
+    axes.set(xlabel="training step", ylabel=f"loss (nats per {unit})", title=title)
     axes.legend()
     save(figure, path)
 

@@ -36,6 +36,30 @@ def best_dtype(name: str) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
+def best_training_dtype(name: str) -> torch.dtype:
+    """Return the number type in which training computes; weights and updates stay float32.
+
+    On a processor, `auto` is bfloat16 where it multiplies such numbers by itself.
+    """
+    if torch.cuda.is_available() or name != "auto":
+        return best_dtype(name)
+    by_itself = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if by_itself else torch.float32
+
+
+def set_dropout(model: PreTrainedModel, probability: float | None) -> None:
+    """Set every dropout of a model; None leaves them as the model was made."""
+    if probability is None:
+        return
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        # Layers that hand it to an attention function.
+        for name in ("attention_dropout", "attn_dropout", "dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, probability)
+
+
 def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
     """Load the tokenizer of the recipe's `model` at its `revision`.
 

@@ -1,34 +1,37 @@
-"""What the training of inspectors and of aligners have in common, around the Trainer.
+"""What the training of inspectors and of aligners have in common, around the Trainer."""
 
-The rows' order depends on the seed and the epoch alone, not on the number of GPUs nor on what was
-drawn before, so that a killed job goes on exactly where its last complete checkpoint was.
-"""
-
-import json
-import math
-from collections.abc import Iterator, Sequence
+import logging
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from torch.utils.data import Dataset, Sampler
+from accelerate.data_loader import DataLoaderShard
+from torch.nn.functional import cross_entropy
 from transformers import (
-    EarlyStoppingCallback,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 
-from aligners.errors import UserError
-from aligners.pretrained import best_dtype
-from aligners.progress import Progress
+from aligners.checkpoints import KEPT, check_disk, last_whole_checkpoint, write_checksums
+from aligners.packing import IGNORED
+from aligners.pretrained import best_training_dtype
+from aligners.rows import atomic_path
+from aligners.training_batches import GlobalBatches, Rows
+from aligners.training_callbacks import (
+    Clock,
+    EarlyStopping,
+    Farewell,
+    ShowProgress,
+    StopAtNoNumber,
+)
 
-# Batches between which rows are sorted by length: large enough for little padding.
-BATCHES_SORTED_TOGETHER = 32
+logger = logging.getLogger(__name__)
 
 
 def process_state() -> PartialState:
@@ -36,50 +39,20 @@ def process_state() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def device_batches(
-    global_batch_size: int, micro_batch_size: int, processes: int
-) -> tuple[int, int]:
-    """Return rows at a time on one device, and how often gradients are accumulated.
-
-    Their product with `processes` is exactly the global batch, whatever the number of GPUs.
-
-    Raises:
-        UserError: the global batch cannot be shared evenly.
-    """
-    share, rest = divmod(global_batch_size, processes)
-    if rest or not share:
-        raise UserError(
-            f"a global batch of {global_batch_size} rows cannot be shared evenly by {processes} "
-            "processes; start as many as divide it"
-        )
-    micro = max(
-        size for size in range(1, share + 1) if share % size == 0 and size <= micro_batch_size
-    )
-    return micro, share // micro
-
-
 def training_arguments(
-    recipe: dict[str, Any],
-    directory: Path,
-    seed: int,
-    rows: int,
-    batches: tuple[int, int],
-    evaluations_per_epoch: int,
+    recipe: dict[str, Any], directory: Path, seed: int, batches: GlobalBatches
 ) -> TrainingArguments:
     """Return the Trainer's settings: the recipe's science, and checkpoints at every evaluation."""
-    micro, accumulation = batches
-    steps_per_epoch = math.ceil(rows / (micro * accumulation * process_state().num_processes))
-    evaluation_steps = max(1, math.ceil(steps_per_epoch / evaluations_per_epoch))
+    evaluation_steps = max(1, -(-batches.steps // recipe["evaluations_per_epoch"]))
     on_gpu = torch.cuda.is_available()
-    dtype = best_dtype(recipe["dtype"]) if on_gpu else torch.float32
+    dtype = best_training_dtype(recipe["dtype"])
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"logs/tensorboard/{directory.name}")
     return TrainingArguments(
         output_dir=str(directory),
         seed=seed,
         num_train_epochs=recipe["epochs"],
-        per_device_train_batch_size=micro,
-        per_device_eval_batch_size=micro * 2,
-        gradient_accumulation_steps=accumulation,
-        activation_checkpointing=recipe.get("gradient_checkpointing", False),
+        gradient_accumulation_steps=batches.parts,
+        activation_checkpointing=recipe["gradient_checkpointing"],
         learning_rate=recipe["learning_rate"],
         lr_scheduler_type=(
             "constant_with_warmup" if recipe["schedule"] == "constant" else recipe["schedule"]
@@ -93,11 +66,14 @@ def training_arguments(
         eval_steps=evaluation_steps,
         save_strategy="steps",
         save_steps=evaluation_steps,
-        logging_steps=max(1, evaluation_steps // 4),
+        # Each step's loss is known: a continued training logs what an undisturbed one does.
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=recipe["report_to"],
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
-        save_total_limit=1,
+        save_total_limit=KEPT,
         restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
         dataloader_pin_memory=on_gpu,
@@ -105,173 +81,191 @@ def training_arguments(
     )
 
 
-class Rows(Dataset[dict[str, Any]]):
-    """Encoded rows in memory, each with its `input_ids`."""
+def mean_cross_entropy(
+    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+) -> torch.Tensor:
+    """Return the share of a part in the mean loss of its global batch, in nats.
 
-    def __init__(self, rows: Sequence[dict[str, Any]]):
-        """Keep the rows."""
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.rows[index]
-
-
-def by_length(rows: Sequence[dict[str, Any]]) -> Rows:
-    """Return rows sorted by length, for evaluation with little padding."""
-    return Rows(sorted(rows, key=lambda row: len(row["input_ids"])))
-
-
-class LengthGroupedSampler(Sampler[int]):
-    """Row numbers in a random order in which the rows of one global batch are of similar length.
-
-    Unlike the sampler of transformers, the order is a function of seed and epoch: it is the same
-    after a resume, and for any number of processes.
+    Labels are not shifted: each belongs to the logits at its own place.
     """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
-        """Prepare the order of the first epoch."""
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch; accelerate calls this."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        size = self.batch_size * BATCHES_SORTED_TOGETHER
-        batches = []
-        for start in range(0, len(order), size):
-            chunk = sorted(order[start : start + size], key=lambda row: self.lengths[row])
-            batches += [
-                chunk[first : first + self.batch_size]
-                for first in range(0, len(chunk), self.batch_size)
-            ]
-        # A batch that is not full must stay the last: micro-batches would straddle two others.
-        full = [batch for batch in batches if len(batch) == self.batch_size]
-        rest = [batch for batch in batches if len(batch) < self.batch_size]
-        for position in torch.randperm(len(full), generator=generator).tolist():
-            yield from full[position]
-        for batch in rest:
-            yield from batch
+    logits = outputs["logits"].flatten(0, -2).float()
+    total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
+    return total / (num_items_in_batch if num_items_in_batch is not None else labels.numel())
 
 
-class GroupedTrainer(Trainer):
-    """A Trainer whose rows come grouped by length."""
+class BatchTrainer(Trainer):
+    """A Trainer that takes its batches from `GlobalBatches`."""
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        rows: Any = train_dataset if train_dataset is not None else self.train_dataset
-        global_batch_size = (
-            self.args.per_device_train_batch_size
-            * self.args.gradient_accumulation_steps
-            * self.args.world_size
+    def __init__(self, batches: GlobalBatches, validation_batches: GlobalBatches, **options: Any):
+        """Take the batches, and the options of the Trainer; the data sets are `Rows`."""
+        super().__init__(compute_loss_func=mean_cross_entropy, **options)
+        self.batches, self.validation_batches = batches, validation_batches
+        # The loss is ours: the model need not know the labels, which are at their own places.
+        self.model_accepts_loss_kwargs = self._loss_shifts_labels = False
+
+    def get_train_dataloader(self) -> Any:
+        """Return the loader of this process's parts of the global batches."""
+        # Not `prepare`d by accelerate: the batches are shared out already.
+        return DataLoaderShard(
+            self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator
         )
-        lengths = [len(row["input_ids"]) for row in rows]
-        return LengthGroupedSampler(lengths, global_batch_size, self.args.seed)
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # The Trainer looks after the first step only: too late for a training that had ended.
+        if not self.control.should_training_stop:
+            super()._run_epoch(*args, **kwargs)
+
+    @torch.no_grad()
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Return and log eval_loss: the mean over all tokens or rows, whatever the parts."""
+        model: Any = self.model
+        model.eval()
+        sums = torch.zeros(2, dtype=torch.float64)
+        loader = DataLoaderShard(
+            self.eval_dataset, batch_sampler=self.validation_batches, collate_fn=self.data_collator
+        )
+        for part in loader:
+            inputs = self._prepare_inputs(part)
+            labels = inputs.pop("labels")
+            sums[0] += mean_cross_entropy(model(**inputs), labels, 1).item()
+            sums[1] += (labels != IGNORED).sum().item()
+        total, count = self.accelerator.reduce(sums.to(self.args.device), "sum").tolist()
+        metrics = {"eval_loss": total / count}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        super()._save_checkpoint(*args, **kwargs)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            step = self.state.global_step
+            write_checksums(Path(str(self.args.output_dir)) / f"checkpoint-{step}")
+        self.accelerator.wait_for_everyone()
+
+    def rows_of(self, step: int) -> str:
+        """Return the ids of the rows of a training step."""
+        epoch, place = divmod(step - 1, self.batches.steps)
+        rows: Any = self.train_dataset
+        return "rows " + ", ".join(
+            str(rows[number]["id"]) for number in self.batches.batches(epoch)[place]
+        )
 
 
-class EarlyStopping(EarlyStoppingCallback):
-    """Early stop that a killed job remembers: one that had stopped does not go on to train."""
+def make_trainer(
+    recipe: dict[str, Any],
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Sequence[dict[str, Any]],
+    validation: Sequence[dict[str, Any]],
+    collate: Any,
+    packed: bool,
+    working_directory: Path,
+    seed: int,
+) -> BatchTrainer:
+    """Return a trainer.
 
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Stop at once if the patience was at its end when the checkpoint was written."""
-        super().on_train_begin(args, state, control, **kwargs)
-        if self.early_stopping_patience_counter >= self.early_stopping_patience:
-            control.should_training_stop = True
+    Args:
+        recipe: of config/backbones/ or config/inspectors/.
+        model, tokenizer: what is trained, and what is saved with it.
+        train, validation: encoded rows, each with id and input_ids.
+        collate: makes a model's inputs, with labels, of rows.
+        packed: whether it packs them.
+        working_directory: where checkpoints go.
+        seed: what the order of the rows depends on.
+
+    Raises:
+        UserError: there are more processes than rows in a batch.
+    """
+    state = process_state()
+    shared: dict[str, Any] = {
+        "packed": packed,
+        "processes": state.num_processes,
+        "process": state.process_index,
+    }
+    batches = GlobalBatches(
+        [len(row["input_ids"]) for row in train],
+        recipe["global_batch_size"],
+        recipe["micro_batch_tokens"],
+        seed=seed,
+        epochs=recipe["epochs"],
+        **shared,
+    )
+    validation_batches = GlobalBatches(
+        [len(row["input_ids"]) for row in validation],
+        len(validation),
+        2 * recipe["micro_batch_tokens"],  # Without gradients, more fits.
+        **shared,
+    )
+    return BatchTrainer(
+        batches,
+        validation_batches,
+        model=model,
+        args=training_arguments(recipe, working_directory, seed, batches),
+        train_dataset=Rows(train),
+        eval_dataset=Rows(validation),
+        processing_class=tokenizer,
+        data_collator=collate,
+    )
 
 
-class ShowProgress(TrainerCallback):
-    """Shows how many training steps are done."""
-
-    def __init__(self, description: str):
-        """Remember what is trained."""
-        self.description = description
-
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Open the bar, at the step of the checkpoint if there was one."""
-        self.bar = Progress(state.max_steps, self.description, "steps", state.global_step)
-
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Count a step."""
-        self.bar.update()
-
-    def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **kwargs: Any,
-    ) -> None:
-        """Close the bar."""
-        self.bar.close()
-
-
-def train_to_the_best(trainer: Trainer, patience: int, description: str) -> None:
-    """Train until the patience or the epochs end, from the last checkpoint if there is one.
+def train_to_the_best(trainer: BatchTrainer, recipe: dict[str, Any], description: str) -> Clock:
+    """Train until the patience, the epochs or the hours end, from the last checkpoint if any.
 
     The trainer's model then has the weights of the best evaluation.
+
+    Returns:
+        The clock of the training.
+
+    Raises:
+        UserError: the loss is no number, or there is too little room for checkpoints.
     """
+    directory = Path(str(trainer.args.output_dir))
     trainer.remove_callback(PrinterCallback)  # It writes to the terminal, past the log.
-    trainer.add_callback(EarlyStopping(early_stopping_patience=patience))
-    if trainer.is_world_process_zero():
+    trainer.add_callback(StopAtNoNumber(trainer.rows_of))
+    trainer.add_callback(EarlyStopping(early_stopping_patience=recipe["patience"]))
+    trainer.add_callback(Clock(recipe["max_hours"], recipe["checkpoint_minutes"]))
+    state = process_state()
+    if state.is_main_process:
         trainer.add_callback(ShowProgress(description))
-    checkpoint = last_complete_checkpoint(Path(str(trainer.args.output_dir)))
+        model: Any = trainer.model
+        check_disk(model, directory)
+    trainer.add_callback(Farewell())
+    with state.main_process_first():
+        checkpoint = last_whole_checkpoint(directory)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    callbacks = trainer.callback_handler.callbacks
+    return next(each for each in callbacks if isinstance(each, Clock))
 
 
-def save_model(trainer: Trainer, directory: Path) -> None:
-    """Write a trainer's model and tokenizer for use, without what was for the training only."""
+def export(trainer: BatchTrainer, directory: Path, write_beside: Callable[[Path], None]) -> None:
+    """Write a trainer's model and tokenizer for use, whole or not at all.
+
+    Args:
+        trainer: all processes call this with theirs, since each may hold a part of the weights.
+        directory: where the model goes.
+        write_beside: writes what else belongs into the directory that it is given.
+    """
     model: Any = trainer.model
     model.config.use_cache = True  # The Trainer turns it off.
-    trainer.save_model(str(directory))
-    (directory / "training_args.bin").unlink()
+    if trainer.is_world_process_zero():
+        with atomic_path(directory) as partial:
+            trainer.save_model(str(partial))
+            (partial / "training_args.bin").unlink()
+            write_beside(partial)
+    else:
+        trainer.save_model(str(directory))
+    trainer.accelerator.wait_for_everyone()
 
 
-def last_complete_checkpoint(directory: Path) -> Path | None:
-    """Return the newest checkpoint that was written to its end, or None.
+def training_metrics(trainer: BatchTrainer) -> dict[str, Any]:
+    """Return how a training went.
 
-    The Trainer writes a checkpoint's state last, so a killed one has none or half of it.
+    Returns:
+        best_step, validation_loss, steps, epochs, parameters, unpadded_share, losses.
     """
-    for checkpoint in sorted(directory.glob("checkpoint-*"), key=step_of, reverse=True):
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, json.JSONDecodeError):
-            continue
-        return checkpoint
-    return None
-
-
-def step_of(checkpoint: Path) -> int:
-    """Return the training step of a checkpoint directory."""
-    return int(checkpoint.name.rsplit("-", 1)[1])
-
-
-def training_metrics(trainer: Trainer) -> dict[str, Any]:
-    """Return how a training went: best_step, validation_loss, steps, epochs, parameters, losses."""
     model: Any = trainer.model
     losses = loss_history(trainer)
     return {
@@ -280,17 +274,21 @@ def training_metrics(trainer: Trainer) -> dict[str, Any]:
         "steps": max(entry["step"] for entry in losses),
         "epochs": max(entry["epoch"] for entry in losses),
         "parameters": model.num_parameters(),
+        "unpadded_share": round(trainer.batches.unpadded_share, 4),
         "losses": losses,
     }
 
 
 def loss_history(trainer: Trainer) -> list[dict[str, Any]]:
-    """Return the losses in order: entries with step, epoch, and train_loss or validation_loss."""
-    names = {"loss": "train_loss", "eval_loss": "validation_loss"}
+    """Return the losses in order.
+
+    Returns:
+        Entries with step, epoch, and train_loss and learning_rate, or validation_loss.
+    """
+    names = {"loss": "train_loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
     history = []
     for entry in trainer.state.log_history:
-        for logged, name in names.items():
-            if logged in entry:
-                place = {"step": entry["step"], "epoch": round(entry["epoch"], 3)}
-                history.append({**place, name: round(entry[logged], 6)})
+        found = {name: entry[logged] for logged, name in names.items() if logged in entry}
+        if found:
+            history.append({"step": entry["step"], "epoch": round(entry["epoch"], 3), **found})
     return history
