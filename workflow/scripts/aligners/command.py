@@ -25,10 +25,34 @@ def estimate(
         sample: requests of each stage that are sent, to measure tokens and time; 0 sends none.
         output: JSON file for the figures.
     """
-    # It loads libraries that the other commands need not wait for.
+    # Here and below: libraries that the other commands need not wait for.
     from aligners.estimate.table import print_estimate
 
     print_estimate(config, sample, output)
+
+
+@app.command
+def push(
+    path: Path,
+    /,
+    *,
+    repo: str,
+    private: bool = False,
+    revision: str | None = None,
+    message: str = "Upload with aligners",
+) -> None:
+    """Publish a model or a data set on the Hugging Face Hub; HF_TOKEN holds the token.
+
+    Args:
+        path: directory of a model, or of JSON Lines files.
+        repo: where to, as owner/name; made if it is not there.
+        private: make it private.
+        revision: branch, made if it is not there.
+        message: of the commit.
+    """
+    from aligners.push import push_directory
+
+    push_directory(path, repo, private, revision, message)
 
 
 def main() -> None:
