@@ -18,7 +18,7 @@ from aligners.input_format import InputFormat, fill, save_format
 from aligners.lora import add_adapters, merge_adapters
 from aligners.packing import pack, pad, prepare_for_packing
 from aligners.pretrained import load_model, load_tokenizer, set_dropout
-from aligners.rows import Row, write_json, write_rows
+from aligners.rows import Row, write_rows
 from aligners.text_generation import context_length
 from aligners.training import (
     export,
@@ -27,7 +27,7 @@ from aligners.training import (
     train_to_the_best,
     training_metrics,
 )
-from aligners.training_record import FILE_NAME, Source, training_record
+from aligners.training_record import Source, training_record, write_record
 from aligners.training_sets import sample
 
 
@@ -108,7 +108,7 @@ def train_aligner(
     def write_beside(directory: Path) -> None:
         save_format(directory, input_format, recipe)
         write_rows(directory / "dropped.jsonl", dropped)
-        write_json(directory / FILE_NAME, record)
+        write_record(directory, record)
 
     export(trainer, output_directory, write_beside)
     return metrics

@@ -23,7 +23,7 @@ from aligners.errors import UserError
 from aligners.from_scratch import make_classifier
 from aligners.inspector import encode_pairs
 from aligners.pretrained import load_model, load_tokenizer, set_dropout
-from aligners.rows import Row, write_json
+from aligners.rows import Row
 from aligners.text_generation import context_length
 from aligners.training import (
     BatchTrainer,
@@ -34,7 +34,7 @@ from aligners.training import (
     training_metrics,
 )
 from aligners.training_batches import Rows
-from aligners.training_record import FILE_NAME, Source, training_record
+from aligners.training_record import Source, training_record, write_record
 from aligners.training_sets import sample
 
 
@@ -117,7 +117,7 @@ def train_inspector(
         "max_tokens": max_tokens,
         "dtype": recipe["dtype"],
     }
-    export(trainer, output_directory, lambda path: write_json(path / FILE_NAME, record))
+    export(trainer, output_directory, lambda path: write_record(path, record))
     return metrics
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from aligners.checkpoints import sha256
+from aligners.model_card import write_model_card
 from aligners.pretrained import best_training_dtype
-from aligners.rows import read_rows
+from aligners.rows import read_rows, write_json
 from aligners.training import BatchTrainer, process_state
 from aligners.training_callbacks import Clock
 
@@ -82,6 +83,15 @@ def training_record(
         "share_of_peak": round(passes * forward / seconds / peak, 4),
         "metrics": metrics,
     }
+
+
+def write_record(directory: Path, record: dict[str, Any]) -> None:
+    """Write training.json into a model's directory, and the model card that is made of it.
+
+    A card of an aligner reads its input format, which must be there.
+    """
+    write_json(directory / FILE_NAME, record)
+    write_model_card(directory, record)
 
 
 def describe_file(path: Path) -> dict[str, Any]:
