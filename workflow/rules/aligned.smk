@@ -1,4 +1,4 @@
-"""Aligned responses: by the aligner of one criterion, and by the squads.
+"""Aligned responses: by the aligner of one criterion, by the conditioned one, and by the squads.
 
 Reads:  results/responses/{dataset}/{llm}.jsonl; models of aligners and inspectors
 Writes: results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl
@@ -9,22 +9,25 @@ Target: results/aligned/all
 rule apply_aligner:
     input:
         responses="results/responses/{dataset}/{llm}.jsonl",
-        model="results/aligners/{backbone}/{criterion}/model",
+        model="results/aligners/{backbone}/{aligner}/model",
     output:
-        aligned="results/aligned/{dataset}/{llm}/{backbone}/{criterion}.jsonl",
+        aligned="results/aligned/{dataset}/{llm}/{backbone}/{aligner}.jsonl",
     log:
-        "logs/apply_aligner/{dataset}/{llm}/{backbone}/{criterion}.log",
+        "logs/apply_aligner/{dataset}/{llm}/{backbone}/{aligner}.log",
     benchmark:
-        "logs/apply_aligner/{dataset}/{llm}/{backbone}/{criterion}.benchmark.tsv"
+        "logs/apply_aligner/{dataset}/{llm}/{backbone}/{aligner}.benchmark.tsv"
+    wildcard_constraints:
+        aligner=one_of([*CRITERIA, "conditioned"]),
     conda:
         "../../envs/models.yaml"
     params:
-        fingerprint=fingerprint("apply_aligner"),
+        criteria=passes,
+        fingerprint=fingerprint("apply_aligner", principles=principles),
     message:
-        "Aligner {wildcards.criterion} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
+        "Aligner {wildcards.aligner} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "python workflow/scripts/apply_aligner.py"
-        " --criterion {wildcards.criterion:q}"
+        " --criteria {params.criteria:q}"
         " --backbone {wildcards.backbone:q}"
         " --responses {input.responses:q}"
         " --model {input.model:q}"
@@ -35,11 +38,7 @@ rule apply_aligner:
 rule apply_squad:
     input:
         responses="results/responses/{dataset}/{llm}.jsonl",
-        aligners=expand(
-            "results/aligners/{backbone}/{criterion}/model",
-            criterion=CRITERIA,
-            allow_missing=True,
-        ),
+        aligners=squad_models,
         inspectors=expand(
             "results/inspectors/{inspector}/{criterion}/model",
             inspector=INSPECTOR,
@@ -56,7 +55,7 @@ rule apply_squad:
     params:
         criteria=config["criteria"],
         squad_threshold=config["squad_threshold"],
-        fingerprint=fingerprint("apply_squad", "criteria", "squad_threshold"),
+        fingerprint=fingerprint("apply_squad", "criteria", "squad_threshold", principles=principles),
     message:
         "{wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:

@@ -1,6 +1,7 @@
 """Aligners: small language models that rewrite an answer, one per backbone and criterion.
 
-An external aligner that the workflow trains is one more, on the rows of all criteria.
+The conditioned aligner, which reads the principles of a criterion as text, is one more, on the rows
+of all criteria; so is an external aligner that the workflow trains.
 
 Reads:  results/synthetic/{criterion}/aligner/; config/backbones/{backbone}.yaml
 Writes: results/aligners/{backbone}/{aligner}/model/, metrics.json, losses.png
@@ -25,8 +26,11 @@ rule train_aligner:
     params:
         aligner_rows=config["aligner_rows"],
         seed=config["seed"],
-        fingerprint=fingerprint("train_aligner", "backbone", "aligner_rows", "seed"),
+        fingerprint=fingerprint(
+            "train_aligner", "backbone", "aligner_rows", "seed", principles=principles
+        ),
         input_format=input_format,
+        principles=conditions,
         launch=launch("backbones", "backbone"),
     message:
         "Training aligner {wildcards.backbone}: {wildcards.aligner}"
@@ -39,6 +43,7 @@ rule train_aligner:
         " --seed {params.seed:q}"
         " --fingerprint {params.fingerprint:q}"
         " --input-format={params.input_format:q}"
+        " --principles {params.principles:q}"
         " --model {output.model:q}"
         " --metrics {output.metrics:q}"
         " --losses {output.losses:q}"

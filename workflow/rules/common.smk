@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, "workflow/scripts")
 
 import aligners.fingerprint
-from aligners.criteria import load_principles, load_question_types
+from aligners.criteria import load_principles, load_question_types, numbered
 from aligners.errors import UserError
 from aligners.experiment import check_experiment, record_experiment
 from aligners.recipes import base_llms, load_recipe, validate_experiment
@@ -44,6 +44,8 @@ TRAINED_EXTERNAL = [
 ]
 REFERENCES = ["base", "finetuned", *config["external"]]
 SYSTEMS = CRITERIA + config["systems"]
+CONDITIONED = ["conditioned", "squad-conditioned"]
+ALIGNERS = CRITERIA + (["conditioned"] if set(CONDITIONED) & set(config["systems"]) else [])
 SYNTHETIC_DATASETS = [
     name for name in config["datasets"] if load_recipe("datasets", name)["source"] == "synthetic"
 ]
@@ -57,26 +59,30 @@ def one_of(names):
 
 wildcard_constraints:
     criterion=one_of(CRITERIA),
-    aligner=one_of(CRITERIA + TRAINED_EXTERNAL),
+    aligner=one_of([*CRITERIA, "conditioned", *TRAINED_EXTERNAL]),
     inspector=one_of(config["inspectors"]),
     backbone=one_of(config["backbones"]),
     llm=one_of(config["llms"]),
     dataset=one_of(config["datasets"]),
     external=one_of(config["external"]),
-    system=one_of(["squad", "squad-paper"]),
+    system=one_of(["squad", "squad-paper", "squad-conditioned"]),
     reference=one_of(REFERENCES),
     shard=r"\d+",
 
 
-def fingerprint(rule, *settings):
+def fingerprint(rule, *settings, **more):
     """Return the param that makes a job run again when its code or one of its settings changes.
 
-    A setting is a wildcard or a key of config.yaml, or a key below one: `synthesis.topics`.
+    A setting is a wildcard or a key of config.yaml, or a key below one: `synthesis.topics`. One
+    that is neither is given as a function of the wildcards.
     """
 
     def of(wildcards):
-        names = {**config, **wildcards}
-        values = {name: aligners.fingerprint.deciding_setting(name, names) for name in settings}
+        own = {name: setting(wildcards) for name, setting in more.items()}
+        names = {**config, **wildcards, **own}
+        values = {
+            name: aligners.fingerprint.deciding_setting(name, names) for name in [*settings, *own]
+        }
         return aligners.fingerprint.fingerprint(rule, values)
 
     return of
@@ -110,7 +116,7 @@ def earlier_splits(wildcards):
 
 
 def aligner_rows(side):
-    """Return the input function for an aligner's rows: its criterion's, or those of all."""
+    """Return the input function for an aligner's rows: its criterion's, else those of all."""
 
     def of(wildcards):
         own = [wildcards.aligner] if wildcards.aligner in CRITERIA else CRITERIA
@@ -125,9 +131,31 @@ def aligner_rows(side):
 
 def input_format(wildcards):
     """Return the input format of the external aligner that is trained; else ours is."""
-    if wildcards.aligner in CRITERIA:
+    if wildcards.aligner not in TRAINED_EXTERNAL:
         return ""
     return load_recipe("external", wildcards.aligner)["input_format"]
+
+
+def conditions(wildcards):
+    """Return the criteria whose principles a job's aligner reads: all if it is conditioned."""
+    names = {wildcards.get("aligner"), wildcards.get("system")}
+    return CRITERIA if names & set(CONDITIONED) else []
+
+
+def principles(wildcards):
+    """Return the principles that a job's aligner reads, as text by criterion."""
+    return {criterion: numbered(load_principles(criterion)) for criterion in conditions(wildcards)}
+
+
+def passes(wildcards):
+    """Return the criteria by which an aligner alone corrects, a pass for each."""
+    return conditions(wildcards) or wildcards.aligner
+
+
+def squad_models(wildcards):
+    """Return the aligner of each criterion in a squad; the conditioned one is that of all."""
+    own = ["conditioned"] * len(CRITERIA) if conditions(wildcards) else CRITERIA
+    return [f"results/aligners/{wildcards.backbone}/{aligner}/model" for aligner in own]
 
 
 def external_model(wildcards):
@@ -179,9 +207,9 @@ STAGES = {
         "results/inspectors/{inspector}/{criterion}/losses.png",
     ],
     "aligners": [
-        "results/aligners/{backbone}/{criterion}/model",
-        "results/aligners/{backbone}/{criterion}/metrics.json",
-        "results/aligners/{backbone}/{criterion}/losses.png",
+        "results/aligners/{backbone}/{aligner}/model",
+        "results/aligners/{backbone}/{aligner}/metrics.json",
+        "results/aligners/{backbone}/{aligner}/losses.png",
     ],
     "responses": ["results/responses/{dataset}/{llm}.jsonl"],
     "aligned": ["results/aligned/{dataset}/{base_llm}/{backbone}/{system}.jsonl"],
@@ -201,6 +229,7 @@ def stage_files(wildcards):
         kind=["aligner", "inspector"],
         side=["train", "validation", "test"],
         inspector=config["inspectors"],
+        aligner=ALIGNERS,
         backbone=config["backbones"],
         dataset=config["datasets"],
         llm=config["llms"],

@@ -1,4 +1,4 @@
-"""Correct an LLM's answers with the aligner of one criterion."""
+"""Correct an LLM's answers with one aligner, without inspectors."""
 
 from pathlib import Path
 
@@ -8,19 +8,28 @@ from aligners.recipes import load_recipe
 from aligners.rows import read_rows, write_rows
 
 
-def main(*, criterion: str, backbone: str, responses: Path, model: Path, output: Path) -> None:
-    """Write every answer with its correction and trace to `output`."""
+def main(*, criteria: list[str], backbone: str, responses: Path, model: Path, output: Path) -> None:
+    """Write every answer with its correction and trace to `output`.
+
+    The aligner passes over the answers once for each criterion, in order: one for the aligner of a
+    criterion, all for the conditioned one.
+    """
     rows = read_rows(responses)
     batch_tokens = load_recipe("backbones", backbone)["batch_tokens"]
-    aligned = Aligner.from_directory(model, batch_tokens=batch_tokens).align(
-        [row["question"] for row in rows], [row["response"] for row in rows]
-    )
-    step = {"criterion": criterion, "before": None, "after": None, "accepted": True}
+    aligner = Aligner.from_directory(model, batch_tokens=batch_tokens)
+    questions = [row["question"] for row in rows]
+    answers = [row["response"] for row in rows]
+    for criterion in criteria:
+        answers = aligner.for_criterion(criterion)(questions, answers)
+    trace = [
+        {"criterion": criterion, "before": None, "after": None, "accepted": True}
+        for criterion in criteria
+    ]
     write_rows(
         output,
         [
-            {**row, "aligned_response": text, "trace": [step]}
-            for row, text in zip(rows, aligned, strict=True)
+            {**row, "aligned_response": text, "trace": trace}
+            for row, text in zip(rows, answers, strict=True)
         ],
     )
 

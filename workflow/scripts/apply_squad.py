@@ -11,12 +11,16 @@ from aligners.recipes import load_recipe
 from aligners.rows import read_rows, write_rows
 from aligners.squad import align_with_squad, align_with_squad_paper
 
-SYSTEMS = {"squad": align_with_squad, "squad-paper": align_with_squad_paper}
+SYSTEMS = {
+    "squad": align_with_squad,
+    "squad-paper": align_with_squad_paper,
+    "squad-conditioned": align_with_squad,
+}
 
 
 def main(
     *,
-    system: Literal["squad", "squad-paper"],
+    system: Literal["squad", "squad-paper", "squad-conditioned"],
     criteria: list[str],
     backbone: str,
     responses: Path,
@@ -27,15 +31,19 @@ def main(
 ) -> None:
     """Write every answer with its correction and trace to `output`.
 
-    `aligners` and `inspectors` are the model directories of the criteria, in the same order.
+    `aligners` and `inspectors` are the model directories of the criteria, in the same order. The
+    conditioned aligner is named once for each criterion, and loaded once.
     """
     batch_tokens = load_recipe("backbones", backbone)["batch_tokens"]
     rows = read_rows(responses)
+    models = {
+        path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)
+    }
     results = SYSTEMS[system](
         [row["question"] for row in rows],
         [row["response"] for row in rows],
         {
-            criterion: Aligner.from_directory(path, batch_tokens=batch_tokens).align
+            criterion: models[path].for_criterion(criterion)
             for criterion, path in zip(criteria, aligners, strict=True)
         },
         {

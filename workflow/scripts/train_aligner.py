@@ -1,18 +1,38 @@
-"""Train the aligner of a criterion, or one of an external aligner's format on all criteria."""
+"""Train the aligner of a criterion, the conditioned one, or a stand-in for an external one."""
 
 import shutil
 from pathlib import Path
 
 from aligners.aligner_training import train_aligner
-from aligners.input_format import OWN_FORMAT, InputFormat
+from aligners.criteria import load_principles, numbered
+from aligners.input_format import CONDITIONED_FORMAT, OWN_FORMAT, InputFormat
 from aligners.plots import plot_losses
 from aligners.program import run
 from aligners.recipes import load_recipe
-from aligners.rows import read_rows, write_json
+from aligners.rows import Row, read_rows, write_json
 from aligners.training import process_state
 from aligners.training_record import Source
 from aligners.training_sets import sample
 from aligners.working_state import working_directory
+
+
+def choose_format(external: str, conditioned: bool) -> InputFormat:
+    """Return the input format of an external aligner's template, else one of our own."""
+    if external:
+        return InputFormat(external)
+    return CONDITIONED_FORMAT if conditioned else OWN_FORMAT
+
+
+def read_all(paths: list[Path], criteria: list[str]) -> list[Row]:
+    """Return the rows of several files, with the principles of each file's criterion if named."""
+    if not criteria:
+        return [row for path in paths for row in read_rows(path)]
+    texts = [numbered(load_principles(criterion)) for criterion in criteria]
+    return [
+        {**row, "principles": text}
+        for path, text in zip(paths, texts, strict=True)
+        for row in read_rows(path)
+    ]
 
 
 def main(
@@ -23,6 +43,7 @@ def main(
     rows: int,
     seed: int,
     input_format: str,
+    principles: list[str],
     fingerprint: str,
     model: Path,
     metrics: Path,
@@ -31,15 +52,16 @@ def main(
     """Write the aligner's model directory, its metrics, and its loss curves as PNG.
 
     `input_format` is the prompt template of the external aligner that the model stands in for;
-    empty for our own format.
+    empty for our own format. `principles` names the criteria of the files, in the same order, for
+    the conditioned aligner, which reads their principles in each row; empty for any other.
     """
     working = working_directory(model, fingerprint)
-    chosen, _ = sample([row for path in train for row in read_rows(path)], rows, seed)
+    chosen, _ = sample(read_all(train, principles), rows, seed)
     result = train_aligner(
         load_recipe("backbones", backbone),
-        InputFormat(input_format) if input_format else OWN_FORMAT,
+        choose_format(input_format, conditioned=bool(principles)),
         chosen,
-        [row for path in validation for row in read_rows(path)],
+        read_all(validation, principles),
         model,
         working,
         seed,

@@ -1,13 +1,16 @@
-"""Use a trained aligner, ours or an external one."""
+"""Use a trained aligner: of one criterion, told its principles as text, or an external one."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from aligners.criteria import load_principles, numbered
 from aligners.engines import Decoding
+from aligners.errors import UserError
 from aligners.input_format import InputFormat, external_format, load_format
 from aligners.pretrained import best_dtype, load_for_inference, load_tokenizer
 from aligners.progress import track
@@ -23,7 +26,7 @@ class Aligner:
 
     Attributes:
         truncated: responses that were cut so far, since the row was too long.
-        unchanged: responses returned as they were, since the question alone was too long.
+        unchanged: responses returned as they were, since there was no room for any of the response.
     """
 
     def __init__(
@@ -81,16 +84,40 @@ class Aligner:
             recipe["batch_tokens"],
         )
 
+    def for_criterion(self, criterion: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
+        """Return `align` by the principles of a criterion, for an aligner that reads principles.
+
+        Any other aligner has learnt its criterion, and gets no principles.
+        """
+        if not self.input_format.reads_principles:
+            return self.align
+        return partial(self.align, principles=numbered(load_principles(criterion)))
+
     def align(
-        self, questions: Sequence[str], responses: Sequence[str], description: str = "aligning"
+        self,
+        questions: Sequence[str],
+        responses: Sequence[str],
+        principles: str = "",
+        description: str = "aligning",
     ) -> list[str]:
         """Return an aligned response for each (question, response), in order.
 
-        A response that does not fit is cut before the aligner reads it; where the question alone
-        does not fit, the response is returned as it is. Both are counted and logged.
+        A response that does not fit is cut before the aligner reads it; where nothing of it fits,
+        it is returned as it is. Both are counted and logged.
+
+        Args:
+            questions, responses: equally many texts.
+            principles: what a conditioned aligner is to correct by, also by principles that its
+                training has not seen; `criteria.numbered` gives them the form that it was trained
+                on. Empty for any other aligner.
+            description: of the progress that is logged.
+
+        Raises:
+            UserError: a conditioned aligner without principles, or another aligner with some.
         """
+        self.check_principles(principles)
         aligned = list(responses)
-        places, prompts = self.encode(questions, responses)
+        places, prompts = self.encode(questions, responses, principles)
         generated = generate(
             self.model,
             self.tokenizer,
@@ -103,14 +130,29 @@ class Aligner:
             aligned[places[row.index]] = row.text.strip()
         return aligned
 
+    def check_principles(self, principles: str) -> None:
+        """Refuse to correct by principles that the aligner was not given or cannot read."""
+        name = self.model.name_or_path
+        if self.input_format.reads_principles and not principles.strip():
+            raise UserError(
+                f"{name}: a conditioned aligner corrects by the principles that it is given; "
+                "give some as text"
+            )
+        if principles and not self.input_format.reads_principles:
+            raise UserError(
+                f"{name}: this aligner reads no principles; give none, or take the conditioned one"
+            )
+
     def encode(
-        self, questions: Sequence[str], responses: Sequence[str]
+        self, questions: Sequence[str], responses: Sequence[str], principles: str
     ) -> tuple[list[int], list[list[int]]]:
         """Return the places of the rows that fit and their prompts as token ids."""
         limit = self.prompt_limit()
         places, prompts, truncated = [], [], 0
         for place, (question, response) in enumerate(zip(questions, responses, strict=True)):
-            prompt = self.input_format.encode_prompt(self.tokenizer, question, response, limit)
+            prompt = self.input_format.encode_prompt(
+                self.tokenizer, question, response, limit, principles
+            )
             if prompt is not None:
                 places.append(place)
                 prompts.append(prompt.ids)
@@ -118,7 +160,7 @@ class Aligner:
         unchanged = len(questions) - len(places)
         if truncated or unchanged:
             logger.warning(
-                "of %d rows, %d have a response cut to fit %d tokens, and %d a question too long",
+                "of %d rows, %d have a response cut to fit %d tokens, and %d no room for any of it",
                 len(questions),
                 truncated,
                 limit,

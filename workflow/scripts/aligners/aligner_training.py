@@ -140,7 +140,9 @@ def tokenizer_texts(input_format: InputFormat, rows: Sequence[Row]) -> list[str]
     template = input_format.prompt
     for token in input_format.added_tokens:
         template = template.replace(token, "\n")
-    prompts = [fill(template, row["question"], row["response"]) for row in rows]
+    prompts = [
+        fill(template, row["question"], row["response"], row.get("principles", "")) for row in rows
+    ]
     return [*prompts, *(row["aligned_response"] for row in rows)]
 
 
@@ -172,13 +174,16 @@ def encode_rows(
 ) -> list[dict[str, Any]]:
     """Encode rows as input_ids, the length of the prompt in them, and whether it was cut.
 
-    A row whose question and aligned response do not fit goes to `dropped` with the reason.
+    A row whose question and aligned response do not fit, with its principles if the format has
+    them, goes to `dropped` with the reason.
     """
     encoded = []
     for row in rows:
         completion = input_format.completion_ids(tokenizer, row["aligned_response"])
         room = max_tokens - len(completion)
-        prompt = input_format.encode_prompt(tokenizer, row["question"], row["response"], room)
+        prompt = input_format.encode_prompt(
+            tokenizer, row["question"], row["response"], room, row.get("principles", "")
+        )
         if prompt is None:
             dropped.append({**row, "reason": "too_long"})
             continue

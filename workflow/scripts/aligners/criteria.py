@@ -50,6 +50,14 @@ def load_principles(criterion: str) -> Principles:
     )
 
 
+def numbered(principles: Principles) -> str:
+    """Return the principles as text, one a line: the number, the name, and what it demands."""
+    return "\n".join(
+        f"{number}. {name}: {text}"
+        for number, (name, text) in enumerate(principles.principles, start=1)
+    )
+
+
 def load_question_types(criterion: str) -> list[QuestionType]:
     """Load the question types with seed questions that the criterion's recipe names.
 

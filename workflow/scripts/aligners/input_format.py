@@ -1,11 +1,11 @@
 """What an aligner reads and where its answer ends: from (question, response) to token ids.
 
-A question and a response are always encoded as plain text: a separator typed by a user never
-becomes a separator token. A row that is too long loses the end of its response, never a separator.
+A question, a response and principles are always encoded as plain text: a separator typed by a user
+never becomes a separator token. A row that is too long loses the end of its response, nothing else.
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ class InputFormat:
     """The text around a question and a response.
 
     Attributes:
-        prompt: template with {question} and {response}.
+        prompt: template with {question} and {response}; with {principles} where the aligner is told
+            by what to correct.
         end: text of the token that ends an aligned response; empty for the tokenizer's own.
         added_tokens: texts that training adds to the tokenizer as special tokens.
     """
@@ -38,6 +39,11 @@ class InputFormat:
     prompt: str
     end: str = ""
     added_tokens: tuple[str, ...] = ()
+
+    @property
+    def reads_principles(self) -> bool:
+        """Tell whether the text of the principles is part of the prompt."""
+        return "{principles}" in self.prompt
 
     def add_tokens(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Add the format's special tokens to a tokenizer, keeping those that it has.
@@ -82,26 +88,40 @@ class InputFormat:
         return int(token_id)
 
     def encode_prompt(
-        self, tokenizer: PreTrainedTokenizerBase, question: str, response: str, limit: int
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        question: str,
+        response: str,
+        limit: int,
+        principles: str = "",
     ) -> EncodedPrompt | None:
-        """Encode a prompt in at most `limit` tokens, or return None if the question is too long."""
-        ids = self.prompt_ids(tokenizer, question, response)
+        """Encode a prompt in at most `limit` tokens.
+
+        Returns:
+            The prompt, its response cut where needed; None if it is too long without a response.
+        """
+        ids = self.prompt_ids(tokenizer, question, response, principles)
         if len(ids) <= limit:
             return EncodedPrompt(ids, truncated=False)
-        if len(self.prompt_ids(tokenizer, question, "")) > limit:
+        if len(self.prompt_ids(tokenizer, question, "", principles)) > limit:
             return None
         fits, too_long = 0, len(response)
         while too_long - fits > 1:
             middle = (fits + too_long) // 2
-            if len(self.prompt_ids(tokenizer, question, response[:middle])) <= limit:
+            cut = self.prompt_ids(tokenizer, question, response[:middle], principles)
+            if len(cut) <= limit:
                 fits = middle
             else:
                 too_long = middle
-        ids = self.prompt_ids(tokenizer, question, response[:fits])
+        ids = self.prompt_ids(tokenizer, question, response[:fits], principles)
         return EncodedPrompt(ids, truncated=True)
 
     def prompt_ids(
-        self, tokenizer: PreTrainedTokenizerBase, question: str, response: str
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        question: str,
+        response: str,
+        principles: str = "",
     ) -> list[int]:
         """Encode a prompt of any length: added tokens as themselves, all else as plain text."""
         added = tokenizer.get_added_vocab()
@@ -112,7 +132,7 @@ class InputFormat:
             if piece in added:
                 ids.append(added[piece])
             elif piece:
-                text = fill(piece, question, response)
+                text = fill(piece, question, response, principles)
                 ids += plain_ids(tokenizer, text)
         return ids
 
@@ -132,11 +152,14 @@ OWN_FORMAT = InputFormat(
     added_tokens=(" [INIT] ", " [ALIGNED] ", " [DONE]", " [SEP] "),
 )
 
+# The principles come first: they are the same in all rows of a pass, which reads them once.
+CONDITIONED_FORMAT = replace(OWN_FORMAT, prompt="{principles}\n" + OWN_FORMAT.prompt)
 
-def fill(template: str, question: str, response: str) -> str:
-    """Put a question and a response into a template; braces in them stay as they are."""
-    values = {"{question}": question, "{response}": response}
-    return re.sub(r"\{question\}|\{response\}", lambda match: values[match.group()], template)
+
+def fill(template: str, question: str, response: str, principles: str = "") -> str:
+    """Put texts into the places of a template; braces in them stay as they are."""
+    values = {"{question}": question, "{response}": response, "{principles}": principles}
+    return re.sub("|".join(map(re.escape, values)), lambda match: values[match.group()], template)
 
 
 def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aligners.criteria import Demonstration, Principles
+from aligners.criteria import Demonstration, Principles, numbered
 from aligners.engines import Completion, Decoding, Prompt
 from aligners.rows import Row
 
@@ -23,11 +23,7 @@ SECTIONS = re.compile(
 
 def instructions(principles: Principles) -> str:
     """Return the introduction and the numbered principles."""
-    numbered = "\n".join(
-        f"{number}. {name}: {text}"
-        for number, (name, text) in enumerate(principles.principles, start=1)
-    )
-    return f"{principles.introduction}\n\n{numbered}"
+    return f"{principles.introduction}\n\n{numbered(principles)}"
 
 
 def answer(demonstration: Demonstration) -> str:

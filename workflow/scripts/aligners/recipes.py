@@ -42,7 +42,15 @@ WILDCARDS = {
     "external": "external",
 }
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
-RESERVED = {"all", "base", "finetuned", "squad", "squad-paper", "conditioned"}
+RESERVED = {
+    "all",
+    "base",
+    "finetuned",
+    "squad",
+    "squad-paper",
+    "conditioned",
+    "squad-conditioned",
+}
 
 Recipe = dict[str, Any]
 
