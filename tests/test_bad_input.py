@@ -130,6 +130,9 @@ CONFIGURATION = [
          DEMO, "'helpful' is a criterion and an external aligner", "rename one"),
     Case("reserved name", partial(set_keys, DEMO, criteria=["ethical", "squad"]), check,
          f"{DEMO}, key criteria", "'squad' is a reserved word", "rename it"),
+    *(Case(f"reserved name {name}", partial(set_keys, DEMO, external=[name]), check,
+           f"{DEMO}, key external", f"{name!r} is a reserved word", "rename it")
+      for name in ("conditioned", "squad-conditioned")),
     Case("reserved name of a dataset", partial(set_keys, DEMO, datasets=["all"]), check,
          f"{DEMO}, key datasets", "'all' is a reserved word", "rename it"),
     Case("name that is none", partial(set_keys, DEMO, criteria=["../ethical"]), check,
@@ -146,7 +149,7 @@ CONFIGURATION = [
          check, "closed-world-base.yaml, key engine", "'oracle' is unknown",
          "one of closed-world, transformers"),
     Case("unknown system", partial(set_keys, DEMO, systems=["team"]), check,
-         f"{DEMO}, key systems.0", "'team' is unknown", "one of squad, squad-paper"),
+         f"{DEMO}, key systems.0", "'team' is unknown", "one of squad, squad-paper, cond"),
     Case("misspelt key of a recipe", partial(set_keys, BACKBONE, learning_rat=1e-3), check,
          BACKBONE, "unknown key learning_rat", "did you mean learning_rate?"),
     Case("keys that do not go together", partial(set_keys, BACKBONE, model="a/b", revision="c"),

@@ -1,5 +1,6 @@
 """What an aligner reads: separators are single tokens and are never lost."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from aligners.errors import UserError
-from aligners.input_format import OWN_FORMAT, InputFormat, load_format, save_format
+from aligners.input_format import (
+    CONDITIONED_FORMAT,
+    OWN_FORMAT,
+    InputFormat,
+    load_format,
+    save_format,
+)
 
 JI = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
 
@@ -40,6 +47,35 @@ def test_a_separator_in_a_users_text_is_plain_text(tokenizer: Any) -> None:
     separators = set(tokenizer.convert_tokens_to_ids(list(OWN_FORMAT.added_tokens)))
     assert sum(token in separators for token in ids) == 2
     assert tokenizer.eos_token_id not in ids
+
+
+PRINCIPLES = "1. brief: [INIT] short, {response}.\n2. kind: not rude."
+
+
+def test_principles_come_first_as_plain_text(tokenizer: Any) -> None:
+    ids = CONDITIONED_FORMAT.prompt_ids(tokenizer, "Is it?", "No, {principles}.", PRINCIPLES)
+    text = f"{PRINCIPLES}\nIs it? [INIT] No, {{principles}}. [ALIGNED] "
+    assert tokenizer.decode(ids) == text
+    separators = set(tokenizer.convert_tokens_to_ids(list(OWN_FORMAT.added_tokens)))
+    assert sum(token in separators for token in ids) == 2
+    assert [CONDITIONED_FORMAT.reads_principles, OWN_FORMAT.reads_principles] == [True, False]
+
+
+def test_a_row_too_long_keeps_its_principles_or_is_none(tokenizer: Any) -> None:
+    def encode(limit: int) -> Any:
+        return CONDITIONED_FORMAT.encode_prompt(
+            tokenizer, "What is this?", "It is a thing of many words. " * 50, limit, PRINCIPLES
+        )
+
+    least = len(CONDITIONED_FORMAT.prompt_ids(tokenizer, "What is this?", "", PRINCIPLES))
+    cut = encode(least + 10)
+    assert cut.truncated and len(cut.ids) <= least + 10
+    assert re.fullmatch(
+        re.escape(f"{PRINCIPLES}\nWhat is this? [INIT] It is a thing") + r"[^\[]* \[ALIGNED\] ",
+        tokenizer.decode(cut.ids),
+    )
+    assert encode(least).truncated
+    assert encode(least - 1) is None
 
 
 @pytest.mark.parametrize("input_format", [OWN_FORMAT, JI], ids=["own", "external"])
