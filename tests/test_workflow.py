@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 from datasets import load_dataset
-from projects import make_project, run_snakemake
+from projects import MINIATURE, make_project, run_snakemake
+from yaml_edits import set_keys
 
 from aligners.rows import by_id, read_json, read_rows
 
 TARGETS = [
     "results/alpaca_eval/all",
     "results/synthetic/all",
+    "results/aligners/all",
     "results/closed_world/scorecard.json",
 ]
 CRITERIA = ["ethical", "factuality"]
+SYSTEMS = ["squad", "squad-paper", "conditioned", "squad-conditioned"]
 ALIGNED = "results/aligned/{}/closed-world-base/gpt2-miniature/{}.jsonl"
 
 
@@ -35,9 +38,27 @@ def test_second_run_has_nothing_to_do(finished: Path) -> None:
 
 def test_every_file_is_listed_with_its_checksum(finished: Path) -> None:
     lines = (finished / "results/alpaca_eval/all").read_text().splitlines()
-    # 2 data sets x 4 systems x 3 references x 2 files.
-    assert len(lines) == 48
+    # 2 data sets x 6 systems x 3 references x 2 files.
+    assert len(lines) == 72
     assert all(re.fullmatch(r"[0-9a-f]{64}  results/alpaca_eval/\S+\.json", line) for line in lines)
+
+
+def test_the_conditioned_aligner_is_listed_with_the_others(finished: Path) -> None:
+    listed = (finished / "results/aligners/all").read_text()
+    for aligner in [*CRITERIA, "conditioned"]:
+        assert f"results/aligners/gpt2-miniature/{aligner}/model/model.safetensors" in listed
+    assert "ji-et-al" not in listed
+
+
+@pytest.mark.parametrize("systems", [["squad", "squad-paper"], ["squad-conditioned"]])
+def test_the_conditioned_aligner_is_trained_where_a_system_needs_it(
+    project: Path, systems: list[str]
+) -> None:
+    set_keys(project / MINIATURE, systems=systems)
+    needed = "squad-conditioned" in systems
+    for target in ("results/aligners/all", "results/alpaca_eval/all"):
+        planned = run_snakemake(project, "-n", target)
+        assert ("aligner gpt2-miniature: conditioned" in planned) == needed
 
 
 def test_counts_add_up_and_no_row_vanishes(finished: Path) -> None:
@@ -87,7 +108,7 @@ def test_sets_load_with_datasets(finished: Path, tmp_path: Path) -> None:
     assert {"id", "question", "response", "aligned_response"} <= set(loaded["train"].column_names)
 
 
-@pytest.mark.parametrize("system", ["squad", "squad-paper", *CRITERIA])
+@pytest.mark.parametrize("system", [*SYSTEMS, *CRITERIA])
 def test_aligned_rows_are_the_inputs_with_a_trace(finished: Path, system: str) -> None:
     inputs = read_rows(finished / "results/inputs/synthetic_mixed.jsonl")
     rows = read_rows(finished / ALIGNED.format("synthetic_mixed", system))
@@ -95,8 +116,10 @@ def test_aligned_rows_are_the_inputs_with_a_trace(finished: Path, system: str) -
     for row in rows:
         for step in row["trace"]:
             assert step["criterion"] in CRITERIA
-            if system == "squad":
+            if system in ("squad", "squad-conditioned"):
                 assert step["accepted"] == (step["after"] > step["before"][step["criterion"]])
+        if system == "conditioned":
+            assert [step["criterion"] for step in row["trace"]] == CRITERIA
         if not any(step["accepted"] for step in row["trace"]):
             assert row["aligned_response"] == row["response"]
 
@@ -132,7 +155,7 @@ def test_scorecard_holds_every_figure(finished: Path) -> None:
         assert set(metrics) == {"accuracy", "roc_auc", "ece", "n"}
     for reason in ("code", "empty", "language", "leaked_prompt", "markup", "no_content"):
         assert set(scores["filters"][reason]) == {"precision", "recall", "n"}
-    systems = {*CRITERIA, "external", "squad", "squad-paper"}
+    systems = {*CRITERIA, "external", *SYSTEMS}
     for pool in ("synthetic_mixed", "categories-miniature", "all"):
         known = scores["datasets"][pool]["closed-world-base"]
         for part in (known, known["unknown_facts"]):
@@ -163,7 +186,7 @@ def test_a_comment_reruns_nothing_and_code_reruns_its_rule(finished: Path) -> No
         assert "Nothing to be done" in run_snakemake(finished, "-n", *TARGETS)
         program.write_text(before.replace("rows, seed)", "rows, seed + 1)"))
         planned = run_snakemake(finished, "-n", *TARGETS)
-        assert re.search(r"write_alpaca_eval\s+24\b", planned)
+        assert re.search(r"write_alpaca_eval\s+36\b", planned)
         assert "train_aligner" not in planned
     finally:
         program.write_text(before)
