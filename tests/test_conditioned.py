@@ -8,7 +8,7 @@ import apply_squad
 import pytest
 import train_aligner
 from test_aligners import recipe
-from tiny_models import make_model
+from tiny_models import SHAPES, make_model
 from transformers import AutoTokenizer
 
 from aligners.aligner import Aligner
@@ -43,8 +43,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model directory of a conditioned aligner that the program has trained."""
     project = tmp_path_factory.mktemp("conditioned")
     with pytest.MonkeyPatch.context() as patch:
+        # Most words of the principles are one token each: the rows are shorter so.
+        shape = {"model_type": "gpt2", "vocabulary_size": 900, "config": SHAPES["gpt2"]}
         settings = recipe(
-            epochs=30, warmup_steps=20, learning_rate=1e-2, max_tokens=512, patience=99
+            from_scratch=shape,
+            max_tokens=256,
+            epochs=24,
+            evaluations_per_epoch=1,
+            patience=99,
+            warmup_steps=20,
+            learning_rate=1e-2,
         )
         patch.setattr("train_aligner.load_recipe", lambda kind, name: settings)
         patch.setattr("aligners.working_state.ROOT", project / "working")
