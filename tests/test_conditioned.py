@@ -7,6 +7,7 @@ import apply_aligner
 import apply_squad
 import pytest
 import train_aligner
+from projects import ROOT
 from test_aligners import recipe
 from tiny_models import SHAPES, make_model
 from transformers import AutoTokenizer
@@ -19,6 +20,8 @@ from aligners.input_format import CONDITIONED_FORMAT, OWN_FORMAT
 from aligners.rows import read_json, read_rows, write_rows
 from aligners.squad import align_with_squad
 from aligners.yaml_files import read_yaml
+
+pytestmark = pytest.mark.usefixtures("in_the_project")
 
 WORDS = ["red", "green", "blue", "amber", "violet", "black"]
 # What a tiny model can learn in seconds: the criteria ask for another word in place of the colour.
@@ -43,6 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model directory of a conditioned aligner that the program has trained."""
     project = tmp_path_factory.mktemp("conditioned")
     with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
         # Most words of the principles are one token each: the rows are shorter so.
         shape = {"model_type": "gpt2", "vocabulary_size": 900, "config": SHAPES["gpt2"]}
         settings = recipe(
@@ -155,7 +159,7 @@ def responses(tmp_path: Path) -> Path:
 
 
 def test_alone_it_passes_once_for_each_criterion(
-    in_the_project: None, trained: Path, responses: Path, tmp_path: Path
+    trained: Path, responses: Path, tmp_path: Path
 ) -> None:
     for criteria in (["ethical", "factuality"], ["factuality", "ethical"]):
         apply_aligner.main(
@@ -191,7 +195,6 @@ def test_in_the_squad_one_model_acts_by_the_principles_of_each_criterion(
 
 
 def test_the_program_of_the_squad_loads_it_once(
-    in_the_project: None,
     trained: Path,
     responses: Path,
     tmp_path: Path,
