@@ -8,8 +8,8 @@ import apply_squad
 import pytest
 import train_aligner
 from projects import ROOT
-from test_aligners import recipe
 from tiny_models import SHAPES, make_model
+from tiny_training import recipe
 from transformers import AutoTokenizer
 
 from aligners.aligner import Aligner

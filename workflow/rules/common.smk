@@ -94,7 +94,7 @@ def launch(kind, recipe):
     A param that depends on resources makes no job run again: GPUs change the time alone.
     """
 
-    def of(wildcards, resources):
+    def of(wildcards, resources, threads):
         gpus = resources.get("gpu", 0)
         several = load_recipe(kind, wildcards[recipe])["accelerate"]
         name = ("cpu", "single")[gpus] if gpus < 2 else several
@@ -102,6 +102,7 @@ def launch(kind, recipe):
             "--quiet",
             f"--config_file=config/accelerate/{name}.yaml",
             f"--num_processes={max(gpus, 1)}",
+            f"--num_cpu_threads_per_process={max(threads // max(gpus, 1), 1)}",
             # A free one: two jobs may run on one node.
             "--main_process_port=0",
         ]
