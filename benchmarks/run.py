@@ -1,7 +1,7 @@
 """Measure the project against its targets: `make bench`, or python benchmarks/run.py NAMES.
 
 Prints a table for each benchmark and writes benchmarks/results/<name>.json, and summary.md. The
-times depend on the machine and on what else runs on it. About 15 minutes on two idle cores.
+times depend on the machine and on what else runs on it. About 25 minutes on two idle cores.
 """
 
 import os
@@ -23,6 +23,7 @@ Benchmark = Literal[
     "squad_generation",
     "transformers_engine",
     "endpoint",
+    "training",
     "demo",
 ]
 RESULTS = Path("benchmarks/results")
@@ -34,6 +35,7 @@ SIZED = {
     "squad_generation",
     "transformers_engine",
     "endpoint",
+    "training",
 }
 
 

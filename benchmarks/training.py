@@ -1,0 +1,284 @@
+"""Training an aligner: ours against rows one by one, and against trl's packing.
+
+The same weights to begin with, the same rows in the same order, the same global batch, and no
+dropout anywhere. Speeds are in tokens of aligned responses, the only ones with a loss. The model
+has the vocabulary of GPT-2, since most of a small model's work is there.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from figures import Figure, Figures, at_least, at_most
+from texts import load_texts, make_rows
+from torch.utils.data import SequentialSampler
+from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
+
+from aligners.aligner_training import encode_rows, load_backbone, train_aligner
+from aligners.from_scratch import train_byte_tokenizer
+from aligners.input_format import OWN_FORMAT
+from aligners.packing import IGNORED, pad
+from aligners.pretrained import best_training_dtype
+from aligners.recipes import validate
+from aligners.rows import Row, read_json, write_rows
+from aligners.training import mean_cross_entropy
+from aligners.training_batches import GlobalBatches, Rows
+from aligners.training_record import Source
+
+VOCABULARY = 50_257
+TOKENIZER_TEXTS = 5000
+SMALL = {"n_layer": 6, "n_embd": 320, "n_head": 5}
+LARGE = {"n_layer": 12, "n_embd": 768, "n_head": 12}
+GLOBAL_BATCH = 16
+VALIDATION_ROWS = 32
+ROUNDS = 2
+# Of the model of about 100 million parameters, which takes seconds for each step.
+LARGE_ROWS = 32
+PROGRAM = Path(__file__).parent / "training_process.py"
+
+Way = Callable[[Path], tuple[float, float]]
+
+
+def measure(rows: int = 160) -> Figures:
+    """Train on `rows` rows in each way, in turns, and a larger model on fewer."""
+    source, texts = load_texts()
+    made = [
+        {"id": str(place), **row}
+        for place, row in enumerate(make_rows(texts, rows + VALIDATION_ROWS))
+    ]
+    train, validation = made[:rows], made[rows:]
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        recipe = make_recipe(directory / "small", SMALL, texts)
+        job = Job(recipe, train, validation)
+        ways: dict[str, Way] = {"rows one by one": job.one_by_one, "ours": job.ours}
+        if importlib.util.find_spec("trl"):
+            ways["trl, packed"] = job.trl
+        measured: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+        for turn in range(ROUNDS):
+            for way, run in ways.items():
+                measured[way].append(run(directory / f"{way} {turn}"))
+        large = make_recipe(directory / "large", LARGE, texts)
+        record = train_and_read(large, train[:LARGE_ROWS], validation[:1], directory / "large run")
+        one, two = (in_processes(recipe, train, validation, directory, count) for count in (1, 2))
+    speeds = {way: max(speed for speed, _ in found) for way, found in measured.items()}
+    losses = {way: found[0][1] for way, found in measured.items()}
+    figures = {
+        "texts": Figure(source),
+        "rows": Figure(rows),
+        "number format": Figure(str(best_training_dtype("auto"))),
+        **{f"{way}, answer tokens/s": Figure(speed) for way, speed in speeds.items()},
+        "ratio to rows one by one": Figure(
+            speeds["ours"] / speeds["rows one by one"], at_least(1.5)
+        ),
+        "difference of the loss": Figure(
+            abs(losses["ours"] / losses["rows one by one"] - 1), at_most(0.01)
+        ),
+        "share of peak, about 100 M parameters": Figure(record["share_of_peak"], at_least(0.5)),
+        "two processes / one, tokens/s": Figure(
+            two["tokens_per_second"] / one["tokens_per_second"], at_least(1.6)
+        ),
+        "difference of their losses": Figure(
+            abs(two["metrics"]["validation_loss"] / one["metrics"]["validation_loss"] - 1),
+            at_most(0.001),
+        ),
+        "share of tokens that are no padding": Figure(
+            one["metrics"]["unpadded_share"], at_least(0.95)
+        ),
+    }
+    if "trl, packed" in speeds:
+        figures["ratio to trl, packed"] = Figure(
+            speeds["ours"] / speeds["trl, packed"], at_least(3)
+        )
+    return figures
+
+
+def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> dict[str, Any]:
+    """Write a GPT-2 with random weights, and return a recipe for it."""
+    tokenizer = train_byte_tokenizer(texts[:TOKENIZER_TEXTS], 4000)
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(
+        "gpt2",
+        vocab_size=VOCABULARY,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **shape,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    own = {
+        "model": str(directory),
+        "revision": "main",
+        "dropout": 0.0,
+        "learning_rate": 1e-3,
+        "warmup_steps": 2,
+        "global_batch_size": GLOBAL_BATCH,
+        "micro_batch_tokens": 1024,
+        "epochs": 1,
+        "evaluations_per_epoch": 1,
+    }
+    return validate("backbones", own, directory)
+
+
+def train_and_read(
+    recipe: dict[str, Any], train: list[Row], validation: list[Row], directory: Path
+) -> dict[str, Any]:
+    """Train as the workflow does, and return training.json."""
+    working = directory / "working"
+    working.mkdir(parents=True)
+    source = Source("aligner", "benchmark", "benchmark", [])
+    model = directory / "model"
+    train_aligner(recipe, OWN_FORMAT, train, validation, model, working, 0, source)
+    record: dict[str, Any] = read_json(model / "training.json")
+    return record
+
+
+def in_processes(
+    recipe: dict[str, Any], train: list[Row], validation: list[Row], directory: Path, count: int
+) -> dict[str, Any]:
+    """Train in a number of processes of one thread each, and return training.json."""
+    work = directory / f"{count} processes"
+    work.mkdir()
+    write_rows(work / "train.jsonl", train)
+    write_rows(work / "validation.jsonl", validation)
+    (work / "recipe.json").write_text(json.dumps(recipe))
+    launch = ["accelerate.commands.launch", "--quiet", "--main_process_port=0"]
+    config = "ddp" if count > 1 else "cpu"
+    options = [f"--config_file=config/accelerate/{config}.yaml", f"--num_processes={count}"]
+    threads = "--num_cpu_threads_per_process=1"
+    command = [sys.executable, "-m", *launch, *options, threads, str(PROGRAM), str(work)]
+    subprocess.run(command, check=True, env=os.environ)
+    record: dict[str, Any] = read_json(work / "model" / "training.json")
+    return record
+
+
+class Job:
+    """A training that is done in several ways.
+
+    Each way returns tokens of aligned responses per second, and the validation loss at the end.
+    """
+
+    def __init__(self, recipe: dict[str, Any], train: list[Row], validation: list[Row]):
+        """Encode the rows."""
+        self.recipe, self.train, self.validation = recipe, train, validation
+        tokenizer, _ = load_backbone(recipe, OWN_FORMAT)
+        self.encoded, self.held_out = (
+            encode_rows(tokenizer, OWN_FORMAT, rows, recipe["max_tokens"], [])
+            for rows in (train, validation)
+        )
+        self.answer_tokens = sum(len(r["input_ids"]) - r["prompt_tokens"] for r in self.encoded)
+
+    def ours(self, directory: Path) -> tuple[float, float]:
+        """Train as the workflow does."""
+        record = train_and_read(self.recipe, self.train, self.validation, directory)
+        seconds = record["tokens"] / record["tokens_per_second"]
+        return self.answer_tokens / seconds, record["metrics"]["validation_loss"]
+
+    def one_by_one(self, directory: Path) -> tuple[float, float]:
+        """Train with one row at a time, in float32, logits everywhere."""
+        _, model = load_backbone(self.recipe, OWN_FORMAT)
+        lengths = [len(row["input_ids"]) for row in self.encoded]
+        [*batches] = GlobalBatches(lengths, GLOBAL_BATCH, 1, packed=True).batches(0)
+        rows = [
+            {"input_ids": row["input_ids"], "labels": with_ignored(row)}
+            for row in (self.encoded[place] for batch in batches for place in batch)
+        ]
+        trainer = InOrder(model=model, args=self.arguments(directory), train_dataset=Rows(rows))
+        trainer.remove_callback("PrinterCallback")
+        started = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - started
+        return self.answer_tokens / seconds, self.loss(model)
+
+    def trl(self, directory: Path) -> tuple[float, float]:
+        """Train with trl's SFTTrainer, packing rows to sequences of 1,024 tokens."""
+        from datasets import Dataset
+        from trl import SFTConfig, SFTTrainer
+
+        tokenizer, model = load_backbone(self.recipe, OWN_FORMAT)
+        rows = [
+            {
+                "input_ids": row["input_ids"],
+                "completion_mask": [
+                    int(place >= row["prompt_tokens"]) for place in range(len(row["input_ids"]))
+                ],
+            }
+            for row in self.encoded
+        ]
+        common = self.arguments(directory).to_dict()
+        names = ("output_dir", "learning_rate", "warmup_steps", "report_to", "use_cpu")
+        arguments = SFTConfig(
+            **{name: common[name] for name in names},
+            num_train_epochs=1,
+            per_device_train_batch_size=1,
+            packing=True,
+            max_length=1024,
+            completion_only_loss=True,
+            dataset_kwargs={"skip_prepare_dataset": False},
+            disable_tqdm=True,
+            save_strategy="no",
+            bf16=False,
+            gradient_checkpointing=False,
+        )
+        trainer = SFTTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+        )
+        started = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - started
+        return self.answer_tokens / seconds, self.loss(model)
+
+    def arguments(self, directory: Path) -> TrainingArguments:
+        """Return the settings of the Trainer for the other ways."""
+        return TrainingArguments(
+            output_dir=str(directory),
+            num_train_epochs=1,
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=GLOBAL_BATCH,
+            learning_rate=self.recipe["learning_rate"],
+            lr_scheduler_type="cosine",
+            warmup_steps=self.recipe["warmup_steps"],
+            weight_decay=self.recipe["weight_decay"],
+            use_cpu=not torch.cuda.is_available(),
+            report_to="none",
+            save_strategy="no",
+            disable_tqdm=True,
+        )
+
+    @torch.no_grad()
+    def loss(self, model: Any) -> float:
+        """Return the mean loss over the tokens of the validation rows' aligned responses."""
+        model.eval()
+        total, count = 0.0, 0
+        for row in self.held_out:
+            inputs = pad([row])
+            labels = inputs.pop("labels").to(model.device)
+            inputs["input_ids"] = inputs["input_ids"].to(model.device)
+            inputs["attention_mask"] = inputs["attention_mask"].to(model.device)
+            total += mean_cross_entropy(model(**inputs), labels, 1).item()
+            count += int((labels != IGNORED).sum())
+        return total / count
+
+
+class InOrder(Trainer):
+    """A Trainer that takes rows in the order in which they come."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+
+def with_ignored(row: dict[str, Any]) -> list[int]:
+    """Return labels of all tokens, those of the prompt ignored."""
+    start = row["prompt_tokens"]
+    return [IGNORED] * start + row["input_ids"][start:]
