@@ -204,7 +204,8 @@ def twin(kind: str, name: str, directory: Path, **small: Any) -> dict[str, Any]:
     tokenizer = TOKENIZERS.get(name, lambda: train_byte_tokenizer(texts(), VOCABULARY))()
     shape = {
         "model_type": architecture,
-        "config": {**SHAPES[architecture], **DIFFERENT.get(name, {})},
+        # With weights as they come, whatever a twin reads it says about the same.
+        "config": {"initializer_range": 0.2, **SHAPES[architecture], **DIFFERENT.get(name, {})},
     }
     # As published: an inspector's model has a head of another task.
     auto_class = {"backbones": AutoModelForCausalLM, "inspectors": AutoModelForMaskedLM}[kind]
@@ -257,10 +258,10 @@ def test_a_backbones_twin_trains_in_packs_and_is_loaded_and_used(name: str, tmp_
     aligner = Aligner.from_directory(tmp_path / "model")
     # All that training changed is in the directory, adapters and tied weights included.
     assert validation_loss(aligner) == pytest.approx(metrics["validation_loss"], rel=1e-4)
-    questions, responses = ["What is it?", "And that, over there?"], ["It is red.", "Blue."]
-    together = aligner.align(questions, responses)
-    alone = [aligner.align([q], [r])[0] for q, r in zip(questions, responses, strict=True)]
-    assert together == alone
+    rows = tiny_models.rows(4)
+    together = aligner.align([row["question"] for row in rows], [row["response"] for row in rows])
+    alone = [aligner.align([row["question"]], [row["response"]])[0] for row in rows]
+    assert together == alone and len(set(together)) > 1
 
 
 @pytest.mark.usefixtures("in_the_project")
