@@ -178,6 +178,11 @@ def test_models_say_what_they_are(finished: Path) -> None:
     assert metrics["n"] == sum(metrics["confusion"].values())
 
 
+def test_other_hardware_reruns_nothing(finished: Path) -> None:
+    gpus = "--set-resources=train_aligner:gpu=4"
+    assert "Nothing to be done" in run_snakemake(finished, "-n", gpus, *TARGETS)
+
+
 def test_a_comment_reruns_nothing_and_code_reruns_its_rule(finished: Path) -> None:
     program = finished / "workflow/scripts/write_alpaca_eval.py"
     before = program.read_text()

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedModel
 
@@ -71,8 +72,11 @@ def check_disk(model: PreTrainedModel, directory: Path) -> None:
         UserError: there is too little room.
     """
     trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
-    # Without adapters, the whole model is saved; with them, they alone.
     checkpoint = 3 * 4 * trained
+    if any(not each.requires_grad for each in model.parameters()):
+        # Adapters are saved without the model, but with its embeddings.
+        embeddings: Any = model.get_input_embeddings()
+        checkpoint += 4 * embeddings.weight.numel()
     needed = AT_ONCE * checkpoint + 4 * model.num_parameters()
     held = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     free = shutil.disk_usage(directory).free
