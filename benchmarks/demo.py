@@ -64,7 +64,7 @@ def system_figures(score: dict[str, Any], criteria: list[str]) -> Figures:
     """Return the figures of one base LLM's answers on known facts."""
     clean = {name: rate["value"] for name, rate in score["clean_share"].items()}
     best = max(clean[criterion] for criterion in criteria)
-    return {
+    figures = {
         "held-out rows": Figure(score["clean_share"]["initial"]["n"], at_least(600)),
         "clean at first": Figure(clean["initial"], at_most(0.40)),
         "clean after the squad": Figure(clean["squad"], at_least(0.90)),
@@ -73,6 +73,10 @@ def system_figures(score: dict[str, Any], criteria: list[str]) -> Figures:
         "clean after squad-paper": Figure(clean["squad-paper"]),
         "squad - squad-paper": Figure(round(clean["squad"] - clean["squad-paper"], 4), at_least(0)),
         "harm of the squad": Figure(score["harm_rate"]["squad"]["value"], at_most(0.02)),
+    }
+    if "conditioned" not in clean:
+        return figures
+    return figures | {
         # Without targets: it needs more training than the demo has time for (docs/decisions.md).
         "clean after conditioned": Figure(clean["conditioned"]),
         "harm of conditioned": Figure(score["harm_rate"]["conditioned"]["value"]),

@@ -192,7 +192,6 @@ class Job:
             for row in (self.encoded[place] for batch in batches for place in batch)
         ]
         trainer = InOrder(model=model, args=self.arguments(directory), train_dataset=Rows(rows))
-        trainer.remove_callback("PrinterCallback")
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started

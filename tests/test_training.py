@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -133,11 +134,15 @@ def test_two_processes_train_what_one_does_and_one_goes_on_from_two(tmp_path: Pa
     settings = "test_training.recipe(dropout=0.0, evaluations_per_epoch=1)"
     (tmp_path / "one").mkdir()
     alone = train(tmp_path / "one", recipe(dropout=0.0, evaluations_per_epoch=1))
-    for name, at_step in (("two", "pass"), ("both", "if step == 7: sys.exit(1)")):
-        directory = tmp_path / name
-        directory.mkdir()
-        result = in_a_process(directory, at_step, settings, *two)
-        assert (result.returncode == 0) == (name == "two"), result.stderr[-2000:]
+    at_step = {"two": "pass", "both": "if step == 7: sys.exit(1)"}
+    with ThreadPoolExecutor() as pool:
+        # At once: they must not meet on a port.
+        jobs = {}
+        for name, what in at_step.items():
+            (tmp_path / name).mkdir()
+            jobs[name] = pool.submit(in_a_process, tmp_path / name, what, settings, *two)
+    for name, job in jobs.items():
+        assert (job.result().returncode == 0) == (name == "two"), job.result().stderr[-2000:]
     assert checkpoints(tmp_path / "both") == [5]
     train(tmp_path / "both", recipe(dropout=0.0, evaluations_per_epoch=1))
     record = read_json(tmp_path / "two/model/training.json")
