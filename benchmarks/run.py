@@ -1,7 +1,7 @@
 """Measure the project against its targets: `make bench`, or python benchmarks/run.py NAMES.
 
 Prints a table for each benchmark and writes benchmarks/results/<name>.json, and summary.md. The
-times depend on the machine and on what else runs on it. About 25 minutes on two idle cores.
+times depend on the machine and on what else runs on it. All take about an hour on two cores.
 """
 
 import os
