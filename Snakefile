@@ -31,20 +31,26 @@ rule all:
         "results/alpaca_eval/all",
 
 
-# Jobs of a second or less: on a cluster they run on the submitting machine, without a queue.
+# Jobs of seconds, without a model: on a cluster they run on the submitting machine, without a queue.
 localrules:
     all,
     deduplicate_topics,
     gather_pairs,
+    split_questions,
+    filter_pairs,
     build_aligner_set,
     build_inspector_set,
+    sample_inputs,
+    import_inputs,
     gather_responses,
     write_alpaca_eval,
     list_stage,
+    score_closed_world,
 
 
 onstart:
     try:
+        check_cluster()
         record_experiment(config["name"])
     except UserError as error:
         raise WorkflowError(str(error))

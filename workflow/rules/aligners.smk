@@ -35,7 +35,7 @@ rule train_aligner:
     message:
         "Training aligner {wildcards.backbone}: {wildcards.aligner}"
     shell:
-        "accelerate launch {params.launch:q} workflow/scripts/train_aligner.py"
+        "{params.launch:q} workflow/scripts/train_aligner.py"
         " --backbone {wildcards.backbone:q}"
         " --train {input.train:q}"
         " --validation {input.validation:q}"

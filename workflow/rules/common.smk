@@ -14,6 +14,7 @@ from aligners.criteria import load_principles, load_question_types, numbered
 from aligners.errors import UserError
 from aligners.experiment import check_experiment, record_experiment
 from aligners.recipes import base_llms, load_recipe, validate_experiment
+from aligners.slurm import Demand, check_demands, check_status_command
 
 # Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
@@ -89,25 +90,53 @@ def fingerprint(rule, *settings, **more):
 
 
 def launch(kind, recipe):
-    """Return the options of `accelerate launch` for a job with the GPUs that the profile gives it.
+    """Return the command that launches a training on the nodes and GPUs that the profile gives it.
 
     A param that depends on resources makes no job run again: GPUs change the time alone.
     """
 
     def of(wildcards, resources, threads):
-        gpus = resources.get("gpu", 0)
+        nodes = resources.get("nodes", 1)
+        gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
         several = load_recipe(kind, wildcards[recipe])["accelerate"]
-        name = ("cpu", "single")[gpus] if gpus < 2 else several
-        return [
+        name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
+        options = [
             "--quiet",
             f"--config_file=config/accelerate/{name}.yaml",
-            f"--num_processes={max(gpus, 1)}",
+            f"--num_machines={nodes}",
+            f"--num_processes={max(nodes * gpus, 1)}",
             f"--num_cpu_threads_per_process={max(threads // max(gpus, 1), 1)}",
-            # A free one: two jobs may run on one node.
-            "--main_process_port=0",
         ]
+        if nodes == 1:
+            # A free port: two jobs may run on one node.
+            return ["accelerate", "launch", *options, "--main_process_port=0"]
+        on_each_node = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
+        program = "workflow/scripts/launch_on_node.py"
+        return [resources.mpi, *on_each_node, "python", program, *options]
 
     return of
+
+
+def demand(job):
+    """Return what a job asks of a node of a cluster."""
+    asked = job.resources
+    return Demand(
+        job.rule.name,
+        partition=asked.get("slurm_partition"),
+        account=asked.get("slurm_account"),
+        gpus=asked.get("gpu", 0) // asked.get("nodes", 1) + asked.get("gpus_per_node", 0),
+        cpus=job.threads,
+        memory=asked.get("mem_mb", 0),
+        minutes=asked.get("runtime", 0),
+    )
+
+
+def check_cluster():
+    """Refuse, before the first job, jobs that the cluster can never run."""
+    if workflow.executor_plugin.name == "slurm":
+        check_status_command(workflow.executor_settings.status_command)
+        queued = [job for job in workflow.dag.needrun_jobs() if not workflow.is_local(job.rule)]
+        check_demands(map(demand, queued))
 
 
 def earlier_splits(wildcards):

@@ -28,7 +28,7 @@ rule train_inspector:
     message:
         "Training inspector {wildcards.inspector}: {wildcards.criterion}"
     shell:
-        "accelerate launch {params.launch:q} workflow/scripts/train_inspector.py"
+        "{params.launch:q} workflow/scripts/train_inspector.py"
         " --inspector {wildcards.inspector:q}"
         " --train {input.train:q}"
         " --validation {input.validation:q}"
