@@ -9,6 +9,7 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/models.smk"
 include: "workflow/rules/topics.smk"
 include: "workflow/rules/questions.smk"
 include: "workflow/rules/pairs.smk"
@@ -34,6 +35,7 @@ rule all:
 # Jobs of seconds, without a model: on a cluster they run on the submitting machine, without a queue.
 localrules:
     all,
+    fetch_model,
     deduplicate_topics,
     gather_pairs,
     split_questions,
@@ -51,6 +53,7 @@ localrules:
 onstart:
     try:
         check_cluster()
+        check_models()
         record_experiment(config["name"])
     except UserError as error:
         raise WorkflowError(str(error))

@@ -1,7 +1,8 @@
-"""A stand-in for the Hugging Face Hub, for tests: it takes what a client uploads, and keeps it.
+"""A stand-in for the Hugging Face Hub, for tests: it keeps what a client uploads, and gives it out.
 
 It listens on 127.0.0.1 alone, and answers as the Hub does what `huggingface_hub` asks when it
-makes a repository and uploads a folder: small files in the commit, large ones by Git LFS.
+makes a repository and uploads a folder (small files in the commit, large ones by Git LFS), and when
+it downloads one.
 """
 
 import base64
@@ -58,6 +59,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.take("GET")
 
+    def do_HEAD(self) -> None:
+        self.take("HEAD")
+
     def do_POST(self) -> None:
         self.take("POST")
 
@@ -96,11 +100,13 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return body
 
-    def answer(self, status: int, content: Any) -> None:
-        """Send JSON."""
+    def answer(self, status: int, content: Any, error: str = "") -> None:
+        """Send JSON, with the Hub's code of an error if there is one."""
         data = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        if error:
+            self.send_header("X-Error-Code", error)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -114,14 +120,22 @@ class Handler(BaseHTTPRequestHandler):
         batch = re.fullmatch(r"/(?:datasets/)?[^/]+/[^/]+\.git/info/lfs/objects/batch", self.path)
         if batch:
             return self.batch(request)
+        file = re.fullmatch(rf"/([^/]+/[^/]+)/resolve/({COMMIT})/(.+)", self.path)
+        if file:
+            return self.send_file(file[1], file[3])
         match = re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(\w+)/(.+))?", self.path)
         repository = self.hub.repositories.get((match[1], match[2])) if match else None
         if not match or repository is None:
-            return self.answer(404, {"error": "Repository not found"})
+            return self.answer(404, {"error": "Repository not found"}, "RepoNotFound")
         name = f"{'datasets/' * (match[1] == 'dataset')}{match[2]}"
         action, revision = match[3], match[4]
+        if action == "tree" and revision == COMMIT:
+            files = repository.branches["main"].items()
+            entries = [{"path": path, "size": len(content)} for path, content in files]
+            return self.answer(200, [{"type": "file", "oid": "0" * 40, **each} for each in entries])
         if action is None:
-            info = {"id": match[2], "private": repository.private, "sha": COMMIT, "siblings": []}
+            info = {"id": match[2], "private": repository.private, "sha": COMMIT}
+            info["siblings"] = []
             return self.answer(200, {**info, "tags": [], "downloads": 0, "likes": 0})
         if action == "branch":
             known = revision in repository.branches
@@ -132,6 +146,20 @@ class Handler(BaseHTTPRequestHandler):
         if action == "preupload":
             return self.preupload(request)
         self.commit(repository, revision, name, body)
+
+    def send_file(self, name: str, path: str) -> None:
+        """Send a file of a model."""
+        repository = self.hub.repositories.get(("model", name))
+        if repository is None or path not in repository.branches["main"]:
+            return self.answer(404, {"error": "Entry not found"})
+        content = repository.branches["main"][path]
+        self.send_response(200)
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
 
     def create(self, request: Any) -> None:
         """Make a repository, or say that it is there."""

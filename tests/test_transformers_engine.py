@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from aligners.engines import Completion, Decoding, Failure, Request, load_engine
 from aligners.engines.transformers import encode
 from aligners.errors import UserError
-from aligners.pretrained import explained
+from aligners.hub import explained
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }}\n{% endfor %}"
@@ -190,7 +190,7 @@ REFUSED = {
 def test_a_model_that_cannot_be_loaded_is_explained(
     model: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("aligners.pretrained.get_token", lambda: None)
+    monkeypatch.setattr("aligners.hub.get_token", lambda: None)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     change, message = REFUSED[name]
     with pytest.raises(UserError, match=message):

@@ -96,9 +96,7 @@ class Cluster:
         self.start_munge()
         self.start_accounting()
         self.start_daemon("slurmctld", "slurmctld", "-D")
-        for node in NODES:
-            self.start_node(node)
-        wait_for("the nodes are idle", lambda: self.node_states() == ["idle"] * len(NODES))
+        self.start_missing_nodes()
 
     def check(self) -> None:
         """Refuse to start where it cannot work.
@@ -202,9 +200,12 @@ class Cluster:
         self.run(*f"{accounts} account research cluster=aligners".split())
         self.run(*f"{accounts} user {user} account=research cluster=aligners".split())
 
-    def start_node(self, node: str) -> None:
-        """Start the daemon of a node."""
-        self.start_daemon(f"slurmd-{node}", "slurmd", "-D", "-N", node)
+    def start_missing_nodes(self) -> None:
+        """Start the daemons of nodes that have none, and wait until all nodes take jobs."""
+        for node in NODES:
+            if not (self.directory / f"run/slurmd-{node}.pid").exists():
+                self.start_daemon(f"slurmd-{node}", "slurmd", "-D", "-N", node)
+        wait_for("the nodes are idle", lambda: self.node_states() == ["idle"] * len(NODES))
 
     def start_daemon(self, name: str, *command: str) -> None:
         """Start a daemon in the background; note its process."""

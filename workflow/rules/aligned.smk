@@ -23,10 +23,11 @@ rule apply_aligner:
     params:
         criteria=passes,
         fingerprint=fingerprint("apply_aligner", principles=principles),
+        lease=lease_gpus,
     message:
         "Aligner {wildcards.aligner} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "python workflow/scripts/apply_aligner.py"
+        "{params.lease:q} python workflow/scripts/apply_aligner.py"
         " --criteria {params.criteria:q}"
         " --backbone {wildcards.backbone:q}"
         " --responses {input.responses:q}"
@@ -56,10 +57,11 @@ rule apply_squad:
         criteria=config["criteria"],
         squad_threshold=config["squad_threshold"],
         fingerprint=fingerprint("apply_squad", "criteria", "squad_threshold", principles=principles),
+        lease=lease_gpus,
     message:
         "{wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "python workflow/scripts/apply_squad.py"
+        "{params.lease:q} python workflow/scripts/apply_squad.py"
         " --system {wildcards.system:q}"
         " --criteria {params.criteria:q}"
         " --backbone {wildcards.backbone:q}"

@@ -13,6 +13,7 @@ rule train_aligner:
     input:
         train=aligner_rows("train"),
         validation=aligner_rows("validation"),
+        fetched=fetched("backbones", "backbone"),
     output:
         model=directory("results/aligners/{backbone}/{aligner}/model"),
         metrics="results/aligners/{backbone}/{aligner}/metrics.json",

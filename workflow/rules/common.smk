@@ -1,5 +1,6 @@
 """What all rules share: the validated configuration, names and choices, and the fingerprint."""
 
+import functools
 import os
 import re
 import sys
@@ -13,8 +14,12 @@ import aligners.fingerprint
 from aligners.criteria import load_principles, load_question_types, numbered
 from aligners.errors import UserError
 from aligners.experiment import check_experiment, record_experiment
-from aligners.recipes import base_llms, load_recipe, validate_experiment
+from aligners.recipes import base_llms, is_on_the_hub, load_recipe, validate_experiment
 from aligners.slurm import Demand, check_demands, check_status_command
+
+# Compute nodes often have no network: what their jobs need was fetched before.
+if workflow.remote_exec:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
@@ -53,6 +58,18 @@ SYNTHETIC_DATASETS = [
 IMPORTED_DATASETS = [name for name in config["datasets"] if name not in SYNTHETIC_DATASETS]
 
 
+USED_RECIPES = [
+    *[("llms", name) for name in dict.fromkeys([config["teacher"], *config["llms"]])],
+    ("encoders", config["encoder"]),
+    *[(kind, name) for kind in ["inspectors", "backbones", "external"] for name in config[kind]],
+]
+HUB_MODELS = {
+    f"{kind}/{name}": load_recipe(kind, name)
+    for kind, name in USED_RECIPES
+    if is_on_the_hub(load_recipe(kind, name))
+}
+
+
 def one_of(names):
     """Return a wildcard constraint that admits the names alone."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -69,6 +86,7 @@ wildcard_constraints:
     system=one_of(["squad", "squad-paper", "squad-conditioned"]),
     reference=one_of(REFERENCES),
     shard=r"\d+",
+    hub_model=one_of(HUB_MODELS),
 
 
 def fingerprint(rule, *settings, **more):
@@ -89,11 +107,64 @@ def fingerprint(rule, *settings, **more):
     return of
 
 
-def launch(kind, recipe):
-    """Return the command that launches a training on the nodes and GPUs that the profile gives it.
+def fetched(kind, name):
+    """Return the input function for the record of a recipe's model; one not of the Hub has none.
+
+    The recipe's name is a wildcard or a key of config.yaml. Its record is to be there, however old.
+    """
+
+    def of(wildcards):
+        model = f"{kind}/{ {**config, **wildcards}[name]}"
+        if model not in HUB_MODELS:
+            return []
+        warn_if_missing(model)
+        return f"results/models/{model}.json"
+
+    return ancient(of)
+
+
+@functools.cache
+def warn_if_missing(model):
+    """Warn, and say why, if a model cannot be had as the environment says there is no network."""
+    if not os.environ.get("HF_HUB_OFFLINE") or workflow.remote_exec:
+        return ""
+    from aligners.hub import check_fetched
+
+    try:
+        check_fetched(HUB_MODELS[model], model)
+    except UserError as error:
+        logger.warning(f"A real run would stop: {error}")
+        return str(error)
+    return ""
+
+
+def hub_recipe(wildcards):
+    """Return what decides which files of a model are fetched."""
+    recipe = HUB_MODELS[wildcards.hub_model]
+    return {key: recipe.get(key) for key in ["model", "revision", "weights"]}
+
+
+def check_models():
+    """Refuse, before the first job, models that are to be fetched where there is no network."""
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "fetch_model":
+            if problem := warn_if_missing(job.wildcards.hub_model):
+                raise UserError(problem)
+
+
+def lease_gpus(wildcards, resources):
+    """Return the command that leases a job its GPUs where no scheduler gives it some.
 
     A param that depends on resources makes no job run again: GPUs change the time alone.
     """
+    gpus = resources.get("gpu", 0)
+    if workflow.remote_exec or not gpus:
+        return []
+    return ["python", "workflow/scripts/lease_gpus.py", gpus]
+
+
+def launch(kind, recipe):
+    """Return the command that launches a training on the nodes and GPUs that the profile gives."""
 
     def of(wildcards, resources, threads):
         nodes = resources.get("nodes", 1)
@@ -109,7 +180,8 @@ def launch(kind, recipe):
         ]
         if nodes == 1:
             # A free port: two jobs may run on one node.
-            return ["accelerate", "launch", *options, "--main_process_port=0"]
+            lease = lease_gpus(wildcards, resources)
+            return [*lease, "accelerate", "launch", *options, "--main_process_port=0"]
         on_each_node = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
         program = "workflow/scripts/launch_on_node.py"
         return [resources.mpi, *on_each_node, "python", program, *options]
@@ -219,6 +291,7 @@ def reference_name(wildcards):
 
 
 STAGES = {
+    "models": [f"results/models/{name}.json" for name in HUB_MODELS],
     "synthetic": [
         "results/synthetic/{criterion}/topics.jsonl",
         "results/synthetic/{criterion}/topics_deduplicated.jsonl",

@@ -10,6 +10,7 @@ rule apply_external:
     input:
         responses="results/responses/{dataset}/{llm}.jsonl",
         model=external_model,
+        fetched=fetched("external", "external"),
     output:
         aligned="results/external/{dataset}/{llm}/{external}.jsonl",
     log:
@@ -20,10 +21,11 @@ rule apply_external:
         "../../envs/models.yaml"
     params:
         fingerprint=fingerprint("apply_external", "external"),
+        lease=lease_gpus,
     message:
         "External aligner {wildcards.external}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "python workflow/scripts/apply_external.py"
+        "{params.lease:q} python workflow/scripts/apply_external.py"
         " --external {wildcards.external:q}"
         " --responses {input.responses:q}"
         " --model {input.model:q}"

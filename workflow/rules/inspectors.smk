@@ -11,6 +11,7 @@ rule train_inspector:
         train="results/synthetic/{criterion}/inspector/train.jsonl",
         validation="results/synthetic/{criterion}/inspector/validation.jsonl",
         test="results/synthetic/{criterion}/inspector/test.jsonl",
+        fetched=fetched("inspectors", "inspector"),
     output:
         model=directory("results/inspectors/{inspector}/{criterion}/model"),
         metrics="results/inspectors/{inspector}/{criterion}/metrics.json",

@@ -9,6 +9,7 @@ Target: results/synthetic/{criterion}/pairs.jsonl
 rule generate_pairs:
     input:
         questions="results/synthetic/{criterion}/questions.jsonl",
+        fetched=fetched("llms", "teacher"),
     output:
         pairs="results/synthetic/{criterion}/pairs/{shard}.jsonl",
         dropped="results/synthetic/{criterion}/pairs/{shard}.dropped.jsonl",
@@ -33,10 +34,11 @@ rule generate_pairs:
             "shards.pairs",
             "seed",
         ),
+        lease=lease_gpus,
     message:
         "Pairs: {wildcards.criterion}, shard {wildcards.shard}"
     shell:
-        "python workflow/scripts/generate_pairs.py"
+        "{params.lease:q} python workflow/scripts/generate_pairs.py"
         " --criterion {wildcards.criterion:q}"
         " --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q}"

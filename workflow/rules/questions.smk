@@ -9,6 +9,7 @@ Target: results/synthetic/{criterion}/questions.jsonl
 rule generate_questions:
     input:
         topics="results/synthetic/{criterion}/topics_deduplicated.jsonl",
+        fetched=fetched("llms", "teacher"),
     output:
         questions="results/synthetic/{criterion}/questions.jsonl",
         dropped="results/synthetic/{criterion}/questions.dropped.jsonl",
@@ -34,10 +35,11 @@ rule generate_questions:
             "questions_per_criterion",
             "seed",
         ),
+        lease=lease_gpus,
     message:
         "Questions: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/generate_questions.py"
+        "{params.lease:q} python workflow/scripts/generate_questions.py"
         " --criterion {wildcards.criterion:q}"
         " --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q}"

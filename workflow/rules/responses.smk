@@ -9,6 +9,7 @@ Target: results/responses/all
 rule generate_responses:
     input:
         inputs="results/inputs/{dataset}.jsonl",
+        fetched=fetched("llms", "llm"),
     output:
         responses="results/responses/{dataset}/{llm}/{shard}.jsonl",
         dropped="results/responses/{dataset}/{llm}/{shard}.dropped.jsonl",
@@ -26,10 +27,11 @@ rule generate_responses:
         fingerprint=fingerprint(
             "generate_responses", "llm", "llm.answers", "shards.responses", "seed"
         ),
+        lease=lease_gpus,
     message:
         "Answers of {wildcards.llm}: {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "python workflow/scripts/generate_responses.py"
+        "{params.lease:q} python workflow/scripts/generate_responses.py"
         " --llm {wildcards.llm:q}"
         " --inputs {input.inputs:q}"
         " --shard {wildcards.shard:q}"

@@ -7,6 +7,8 @@ Target: results/synthetic/{criterion}/topics_deduplicated.jsonl
 
 
 rule generate_topics:
+    input:
+        fetched=fetched("llms", "teacher"),
     output:
         topics="results/synthetic/{criterion}/topics.jsonl",
         dropped="results/synthetic/{criterion}/topics.dropped.jsonl",
@@ -31,10 +33,11 @@ rule generate_topics:
             "topic_rounds",
             "seed",
         ),
+        lease=lease_gpus,
     message:
         "Topics: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/generate_topics.py"
+        "{params.lease:q} python workflow/scripts/generate_topics.py"
         " --criterion {wildcards.criterion:q}"
         " --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q}"

@@ -38,6 +38,7 @@ rule filter_pairs:
 rule score_similarity:
     input:
         pairs="results/synthetic/{criterion}/pairs_filtered.jsonl",
+        fetched=fetched("encoders", "encoder"),
     output:
         pairs="results/synthetic/{criterion}/pairs_similarity.jsonl",
         histogram="results/synthetic/{criterion}/pairs_similarity.png",
@@ -50,10 +51,11 @@ rule score_similarity:
     params:
         encoder=config["encoder"],
         fingerprint=fingerprint("score_similarity", "encoder", "criterion.near_copy_similarity"),
+        lease=lease_gpus,
     message:
         "Similarity of pairs: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/score_similarity.py"
+        "{params.lease:q} python workflow/scripts/score_similarity.py"
         " --criterion {wildcards.criterion:q}"
         " --pairs {input.pairs:q}"
         " --encoder {params.encoder:q}"

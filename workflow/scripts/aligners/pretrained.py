@@ -1,22 +1,16 @@
 """Load tokenizers and models from the Hub or a directory, with errors that say what to do."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import get_token
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from aligners.errors import UserError
+from aligners.hub import BIN_MESSAGE, check_access, explained, revision
 
 Recipe = dict[str, Any]
-
-BIN_MESSAGE = "set weights: bin in the recipe to read .bin files, as data only"
 
 
 def quiet() -> None:
@@ -110,22 +104,6 @@ def load_for_inference(auto_class: Any, recipe: Recipe, dtype: Any) -> PreTraine
     return load_model(auto_class, recipe, dtype=dtype, **options).eval()
 
 
-def revision(recipe: Recipe) -> str:
-    """Return the recipe's revision; a local directory has none."""
-    return recipe.get("revision") or "main"
-
-
-def check_access(recipe: Recipe) -> None:
-    """Refuse a gated model of the Hub without a token, and a local path that is not there."""
-    model = recipe["model"]
-    if Path(model).is_dir():
-        return
-    if model.startswith((".", "/", "~")) or model.count("/") > 1:
-        raise UserError(f"{model}: no such model directory; mend the key model of the recipe")
-    if recipe.get("gated") and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
-        raise UserError(f"{model}: {gated_message(model)}")
-
-
 def check_weights(recipe: Recipe) -> None:
     """Refuse a local model directory without weights of the kind that the recipe names."""
     directory = Path(recipe["model"])
@@ -138,55 +116,3 @@ def check_weights(recipe: Recipe) -> None:
     else:
         what = "holds no weights (*.safetensors); copy them there, or train the model anew"
     raise UserError(f"{directory}: the model directory {what}")
-
-
-def gated_message(model: str) -> str:
-    """Say what to do about a gated model."""
-    return (
-        "the Hub gives this model only to accounts that accepted its licence; "
-        f"accept it at https://huggingface.co/{model} and set HF_TOKEN in the environment"
-    )
-
-
-@contextmanager
-def explained(recipe: Recipe) -> Iterator[None]:
-    """Turn what transformers and the Hub raise for a user's mistake into a UserError."""
-    model = recipe["model"]
-    try:
-        yield
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise UserError(f"{model}: {explain(model, error)}") from None
-
-
-def explain(model: str, error: Exception) -> str:
-    """Say why a model could not be loaded and what to do."""
-    causes = tuple(type(cause) for cause in chain(error))
-    text = str(error).strip() or repr(error)
-    if GatedRepoError in causes:
-        return gated_message(model)
-    if RepositoryNotFoundError in causes:
-        return (
-            "no public model of the Hugging Face Hub has this name; mend the key model of the "
-            "recipe, or set HF_TOKEN in the environment if it is a private one"
-        )
-    if "couldn't connect" in text or "offline mode" in text:
-        return (
-            "not in the cache of the Hugging Face Hub, and the Hub cannot be reached; run "
-            f"`hf download {model}` where there is a network, or give a local directory as model"
-        )
-    if ".safetensors" in text:
-        return f"the repository has no safetensors weights; {BIN_MESSAGE}"
-    if "trust_remote_code" in text:
-        return (
-            "needs code of its repository; read that code, then set trust_remote_code: true in "
-            "the recipe"
-        )
-    return f"the model cannot be loaded: {text.splitlines()[0]}"
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what caused it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__

@@ -276,3 +276,19 @@ def check_split(config: Recipe, source: Path) -> None:
     total = sum(config["split"].values())
     if abs(total - 1) > 1e-9:
         raise UserError(f"{source}, key split: the shares add up to {total:g}; make it 1")
+
+
+def is_on_the_hub(recipe: Recipe) -> bool:
+    """Tell whether a recipe names a model of the Hub that a job loads, or a server that it starts.
+
+    A directory, a Python package, a model behind an endpoint and new weights are none.
+    """
+    model = recipe.get("model")
+    if not model or recipe.get("engine") == "openai":
+        return False
+    return not looks_local(model) and not Path(model).exists()
+
+
+def looks_local(model: str) -> bool:
+    """Tell whether the name of a model is a path."""
+    return model.startswith((".", "/", "~")) or model.count("/") > 1

@@ -1,0 +1,86 @@
+"""Runs of the workflow with the Slurm profile, on the test cluster."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cluster import Cluster
+from projects import MINIATURE, environment
+
+PROFILE = "profiles/slurm/config.yaml"
+SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
+
+
+@dataclass
+class Run:
+    """A run of Snakemake in the background, and where its output goes."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+
+def prepare(project: Path) -> Path:
+    """Adapt the profile to few cores and to jobs of seconds, which are looked at soon."""
+    path = project / PROFILE
+    profile = yaml.safe_load(path.read_text())
+    profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
+    profile["slurm-init-seconds-before-status-checks"] = 1
+    path.write_text(yaml.safe_dump(profile))
+    return project
+
+
+def start(project: Path, *targets: str, flags: tuple[str, ...] = ()) -> Run:
+    """Start a run in the background."""
+    output = project / "snakemake.out"
+    command = [SNAKEMAKE, "--profile", "profiles/slurm", "--configfile", MINIATURE, *flags]
+    with output.open("ab") as handle:
+        process = subprocess.Popen(
+            [*command, "--", *targets],
+            cwd=project,
+            env=environment(project),
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            # A shell's background jobs ignore the signal, and hand that down.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+    return Run(process, output)
+
+
+def interrupt(run: Run) -> None:
+    """End a run as Ctrl-C does: it cancels its jobs."""
+    run.process.send_signal(signal.SIGINT)
+    run.process.wait(timeout=120)
+
+
+def finish(run: Run, seconds: float = 300, status: int = 0) -> str:
+    """Wait for the end of a run, which must have the exit status, and return what it printed."""
+    try:
+        found = run.process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        interrupt(run)
+        found = None
+    text = run.output.read_text()
+    assert found == status, text[-6000:]
+    return text
+
+
+def wait_until(is_so: Callable[[], bool], run: Run, seconds: float = 120) -> None:
+    """Wait until a condition holds while a run goes on."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert run.process.poll() is None, run.output.read_text()[-6000:]
+        assert time.monotonic() < deadline, run.output.read_text()[-6000:]
+        time.sleep(0.05)
+
+
+def running_job(cluster: Cluster, rule: str) -> str:
+    """Return the number of the one job of a rule that runs."""
+    listing = cluster.output("squeue", "--noheader", "--states=running", "--format=%i %k")
+    [job] = [line.split()[0] for line in listing.splitlines() if f"rule_{rule}_" in line]
+    return job

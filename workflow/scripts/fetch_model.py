@@ -1,0 +1,20 @@
+"""Fetch a model of the Hub into its cache, for jobs that have no network."""
+
+from pathlib import Path
+
+from aligners.hub import fetch
+from aligners.program import run
+from aligners.recipes import load_recipe
+from aligners.rows import write_json
+
+
+def main(*, recipe: Path, output: Path) -> None:
+    """Write which commit was fetched, which files, and their size in bytes.
+
+    `recipe` is a file of config/ without its ending, such as llms/falcon-40b.
+    """
+    write_json(output, fetch(load_recipe(recipe.parent.name, recipe.name)))
+
+
+if __name__ == "__main__":
+    run(main)

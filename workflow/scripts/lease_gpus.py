@@ -1,0 +1,24 @@
+"""Run a command on GPUs of this machine that no other job has: lease_gpus.py COUNT COMMAND."""
+
+import os
+import sys
+
+from aligners.errors import UserError
+from aligners.gpu_leases import lease_gpus
+
+
+def main() -> None:
+    """Wait for free GPUs, and become the command, which sees only these."""
+    _, count, *command = sys.argv
+    try:
+        gpus = lease_gpus(int(count))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    print(f"GPUs {', '.join(gpus)} of this machine", file=sys.stderr, flush=True)
+    # Numbers as in /dev and nvidia-smi, not by speed.
+    os.environ.update(CUDA_VISIBLE_DEVICES=",".join(gpus), CUDA_DEVICE_ORDER="PCI_BUS_ID")
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    main()
