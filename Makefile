@@ -5,7 +5,7 @@ BIN := .venv/bin
 CONFIG ?= config/config.yaml
 SAMPLE ?= 8
 
-.PHONY: demo estimate test check bench dag
+.PHONY: demo estimate test test-slurm check bench dag
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
@@ -15,6 +15,10 @@ estimate: .venv/installed  ## what a run of CONFIG will take, by SAMPLE requests
 
 test: .venv/installed  ## the tests
 	$(BIN)/pytest
+
+test-slurm: .venv/installed  ## the tests on a real Slurm on this machine (Debian; root or sudo)
+	tests/slurm/install
+	$(BIN)/pytest tests/slurm
 
 check: .venv/installed  ## formatting, lint and types
 	$(BIN)/ruff check
@@ -26,9 +30,11 @@ check: .venv/installed  ## formatting, lint and types
 bench: .venv/installed  ## time, memory and quality, printed and written to benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-dag: .venv/installed  ## the rule graph as docs/rulegraph.svg (needs graphviz) and docs/rulegraph.mmd
-	$(BIN)/snakemake --configfile config/demo.yaml --rulegraph mermaid-js > docs/rulegraph.mmd
-	$(BIN)/snakemake --configfile config/demo.yaml --rulegraph dot | dot -Tsvg > docs/rulegraph.svg
+# Without a seed, the order of the edges is another each time.
+dag: .venv/installed  ## the rule graph in docs/: rulegraph.svg (needs graphviz), and for mermaid in dag.md
+	PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph dot | dot -Tsvg > docs/rulegraph.svg
+	PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph mermaid-js > docs/rulegraph.mmd
+	sed -i -e '/^```mermaid$$/,/^```$$/{//!d}' -e '/^```mermaid$$/r docs/rulegraph.mmd' docs/dag.md
 
 # torch comes first and by itself, so that a CPU build at hand is taken.
 .venv/installed: pyproject.toml constraints.txt

@@ -54,7 +54,12 @@ class Job:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A machine with two pretended GPUs, and leases of its own."""
-    return {**os.environ, "CUDA_VISIBLE_DEVICES": "0,1", "TMPDIR": str(tmp_path)}
+    (tmp_path / "temporary").mkdir()
+    return {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": "0,1",
+        "TMPDIR": str(tmp_path / "temporary"),
+    }
 
 
 @pytest.fixture
@@ -115,7 +120,7 @@ def test_the_workstation_profile_shares_the_gpus_out(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", environment["CUDA_VISIBLE_DEVICES"])
     monkeypatch.setenv("TMPDIR", environment["TMPDIR"])
-    project = make_project(tmp_path / "project")
+    project = make_project(tmp_path)
     profile = yaml.safe_load((project / "profiles/workstation/config.yaml").read_text())
     profile["resources"] = ["gpu=2"]
     (project / "profiles/workstation/config.yaml").write_text(yaml.safe_dump(profile))

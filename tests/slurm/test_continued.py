@@ -15,14 +15,12 @@ from cluster import Cluster, wait_for
 from projects import MINIATURE, make_project, run_snakemake
 from safetensors.torch import load_file
 from tiny_models import make_model
-from workflow_runs import finish, interrupt, prepare, running_job, start, wait_until
+from workflow_runs import PROFILE, finish, interrupt, prepare, running_job, start, wait_until
 
 from aligners.rows import read_json, read_rows
 
 ALIGNER = "results/aligners/gpt2-slow/ethical"
 ANSWERS = "results/responses/many/local/0.jsonl"
-# Steps of training between two checkpoints.
-INTERVAL = 6
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +122,26 @@ def test_a_training_goes_on(
     done = max(checkpoints(project))
     disturb(cluster, running_job(cluster, "train_aligner"))
     finish(run)
+    check_training(project, undisturbed, done)
+
+
+def test_a_training_over_its_time_goes_on(
+    cluster: Cluster, project: Path, undisturbed: Path
+) -> None:
+    profile = yaml.safe_load((project / PROFILE).read_text())
+    profile["set-resources"]["train_aligner"]["runtime"] = 1
+    (project / PROFILE).write_text(yaml.safe_dump(profile))
+    run = start(project, f"{ALIGNER}/metrics.json")
+    wait_until(lambda: len(checkpoints(project)) >= 2, run)
+    done = max(checkpoints(project))
+    job = running_job(cluster, "train_aligner")
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        trains = "workflow/scripts/train_aligner.py" in (process.info["cmdline"] or [])
+        if trains and process.info["cwd"] == str(project):
+            process.suspend()  # Its time goes by.
+    finish(run)
+    state = ["sacct", "--noheader", "--allocations", f"--jobs={job}", "--format=State"]
+    assert cluster.output(*state) == "TIMEOUT"
     check_training(project, undisturbed, done)
 
 

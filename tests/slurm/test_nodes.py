@@ -1,0 +1,44 @@
+"""A training over two nodes with two processes each is the training of one process."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster import Cluster
+from projects import run_snakemake
+from workflow_runs import PROFILE, finish, start
+
+from aligners.rows import read_json
+
+ALIGNER = Path("results/aligners/gpt2-miniature/ethical")
+
+
+def test_a_training_over_two_nodes(cluster: Cluster, project: Path) -> None:
+    run_snakemake(project, str(ALIGNER / "metrics.json"))
+    alone = read_json(project / ALIGNER / "metrics.json")
+    for path in (project / ALIGNER).glob("*.*"):
+        path.unlink()
+    profile = yaml.safe_load((project / PROFILE).read_text())
+    profile["set-resources"]["train_aligner"] = {
+        "mpi": "'srun'",
+        "nodes": 2,
+        "tasks": 2,
+        "gpus_per_node": 2,
+        "slurm_extra": "'--gpus-per-node=2'",
+        "mem_mb": 8000,
+        "runtime": 10,
+    }
+    (project / PROFILE).write_text(yaml.safe_dump(profile))
+    finish(start(project, str(ALIGNER / "metrics.json")))
+    together = read_json(project / ALIGNER / "metrics.json")
+    assert together["steps"] == alone["steps"]
+    assert [entry.get("train_loss") for entry in together["losses"]] == pytest.approx(
+        [entry.get("train_loss") for entry in alone["losses"]], rel=1e-4
+    )
+    assert together["validation_loss"] == pytest.approx(alone["validation_loss"], rel=1e-4)
+    hardware = read_json(project / ALIGNER / "model/training.json")["hardware"]
+    assert hardware["processes"] == 4
+    accounted = cluster.output(
+        "sacct", "--noheader", "--allocations", "--format=AllocTRES%80,NodeList"
+    )
+    assert "gres/gpu=4" in accounted.splitlines()[-1] and "n[1-2]" in accounted.splitlines()[-1]
