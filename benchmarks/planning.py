@@ -1,10 +1,12 @@
 """How long it takes to plan the paper's experiment, and to run a job that needs no model."""
 
+import os
 import re
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -14,40 +16,67 @@ from project_copy import PROGRAMS, environment, project_copy
 from aligners.rows import Row, row_id, write_rows
 
 DRY_RUNS = 3
+# Jobs into which each generation is cut.
+SHARDS = [64, 640]
 TABLE_JOBS = 5
 TABLE_ROWS = 300
 
 
 def measure() -> Figures:
     """Time dry runs of config/config.yaml, and the programs that gather and write answers."""
-    seconds, jobs = time_dry_runs()
+    few, many = (time_dry_run(shards) for shards in SHARDS)
     with tempfile.TemporaryDirectory() as name:
         gather, write = table_jobs(Path(name))
         return {
-            "dry run of config/config.yaml, s": Figure(seconds, at_most(20)),
-            "jobs planned": Figure(jobs),
+            "64 shards, jobs": Figure(few.jobs),
+            "64 shards, s": Figure(few.seconds, at_most(30)),
+            "64 shards, MiB": Figure(few.mebibytes),
+            "640 shards, jobs": Figure(many.jobs),
+            "640 shards, s": Figure(many.seconds),
+            "640 shards, MiB": Figure(many.mebibytes),
+            "growth of time / growth of jobs": Figure(
+                many.seconds / few.seconds * few.jobs / many.jobs, at_most(1)
+            ),
             "gather_responses, s": Figure(time_program(gather), at_most(1)),
             "write_alpaca_eval, s": Figure(time_program(write), at_most(1)),
         }
 
 
-def time_dry_runs() -> tuple[float, int]:
-    """Return the median seconds of several dry runs, and how many jobs they plan."""
-    seconds = []
+@dataclass
+class Plan:
+    """What a dry run took, and how many jobs it planned."""
+
+    jobs: int
+    seconds: float
+    mebibytes: float
+
+
+def time_dry_run(shards: int) -> Plan:
+    """Plan the paper's experiment several times; return the medians."""
     with project_copy() as project:
-        for _ in range(DRY_RUNS):
-            started = time.perf_counter()
-            planned = subprocess.run(
-                [str(PROGRAMS / "snakemake"), "--dry-run", "--quiet", "rules"],
-                cwd=project,
-                env=environment(project),
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            seconds.append(time.perf_counter() - started)
-    total = re.search(r"^total\s+(\d+)", planned.stdout + planned.stderr, re.MULTILINE)
-    return median(seconds), int(total[1]) if total else 0
+        (project / "shards.yaml").write_text(f"shards: {{pairs: {shards}, responses: {shards}}}\n")
+        plans = [plan(project) for _ in range(DRY_RUNS)]
+    return Plan(
+        plans[0].jobs,
+        median(each.seconds for each in plans),
+        median(each.mebibytes for each in plans),
+    )
+
+
+def plan(project: Path) -> Plan:
+    """Plan the experiment in the project once."""
+    command = [str(PROGRAMS / "snakemake"), "--dry-run", "--quiet", "rules"]
+    command += ["--configfile", "shards.yaml"]
+    started = time.perf_counter()
+    with (project / "plan.out").open("w+") as output:
+        process = subprocess.Popen(
+            command, cwd=project, env=environment(project), stdout=output, stderr=output
+        )
+        _, _, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        total = re.search(r"^total\s+(\d+)", output.read(), re.MULTILINE)
+    return Plan(int(total[1]) if total else 0, seconds, usage.ru_maxrss / 1024)
 
 
 def table_jobs(directory: Path) -> tuple[list[str], list[str]]:

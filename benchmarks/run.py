@@ -24,6 +24,7 @@ Benchmark = Literal[
     "transformers_engine",
     "endpoint",
     "training",
+    "slurm",
     "demo",
 ]
 RESULTS = Path("benchmarks/results")
@@ -49,8 +50,8 @@ def main(
 
     Args:
         names: the benchmarks; none named is all of them.
-        rows: rows for each benchmark but planning and demo, for a quick trial; by default each has
-            its own number.
+        rows: rows for each benchmark but planning, slurm and demo, for a quick trial; by default
+            each has its own number.
         demo_results: results/ of a demo that ran before, to evaluate in place of a new run.
     """
     if demo_results:

@@ -28,19 +28,19 @@ TARGET = "results/synthetic/ethical/topics.jsonl"
         ),
         (
             ["--set-resources", "generate_topics:mem_mb=900000"],
-            "generate_topics, mem_mb: 900000 MB on a node are asked for, and partition gpu has at "
+            "set-resources, generate_topics, mem_mb: 900000 MB on a node are asked for, and partition gpu has at "
             "most 512000",
         ),
         (
             ["--set-resources", "generate_topics:runtime=20000"],
-            "generate_topics, runtime: 20000 minutes are asked for, and partition gpu has at most "
-            "10080",
+            "set-resources, generate_topics, runtime: 20000 minutes are asked for, and partition gpu has at most 10080",
         ),
         (
             ["--set-threads", "generate_topics=65"],
             "set-threads, generate_topics: 65 CPUs are asked for, and partition gpu has at most 64",
         ),
     ],
+    ids=["account", "partition", "gpus", "memory", "time", "cpus"],
 )
 def test_a_request_that_no_node_meets(
     cluster: Cluster, project: Path, flags: list[str], message: str
