@@ -28,12 +28,13 @@ TARGET = "results/synthetic/ethical/topics.jsonl"
         ),
         (
             ["--set-resources", "generate_topics:mem_mb=900000"],
-            "set-resources, generate_topics, mem_mb: 900000 MB on a node are asked for, and partition gpu has at "
-            "most 512000",
+            "set-resources, generate_topics, mem_mb: 900000 MB on a node are asked for, and "
+            "partition gpu has at most 512000",
         ),
         (
             ["--set-resources", "generate_topics:runtime=20000"],
-            "set-resources, generate_topics, runtime: 20000 minutes are asked for, and partition gpu has at most 10080",
+            "set-resources, generate_topics, runtime: 20000 minutes are asked for, and partition "
+            "gpu has at most 10080",
         ),
         (
             ["--set-threads", "generate_topics=65"],

@@ -191,15 +191,20 @@ def launch(kind, recipe):
 
 def demand(job):
     """Return what a job asks of a node of a cluster."""
-    asked = job.resources
+
+    def amount(name, default=0):
+        # What depends on inputs that are not made yet is no number.
+        value = job.resources.get(name, default)
+        return value if isinstance(value, int) else default
+
     return Demand(
         job.rule.name,
-        partition=asked.get("slurm_partition"),
-        account=asked.get("slurm_account"),
-        gpus=asked.get("gpu", 0) // asked.get("nodes", 1) + asked.get("gpus_per_node", 0),
+        partition=job.resources.get("slurm_partition"),
+        account=job.resources.get("slurm_account"),
+        gpus=amount("gpu") // amount("nodes", 1) + amount("gpus_per_node"),
         cpus=job.threads,
-        memory=asked.get("mem_mb", 0),
-        minutes=asked.get("runtime", 0),
+        memory=amount("mem_mb"),
+        minutes=amount("runtime"),
     )
 
 
