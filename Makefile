@@ -14,7 +14,7 @@ estimate: .venv/installed  ## what a run of CONFIG will take, by SAMPLE requests
 	$(BIN)/aligners estimate --config $(CONFIG) --sample $(SAMPLE)
 
 test: .venv/installed  ## the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-slurm: .venv/installed  ## the tests on a real Slurm on this machine (Debian; root or sudo)
 	tests/slurm/install

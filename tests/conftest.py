@@ -15,6 +15,11 @@ from projects import ROOT, make_project
 from aligners import recipes
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest, so that no process waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_workflow.py")
+
+
 @pytest.fixture
 def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     """The working directory is the project: recipes and the files they name are found."""

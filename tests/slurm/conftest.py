@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from cluster import Cluster
-from projects import make_project, run_snakemake
+from projects import MINIATURE, make_project, run_snakemake
+from tiny_models import make_model
 from workflow_runs import finish, prepare, start
 
 
@@ -38,9 +40,29 @@ def whole_run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose data are made, here and without the cluster; the rest is to be run."""
+    """A project whose data are made, here, with a slow training and a slow LLM to be run."""
     project = prepare(make_project(tmp_path_factory.mktemp("data")))
-    run_snakemake(project, "results/synthetic/all")
+    backbone = yaml.safe_load((project / "config/backbones/gpt2-miniature.yaml").read_text())
+    slow = {**backbone, "epochs": 24, "patience": 1000, "evaluations_per_epoch": 1}
+    (project / "config/backbones/gpt2-slow.yaml").write_text(yaml.safe_dump(slow))
+    llm = {
+        "engine": "transformers",
+        "model": str(make_model("gpt2", project / "tiny-model")),
+        "revision": "main",
+        "batch_tokens": 600,
+        "answers": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 100},
+    }
+    (project / "config/llms/local.yaml").write_text(yaml.safe_dump(llm))
+    questions = [f"What is the colour of lamp {number}?" for number in range(400)]
+    (project / "many.csv").write_text("\n".join(["prompt", *questions]))
+    dataset = {"source": "file", "path": "many.csv", "columns": {"question": "prompt"}}
+    (project / "config/datasets/many.yaml").write_text(yaml.safe_dump(dataset))
+    config = yaml.safe_load((project / MINIATURE).read_text())
+    more = {"backbones": [*config["backbones"], "gpt2-slow"], "llms": [*config["llms"], "local"]}
+    more["datasets"] = [*config["datasets"], "many"]
+    (project / MINIATURE).write_text(yaml.safe_dump({**config, **more}))
+    rows = "results/synthetic/ethical/aligner/train.jsonl"
+    run_snakemake(project, rows, "results/inputs/many.jsonl")
     return project
 
 

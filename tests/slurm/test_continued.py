@@ -12,42 +12,14 @@ import psutil
 import pytest
 import yaml
 from cluster import Cluster, wait_for
-from projects import MINIATURE, make_project, run_snakemake
+from projects import run_snakemake
 from safetensors.torch import load_file
-from tiny_models import make_model
-from workflow_runs import PROFILE, finish, interrupt, prepare, running_job, start, wait_until
+from workflow_runs import PROFILE, finish, interrupt, running_job, start, wait_until
 
 from aligners.rows import read_json, read_rows
 
 ALIGNER = "results/aligners/gpt2-slow/ethical"
 ANSWERS = "results/responses/many/local/0.jsonl"
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose data are made, with a slow training and a slow LLM to run."""
-    project = prepare(make_project(tmp_path_factory.mktemp("slow")))
-    backbone = yaml.safe_load((project / "config/backbones/gpt2-miniature.yaml").read_text())
-    slow = {**backbone, "epochs": 24, "patience": 1000, "evaluations_per_epoch": 1}
-    (project / "config/backbones/gpt2-slow.yaml").write_text(yaml.safe_dump(slow))
-    llm = {
-        "engine": "transformers",
-        "model": str(make_model("gpt2", project / "tiny-model")),
-        "revision": "main",
-        "batch_tokens": 600,
-        "answers": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 100},
-    }
-    (project / "config/llms/local.yaml").write_text(yaml.safe_dump(llm))
-    questions = [f"What is the colour of lamp {number}?" for number in range(400)]
-    (project / "many.csv").write_text("\n".join(["prompt", *questions]))
-    dataset = {"source": "file", "path": "many.csv", "columns": {"question": "prompt"}}
-    (project / "config/datasets/many.yaml").write_text(yaml.safe_dump(dataset))
-    config = yaml.safe_load((project / MINIATURE).read_text())
-    more = {"backbones": [*config["backbones"], "gpt2-slow"], "llms": [*config["llms"], "local"]}
-    more["datasets"] = [*config["datasets"], "many"]
-    (project / MINIATURE).write_text(yaml.safe_dump({**config, **more}))
-    run_snakemake(project, "results/synthetic/all", "results/inputs/many.jsonl")
-    return project
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,16 @@ def test_a_request_that_no_node_meets(
     assert "Traceback" not in output and "has been submitted" not in output
 
 
+def test_a_partition_that_cancels_what_it_preempts(cluster: Cluster, project: Path) -> None:
+    (project / TARGET).unlink()
+    cluster.run("scontrol", "update", "PartitionName=gpu", "PreemptMode=CANCEL")
+    try:
+        output = finish(start(project, TARGET))
+    finally:
+        cluster.run("scontrol", "update", "PartitionName=gpu", "PreemptMode=REQUEUE")
+    assert "Partition gpu cancels the jobs that it preempts" in output
+
+
 def test_a_cluster_that_forgets_jobs_soon(cluster: Cluster, project: Path) -> None:
     (project / TARGET).unlink()
     configuration = cluster.directory / "etc/slurm.conf"

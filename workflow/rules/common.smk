@@ -15,7 +15,7 @@ from aligners.criteria import load_principles, load_question_types, numbered
 from aligners.errors import UserError
 from aligners.experiment import check_experiment, record_experiment
 from aligners.recipes import base_llms, is_on_the_hub, load_recipe, validate_experiment
-from aligners.slurm import Demand, check_demands, check_status_command
+from aligners.slurm import Demand, check_demands, check_status_command, warn_of_preemption
 
 # Compute nodes often have no network: what their jobs need was fetched before.
 if workflow.remote_exec:
@@ -213,7 +213,9 @@ def check_cluster():
     if workflow.executor_plugin.name == "slurm":
         check_status_command(workflow.executor_settings.status_command)
         queued = [job for job in workflow.dag.needrun_jobs() if not workflow.is_local(job.rule)]
-        check_demands(map(demand, queued))
+        demands = [demand(job) for job in queued]
+        check_demands(demands)
+        warn_of_preemption({each.partition for each in demands})
 
 
 def earlier_splits(wildcards):

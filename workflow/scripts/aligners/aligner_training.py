@@ -23,9 +23,9 @@ from aligners.text_generation import context_length
 from aligners.training import (
     export,
     make_trainer,
-    process_state,
     train_to_the_best,
     training_metrics,
+    with_model,
 )
 from aligners.training_record import Source, training_record, write_record
 from aligners.training_sets import sample
@@ -61,7 +61,8 @@ def train_aligner(
     Raises:
         UserError: the model cannot be had or trained as the recipe says.
     """
-    base = base_model(recipe, input_format, train_rows, working_directory, seed)
+    texts = tokenizer_texts(input_format, train_rows)
+    base = with_model(recipe, make_causal_model, texts, working_directory, seed)
     set_seed(seed)  # The embeddings of added tokens are drawn around the mean of the others.
     tokenizer, model = load_backbone(base, input_format)
     max_tokens = min(recipe["max_tokens"], context_length(model) or recipe["max_tokens"])
@@ -112,24 +113,6 @@ def train_aligner(
 
     export(trainer, output_directory, write_beside)
     return metrics
-
-
-def base_model(
-    recipe: dict[str, Any],
-    input_format: InputFormat,
-    rows: Sequence[Row],
-    working_directory: Path,
-    seed: int,
-) -> dict[str, Any]:
-    """Return a recipe that names a model, made here first if it starts from random weights."""
-    if "from_scratch" not in recipe:
-        return recipe
-    directory = working_directory / "random_weights"
-    with process_state().main_process_first():
-        if not directory.is_dir():
-            texts = tokenizer_texts(input_format, rows)
-            make_causal_model(recipe["from_scratch"], texts, directory, seed)
-    return {**recipe, "model": str(directory)}
 
 
 def tokenizer_texts(input_format: InputFormat, rows: Sequence[Row]) -> list[str]:

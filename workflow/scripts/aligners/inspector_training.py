@@ -29,9 +29,9 @@ from aligners.training import (
     BatchTrainer,
     export,
     make_trainer,
-    process_state,
     train_to_the_best,
     training_metrics,
+    with_model,
 )
 from aligners.training_batches import Rows
 from aligners.training_record import Source, training_record, write_record
@@ -71,7 +71,8 @@ def train_inspector(
     for name, rows in sets.items():
         if not rows:
             raise UserError(f"the inspector set has no {name} rows; make more pairs")
-    base = base_model(recipe, train_rows, working_directory, seed)
+    texts = [row[field] for row in train_rows for field in ("question", "response")]
+    base = with_model(recipe, make_classifier, texts, working_directory, seed)
     tokenizer = load_tokenizer(base)
     set_seed(seed)  # A pretrained encoder gets a new head with random weights.
     model = load_model(
@@ -119,20 +120,6 @@ def train_inspector(
     }
     export(trainer, output_directory, lambda path: write_record(path, record))
     return metrics
-
-
-def base_model(
-    recipe: dict[str, Any], rows: Sequence[Row], working_directory: Path, seed: int
-) -> dict[str, Any]:
-    """Return a recipe that names a model, made here first if it starts from random weights."""
-    if "from_scratch" not in recipe:
-        return recipe
-    directory = working_directory / "random_weights"
-    with process_state().main_process_first():
-        if not directory.is_dir():
-            texts = [row[field] for row in rows for field in ("question", "response")]
-            make_classifier(recipe["from_scratch"], texts, directory, seed)
-    return {**recipe, "model": str(directory)}
 
 
 def encode_rows(

@@ -79,6 +79,18 @@ def check_status_command(command: str) -> None:
         )
 
 
+def warn_of_preemption(partitions: set[str]) -> None:
+    """Warn of partitions whose preempted jobs neither Slurm nor Snakemake starts again."""
+    for line in ask("scontrol", "show", "partition", "--oneliner").splitlines():
+        fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
+        if fields["PartitionName"] in partitions and fields.get("PreemptMode") == "CANCEL":
+            logger.warning(
+                "Partition %s cancels the jobs that it preempts, and Snakemake does not notice. If "
+                "it waits for a job that squeue does not show, interrupt it and start it again.",
+                fields["PartitionName"],
+            )
+
+
 def ask(*command: str) -> str:
     """Return what a command of Slurm prints.
 

@@ -44,6 +44,31 @@ def process_state() -> PartialState:
     return PartialState(cpu=not torch.cuda.is_available())
 
 
+def with_model(
+    recipe: dict[str, Any],
+    make: Callable[[dict[str, Any], Sequence[str], Path, int], None],
+    texts: Sequence[str],
+    working_directory: Path,
+    seed: int,
+) -> dict[str, Any]:
+    """Return a recipe that names a model, made here first if it starts from random weights.
+
+    Args:
+        recipe: of config/backbones/ or config/inspectors/.
+        make: writes such a model; one of `aligners.from_scratch`.
+        texts: what a new tokenizer is trained on.
+        working_directory: where the model goes, once for all processes and all attempts.
+        seed: decides the weights.
+    """
+    if "from_scratch" not in recipe:
+        return recipe
+    directory = working_directory / "random_weights"
+    with process_state().main_process_first():
+        if not directory.is_dir():
+            make(recipe["from_scratch"], texts, directory, seed)
+    return {**recipe, "model": str(directory)}
+
+
 def training_arguments(
     recipe: dict[str, Any], directory: Path, seed: int, batches: GlobalBatches
 ) -> TrainingArguments:
