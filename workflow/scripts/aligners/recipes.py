@@ -64,15 +64,27 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def resolve(rules: Any, definitions: dict[str, Any]) -> Any:
-    """Replace each `$ref: "#/$defs/name"` by the definition; keys beside it take precedence."""
+    """Replace each `$ref: "file#/$defs/name"` by the definition; keys beside it take precedence.
+
+    Without a file, the definition is one of those given; a file is named from `SCHEMAS`.
+    """
     if isinstance(rules, list):
         return [resolve(item, definitions) for item in rules]
     if not isinstance(rules, dict):
         return rules
     if "$ref" in rules:
         own = {key: value for key, value in rules.items() if key != "$ref"}
-        rules = {**definitions[rules["$ref"].removeprefix("#/$defs/")], **own}
+        file, _, name = rules["$ref"].partition("#/$defs/")
+        known = shared_definitions(file) if file else definitions
+        rules = {**known[name], **own}
     return {key: resolve(value, definitions) for key, value in rules.items()}
+
+
+@functools.cache
+def shared_definitions(file: str) -> dict[str, Any]:
+    """Return what a file of definitions, named from `SCHEMAS`, defines for several schemas."""
+    definitions: dict[str, Any] = read_yaml(SCHEMAS / file)["$defs"]
+    return definitions
 
 
 def with_defaults(value: Any, rules: dict[str, Any]) -> Any:
