@@ -9,6 +9,8 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/execution.smk"
+include: "workflow/rules/hub.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/topics.smk"
 include: "workflow/rules/questions.smk"

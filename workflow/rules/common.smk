@@ -1,6 +1,5 @@
 """What all rules share: the validated configuration, names and choices, and the fingerprint."""
 
-import functools
 import os
 import re
 import sys
@@ -14,12 +13,7 @@ import aligners.fingerprint
 from aligners.criteria import load_principles, load_question_types, numbered
 from aligners.errors import UserError
 from aligners.experiment import check_experiment, record_experiment
-from aligners.recipes import base_llms, is_on_the_hub, load_recipe, validate_experiment
-from aligners.slurm import Demand, check_demands, check_status_command, warn_of_preemption
-
-# Compute nodes often have no network: what their jobs need was fetched before.
-if workflow.remote_exec:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from aligners.recipes import base_llms, load_recipe, validate_experiment
 
 # Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
@@ -58,18 +52,6 @@ SYNTHETIC_DATASETS = [
 IMPORTED_DATASETS = [name for name in config["datasets"] if name not in SYNTHETIC_DATASETS]
 
 
-USED_RECIPES = [
-    *[("llms", name) for name in dict.fromkeys([config["teacher"], *config["llms"]])],
-    ("encoders", config["encoder"]),
-    *[(kind, name) for kind in ["inspectors", "backbones", "external"] for name in config[kind]],
-]
-HUB_MODELS = {
-    f"{kind}/{name}": load_recipe(kind, name)
-    for kind, name in USED_RECIPES
-    if is_on_the_hub(load_recipe(kind, name))
-}
-
-
 def one_of(names):
     """Return a wildcard constraint that admits the names alone."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -86,7 +68,6 @@ wildcard_constraints:
     system=one_of(["squad", "squad-paper", "squad-conditioned"]),
     reference=one_of(REFERENCES),
     shard=r"\d+",
-    hub_model=one_of(HUB_MODELS),
 
 
 def fingerprint(rule, *settings, **more):
@@ -105,117 +86,6 @@ def fingerprint(rule, *settings, **more):
         return aligners.fingerprint.fingerprint(rule, values)
 
     return of
-
-
-def fetched(kind, name):
-    """Return the input function for the record of a recipe's model; one not of the Hub has none.
-
-    The recipe's name is a wildcard or a key of config.yaml. Its record is to be there, however old.
-    """
-
-    def of(wildcards):
-        model = f"{kind}/{ {**config, **wildcards}[name]}"
-        if model not in HUB_MODELS:
-            return []
-        warn_if_missing(model)
-        return f"results/models/{model}.json"
-
-    return ancient(of)
-
-
-@functools.cache
-def warn_if_missing(model):
-    """Warn, and say why, if a model cannot be had as the environment says there is no network."""
-    if not os.environ.get("HF_HUB_OFFLINE") or workflow.remote_exec:
-        return ""
-    from aligners.hub import check_fetched
-
-    try:
-        check_fetched(HUB_MODELS[model], model)
-    except UserError as error:
-        logger.warning(f"A real run would stop: {error}")
-        return str(error)
-    return ""
-
-
-def hub_recipe(wildcards):
-    """Return what decides which files of a model are fetched."""
-    recipe = HUB_MODELS[wildcards.hub_model]
-    return {key: recipe.get(key) for key in ["model", "revision", "weights"]}
-
-
-def check_models():
-    """Refuse, before the first job, models that are to be fetched where there is no network."""
-    for job in workflow.dag.needrun_jobs():
-        if job.rule.name == "fetch_model":
-            if problem := warn_if_missing(job.wildcards.hub_model):
-                raise UserError(problem)
-
-
-def lease_gpus(wildcards, resources):
-    """Return the command that leases a job its GPUs where no scheduler gives it some.
-
-    A param that depends on resources makes no job run again: GPUs change the time alone.
-    """
-    gpus = resources.get("gpu", 0)
-    if workflow.remote_exec or not gpus:
-        return []
-    return ["python", "workflow/scripts/lease_gpus.py", gpus]
-
-
-def launch(kind, recipe):
-    """Return the command that launches a training on the nodes and GPUs that the profile gives."""
-
-    def of(wildcards, resources, threads):
-        nodes = resources.get("nodes", 1)
-        gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
-        several = load_recipe(kind, wildcards[recipe])["accelerate"]
-        name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
-        options = [
-            "--quiet",
-            f"--config_file=config/accelerate/{name}.yaml",
-            f"--num_machines={nodes}",
-            f"--num_processes={max(nodes * gpus, 1)}",
-            f"--num_cpu_threads_per_process={max(threads // max(gpus, 1), 1)}",
-        ]
-        if nodes == 1:
-            # A free port: two jobs may run on one node.
-            lease = lease_gpus(wildcards, resources)
-            return [*lease, "accelerate", "launch", *options, "--main_process_port=0"]
-        on_each_node = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
-        program = "workflow/scripts/launch_on_node.py"
-        return [resources.mpi, *on_each_node, "python", program, *options]
-
-    return of
-
-
-def demand(job):
-    """Return what a job asks of a node of a cluster."""
-
-    def amount(name, default=0):
-        # What depends on inputs that are not made yet is no number.
-        value = job.resources.get(name, default)
-        return value if isinstance(value, int) else default
-
-    return Demand(
-        job.rule.name,
-        partition=job.resources.get("slurm_partition"),
-        account=job.resources.get("slurm_account"),
-        gpus=amount("gpu") // amount("nodes", 1) + amount("gpus_per_node"),
-        cpus=job.threads,
-        memory=amount("mem_mb"),
-        minutes=amount("runtime"),
-    )
-
-
-def check_cluster():
-    """Refuse, before the first job, jobs that the cluster can never run."""
-    if workflow.executor_plugin.name == "slurm":
-        check_status_command(workflow.executor_settings.status_command)
-        queued = [job for job in workflow.dag.needrun_jobs() if not workflow.is_local(job.rule)]
-        demands = [demand(job) for job in queued]
-        check_demands(demands)
-        warn_of_preemption({each.partition for each in demands})
 
 
 def earlier_splits(wildcards):
@@ -298,7 +168,6 @@ def reference_name(wildcards):
 
 
 STAGES = {
-    "models": [f"results/models/{name}.json" for name in HUB_MODELS],
     "synthetic": [
         "results/synthetic/{criterion}/topics.jsonl",
         "results/synthetic/{criterion}/topics_deduplicated.jsonl",

@@ -1,0 +1,69 @@
+"""Where jobs run: the GPUs they lease, how trainings are launched, what a cluster can run."""
+
+from aligners.slurm import Demand, check_demands, check_status_command, warn_of_preemption
+
+
+def lease_gpus(wildcards, resources):
+    """Return the command that leases a job its GPUs where no scheduler gives it some.
+
+    A param that depends on resources makes no job run again: GPUs change the time alone.
+    """
+    gpus = resources.get("gpu", 0)
+    if workflow.remote_exec or not gpus:
+        return []
+    return ["python", "workflow/scripts/lease_gpus.py", gpus]
+
+
+def launch(kind, recipe):
+    """Return the command that launches a training on the nodes and GPUs that the profile gives."""
+
+    def of(wildcards, resources, threads):
+        nodes = resources.get("nodes", 1)
+        gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
+        several = load_recipe(kind, wildcards[recipe])["accelerate"]
+        name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
+        options = [
+            "--quiet",
+            f"--config_file=config/accelerate/{name}.yaml",
+            f"--num_machines={nodes}",
+            f"--num_processes={max(nodes * gpus, 1)}",
+            f"--num_cpu_threads_per_process={max(threads // max(gpus, 1), 1)}",
+        ]
+        if nodes == 1:
+            # A free port: two jobs may run on one node.
+            lease = lease_gpus(wildcards, resources)
+            return [*lease, "accelerate", "launch", *options, "--main_process_port=0"]
+        on_each_node = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
+        program = "workflow/scripts/launch_on_node.py"
+        return [resources.mpi, *on_each_node, "python", program, *options]
+
+    return of
+
+
+def demand(job):
+    """Return what a job asks of a node of a cluster."""
+
+    def amount(name, default=0):
+        # What depends on inputs that are not made yet is no number.
+        value = job.resources.get(name, default)
+        return value if isinstance(value, int) else default
+
+    return Demand(
+        job.rule.name,
+        partition=job.resources.get("slurm_partition"),
+        account=job.resources.get("slurm_account"),
+        gpus=amount("gpu") // amount("nodes", 1) + amount("gpus_per_node"),
+        cpus=job.threads,
+        memory=amount("mem_mb"),
+        minutes=amount("runtime"),
+    )
+
+
+def check_cluster():
+    """Refuse, before the first job, jobs that the cluster can never run."""
+    if workflow.executor_plugin.name == "slurm":
+        check_status_command(workflow.executor_settings.status_command)
+        queued = [job for job in workflow.dag.needrun_jobs() if not workflow.is_local(job.rule)]
+        demands = [demand(job) for job in queued]
+        check_demands(demands)
+        warn_of_preemption({each.partition for each in demands})

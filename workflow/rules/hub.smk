@@ -1,0 +1,71 @@
+"""Which models come from the Hub, and whether they can be had."""
+
+import functools
+
+from aligners.recipes import is_on_the_hub
+
+# Compute nodes often have no network: what their jobs need was fetched before.
+if workflow.remote_exec:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+USED_RECIPES = [
+    *[("llms", name) for name in dict.fromkeys([config["teacher"], *config["llms"]])],
+    ("encoders", config["encoder"]),
+    *[(kind, name) for kind in ["inspectors", "backbones", "external"] for name in config[kind]],
+]
+HUB_MODELS = {
+    f"{kind}/{name}": load_recipe(kind, name)
+    for kind, name in USED_RECIPES
+    if is_on_the_hub(load_recipe(kind, name))
+}
+
+STAGES["models"] = [f"results/models/{name}.json" for name in HUB_MODELS]
+
+
+wildcard_constraints:
+    hub_model=one_of(HUB_MODELS),
+
+
+def fetched(kind, name):
+    """Return the input function for the record of a recipe's model; one not of the Hub has none.
+
+    The recipe's name is a wildcard or a key of config.yaml. Its record is to be there, however old.
+    """
+
+    def of(wildcards):
+        model = f"{kind}/{ {**config, **wildcards}[name]}"
+        if model not in HUB_MODELS:
+            return []
+        warn_if_missing(model)
+        return f"results/models/{model}.json"
+
+    return ancient(of)
+
+
+@functools.cache
+def warn_if_missing(model):
+    """Warn, and say why, if a model cannot be had as the environment says there is no network."""
+    if not os.environ.get("HF_HUB_OFFLINE") or workflow.remote_exec:
+        return ""
+    from aligners.hub import check_fetched
+
+    try:
+        check_fetched(HUB_MODELS[model], model)
+    except UserError as error:
+        logger.warning(f"A real run would stop: {error}")
+        return str(error)
+    return ""
+
+
+def hub_recipe(wildcards):
+    """Return what decides which files of a model are fetched."""
+    recipe = HUB_MODELS[wildcards.hub_model]
+    return {key: recipe.get(key) for key in ["model", "revision", "weights"]}
+
+
+def check_models():
+    """Refuse, before the first job, models that are to be fetched where there is no network."""
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "fetch_model":
+            if problem := warn_if_missing(job.wildcards.hub_model):
+                raise UserError(problem)
