@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
+from tyro.conf import OmitArgPrefixes
 from tyro.extras import SubcommandApp
 
+from aligners.answers_file import Filters
 from aligners.closed_world.demo import run_demo
 from aligners.closed_world.scorecard_table import print_scorecard
 from aligners.errors import UserError
@@ -53,6 +55,28 @@ def push(
     from aligners.push import push_directory
 
     push_directory(path, repo, private, revision, message)
+
+
+@app.command
+def show(
+    path: Path,
+    /,
+    filters: OmitArgPrefixes[Filters],
+    *,
+    rows: int = 10,
+    seed: int | None = None,
+) -> None:
+    """Print rows of a file of answers: question, answers with what changed, scores and trace.
+
+    Args:
+        path: JSON Lines file in results/responses, results/aligned or results/external.
+        filters: which rows; all conditions that are given have to hold.
+        rows: at most how many are shown.
+        seed: of a random choice; without it, the first of the file are shown.
+    """
+    from aligners.show import show_answers
+
+    show_answers(path, filters, rows, seed)
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ RUN = Path("results/closed_world/run.json")
 
 NEXT_STEPS = """\
 What next
-  look at answers     results/aligned/synthetic_mixed/closed-world-base/*/squad.jsonl
+  look at answers     .venv/bin/aligners show --changed \\
+    results/aligned/synthetic_mixed/closed-world-base/*/squad.jsonl
   look at a model     results/aligners/gpt2-closed-world/factuality/losses.png
   AlpacaEval files    results/alpaca_eval/all lists them
   the plan            .venv/bin/snakemake --profile profiles/demo -n
