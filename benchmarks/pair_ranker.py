@@ -1,0 +1,149 @@
+"""Comparisons of answers by a pair ranker: ours, against the way of the package that released it.
+
+That way has two passes for each comparison, `compare` of LLM-Blender with mode [A,B] and with mode
+[B,A], as knowing both orders takes there. Each reads the texts anew, in batches of 4 in the order
+of the rows, each text padded to its limit; columns that are padding in a whole batch are dropped,
+so that a batch is as wide as its longest row. The attention is that of transformers.
+The model is small and has random weights; both ways compute in float32.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from figures import IS_SO, Figure, Figures, at_least, at_most
+from side_by_side import compare
+from texts import load_texts, make_rows
+from transformers import DebertaV2Config, DebertaV2Model, set_seed
+
+from aligners.from_scratch import train_wordpiece_tokenizer
+from aligners.pair_ranker import (
+    ALL_TOKENS,
+    CANDIDATES,
+    MARKERS,
+    SOURCE,
+    SOURCE_TOKENS,
+    PairRanker,
+    PairRankerModel,
+)
+from aligners.rows import Row
+
+# As DeBERTa-v3, but for the size.
+SHAPE: dict[str, Any] = {
+    "num_hidden_layers": 6,
+    "hidden_size": 256,
+    "num_attention_heads": 8,
+    "intermediate_size": 1024,
+    "relative_attention": True,
+    "position_buckets": 256,
+    "position_biased_input": False,
+    "share_att_key": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "norm_rel_ebd": "layer_norm",
+    # So that answers differ by more than what computing in another order does.
+    "initializer_range": 0.05,
+    "n_tasks": 1,
+    "drop_out": 0.05,
+}
+VOCABULARY = 4000
+TOKENIZER_TEXTS = 5000
+REFERENCE_BATCH = 4
+
+
+def measure(rows: int = 128) -> Figures:
+    """Compare the two answers of `rows` rows both ways."""
+    source, texts = load_texts()
+    made = make_rows(texts, rows)
+    with tempfile.TemporaryDirectory() as name:
+        ranker = make_ranker(Path(name), texts[:TOKENIZER_TEXTS])
+    released = ReleasedWay(ranker)
+    rates, theirs, own = compare(made, released.preferences, lambda rows: ours(ranker, rows))
+    pairs = list(zip(theirs, own, strict=True))
+    return {
+        "texts": Figure(source),
+        "rows": Figure(len(made)),
+        "million parameters": Figure(ranker.model.num_parameters() / 1e6),
+        "reference, rows/s": Figure(rates["reference, rows/s"]),
+        "ours, rows/s": Figure(rates["ours, rows/s"]),
+        "ratio": Figure(rates["ratio"], at_least(3)),
+        "largest difference of logits": Figure(max(abs(a - b) for a, b in pairs), at_most(1e-4)),
+        "same winners": Figure(all((a > 0) == (b > 0) for a, b in pairs), IS_SO),
+    }
+
+
+def make_ranker(directory: Path, texts: Sequence[str]) -> PairRanker:
+    """Return a ranker with random weights, loaded as a released one is."""
+    tokenizer = train_wordpiece_tokenizer(texts, VOCABULARY)
+    tokenizer.add_tokens(list(MARKERS))
+    set_seed(0)
+    model = PairRankerModel(DebertaV2Config(vocab_size=len(tokenizer), **SHAPE))
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return PairRanker.from_recipe({"model": str(directory)})
+
+
+def ours(ranker: PairRanker, rows: Sequence[Row]) -> list[float]:
+    """Return the mean logit of both orders for each row."""
+    columns = ([row[name] for row in rows] for name in ("question", "response", "aligned_response"))
+    return ranker.preferences(*columns).logits.mean(axis=1).tolist()
+
+
+class ReleasedWay:
+    """Two passes in batches of neighbours, with the weights of a ranker."""
+
+    def __init__(self, ranker: PairRanker):
+        self.tokenizer, self.head = ranker.tokenizer, ranker.model.head_layer
+        self.marker_ids = torch.tensor(ranker.marker_ids)
+        self.backbone = DebertaV2Model(ranker.model.config).eval()
+        self.backbone.load_state_dict(ranker.model.pretrained_model.state_dict())
+
+    def preferences(self, rows: Sequence[Row]) -> list[float]:
+        """Return the mean logit of both orders for each row."""
+        forward = self.one_order(rows, "response", "aligned_response")
+        backward = self.one_order(rows, "aligned_response", "response")
+        return [(a - b) / 2 for a, b in zip(forward, backward, strict=True)]
+
+    def one_order(self, rows: Sequence[Row], first: str, second: str) -> list[float]:
+        """Return the logit of the first answer over the second for each row."""
+        logits: list[float] = []
+        for start in range(0, len(rows), REFERENCE_BATCH):
+            batch = rows[start : start + REFERENCE_BATCH]
+            logits += self.batch(
+                [[row[name] for row in batch] for name in ("question", first, second)]
+            )
+        return logits
+
+    def batch(self, columns: list[list[str]]) -> list[float]:
+        """Return the logits of one batch of questions, first and second answers."""
+        sources = self.padded(SOURCE, columns[0], SOURCE_TOKENS)
+        longest = int(sources["attention_mask"].sum(dim=1).max())
+        limit = (ALL_TOKENS - longest) // 2
+        parts = [sources, *map(self.padded, CANDIDATES, columns[1:], [limit, limit])]
+        ids = torch.cat([part["input_ids"] for part in parts], dim=1)
+        mask = torch.cat([part["attention_mask"] for part in parts], dim=1)
+        # Padding to the end of each row; the order of the tokens stays.
+        order = mask.argsort(dim=1, descending=True, stable=True)
+        width = int(mask.sum(dim=1).max())
+        ids, mask = ids.gather(1, order)[:, :width], mask.gather(1, order)[:, :width]
+        return self.logits(ids, mask)
+
+    def padded(self, marker: str, texts: Sequence[str], limit: int) -> Any:
+        """Return the tokens of texts with a marker, cut and padded to a limit."""
+        return self.tokenizer(
+            [marker + text for text in texts],
+            padding="max_length",
+            truncation=True,
+            max_length=limit,
+            return_tensors="pt",
+        )
+
+    @torch.no_grad()
+    def logits(self, ids: torch.Tensor, mask: torch.Tensor) -> list[float]:
+        """Return the logits from the states of the markers, which it looks for."""
+        states = self.backbone(ids, mask).last_hidden_state
+        source, first, second = (states[ids == marker] for marker in self.marker_ids)
+        scores = [self.head(torch.cat([source, one], dim=-1)) for one in (first, second)]
+        logits: list[float] = (scores[0] - scores[1]).mean(dim=-1).tolist()
+        return logits
