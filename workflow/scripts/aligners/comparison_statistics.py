@@ -1,0 +1,118 @@
+"""What the verdicts of one comparison come to: rates with 95% intervals, overall and by category.
+
+What each figure means, and what it does not, stands in docs/evaluation.md.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from aligners.intervals import RESAMPLES, Estimate, mean_score, share
+from aligners.length_control import LengthControlled, length_controlled_rate
+from aligners.verdicts import ORDERS, TIE, check_verdicts, preferences
+
+UNCATEGORISED = "uncategorised"
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """On how many questions our answer won, tied and lost; `unusable` ones have no verdict."""
+
+    wins: int
+    ties: int
+    losses: int
+    unusable: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All figures of one comparison.
+
+    `win_rate` counts ties as half. `flip_rate`: questions whose two orders name another better
+    answer. `longer_won`: of the decided questions with answers of unequal length, those that
+    the longer answer won. `copy_rate`: answers left unchanged. Lengths are means over all
+    questions.
+    """
+
+    outcomes: Outcomes
+    win_rate: Estimate
+    length_controlled: LengthControlled
+    by_category: dict[str, Estimate]
+    flip_rate: Estimate
+    copy_rate: Estimate
+    longer_won: Estimate
+    mean_length: float
+    mean_reference_length: float
+
+
+def compare(verdicts: pd.DataFrame, seed: int) -> Comparison:
+    """Return all figures of a comparison.
+
+    Args:
+        verdicts: a table as aligners.verdicts describes it.
+        seed: decides the resamples of the intervals.
+
+    Raises:
+        ValueError: the table is not as described.
+    """
+    check_verdicts(verdicts)
+    return Comparison(
+        outcomes=count_outcomes(verdicts),
+        win_rate=win_rate(verdicts, seed),
+        length_controlled=length_controlled_rate(verdicts),
+        by_category=category_rates(verdicts, seed),
+        flip_rate=flip_rate(verdicts),
+        copy_rate=share(verdicts["unchanged"]),
+        longer_won=longer_won(verdicts),
+        mean_length=float(verdicts["length"].mean()),
+        mean_reference_length=float(verdicts["reference_length"].mean()),
+    )
+
+
+def count_outcomes(verdicts: pd.DataFrame) -> Outcomes:
+    """Return the counts; a question is won if the mean of its orders is above 0.5."""
+    preference = preferences(verdicts)
+    return Outcomes(
+        wins=int((preference > TIE).sum()),
+        ties=int((preference == TIE).sum()),
+        losses=int((preference < TIE).sum()),
+        unusable=int(preference.isna().sum()),
+    )
+
+
+def win_rate(verdicts: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> Estimate:
+    """Return the mean preference over questions with a verdict.
+
+    Where verdicts are whole, it is the share of verdicts won, ties as half.
+    """
+    scores = preferences(verdicts).dropna().to_numpy(dtype=float)
+    return mean_score(scores, seed, resamples=resamples)
+
+
+def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
+    """Return the win rate of each category, by name; empty if no question has a category.
+
+    Questions without one among others that have one count as `uncategorised`, so that n adds up.
+    """
+    if verdicts["category"].isna().all():
+        return {}
+    groups = verdicts.groupby(verdicts["category"].fillna(UNCATEGORISED), sort=True)
+    return {str(name): win_rate(group, seed) for name, group in groups}
+
+
+def flip_rate(verdicts: pd.DataFrame) -> Estimate:
+    """Return the share of questions of which one order says ours is better and the other not.
+
+    A tie in one order contradicts neither answer: it is no flip. Only questions with a usable
+    verdict in both orders count.
+    """
+    sides = verdicts[ORDERS].dropna() - TIE
+    return share(sides["first_order"] * sides["second_order"] < 0)
+
+
+def longer_won(verdicts: pd.DataFrame) -> Estimate:
+    """Return the share of decided questions with unequal lengths that the longer answer won."""
+    side = preferences(verdicts) - TIE
+    longer = verdicts["length"] - verdicts["reference_length"]
+    agreement = (side * longer).dropna()
+    return share(agreement[agreement != 0] > 0)
