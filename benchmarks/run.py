@@ -25,6 +25,7 @@ Benchmark = Literal[
     "transformers_engine",
     "endpoint",
     "training",
+    "evaluation_statistics",
     "slurm",
     "demo",
 ]
@@ -52,8 +53,8 @@ def main(
 
     Args:
         names: the benchmarks; none named is all of them.
-        rows: rows for each benchmark but planning, slurm and demo, for a quick trial; by default
-            each has its own number.
+        rows: rows for each benchmark that has a number of them (SIZED), for a quick trial; by
+            default each has its own number.
         demo_results: results/ of a demo that ran before, to evaluate in place of a new run.
     """
     if demo_results:
