@@ -13,7 +13,9 @@ from statistics import median
 from figures import Figure, Figures, at_most
 from project_copy import PROGRAMS, environment, project_copy
 
-from aligners.rows import Row, row_id, write_rows
+from aligners.counts import Sieve, write_sieve
+from aligners.rows import Row, row_id, write_json, write_rows
+from aligners.usage import Usage
 
 DRY_RUNS = 3
 # Jobs into which each generation is cut.
@@ -83,8 +85,9 @@ def table_jobs(directory: Path) -> tuple[list[str], list[str]]:
     """Write small files; return the command lines of two programs that read them."""
     inputs = [make_row(number) for number in range(TABLE_ROWS)]
     write_rows(directory / "inputs.jsonl", inputs)
-    write_rows(directory / "0.jsonl", inputs[::2])
-    write_rows(directory / "1.jsonl", inputs[1::2])
+    for shard in range(2):
+        write_sieve(Sieve(inputs[shard::2]), directory / f"{shard}.jsonl")
+        write_json(directory / f"{shard}.usage.json", Usage().summary())
     write_rows(directory / "gathered.jsonl", inputs)
     gather = f"gather_responses.py --inputs {directory}/inputs.jsonl"
     gather += f" --shards {directory}/0.jsonl {directory}/1.jsonl"
