@@ -45,6 +45,26 @@ def test_the_recipe_names_the_configuration_for_several_gpus(tmp_path: Path) -> 
     assert "--config_file=config/accelerate/fsdp2.yaml" in command
 
 
+def several_nodes(project: Path, **resources: object) -> str:
+    """Write a profile that gives trainings several nodes, and return the flag that names it."""
+    path = project / "profiles/nodes/config.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(yaml.safe_dump({"set-resources": {"train_aligner": {"nodes": 2, **resources}}}))
+    return "--profile=profiles/nodes"
+
+
+def test_several_nodes_have_a_launcher_each(project: Path) -> None:
+    command = launched(project, several_nodes(project, gpus_per_node=4, mpi="'srun'", tasks=2))
+    assert "srun --nodes=2 --ntasks=2 --gpus-per-node=4 python " in command
+    assert "--config_file=config/accelerate/ddp.yaml" in command
+    assert "--num_machines=2 --num_processes=8 " in command
+
+
+def test_several_nodes_without_a_launcher(project: Path) -> None:
+    with pytest.raises(AssertionError, match="over 2 nodes also needs mpi, tasks"):
+        launched(project, several_nodes(project))
+
+
 def test_every_configuration_is_one_of_accelerate() -> None:
     from accelerate.commands.config.config_args import load_config_from_file
 

@@ -19,6 +19,11 @@ def launch(kind, recipe):
 
     def of(wildcards, resources, threads):
         nodes = resources.get("nodes", 1)
+        if nodes > 1 and not (resources.get("mpi") and resources.get("gpus_per_node")):
+            raise WorkflowError(
+                f"a training over {nodes} nodes also needs mpi, tasks, gpus_per_node and slurm_extra "
+                "among its set-resources in the profile; docs/slurm.md shows them"
+            )
         gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
         several = load_recipe(kind, wildcards[recipe])["accelerate"]
         name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
