@@ -4,9 +4,9 @@
     python tests/slurm/cluster.py start /tmp/cluster       # then: sinfo, squeue, sbatch, sacct
     python tests/slurm/cluster.py stop /tmp/cluster
 
-All daemons belong to the user who starts them and listen on 127.0.0.1, but for slurmdbd, which has no
-setting for that and lets in only who has the key made for this cluster. Only links in /etc/slurm to
-the configuration lie outside the directory; they need root or sudo, and go at the end.
+All daemons belong to the user who starts them and listen on 127.0.0.1, but for slurmdbd, which has
+no setting for that and lets in only who has the key made for this cluster. Only links in /etc/slurm
+to the configuration lie outside the directory; they need root or sudo, and go at the end.
 Memory limits and control groups are not enforced.
 """
 
