@@ -213,6 +213,7 @@ class Cluster:
         with (self.directory / f"log/{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
+                cwd=self.directory,  # What it leaves when it crashes lies there too.
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
