@@ -24,6 +24,7 @@ include: "workflow/rules/responses.smk"
 include: "workflow/rules/aligned.smk"
 include: "workflow/rules/external.smk"
 include: "workflow/rules/alpaca_eval.smk"
+include: "workflow/rules/judged.smk"
 include: "workflow/rules/closed_world.smk"
 include: "workflow/rules/stages.smk"
 
@@ -48,6 +49,8 @@ localrules:
     import_inputs,
     gather_responses,
     write_alpaca_eval,
+    compare_systems,
+    trace_thresholds,
     list_stage,
     score_closed_world,
 
@@ -56,6 +59,7 @@ onstart:
     try:
         check_cluster()
         check_models()
+        check_judges()
         record_experiment(config["name"])
     except UserError as error:
         raise WorkflowError(str(error))

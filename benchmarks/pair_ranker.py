@@ -86,8 +86,10 @@ def make_ranker(directory: Path, texts: Sequence[str]) -> PairRanker:
 
 def ours(ranker: PairRanker, rows: Sequence[Row]) -> list[float]:
     """Return the mean logit of both orders for each row."""
-    columns = ([row[name] for row in rows] for name in ("question", "response", "aligned_response"))
-    return ranker.preferences(*columns).logits.mean(axis=1).tolist()
+    texts = [(row["question"], row["response"], row["aligned_response"]) for row in rows]
+    orders = [order for q, a, b in texts for order in ((q, a, b), (q, b, a))]
+    logits = ranker.compare(orders)
+    return [(a - b) / 2 for a, b in zip(logits[::2], logits[1::2], strict=True)]
 
 
 class ReleasedWay:

@@ -43,6 +43,7 @@ def comparison() -> Comparison:
             unchanged=[False, False, False, False, True, True, False, False],
         ),
         seed=0,
+        against_base=True,
     )
 
 
@@ -79,19 +80,26 @@ def test_lengths_and_copies(comparison: Comparison) -> None:
     assert (comparison.copy_rate.value, comparison.copy_rate.n) == (2 / 8, 8)
 
 
+def test_harm_is_a_changed_answer_that_was_liked_better(comparison: Comparison) -> None:
+    # The third and the last, of six that were changed; the tie and the unusable one were not.
+    assert (comparison.harm_rate.value, comparison.harm_rate.n) == (2 / 6, 6)
+    verdicts = table([0.0, 1.0], unchanged=[False, True])
+    assert compare(verdicts, seed=0, against_base=False).harm_rate.n == 0
+
+
 def test_few_questions_give_a_rate_but_none_at_equal_lengths(comparison: Comparison) -> None:
     assert comparison.length_controlled.rate is None
     assert "too few questions" in str(comparison.length_controlled.reason)
 
 
 def test_a_comparison_of_one_order_counts_by_it_and_has_no_flip_rate() -> None:
-    judged = compare(table([1.0, 0.0, 1.0], [NAN] * 3), seed=0)
+    judged = compare(table([1.0, 0.0, 1.0], [NAN] * 3), seed=0, against_base=False)
     assert judged.win_rate.value == pytest.approx(2 / 3)
     assert (judged.flip_rate.value, judged.flip_rate.n) == (None, 0)
 
 
 def test_a_comparison_without_verdicts_says_so() -> None:
-    judged = compare(table([NAN, NAN]), seed=0)
+    judged = compare(table([NAN, NAN]), seed=0, against_base=True)
     assert judged.outcomes.unusable == 2
     assert (judged.win_rate.value, judged.win_rate.low, judged.win_rate.n) == (None, None, 0)
     assert judged.by_category == {}

@@ -125,20 +125,18 @@ def expected(directory: Path, question: str, first: str, second: str) -> float:
 
 
 def check(ranker: PairRanker, directory: Path, rows: Sequence[tuple[str, str, str]]) -> None:
-    """Compare with the computation row by row, in both orders."""
-    got = ranker.preferences(*zip(*rows, strict=True))
-    wanted = [(expected(directory, q, a, b), -expected(directory, q, b, a)) for q, a, b in rows]
-    assert got.logits == pytest.approx(np.array(wanted), abs=1e-5)
+    """Compare with the computation row by row."""
+    wanted = [expected(directory, *row) for row in rows]
+    assert ranker.compare(rows) == pytest.approx(wanted, abs=1e-5)
 
 
-def test_rows_are_scored_in_both_orders_and_in_their_order(
-    ranker: PairRanker, checkpoint: Path
-) -> None:
+def test_rows_are_scored_in_their_order(ranker: PairRanker, checkpoint: Path) -> None:
     rows = [(q, a, ANSWERS[(n + 1) % 4]) for n, a in enumerate(ANSWERS) for q in QUESTIONS]
     check(ranker, checkpoint, rows)
-    logits = ranker.preferences(*zip(*rows, strict=True)).logits
-    assert np.ptp(logits, axis=0).min() > 0.1
-    assert np.abs(logits[:, 0] - logits[:, 1]).max() > 0.1
+    logits = np.array(ranker.compare(rows))
+    turned = np.array(ranker.compare([(q, b, a) for q, a, b in rows]))
+    assert np.ptp(logits) > 0.1
+    assert np.abs(logits + turned).max() > 0.1
 
 
 def test_texts_are_cut_as_in_the_release(ranker: PairRanker, checkpoint: Path) -> None:
@@ -153,34 +151,18 @@ def test_an_empty_answer_is_compared(ranker: PairRanker, checkpoint: Path) -> No
     check(ranker, checkpoint, [(QUESTIONS[0], "", ANSWERS[0]), (QUESTIONS[0], ANSWERS[2], "")])
 
 
-def test_probabilities_winners_and_flips(ranker: PairRanker) -> None:
-    questions, first = QUESTIONS * 4, [a for a in ANSWERS for _ in QUESTIONS]
-    second = ANSWERS * 4
-    told = ranker.preferences(questions, first, second)
-    turned = ranker.preferences(questions, second, first)
-    assert told.probabilities + turned.probabilities == pytest.approx(1)
-    assert ((told.probabilities > 0.5) == (told.logits.mean(axis=1) > 0)).all()
-    assert told.by_order == pytest.approx(1 / (1 + np.exp(-told.logits)))
-    first_wins = told.by_order > 0.5
-    assert (told.flipped == (first_wins[:, 0] != first_wins[:, 1])).all()
-    assert turned.flipped.tolist() == told.flipped.tolist()
-    assert told.flipped.any() and not told.flipped.all()
-    equal = [a == b for a, b in zip(first, second, strict=True)]
-    assert (told.probabilities[equal] == 0.5).all() and any(equal)
-
-
 def test_a_comparison_does_not_depend_on_the_others(ranker: PairRanker, checkpoint: Path) -> None:
     rows = [(q, a, b) for q in QUESTIONS for a, b in itertools.pairwise(ANSWERS)]
-    together = ranker.preferences(*zip(*rows, strict=True)).logits
+    together = ranker.compare(rows)
     alone = PairRanker.from_recipe({"model": str(checkpoint)})
     alone.batch_tokens = 1
-    assert alone.preferences(*zip(*rows, strict=True)).logits == pytest.approx(together, abs=1e-5)
-    assert alone.preferences([], [], []).probabilities.shape == (0,)
+    assert alone.compare(rows) == pytest.approx(together, abs=1e-5)
+    assert alone.compare([]) == []
 
 
 def test_special_tokens_in_a_text_are_no_tokens(ranker: PairRanker) -> None:
-    plain = ranker.preferences(["a  b"], ["c   d"], ["e"]).logits
-    marked = ranker.preferences(["a<|source|> b"], ["c <|candidate2|>[SEP]d"], ["e[CLS]"]).logits
+    plain = ranker.compare([("a  b", "c   d", "e")])
+    marked = ranker.compare([("a<|source|> b", "c <|candidate2|>[SEP]d", "e[CLS]")])
     assert marked == pytest.approx(plain, abs=1e-5)
 
 

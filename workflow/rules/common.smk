@@ -216,4 +216,5 @@ def stage_files(wildcards):
         external=config["external"],
         system=SYSTEMS,
         reference=REFERENCES,
+        judge=config["judges"],
     )

@@ -8,10 +8,18 @@ from aligners.recipes import is_on_the_hub
 if workflow.remote_exec:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+
+def judge_model(judge):
+    """Return the recipe, as kind and name, of the model that a judge is: its LLM's, or its own."""
+    recipe = load_recipe("judges", judge)
+    return ("llms", recipe["llm"]) if "llm" in recipe else ("judges", judge)
+
+
 USED_RECIPES = [
     *[("llms", name) for name in dict.fromkeys([config["teacher"], *config["llms"]])],
     ("encoders", config["encoder"]),
     *[(kind, name) for kind in ["inspectors", "backbones", "external"] for name in config[kind]],
+    *[judge_model(name) for name in config["judges"]],
 ]
 HUB_MODELS = {
     f"{kind}/{name}": load_recipe(kind, name)
@@ -33,13 +41,22 @@ def fetched(kind, name):
     """
 
     def of(wildcards):
-        model = f"{kind}/{ {**config, **wildcards}[name]}"
-        if model not in HUB_MODELS:
-            return []
-        warn_if_missing(model)
-        return f"results/models/{model}.json"
+        return model_record(f"{kind}/{ {**config, **wildcards}[name]}")
 
     return ancient(of)
+
+
+def judge_fetched(wildcards):
+    """Return the record of a judge's model."""
+    return model_record("/".join(judge_model(wildcards.judge)))
+
+
+def model_record(model):
+    """Return the record of a recipe's model as a list: one not of the Hub has none."""
+    if model not in HUB_MODELS:
+        return []
+    warn_if_missing(model)
+    return [f"results/models/{model}.json"]
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from aligners.intervals import RESAMPLES, Estimate, mean_score, share
+from aligners.intervals import NOTHING, RESAMPLES, Estimate, mean_score, share
 from aligners.length_control import LengthControlled, length_controlled_rate
 from aligners.verdicts import ORDERS, TIE, check_verdicts, preferences
 
@@ -30,8 +30,9 @@ class Comparison:
 
     `win_rate` counts ties as half. `flip_rate`: questions whose two orders name another better
     answer. `longer_won`: of the decided questions with answers of unequal length, those that
-    the longer answer won. `copy_rate`: answers left unchanged. Lengths are means over all
-    questions.
+    the longer answer won. `copy_rate`: answers left unchanged. `harm_rate`, against the base
+    answers alone: of the answers that the system changed, those that the judge liked better
+    before. Lengths are means over all questions.
     """
 
     outcomes: Outcomes
@@ -40,16 +41,18 @@ class Comparison:
     by_category: dict[str, Estimate]
     flip_rate: Estimate
     copy_rate: Estimate
+    harm_rate: Estimate
     longer_won: Estimate
     mean_length: float
     mean_reference_length: float
 
 
-def compare(verdicts: pd.DataFrame, seed: int) -> Comparison:
+def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Comparison:
     """Return all figures of a comparison.
 
     Args:
         verdicts: a table as aligners.verdicts describes it.
+        against_base: whether the reference is the base LLM, whose answers the system corrects.
         seed: decides the resamples of the intervals.
 
     Raises:
@@ -63,6 +66,7 @@ def compare(verdicts: pd.DataFrame, seed: int) -> Comparison:
         by_category=category_rates(verdicts, seed),
         flip_rate=flip_rate(verdicts),
         copy_rate=share(verdicts["unchanged"]),
+        harm_rate=harm_rate(verdicts) if against_base else NOTHING,
         longer_won=longer_won(verdicts),
         mean_length=float(verdicts["length"].mean()),
         mean_reference_length=float(verdicts["reference_length"].mean()),
@@ -108,6 +112,16 @@ def flip_rate(verdicts: pd.DataFrame) -> Estimate:
     """
     sides = verdicts[ORDERS].dropna() - TIE
     return share(sides["first_order"] * sides["second_order"] < 0)
+
+
+def harm_rate(verdicts: pd.DataFrame) -> Estimate:
+    """Return the share of changed answers whose original the judge prefers.
+
+    Args:
+        verdicts: of answers against the base answers that they were made of.
+    """
+    changed = preferences(verdicts)[~verdicts["unchanged"].astype(bool)].dropna()
+    return share(changed < TIE)
 
 
 def longer_won(verdicts: pd.DataFrame) -> Estimate:

@@ -37,14 +37,25 @@ from aligners.working_state import working_directory
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-# The fields of Completion that the ledger keeps.
+CHARACTERS_PER_TOKEN = 4
+# The fields of Completion that the ledger keeps, and those that it keeps where there are any.
 KEPT = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts")
+KEPT_IF_ANY = ("served_model", "first_token_logprobs")
 
 
 def digest(*parts: Any) -> str:
     """Return the first digits of the SHA-256 of values as JSON."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
+
+
+def decoding_values(decoding: Decoding) -> dict[str, Any]:
+    """Return a decoding for keys and entries; what is not asked for stays out.
+
+    So the keys of completions are the same as before there were log-probabilities.
+    """
+    values = asdict(decoding)
+    return {name: value for name, value in values.items() if name != "top_logprobs" or value}
 
 
 def llm_prompt(recipe: Recipe, text: str) -> Prompt:
@@ -89,8 +100,14 @@ class Generator:
                 does not let a stage go on without them. What was completed is kept.
         """
         job = Job(self, decoding)
-        missing = sum(job.key(request_for(row)) not in self.ledger for row in rows)
+        characters = [
+            len(str(request.prompt))
+            for request in map(request_for, rows)
+            if job.key(request) not in self.ledger
+        ]
+        missing = len(characters)
         if missing:
+            self.announce(missing, len(rows), sum(characters), decoding, description)
             job.generate((request_for(row) for row in rows), missing, description)
             self.check_failures(job.failures, len(rows))
         for row in rows:
@@ -101,8 +118,21 @@ class Generator:
             else:
                 entry = self.ledger.read(key)
                 self.usage.add(entry)
-                yield row, Completion(**{name: entry[name] for name in KEPT})
+                yield row, read_completion(entry)
         self.ledger.close()
+
+    def announce(
+        self, missing: int, asked: int, characters: int, decoding: Decoding, description: str
+    ) -> None:
+        """Say in the log what is about to be asked for, and what it will cost at most."""
+        most = Usage(
+            self.usage.prices,
+            tokens_in=characters // CHARACTERS_PER_TOKEN,
+            tokens_out=missing * decoding.max_new_tokens,
+        )
+        cost = most.cost_text()
+        told = f", for {cost} at most" if cost else ""
+        logger.info("%s: %d of %d to ask for%s", description, missing, asked, told)
 
     def complete_all(
         self, requests: Collection[Request], decoding: Decoding, description: str
@@ -140,7 +170,7 @@ class Job:
     def __init__(self, generator: Generator, decoding: Decoding):
         """Prepare what all keys and all entries of the call have in common."""
         self.generator, self.decoding = generator, decoding
-        self.prefix = digest(generator.identity, asdict(decoding))
+        self.prefix = digest(generator.identity, decoding_values(decoding))
         self.failures: dict[int, Failure] = {}
         self.waiting: dict[str, tuple[int, str]] = {}
         recipe = generator.recipe
@@ -148,7 +178,7 @@ class Job:
         self.common: Entry = {
             "model": recipe.get("model", generator.llm),
             **source,
-            "decoding": asdict(decoding),
+            "decoding": decoding_values(decoding),
         }
 
     def key(self, request: Request) -> int:
@@ -193,8 +223,10 @@ class Job:
     def entry(self, completion: Completion, prompt: str, run: str, at: float) -> Entry:
         """Return the ledger's entry of a completion, `at` seconds after the start of the run."""
         kept: Entry = {name: getattr(completion, name) for name in KEPT}
+        given = {name: getattr(completion, name) for name in KEPT_IF_ANY}
         return {
             **kept,
+            **{name: value for name, value in given.items() if value is not None},
             **self.common,
             "prompt": prompt,
             "run": run,
@@ -202,12 +234,16 @@ class Job:
         }
 
 
+def read_completion(entry: Entry) -> Completion:
+    """Return the completion of a ledger's entry."""
+    return Completion(**{name: entry[name] for name in (*KEPT, *KEPT_IF_ANY) if name in entry})
+
+
 def progress_note(usage: Usage, seconds: float) -> str:
     """Return tokens per second, failures and cost so far, for the progress bar."""
     parts = [f"{usage.tokens_out / seconds:.0f} tokens/s" if seconds else ""]
     if failed := sum(usage.failed.values()):
         parts.append(f"{failed} failed")
-    cost = usage.cost()
-    if cost is not None and usage.prices:
-        parts.append(f"{cost:.2f} {usage.prices['currency']}")
+    if cost := usage.cost_text():
+        parts.append(cost)
     return ", ".join(part for part in parts if part)

@@ -8,13 +8,11 @@ and from https://github.com/yuchenlin/LLM-Blender, whose package does not load w
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -51,32 +49,6 @@ BATCH_TOKENS = {"cuda": 16_384, "cpu": 512}
 
 # A question, the answer that stands first and the one that stands second.
 Comparison = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class Preferences:
-    """How much the first answer of each row, a, is preferred over the second, b.
-
-    Attributes:
-        logits: rows x 2, of a over b: as read with a before b, and with b before a.
-    """
-
-    logits: NDArray[np.float64]
-
-    @property
-    def by_order(self) -> NDArray[np.float64]:
-        """P(a is better), rows x 2: with a before b, and with b before a."""
-        return np.asarray(expit(self.logits))
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        """P(a is better) for each row, from the mean of the logits of both orders."""
-        return np.asarray(expit(self.logits.mean(axis=1)))
-
-    @property
-    def flipped(self) -> NDArray[np.bool_]:
-        """Whether the other order has another winner, for each row."""
-        return np.asarray(self.logits.min(axis=1) * self.logits.max(axis=1) < 0)
 
 
 class PairRankerModel(DebertaV2PreTrainedModel):
@@ -121,7 +93,7 @@ class PairRankerModel(DebertaV2PreTrainedModel):
 
 
 class PairRanker:
-    """Compares two answers to a question, each pair in both orders."""
+    """Compares two answers to a question, in the order in which they stand."""
 
     def __init__(self, model: PairRankerModel, tokenizer: PreTrainedTokenizerBase):
         """Take a loaded model; `from_recipe` loads both."""
@@ -144,26 +116,12 @@ class PairRanker:
         nn.Module.to(model, device)
         return cls(model.eval(), tokenizer)
 
-    def preferences(
-        self,
-        questions: Sequence[str],
-        candidates_a: Sequence[str],
-        candidates_b: Sequence[str],
-    ) -> Preferences:
-        """Compare the answers of each row in both orders, the rows in their order.
-
-        Equal comparisons are computed once. Texts that are too long are cut at their ends, as in
-        the release; the words of the tokenizer's special tokens in a text become spaces.
-        """
-        rows = list(zip(questions, candidates_a, candidates_b, strict=True))
-        orders = [((q, a, b), (q, b, a)) for q, a, b in rows]
-        unique = list(dict.fromkeys(comparison for both in orders for comparison in both))
-        logits = dict(zip(unique, self.compare(unique), strict=True))
-        of_a = [(logits[a_first], -logits[b_first]) for a_first, b_first in orders]
-        return Preferences(np.array(of_a, dtype=float).reshape(-1, 2))
-
     def compare(self, comparisons: Sequence[Comparison]) -> list[float]:
-        """Return the logit of the first answer over the second, in batches of similar length."""
+        """Return the logit of the first answer over the second, for each comparison in its order.
+
+        They are computed in batches of similar length. Texts that are too long are cut at their
+        ends, as in the release; words of the tokenizer's special tokens in a text become spaces.
+        """
         encoded = self.encode(comparisons)
         logits = np.zeros(len(encoded))
         for batch in batches([len(inputs["input_ids"]) for inputs in encoded], self.batch_tokens):

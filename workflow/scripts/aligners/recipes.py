@@ -31,6 +31,7 @@ KINDS = {
     "llms": "llms",
     "datasets": "datasets",
     "external": "external",
+    "judges": "judges",
 }
 # The wildcards of the targets that name recipes.
 WILDCARDS = {
@@ -40,8 +41,11 @@ WILDCARDS = {
     "llm": "llms",
     "dataset": "datasets",
     "external": "external",
+    "judge": "judges",
 }
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
+# What the prompt of a judge has a place for.
+JUDGED_TEXTS = ("{instruction}", "{output_1}", "{output_2}")
 RESERVED = {
     "all",
     "base",
@@ -236,6 +240,8 @@ def validate_experiment(config: dict[str, Any], source: Path) -> Recipe:
             check_lengths(kind, name)
     check_names_differ(config, source)
     check_partners(config, source)
+    for name in config["judges"]:
+        check_judge_recipe(name)
     check_split(config, source)
     return config
 
@@ -280,6 +286,27 @@ def check_partners(config: Recipe, source: Path) -> None:
             raise UserError(
                 f"{source}, key backbones: the external aligner {name} is trained on "
                 f"{train['backbone']}; add it"
+            )
+
+
+def check_judge_recipe(name: str) -> None:
+    """Refuse a judge whose LLM cannot be asked as AlpacaEval asks, or whose prompt lacks a text."""
+    recipe, path = load_recipe("judges", name), recipe_path("judges", name)
+    if "llm" not in recipe:
+        return
+    check_recipe("llms", recipe["llm"], f"{path}, key llm")
+    llm = load_recipe("llms", recipe["llm"])
+    if llm["engine"] not in ("openai", "served") or not llm["chat"]:
+        raise UserError(
+            f"{path}, key llm: {recipe['llm']} is not asked by messages over OpenAI's API; name an "
+            "LLM with chat: true whose engine is openai or served"
+        )
+    prompt = Path(recipe["prompt"]).read_text(encoding="utf-8")
+    for text in JUDGED_TEXTS:
+        if prompt.count(text) != 1:
+            raise UserError(
+                f"{path}, key prompt: {recipe['prompt']} has {text} {prompt.count(text)} times; it "
+                "has to be there once"
             )
 
 

@@ -20,8 +20,8 @@ class Result:
     """An aligned response and how it came about.
 
     Each entry of `trace` is one aligner's turn: `criterion`; `before`, the score of every
-    inspector for the answer it was given; `after`, the score of its own inspector for the answer
-    it wrote; `accepted`, whether that answer replaced the one before.
+    inspector for the answer it was given; `aligned_response`, the answer it wrote; `after`, the
+    score of its own inspector for that; `accepted`, whether it replaced the one before.
     """
 
     aligned_response: str
@@ -157,6 +157,7 @@ def act(states: Sequence[State], name: str, align: Align, score: Score, gate: bo
             {
                 "criterion": name,
                 "before": dict(state.scores),
+                "aligned_response": answer,
                 "after": after,
                 "accepted": accepted,
             }

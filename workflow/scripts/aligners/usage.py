@@ -42,6 +42,11 @@ class Usage:
         spent = self.tokens_in * self.prices["input"] + self.tokens_out * self.prices["output"]
         return float(spent / TOKENS_PER_PRICE)
 
+    def cost_text(self) -> str | None:
+        """Return the cost with its currency, to be read; None without prices."""
+        cost = self.cost()
+        return f"{cost:.2f} {self.prices['currency']}" if self.prices else None
+
     def summary(self) -> dict[str, Any]:
         """Return the sums for a usage file (docs/data.md)."""
         sums = {

@@ -33,7 +33,8 @@ class Request:
 class Decoding:
     """How completions are drawn. Temperature 0 is greedy; `stop` strings are not part of the text.
 
-    `max_new_tokens` counts tokens of the LLM's own tokenizer.
+    `max_new_tokens` counts tokens of the LLM's own tokenizer. With `top_logprobs`, a completion
+    also tells how likely that many tokens were to be its first; only servers' chat LLMs do.
     """
 
     max_new_tokens: int
@@ -41,6 +42,7 @@ class Decoding:
     repetition_penalty: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int = 0
+    top_logprobs: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Completion:
         tokens_out: tokens of the text.
         seconds: from the request to its completion, waiting and repeated attempts included.
         attempts: how often the LLM was asked until it answered.
+        served_model: the model that a server says has answered; None if it says nothing.
+        first_token_logprobs: of the likeliest first tokens, where the decoding asks for them.
     """
 
     id: str
@@ -61,6 +65,8 @@ class Completion:
     tokens_out: int = 0
     seconds: float = 0.0
     attempts: int = 1
+    served_model: str | None = None
+    first_token_logprobs: dict[str, float] | None = None
 
 
 Cause = Literal["timeout", "connection", "server_error", "bad_reply", "refused", "prompt_too_long"]

@@ -44,7 +44,8 @@ CHARACTERS_PER_TOKEN = 4
 TOO_LONG = ("context_length", "context length", "maximum context", "context size", "too long")
 LONGEST_MESSAGE = 300
 SEED_BITS = 31
-# Requests refused before the first completion at which the recipe is taken to be wrong.
+# Replies refused, or without what was asked for, before the first good one at which the recipe is
+# taken to be wrong.
 REFUSED_AT_FIRST = 3
 
 
@@ -106,7 +107,8 @@ class Endpoint:
         self.concurrency: int = recipe["concurrency"]
         self.pacer = Pacer(recipe.get("requests_per_minute"), recipe.get("tokens_per_minute"))
         self.answered = self.completed = False
-        self.refused = 0
+        self.refused = self.untold_logprobs = 0
+        self.told_logprobs = False
         self.trust_environment, self.check_server = trust_environment, check_server
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
@@ -210,6 +212,7 @@ class Endpoint:
         except Faulty as fault:
             return Failure(request.id, fault.cause, str(fault))
         self.completed = True
+        self.check_logprobs(reply, decoding)
         seconds = round(time.monotonic() - started, 3)
         return Completion(request.id, **reply, seconds=seconds, attempts=number)
 
@@ -221,7 +224,7 @@ class Endpoint:
         decoding: Decoding,
         number: int,
     ) -> dict[str, Any]:
-        """Return text, finish and tokens of one reply; waiting for a turn is no attempt."""
+        """Return what one reply tells of a completion; waiting for a turn is no attempt."""
         chat = self.recipe["chat"]
         create = client.chat.completions if chat else client.completions
         options = self.options(request, decoding)
@@ -262,6 +265,7 @@ class Endpoint:
             "temperature": decoding.temperature,
             "seed": seed,
             **({"stop": list(decoding.stop)} if decoding.stop else {}),
+            **({"logprobs": True, "top_logprobs": top} if (top := decoding.top_logprobs) else {}),
             "extra_body": extra,
         }
 
@@ -309,6 +313,18 @@ class Endpoint:
             )
         return Refused("refused", f"HTTP {status}: {message}")
 
+    def check_logprobs(self, reply: dict[str, Any], decoding: Decoding) -> None:
+        """Refuse to go on with a server that never tells the log-probabilities it is asked for."""
+        if not decoding.top_logprobs or self.told_logprobs:
+            return
+        self.told_logprobs = reply["first_token_logprobs"] is not None
+        self.untold_logprobs += not self.told_logprobs
+        if self.untold_logprobs >= REFUSED_AT_FIRST:
+            raise UserError(
+                f"{self.recipe['endpoint']}: the replies hold no log-probabilities of tokens; "
+                "ask a server that gives them, or set logprobs: false in the judge's recipe"
+            )
+
     def key_advice(self) -> str:
         """Say what to do about a key that is refused."""
         if variable := self.recipe.get("key_variable"):
@@ -322,7 +338,7 @@ class Endpoint:
 
 
 def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request) -> dict[str, Any]:
-    """Return text, finish and tokens of a reply's body.
+    """Return the fields of a completion that a reply's body tells.
 
     Tokens are estimated by characters where the server does not count them.
 
@@ -335,6 +351,8 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
         choice = reply["choices"][0]
         text = (choice["message"]["content"] if chat else choice["text"]) or ""
         finish = choice.get("finish_reason")
+        logprobs = first_token_logprobs(choice) if decoding.top_logprobs else None
+        served_model = reply.get("model")
         usage = reply.get("usage") or {}
         if not isinstance(text, str):
             raise TypeError
@@ -350,4 +368,15 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
         "finish": "length" if finish == "length" and before is None else "stop",
         "tokens_in": tokens_in,
         "tokens_out": tokens_out,
+        "served_model": served_model if isinstance(served_model, str) else None,
+        "first_token_logprobs": logprobs,
     }
+
+
+def first_token_logprobs(choice: dict[str, Any]) -> dict[str, float] | None:
+    """Return the log-probabilities of a chat completion's likeliest first tokens; None without."""
+    try:
+        top = choice["logprobs"]["content"][0]["top_logprobs"]
+        return {str(one["token"]): float(one["logprob"]) for one in top}
+    except (LookupError, TypeError, ValueError):
+        return None

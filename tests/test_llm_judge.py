@@ -1,0 +1,331 @@
+"""LLM judges: what they are asked, how their replies are read, and which judges are refused."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from fake_engine import FakeEngine
+
+from aligners import recipes
+from aligners.closed_world.judge import judge as opinion
+from aligners.closed_world.truth import Truth
+from aligners.comparison_files import Pair, read_pairs
+from aligners.engines import Completion, Decoding, Failure, Request
+from aligners.errors import UserError
+from aligners.judge_record import check_judge, record_judge
+from aligners.judged_pairs import Verdict, to_judge, verdict_row
+from aligners.llm_judge import LLMJudge, annotator_config
+from aligners.rows import read_rows, row_id, write_json
+
+OUTPUT = Path("results/judged/test/questions/base.jsonl")
+RECIPE = {
+    "llm": "test-llm",
+    "prompt": "resources/judges/pairwise.txt",
+    "labels": {"first": "m", "second": "M"},
+}
+TEXTS = {
+    "prompt": "resources/judges/pairwise_with_ties.txt",
+    "labels": {"first": "[[A]]", "second": "[[B]]", "tie": "[[tie]]"},
+    "logprobs": False,
+    "max_new_tokens": 16,
+}
+SHOWN = [(f"Question {number}?", "good", "bad") for number in range(30)]
+SHOWN += [(question, second, first) for question, first, second in SHOWN]
+
+
+def write_recipes(endpoint: str = "http://127.0.0.1:9/v1", **keys: object) -> None:
+    """Write a judge named test, and the LLM that it asks."""
+    llm = {"engine": "openai", "chat": True, "model": "closed-world-judge", "endpoint": endpoint}
+    Path("config/llms/test-llm.yaml").write_text(yaml.safe_dump(llm))
+    Path("config/judges/test.yaml").write_text(yaml.safe_dump({**RECIPE, **keys}))
+    recipes.load_recipe.cache_clear()
+
+
+def answers(request: Request) -> tuple[str, str]:
+    """Return the two answers that a prompt shows, first and second."""
+    text = request.prompt[0]["content"]
+    first, second = re.findall(r"<answer_\w>\n(.*?)\n</answer_\w>", text, re.DOTALL)
+    return first, second
+
+
+def told(request: Request, probability: float) -> Completion:
+    """Return a reply that names the first answer with a probability."""
+    from math import log
+
+    logprobs = {"m": log(probability), "M": log(1 - probability), "Both": -9.0}
+    return Completion(request.id, "m", "length", first_token_logprobs=logprobs)
+
+
+def likes_good(request: Request, _: Decoding) -> Completion:
+    """Prefer the good answer, with a leaning to the first."""
+    return told(request, 0.9 if answers(request)[0] == "good" else 0.2)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_preference_is_how_likely_the_first_label_was(engine: FakeEngine) -> None:
+    write_recipes()
+    engine.reply = likes_good
+    verdicts = LLMJudge("test", OUTPUT).judge(SHOWN)
+    assert set(verdicts) == set(SHOWN)
+    for (_, first, _), verdict in verdicts.items():
+        assert verdict.preference == pytest.approx(0.9 if first == "good" else 0.2)
+    assert engine.asked[0].prompt[0]["role"] == "user"
+
+
+@pytest.mark.usefixtures("project")
+def test_a_written_verdict_may_be_a_tie_and_one_that_names_two_is_none(engine: FakeEngine) -> None:
+    write_recipes(**TEXTS, most_unusable=0.5)
+    replies = {"a": "[[A]]", "b": "Clearly [[B]].", "tie": "[[tie]]", "both": "[[A]] or [[B]]"}
+    engine.reply = lambda request, _: replies[answers(request)[0]]
+    verdicts = LLMJudge("test", OUTPUT).judge([("Why?", name, "other") for name in replies])
+    found = {shown[1]: verdict.preference for shown, verdict in verdicts.items()}
+    assert found == {"a": 1.0, "b": 0.0, "tie": 0.5, "both": None}
+    assert verdicts["Why?", "b", "other"].reply == "Clearly [[B]]."
+
+
+@pytest.mark.usefixtures("project")
+def test_no_verdict_is_asked_for_twice(engine: FakeEngine) -> None:
+    write_recipes()
+    engine.reply = likes_good
+    first = LLMJudge("test", OUTPUT).judge(SHOWN[:10])
+    LLMJudge("test", OUTPUT.with_name("other.jsonl")).judge(SHOWN)
+    assert len(engine.asked) == len(SHOWN)
+    again = LLMJudge("test", OUTPUT)
+    assert again.judge(SHOWN[:10]) == first
+    assert len(engine.asked) == len(SHOWN)
+    assert again.usage.completions == 10
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("keys", [{}, TEXTS])
+def test_a_judge_that_answers_nonsense_is_refused_and_its_replies_are_kept(
+    engine: FakeEngine, keys: dict[str, object]
+) -> None:
+    write_recipes(**keys)
+    nonsense = {"As": -0.1, "Both": -2.0}
+    engine.reply = lambda request, _: Completion(
+        request.id, "As an", "length", first_token_logprobs=nonsense
+    )
+    for _ in range(2):
+        with pytest.raises(UserError, match="60 of 60 replies of the judge test have none of its"):
+            LLMJudge("test", OUTPUT).judge(SHOWN)
+    assert len(engine.asked) == len(SHOWN)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_few_replies_without_a_label_have_no_verdict(engine: FakeEngine) -> None:
+    write_recipes()
+    odd = SHOWN[0]
+
+    def reply(request: Request, decoding: Decoding) -> Completion | Failure:
+        if "Question 1?" in request.prompt[0]["content"]:
+            return Completion(request.id, "?", "length", first_token_logprobs={"?": 0.0})
+        return likes_good(request, decoding)
+
+    engine.reply = reply
+    verdicts = LLMJudge("test", OUTPUT).judge(SHOWN)
+    assert verdicts[odd].preference is not None
+    assert sum(verdict.preference is None for verdict in verdicts.values()) == 2
+
+
+@pytest.mark.usefixtures("project")
+def test_a_judge_that_always_names_one_place_is_refused(engine: FakeEngine) -> None:
+    write_recipes()
+    engine.reply = lambda request, _: told(request, 0.8)
+    with pytest.raises(UserError, match="preferred the answer that is shown first in all 60"):
+        LLMJudge("test", OUTPUT).judge(SHOWN)
+    assert len(LLMJudge("test", OUTPUT).judge(SHOWN[:8])) == 8
+
+
+@pytest.mark.usefixtures("project")
+def test_verdicts_of_a_changed_judge_are_not_mixed_in() -> None:
+    write_recipes()
+    record_judge("test", ["model-1"])
+    check_judge("test")
+    write_recipes(most_unusable=0.3)
+    check_judge("test")
+    write_recipes(labels={"first": "M", "second": "m"})
+    with pytest.raises(UserError, match=r"test.yaml: the judge has changed \(labels\) since"):
+        check_judge("test")
+
+
+@pytest.mark.usefixtures("project")
+def test_an_endpoint_that_changes_its_model_is_refused() -> None:
+    write_recipes()
+    record_judge("test", ["model-1"])
+    record_judge("test", ["model-1"])
+    with pytest.raises(UserError, match=r"\(model-1, model-2\)"):
+        record_judge("test", ["model-2"])
+
+
+def test_both_orders_of_a_pair_become_a_row_and_equal_answers_a_tie() -> None:
+    row = {"id": "1", "question": "Why?", "category": "c", "category_id": 2}
+    pair = Pair(row, "ours", "theirs!", unchanged=False)
+    same = Pair(row, "same", "same", unchanged=True)
+    shown = to_judge([pair, same, pair])
+    assert shown == [("Why?", "ours", "theirs!"), ("Why?", "theirs!", "ours")]
+    verdicts = {shown[0]: Verdict(0.75, "m"), shown[1]: Verdict(0.6, "M")}
+    assert verdict_row(pair, verdicts) == {
+        "id": "1",
+        "category": "c",
+        "category_id": 2,
+        "first_order": 0.75,
+        "second_order": pytest.approx(0.4),
+        "length": 4,
+        "reference_length": 7,
+        "unchanged": False,
+        "first_reply": "m",
+        "second_reply": "M",
+    }
+    tie = verdict_row(same, verdicts)
+    assert (tie["first_order"], tie["second_order"], tie["unchanged"]) == (0.5, 0.5, True)
+    assert verdict_row(pair, {**verdicts, shown[1]: Verdict(None, "?")})["second_order"] is None
+
+
+def output_rows(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    """Return rows of an AlpacaEval file."""
+    return [{"instruction": instruction, "output": output} for instruction, output in pairs]
+
+
+@pytest.mark.parametrize(
+    ("model", "reference", "message"),
+    [
+        ([("A?", "1")], [("A?", "2"), ("B?", "3")], "1 are in one of them alone, such as 'B\\?'"),
+        ([("A?", "1"), ("A?", "2")], [("A?", "2")], "row 2: the instruction 'A\\?' occurs twice"),
+        ([("A?", None)], [("A?", "2")], "row 1: 'output' is no text"),
+        ([("C?", "1")], [("C?", "2")], "the instruction 'C\\?' is no question of its data set"),
+    ],
+)
+def test_files_that_do_not_fit_together_are_refused(
+    tmp_path: Path, model: list[tuple[str, str]], reference: list[tuple[str, str]], message: str
+) -> None:
+    paths = [tmp_path / "model_outputs.json", tmp_path / "reference_outputs.json"]
+    for path, rows in zip(paths, (model, reference), strict=True):
+        write_json(path, output_rows(*rows))
+    inputs = [{"id": row_id(text), "question": text} for text in ("A?", "B?")]
+    with pytest.raises(UserError, match=message):
+        read_pairs(*paths, inputs, {})
+
+
+@pytest.fixture(scope="module")
+def closed_world_judge() -> Iterator[str]:
+    """The address of the closed world's judge, which runs."""
+    root = Path(__file__).parents[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    world = root / "resources/closed_world/world.yaml"
+    server = subprocess.Popen(
+        [
+            *[sys.executable, "-m", "aligners.closed_world.judge_server"],
+            *["--world", str(world), "--port", str(port)],
+        ]
+    )
+    for _ in range(200):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}/v1"
+    server.terminate()
+    server.wait(10)
+
+
+def closed_world_rows() -> list[tuple[str, str, str]]:
+    """Return questions of the closed world, each with two answers in both orders."""
+    truth = Truth.from_file("resources/closed_world/world.yaml")
+    items = [item for item in truth.world.items if item.wrong][:20]
+    shown = []
+    for item in items:
+        right = item.core_with(item.right)
+        wrong = item.core_with(item.wrong[0])
+        shown += [(item.asks[0], right, wrong), (item.asks[0], wrong, right)]
+    return shown
+
+
+def test_verdicts_are_those_of_alpaca_evals_own_command(
+    project: Path, closed_world_judge: str
+) -> None:
+    write_recipes(closed_world_judge)
+    shown = closed_world_rows()
+    judge = LLMJudge("test", OUTPUT)
+    ours = judge.judge(shown)
+    assert judge.served_models == {"closed-world-judge"}
+    config = annotator_config("test")
+    prompt = Path(config["test"]["prompt_template"]).read_text(encoding="utf-8")
+    directory = project / "annotators/test"
+    directory.mkdir(parents=True)
+    # The command asks by messages where the prompt marks them so.
+    marked = f"<|im_start|>user\n{prompt.strip()}\n<|im_end|>\n"
+    (directory / "prompt.txt").write_text(marked, encoding="utf-8")
+    config["test"]["prompt_template"] = "test/prompt.txt"
+    (directory / "configs.yaml").write_text(yaml.safe_dump(config))
+    one_way = shown[::2]
+    for name, side in (("reference", 1), ("model", 2)):
+        rows = output_rows(*[(row[0], row[side]) for row in one_way])
+        write_json(project / f"{name}.json", [{**row, "generator": name} for row in rows])
+    result = subprocess.run(
+        [
+            *[str(Path(sys.executable).parent / "alpaca_eval"), "evaluate"],
+            *["--model_outputs=model.json", "--reference_outputs=reference.json"],
+            f"--annotators_config={directory}",
+            *["--output_path=judged", "--precomputed_leaderboard=None", "--caching_path=None"],
+            *["--fn_metric=get_winrate", "--sort_by=win_rate"],
+        ],
+        cwd=project,
+        env={
+            **os.environ,
+            "OPENAI_API_KEY": "none",
+            "OPENAI_BASE_URL": closed_world_judge,
+            "HF_HUB_OFFLINE": "1",
+            "XDG_CACHE_HOME": str(project / ".cache"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    theirs = json.loads(next(project.glob("judged/**/annotations.json")).read_text())
+    assert len(theirs) == len(one_way)
+    for row in theirs:
+        verdict = ours[row["instruction"], row["output_1"], row["output_2"]]
+        assert 2 - row["preference"] == pytest.approx(verdict.preference, abs=1e-6)
+
+
+def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first() -> None:
+    os.chdir(Path(__file__).parents[1])
+    truth = Truth.from_file("resources/closed_world/world.yaml")
+    prompt = Path("resources/judges/pairwise.txt").read_text(encoding="utf-8")
+    first = []
+    for question, one, other in closed_world_rows():
+        text = prompt.replace("{instruction}", question)
+        said = opinion(truth, text.replace("{output_1}", one).replace("{output_2}", other))
+        better = max(("m", "M"), key=lambda label: said.logprobs.get(label, -99.0))
+        knows = truth.assess(question, one)["factuality"]
+        first.append((knows, better == "m"))
+    agrees = [knows == says for knows, says in first]
+    assert 0.85 < sum(agrees) / len(agrees) <= 1
+    assert opinion(truth, "No answers here.").reply == "Both"
+
+
+def test_verdicts_read_back_as_a_table(tmp_path: Path) -> None:
+    import pandas as pd
+
+    from aligners.comparison_statistics import compare
+    from aligners.rows import write_rows
+
+    row = {"id": "1", "question": "Why?", "category": "c", "category_id": None}
+    rows = [verdict_row(Pair({**row, "id": str(n)}, "a", "b", False), {}) for n in range(3)]
+    write_rows(tmp_path / "verdicts.jsonl", rows)
+    table = pd.DataFrame(read_rows(tmp_path / "verdicts.jsonl"))
+    assert compare(table, 0, against_base=True).outcomes.ties == 3

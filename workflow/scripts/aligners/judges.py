@@ -1,0 +1,44 @@
+"""Judges of two answers, by their recipes."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol
+
+from aligners.judged_pairs import Shown, Verdicts
+from aligners.recipes import load_recipe
+from aligners.usage import Usage
+
+
+class Judge(Protocol):
+    """What tells the better of two answers."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the verdicts took."""
+
+    @property
+    def served_models(self) -> Collection[str]:
+        """Which models a server said have answered."""
+
+    def judge(self, shown: list[Shown]) -> Verdicts:
+        """Return the verdicts on pairs, which differ from one another, of answers that differ."""
+
+
+def load_judge(name: str, output: Path) -> Judge:
+    """Load a judge: an LLM, or PairRM.
+
+    Args:
+        name: of a recipe in config/judges/.
+        output: names the ledger of an LLM's replies (see generation.Generator).
+
+    Raises:
+        UserError: it cannot be had.
+    """
+    recipe = load_recipe("judges", name)
+    if "llm" in recipe:
+        from aligners.llm_judge import LLMJudge
+
+        return LLMJudge(name, output)
+    from aligners.ranking_judge import RankingJudge
+
+    return RankingJudge(recipe)

@@ -1,0 +1,46 @@
+"""Have a judge compare all systems with their references, for one data set and base LLM."""
+
+from pathlib import Path
+
+from aligners.judge_record import check_judge, record_judge
+from aligners.judged_files import judge_files
+from aligners.judges import load_judge
+from aligners.program import run
+from aligners.rows import write_json
+
+
+def main(
+    *,
+    judge: str,
+    inputs: Path,
+    responses: Path,
+    model_outputs: list[Path],
+    reference_outputs: list[Path],
+    squads: list[Path],
+    verdicts: list[Path],
+    turns: list[Path],
+    usage: Path,
+) -> None:
+    """Write the verdicts on each comparison to `verdicts`, and what they took to `usage`.
+
+    `turns` has the verdicts on what each squad wrote on the way (see judge_files). A verdict that
+    an LLM has given before is not asked for again.
+    """
+    check_judge(judge)
+    loaded = load_judge(judge, usage.with_name(usage.name.removesuffix(".usage.json") + ".jsonl"))
+    judge_files(
+        loaded.judge,
+        inputs=inputs,
+        responses=responses,
+        model_outputs=model_outputs,
+        reference_outputs=reference_outputs,
+        verdicts=verdicts,
+        squads=squads,
+        turns=turns,
+    )
+    record_judge(judge, loaded.served_models)
+    write_json(usage, loaded.usage.summary())
+
+
+if __name__ == "__main__":
+    run(main)
