@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from aligners.judge_record import check_judge, record_judge
-from aligners.judged_files import judge_files
+from aligners.judged_files import judge_files, read_comparisons
 from aligners.judges import load_judge
 from aligners.program import run
-from aligners.rows import write_json
+from aligners.rows import read_rows, write_json
 
 
 def main(
@@ -27,16 +27,12 @@ def main(
     an LLM has given before is not asked for again.
     """
     check_judge(judge)
-    loaded = load_judge(judge, usage.with_name(usage.name.removesuffix(".usage.json") + ".jsonl"))
+    loaded = load_judge(judge, usage)
+    pairs = read_comparisons(read_rows(inputs), responses, model_outputs, reference_outputs)
     judge_files(
         loaded.judge,
-        inputs=inputs,
-        responses=responses,
-        model_outputs=model_outputs,
-        reference_outputs=reference_outputs,
-        verdicts=verdicts,
-        squads=squads,
-        turns=turns,
+        dict(zip(verdicts, pairs, strict=True)),
+        {path: read_rows(squad) for path, squad in zip(turns, squads, strict=True)},
     )
     record_judge(judge, loaded.served_models)
     write_json(usage, loaded.usage.summary())

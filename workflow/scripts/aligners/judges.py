@@ -24,12 +24,13 @@ class Judge(Protocol):
         """Return the verdicts on pairs, which differ from one another, of answers that differ."""
 
 
-def load_judge(name: str, output: Path) -> Judge:
+def load_judge(name: str, usage: Path) -> Judge:
     """Load a judge: an LLM, or PairRM.
 
     Args:
         name: of a recipe in config/judges/.
-        output: names the ledger of an LLM's replies (see generation.Generator).
+        usage: file {llm}.usage.json of what the verdicts took; an LLM's replies are kept in the
+            ledger of {llm}.jsonl in its directory, for all jobs of a judge and data set.
 
     Raises:
         UserError: it cannot be had.
@@ -38,7 +39,7 @@ def load_judge(name: str, output: Path) -> Judge:
     if "llm" in recipe:
         from aligners.llm_judge import LLMJudge
 
-        return LLMJudge(name, output)
+        return LLMJudge(name, usage.with_name(usage.name.replace(".usage.json", ".jsonl")))
     from aligners.ranking_judge import RankingJudge
 
     return RankingJudge(recipe)

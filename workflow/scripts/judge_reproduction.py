@@ -1,0 +1,51 @@
+"""Have a judge compare as the paper did: first sentences, four categories, the paper's squad."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from aligners.judge_record import check_judge, record_judge
+from aligners.judged_files import judge_files, read_comparisons
+from aligners.judges import load_judge
+from aligners.program import run
+from aligners.reproduction import first_sentence, protocol_rows
+from aligners.rows import by_id, read_rows, write_json
+
+
+def main(
+    *,
+    judge: str,
+    dataset: str,
+    inputs: Path,
+    responses: Path,
+    model_outputs: list[Path],
+    reference_outputs: list[Path],
+    verdicts: list[Path],
+    usage: Path,
+) -> None:
+    """Write the verdicts on each comparison to `verdicts`, and what they took to `usage`.
+
+    Whether an answer is `unchanged` is told from the whole answers.
+    """
+    check_judge(judge)
+    questions = read_rows(inputs)
+    chosen = by_id(protocol_rows(questions, dataset))
+    loaded = load_judge(judge, usage)
+    comparisons = [
+        [
+            replace(
+                pair,
+                output=first_sentence(pair.output),
+                reference_output=first_sentence(pair.reference_output),
+            )
+            for pair in pairs
+            if pair.input["id"] in chosen
+        ]
+        for pairs in read_comparisons(questions, responses, model_outputs, reference_outputs)
+    ]
+    judge_files(loaded.judge, dict(zip(verdicts, comparisons, strict=True)), {})
+    record_judge(judge, loaded.served_models)
+    write_json(usage, loaded.usage.summary())
+
+
+if __name__ == "__main__":
+    run(main)
