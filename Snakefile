@@ -24,6 +24,8 @@ include: "workflow/rules/responses.smk"
 include: "workflow/rules/aligned.smk"
 include: "workflow/rules/external.smk"
 include: "workflow/rules/alpaca_eval.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/closed_world.smk"
 include: "workflow/rules/stages.smk"
 
@@ -48,6 +50,8 @@ localrules:
     import_inputs,
     gather_responses,
     write_alpaca_eval,
+    write_tables,
+    compare_with_reported,
     list_stage,
     score_closed_world,
 

@@ -14,6 +14,7 @@ from aligners.reproduction import (
 )
 from aligners.rows import read_rows
 from aligners.table_files import write_csv, write_markdown
+from aligners.verdicts import ORDERS
 
 NOTES = """\
 The squad in the paper's order, answers cut at their first full stop, four of the 14 categories,
@@ -36,11 +37,13 @@ def main(*, judge: str, reported: Path, verdicts: list[Path], csv: Path, markdow
     for path in verdicts:
         dataset, llm, backbone, _, reference = path.parts[-6:-1]
         cell = dict(zip(CELL, (dataset, llm, backbone, reference), strict=True))
-        cells.append((cell, pd.DataFrame(read_rows(path))))
-    table = compare_with_reported(cells, read_reported(reported))
-    write_csv(csv, table)
+        # A column of nulls alone would not be numbers.
+        table = pd.DataFrame(read_rows(path)).astype(dict.fromkeys(ORDERS, float))
+        cells.append((cell, table))
+    compared = compare_with_reported(cells, read_reported(reported))
+    write_csv(csv, compared)
     title = f"Reported win rates and ours, judged by {judge}"
-    write_markdown(markdown, title, NOTES, reproduction_sections(table))
+    write_markdown(markdown, title, NOTES, reproduction_sections(compared))
 
 
 if __name__ == "__main__":

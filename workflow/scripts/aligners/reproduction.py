@@ -125,7 +125,7 @@ def macro_mean(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def read_reported(path: Path) -> dict[tuple[str, ...], float]:
-    """Return the reported rates by data set, LLM, backbone, reference and category's number ("")."""
+    """Return the reported rates by `CELL` and the category's number, "" over the four."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     keys = table[[*CELL, "category_id"]].itertuples(index=False, name=None)
     return dict(zip(keys, table["win_rate"].astype(float), strict=True))

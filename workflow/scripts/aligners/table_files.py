@@ -36,7 +36,8 @@ def write_markdown(path: Path, title: str, notes: str, sections: Sequence[Sectio
     """Write sections as one page with a title and notes."""
     parts = [f"# {title}", notes]
     for section in sections:
-        text = section.table.to_markdown(index=False, disable_numparse=True)
+        cells = section.table.map(lambda text: text.replace("|", "\\|"))
+        text = cells.to_markdown(index=False, disable_numparse=True)
         parts += [f"## {section.title}", text]
     if not sections:
         parts.append("There is no such comparison.")
