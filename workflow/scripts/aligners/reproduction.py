@@ -74,10 +74,11 @@ def protocol_rates(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
         for each rate `category_id`, `category` (None over all four), `ours`, `low`, `high`,
         `n` (decided questions), `ties` and `unusable`.
     """
+    preferred = preferences(verdicts)
     rates, estimates = [], []
     for number in PROTOCOL_CATEGORIES:
         rows = verdicts[verdicts["category_id"] == number]
-        preference = preferences(rows)
+        preference = preferred[rows.index]
         decided = preference[preference.notna() & (preference != TIE)]
         estimates.append(share(decided > TIE))
         rates.append(
