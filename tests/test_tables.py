@@ -37,11 +37,11 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def comparisons(judged: Path) -> list[Path]:
     """The files of the comparisons in the order of the configuration."""
     return [
-        judged / place["dataset"] / place["llm"] / place["backbone"] / system / reference / "comparison.json"
+        judged.joinpath(*place.values(), system, reference, "comparison.json")
         for place in PLACES
         for system in SYSTEMS
         for reference in REFERENCES
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")

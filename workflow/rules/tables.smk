@@ -38,9 +38,7 @@ rule write_tables:
             backbone=config["backbones"],
         ),
     output:
-        expand(
-            "results/tables/{{judge}}/{table}.{form}", table=TABLES, form=["csv", "md", "tex"]
-        ),
+        expand("results/tables/{{judge}}/{table}.{form}", table=TABLES, form=["csv", "md", "tex"]),
     log:
         "logs/write_tables/{judge}.log",
     benchmark:

@@ -20,7 +20,8 @@ NOTES = """\
 The squad in the paper's order, answers cut at their first full stop, four of the 14 categories,
 ties dropped. *Reported* are the figures of the paper's code, judged by GPT-4 through AlpacaEval 2;
 they have neither n nor interval. *Ours* have n decided questions. Differences are in percentage
-points. A tie is a mean preference of exactly 0.5 over both orders."""
+points. A tie is a mean preference of exactly 0.5 over both orders, also where these contradict each
+other; judged in one order, as AlpacaEval does, fewer questions tie, and rates lie closer to 50%."""
 
 
 def main(*, judge: str, reported: Path, verdicts: list[Path], csv: Path, markdown: Path) -> None:

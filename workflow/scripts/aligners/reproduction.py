@@ -4,8 +4,10 @@ What is the paper's: the squad in the paper's order (squad-paper); answers cut a
 stop; 4 of the 14 categories of BeaverTails-Evaluation; ties dropped; the rates of the categories
 averaged with equal weights. What is ours: each question is judged in both orders, so that a tie is
 a mean preference of exactly 0.5, which includes that the two orders contradict each other
-(AlpacaEval asks once, in an order drawn for each question); rates have an interval and n; the judge
-is the one that was asked, and the models are trained anew. So a difference has many causes.
+(AlpacaEval asks once, in an order drawn for each question). So more questions are dropped as ties,
+the doubtful ones, and rates lie further from one half than with one order. Ours, too: rates have an
+interval and n; the judge is the one that was asked, and the models are trained anew. A difference
+has many causes.
 It is a way to compare, not the way to evaluate: docs/evaluation.md has that.
 """
 

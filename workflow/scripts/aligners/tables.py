@@ -104,7 +104,7 @@ def category_sections(table: pd.DataFrame) -> list[Section]:
 
 
 def ablations(comparisons: Iterable[Row]) -> pd.DataFrame:
-    """Return every rate of every comparison; `reason` says why there is no length-controlled one."""
+    """Return all rates of every comparison; `reason`: why there is no length-controlled one."""
     rows = []
     for row in comparisons:
         controlled = row["length_controlled"]
