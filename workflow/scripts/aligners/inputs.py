@@ -82,8 +82,8 @@ def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"data set {recipe['repository']}: {reason}; check the recipe and the network, name one "
-            "table of the repository as `file`, or give a local file as `path` in the recipe"
+            f"data set {recipe['repository']}: {reason}; check the recipe and the network, name "
+            "one table of the repository as `file`, or give a local file as `path` in the recipe"
         ) from None
 
 
