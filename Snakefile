@@ -25,6 +25,8 @@ include: "workflow/rules/aligned.smk"
 include: "workflow/rules/external.smk"
 include: "workflow/rules/alpaca_eval.smk"
 include: "workflow/rules/judged.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/closed_world.smk"
 include: "workflow/rules/stages.smk"
 
@@ -51,6 +53,8 @@ localrules:
     write_alpaca_eval,
     compare_systems,
     trace_thresholds,
+    write_tables,
+    compare_with_reported,
     list_stage,
     score_closed_world,
 

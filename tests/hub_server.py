@@ -120,9 +120,9 @@ class Handler(BaseHTTPRequestHandler):
         batch = re.fullmatch(r"/(?:datasets/)?[^/]+/[^/]+\.git/info/lfs/objects/batch", self.path)
         if batch:
             return self.batch(request)
-        file = re.fullmatch(rf"/([^/]+/[^/]+)/resolve/({COMMIT})/(.+)", self.path)
+        file = re.fullmatch(rf"/(datasets/)?([^/]+/[^/]+)/resolve/({COMMIT})/(.+)", self.path)
         if file:
-            return self.send_file(file[1], file[3])
+            return self.send_file("dataset" if file[1] else "model", file[2], file[4])
         match = re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(\w+)/(.+))?", self.path)
         repository = self.hub.repositories.get((match[1], match[2])) if match else None
         if not match or repository is None:
@@ -147,9 +147,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.preupload(request)
         self.commit(repository, revision, name, body)
 
-    def send_file(self, name: str, path: str) -> None:
-        """Send a file of a model."""
-        repository = self.hub.repositories.get(("model", name))
+    def send_file(self, kind: str, name: str, path: str) -> None:
+        """Send a file of a model or a data set."""
+        repository = self.hub.repositories.get((kind, name))
         if repository is None or path not in repository.branches["main"]:
             return self.answer(404, {"error": "Entry not found"})
         content = repository.branches["main"][path]

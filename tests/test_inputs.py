@@ -1,6 +1,9 @@
 """Test inputs: from tables of several kinds, and held-out questions."""
 
+import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,8 @@ import import_inputs
 import pandas as pd
 import pytest
 import sample_inputs
+from hub_server import COMMIT, TOKEN, Hub, Repository, serve_hub
+from projects import environment
 from yaml_edits import set_keys
 
 from aligners.inputs import (
@@ -46,11 +51,13 @@ def write_table(path: Path) -> None:
         table.to_csv(path, index=False)
     elif path.suffix == ".jsonl":
         write_rows(path, RECORDS)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(RECORDS, indent=1))
     else:
         table.astype({"category_id": "Int64"}).to_parquet(path)
 
 
-@pytest.mark.parametrize("name", ["table.csv", "table.jsonl", "table.parquet"])
+@pytest.mark.parametrize("name", ["table.csv", "table.json", "table.jsonl", "table.parquet"])
 def test_every_kind_of_table_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_table(path)
@@ -225,3 +232,37 @@ def test_a_local_copy_serves_in_place_of_the_hub(project: Path) -> None:
         dataset="mine", splits=[], synthesis="closed-world", output=Path("inputs.jsonl")
     )
     assert read_rows(Path("inputs.jsonl")) == EXPECTED
+
+
+def import_from_hub(project: Path, hub: Hub, **keys: Any) -> subprocess.CompletedProcess[str]:
+    """Run the program on a recipe of a data set that the stand-in of the Hub has."""
+    recipe = {"source": "hub", "repository": "someone/questions", "revision": COMMIT, **keys}
+    Path("config/datasets/mine.yaml").write_text("{source: synthetic}")
+    set_keys("config/datasets/mine.yaml", **recipe, columns=COLUMNS)
+    online = {"HF_ENDPOINT": hub.url, "HF_HOME": str(project / "cache"), "HF_TOKEN": TOKEN}
+    return subprocess.run(
+        [
+            *[sys.executable, "workflow/scripts/import_inputs.py", "--dataset", "mine"],
+            *["--splits", "--synthesis", "closed-world", "--output", "inputs.jsonl"],
+        ],
+        env={**environment(project), **online, "HF_HUB_OFFLINE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_recipe_may_name_one_file_of_a_data_set_on_the_hub(project: Path) -> None:
+    with serve_hub() as hub:
+        repository = Repository()
+        content = json.dumps(RECORDS).encode()
+        repository.branches["main"] = {"data/mine.json": content, "questions.py": b"import os"}
+        hub.repositories["dataset", "someone/questions"] = repository
+        result = import_from_hub(project, hub, file="data/mine.json")
+        assert result.returncode == 0, result.stderr
+        assert read_rows(Path("inputs.jsonl")) == EXPECTED
+        missing = import_from_hub(project, hub, file="other.json")
+    assert missing.returncode == 1
+    message = missing.stderr.splitlines()[-1]
+    assert message.startswith("error: data set someone/questions: ")
+    assert "check the recipe and the network, name one table" in message

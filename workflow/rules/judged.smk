@@ -43,7 +43,7 @@ def identity(wildcards):
 def check_judges():
     """Refuse, before the first job, judges that have changed since their first verdicts."""
     for job in workflow.dag.needrun_jobs():
-        if job.rule.name == "judge_comparisons":
+        if job.rule.name in ("judge_comparisons", "judge_reproduction"):
             check_judge(job.wildcards.judge)
 
 
@@ -100,6 +100,8 @@ rule judge_comparisons:
 
 rule compare_systems:
     input:
+        model_outputs=rules.judge_comparisons.input.model_outputs,
+        reference_outputs=rules.judge_comparisons.input.reference_outputs,
         verdicts=rules.judge_comparisons.output.verdicts,
     output:
         comparisons=compared(
@@ -120,6 +122,8 @@ rule compare_systems:
     shell:
         "python workflow/scripts/compare_systems.py"
         " --judge {wildcards.judge:q}"
+        " --model-outputs {input.model_outputs:q}"
+        " --reference-outputs {input.reference_outputs:q}"
         " --verdicts {input.verdicts:q}"
         " --comparisons {output.comparisons:q}"
         " --tests {output.tests:q}"

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from aligners.program import run
 from aligners.rows import atomic_path, read_rows
 from aligners.thresholds import threshold_curve
-from aligners.verdicts import preferences
+from aligners.verdicts import preferences, read_verdicts
 
 
 def main(
@@ -17,14 +15,13 @@ def main(
 
     `verdicts` and `turns` are the judge's on the squad's last answers, and on those on the way.
     """
-    last, on_the_way = pd.DataFrame(read_rows(verdicts)), read_rows(turns)
-    by_id = dict(zip(last["id"], preferences(last), strict=True))
-    way = preferences(pd.DataFrame(on_the_way)) if on_the_way else []
-    keys = [(row["id"], row["turns"]) for row in on_the_way]
+    judged = read_verdicts(verdicts)
+    last = dict(zip(judged["id"], preferences(judged), strict=True))
+    keys = [(row["id"], row["turns"]) for row in read_rows(turns)]
     curve = threshold_curve(
-        [row for row in read_rows(squad) if row["id"] in by_id],
-        by_id,
-        dict(zip(keys, way, strict=True)),
+        [row for row in read_rows(squad) if row["id"] in last],
+        last,
+        dict(zip(keys, preferences(read_verdicts(turns)), strict=True)),
         threshold,
         seed,
     )

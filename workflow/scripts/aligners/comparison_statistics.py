@@ -89,8 +89,12 @@ def win_rate(verdicts: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> E
 
     Where verdicts are whole, it is the share of verdicts won, ties as half.
     """
-    scores = preferences(verdicts).dropna().to_numpy(dtype=float)
-    return mean_score(scores, seed, resamples=resamples)
+    return mean_preference(preferences(verdicts), seed, resamples)
+
+
+def mean_preference(preference: pd.Series, seed: int, resamples: int = RESAMPLES) -> Estimate:
+    """Return the mean of preferences, those of questions without a verdict left out."""
+    return mean_score(preference.dropna().to_numpy(dtype=float), seed, resamples=resamples)
 
 
 def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
@@ -100,8 +104,9 @@ def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
     """
     if verdicts["category"].isna().all():
         return {}
-    groups = verdicts.groupby(verdicts["category"].fillna(UNCATEGORISED), sort=True)
-    return {str(name): win_rate(group, seed) for name, group in groups}
+    # Before grouping: whether one order was asked or two is told from the whole comparison.
+    groups = preferences(verdicts).groupby(verdicts["category"].fillna(UNCATEGORISED), sort=True)
+    return {str(name): mean_preference(group, seed) for name, group in groups}
 
 
 def flip_rate(verdicts: pd.DataFrame) -> Estimate:

@@ -12,13 +12,13 @@ from aligners.counts import Sieve
 from aligners.errors import UserError
 from aligners.filters import text_reason
 from aligners.near_duplicates import NearDuplicates, normalise
-from aligners.rows import Row, read_rows, read_text, row_id, seeded_order
+from aligners.rows import Row, read_json, read_rows, read_text, row_id, seeded_order
 
 MAXIMUM_CHARACTERS = 20_000
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, JSON Lines or Parquet file; every cell of a CSV is text.
+    """Read a CSV, JSON, JSON Lines or Parquet file; every cell of a CSV is text.
 
     Raises:
         UserError: the file is missing, not UTF-8, not readable as its ending says.
@@ -27,8 +27,12 @@ def read_table(path: Path) -> pd.DataFrame:
         return read_csv(path)
     if path.suffix == ".jsonl":
         return pd.DataFrame(read_rows(path), dtype=object)
+    if path.suffix == ".json":
+        return pd.DataFrame(read_list(path), dtype=object)
     if path.suffix != ".parquet":
-        raise UserError(f"{path}: unknown ending {path.suffix!r}; give a .csv, .jsonl or .parquet")
+        raise UserError(
+            f"{path}: unknown ending {path.suffix!r}; give a .csv, .json, .jsonl or .parquet"
+        )
     try:
         return pd.read_parquet(path)
     except ValueError as error:
@@ -54,24 +58,50 @@ def read_csv(path: Path) -> pd.DataFrame:
         ) from None
 
 
-def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
-    """Download a split of a data set from the Hub.
+def read_list(path: Path) -> list[Row]:
+    """Read a JSON file that is a list of objects.
 
     Raises:
-        UserError: the Hub cannot be reached, or has no such data set, revision or split.
+        UserError: the file is missing, not JSON, or something else than such a list.
     """
+    rows = read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(f"{path}: not a list of objects; give one, or one object a line in .jsonl")
+    return rows
+
+
+def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
+    """Download a data set from the Hub: one file of it if the recipe names one, else a split.
+
+    Raises:
+        UserError: the Hub cannot be reached, has no such data set, revision, file or split, or the
+            data set is a script, which is not run.
+    """
+    try:
+        return hub_file(recipe) if recipe.get("file") else hub_split(recipe)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"data set {recipe['repository']}: {reason}; check the recipe and the network, name "
+            "one table of the repository as `file`, or give a local file as `path` in the recipe"
+        ) from None
+
+
+def hub_split(recipe: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a split as the library of data sets loads it."""
     from datasets import load_dataset
 
-    try:
-        data = load_dataset(
-            recipe["repository"], split=recipe["split"], revision=recipe["revision"]
-        )
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"data set {recipe['repository']}: {error}; check the recipe and the network, or give "
-            "a local file as `path` in the recipe"
-        ) from None
+    data = load_dataset(recipe["repository"], split=recipe["split"], revision=recipe["revision"])
     return data.to_pandas()
+
+
+def hub_file(recipe: Mapping[str, Any]) -> pd.DataFrame:
+    """Return one file of the repository as a table."""
+    from huggingface_hub import hf_hub_download
+
+    repository, revision = recipe["repository"], recipe["revision"]
+    path = hf_hub_download(repository, recipe["file"], repo_type="dataset", revision=revision)
+    return read_table(Path(path))
 
 
 def check_columns(table: pd.DataFrame, columns: Mapping[str, str | None], source: str) -> None:

@@ -107,7 +107,8 @@ def read_json(path: Path) -> Any:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise UserError(
-            f"{path}, line {error.lineno}: not JSON; delete the file so that it is made anew"
+            f"{path}, line {error.lineno}: not JSON; "
+            "mend the line, or delete the file so that it is made anew"
         ) from None
 
 

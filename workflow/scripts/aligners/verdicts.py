@@ -16,12 +16,22 @@ the judge's probability that ours is better; NaN where there is no usable verdic
 that was judged in one order only has NaN in the whole column of the other.
 """
 
+from pathlib import Path
+
 import pandas as pd
+
+from aligners.rows import read_rows
 
 ORDERS = ["first_order", "second_order"]
 LENGTHS = ["length", "reference_length"]
 COLUMNS = ["id", "category", *ORDERS, *LENGTHS, "unchanged"]
 TIE = 0.5
+
+
+def read_verdicts(path: Path) -> pd.DataFrame:
+    """Read a file of verdicts (docs/data.md) as such a table; null becomes NaN."""
+    table = pd.DataFrame(read_rows(path), columns=[*COLUMNS, "category_id"])
+    return table.astype(dict.fromkeys(ORDERS, float))
 
 
 def check_verdicts(verdicts: pd.DataFrame) -> None:
