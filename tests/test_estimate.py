@@ -30,6 +30,7 @@ from aligners.estimate.stages import (
     question_requests,
 )
 from aligners.estimate.table import count, duration, print_estimate, spent
+from aligners.estimate.verdicts import verdicts_stages
 from aligners.pairs import STOP
 from aligners.rows import read_json, row_id, write_rows
 
@@ -73,6 +74,20 @@ def test_rows_of_a_hub_dataset_that_its_recipe_limits_are_counted(project: Path)
     set_keys("config/datasets/beavertails.yaml", rows=700)
     config = load_experiment(PAPER)
     assert requests_of(make_stages(config, 2))["answers", "llama-2-13b"] == 3 * 5000 + 700
+
+
+def test_verdicts_are_counted_in_both_orders_of_every_comparison(project: Path) -> None:
+    set_keys("config/datasets/beavertails.yaml", rows=700)
+    [stage] = verdicts_stages(load_experiment(PAPER), 4)
+    # Orders, rows, base LLMs, backbones, systems, references.
+    assert stage.requests == 2 * (800 + 700) * 3 * 4 * 4 * 3
+    assert (stage.llm, stage.decoding.max_new_tokens) == ("gpt-4.1", 1)
+    assert len(stage.examples) == 4
+    assert all("{output_1}" not in str(example.prompt) for example in stage.examples)
+
+
+def test_a_judge_that_is_no_llm_is_asked_for_nothing(project: Path) -> None:
+    assert verdicts_stages({**load_experiment(DEMO), "judges": ["pairrm"]}, 4) == []
 
 
 def test_hints_without_a_question_are_asked_again(in_the_project: None) -> None:
@@ -255,6 +270,7 @@ def priced(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         criteria=["ethical", "helpful"],
         datasets=["synthetic_mixed"],
         questions_per_criterion=150,
+        judges=[],
     )
     return path
 

@@ -114,7 +114,7 @@ def test_ablations_have_a_row_for_every_system(directory: Path, comparisons: lis
     ]
     systems = [[place["backbone"], system] for place in PLACES for system in SYSTEMS]
     assert [row[:2] for row in rows[: len(systems)]] == systems
-    assert rows[0][4] == "10.0% (5.0 to 20.0)"
+    assert rows[0][4] == rate_text(read_json(comparisons[0])["harm_rate"]) != "-"
     assert rows[len(systems) + 1][4] == "-"  # against the finetuned LLM nothing is harmed
     given = read_json(comparisons[0])
     assert rows[0][3] == rate_text(given["length_controlled"]["rate"])

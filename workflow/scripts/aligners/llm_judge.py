@@ -15,17 +15,16 @@ import pandas as pd
 import yaml
 from alpaca_eval.annotators import PairwiseAnnotator
 
-from aligners.engines import Completion, Decoding, Failure, Request
+from aligners.engines import Completion, Failure, Request
 from aligners.errors import UserError
 from aligners.generation import Generator, digest, llm_prompt
+from aligners.judge_prompts import judge_decoding
 from aligners.judged_pairs import Shown, Verdict
 from aligners.recipes import Recipe, load_recipe, recipe_path
 from aligners.verdicts import TIE
 
 logger = logging.getLogger(__name__)
 
-# As many as OpenAI's API gives; a label may be spelt in several tokens, of which one counts.
-TOP_LOGPROBS = 20
 # Fewer verdicts than these show nothing of a judge that always names the same place.
 FEWEST_TO_SEE_A_SIDE = 20
 LONGEST_SHOWN = 80
@@ -93,14 +92,6 @@ class LLMJudge:
         return {"completions": [reply["text"] for reply in replies], "completions_all": replies}
 
 
-def judge_decoding(recipe: Recipe) -> Decoding:
-    """Return how the replies of a judge are drawn: greedily."""
-    return Decoding(
-        max_new_tokens=recipe["max_new_tokens"],
-        top_logprobs=TOP_LOGPROBS if recipe["logprobs"] else 0,
-    )
-
-
 def annotator_config(name: str) -> dict[str, Any]:
     """Return a judge as AlpacaEval's `annotators_config` has it, by the judge's name.
 
@@ -123,8 +114,8 @@ def annotator_config(name: str) -> dict[str, Any]:
         "is_randomize_output_order": False,
         "is_shuffle": False,
     }
-    if recipe["logprobs"]:
-        settings["completions_kwargs"] |= {"logprobs": True, "top_logprobs": TOP_LOGPROBS}
+    if top := decoding.top_logprobs:
+        settings["completions_kwargs"] |= {"logprobs": True, "top_logprobs": top}
         settings |= {
             "fn_completion_parser": "logprob_parser",
             "completion_parser_kwargs": {

@@ -12,6 +12,7 @@ from aligners.errors import UserError
 from aligners.estimate.figures import Figures, estimate, total
 from aligners.estimate.sample import LOGS, Sample, take_samples
 from aligners.estimate.stages import Stage, dataset_rows, load_experiment, make_stages
+from aligners.estimate.verdicts import verdicts_stages
 from aligners.recipes import Recipe
 from aligners.rows import write_json
 
@@ -34,6 +35,7 @@ BOUNDS = (
 )
 UPPER = (
     "Pairs and answers are at most one for each question asked for; duplicates leave before. "
+    "Verdicts are those of results/judged/all; equal answers take none, equal comparisons one. "
     "Hints that get no question are asked again, {again}."
 )
 
@@ -53,7 +55,8 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
         raise UserError(f"--sample {sample}: a number of requests; give 0 or more")
     console = make_console()
     config = load_experiment(path)
-    stages = make_stages(config, sample or EXAMPLES)
+    examples = sample or EXAMPLES
+    stages = [*make_stages(config, examples), *verdicts_stages(config, examples)]
     notes = unknown_datasets(config)
     samples: dict[tuple[str, str], Sample] = {}
     if sample:

@@ -1,0 +1,54 @@
+"""The judging of a run: how many verdicts its judges will be asked for, and examples of them."""
+
+from aligners.criteria import load_principles
+from aligners.engines import Request
+from aligners.estimate.stages import Stage, dataset_rows, interleave
+from aligners.generation import llm_prompt
+from aligners.judge_prompts import judge_decoding, judge_prompt
+from aligners.recipes import Recipe, base_llms, load_recipe
+from aligners.rows import row_id
+
+ORDERS = 2
+# The base LLM and its finetuned partner, beside the external aligners.
+OWN_REFERENCES = 2
+
+
+def verdicts_stages(config: Recipe, examples: int) -> list[Stage]:
+    """Return a stage for each judge that is an LLM, with up to `examples` requests each."""
+    recipes = {name: load_recipe("judges", name) for name in config["judges"]}
+    return [
+        verdicts_stage(config, name, recipe, examples)
+        for name, recipe in recipes.items()
+        if "llm" in recipe
+    ]
+
+
+def verdicts_stage(config: Recipe, judge: str, recipe: Recipe, examples: int) -> Stage:
+    """Return the verdicts of a judge; the examples compare the principles' demonstrations."""
+    llm = load_recipe("llms", recipe["llm"])
+    shown = interleave(
+        [load_principles(criterion).demonstrations for criterion in config["criteria"]]
+    )
+    prompts = [
+        judge_prompt(recipe, each.input, each.correction, each.response)
+        for each in shown[:examples]
+    ]
+    return Stage(
+        f"verdicts of {judge}",
+        recipe["llm"],
+        count_verdicts(config),
+        judge_decoding(recipe),
+        [Request(row_id(text), llm_prompt(llm, text)) for text in prompts],
+    )
+
+
+def count_verdicts(config: Recipe) -> int:
+    """Return how many verdicts all comparisons take at most: equal answers take none."""
+    rows = [dataset_rows(config, name) or 0 for name in config["datasets"]]
+    comparisons = (
+        len(base_llms(config))
+        * len(config["backbones"])
+        * (len(config["criteria"]) + len(config["systems"]))
+        * (OWN_REFERENCES + len(config["external"]))
+    )
+    return ORDERS * comparisons * sum(min(count, config["alpaca_eval_rows"]) for count in rows)
