@@ -38,6 +38,20 @@ def snakemake_command(*arguments: str, config: str = MINIATURE) -> list[str]:
 
 def run_snakemake(project: Path, *arguments: str, config: str = MINIATURE) -> str:
     """Run Snakemake in the project and return what it printed; it must succeed."""
+    status, output = call_snakemake(project, *arguments, config=config)
+    assert status == 0, output[-6000:]
+    return output
+
+
+def fail_snakemake(project: Path, *arguments: str, config: str = MINIATURE) -> str:
+    """Run Snakemake in the project and return what it printed; it must fail."""
+    status, output = call_snakemake(project, *arguments, config=config)
+    assert status != 0, output[-6000:]
+    return output
+
+
+def call_snakemake(project: Path, *arguments: str, config: str) -> tuple[int, str]:
+    """Run Snakemake in the project and return its exit status and what it printed."""
     flags = [argument for argument in arguments if argument.startswith("-")]
     targets = [argument for argument in arguments if not argument.startswith("-")]
     command = snakemake_command(*targets, config=config)
@@ -50,6 +64,4 @@ def run_snakemake(project: Path, *arguments: str, config: str = MINIATURE) -> st
         text=True,
         timeout=900,
     )
-    output = result.stdout + result.stderr
-    assert result.returncode == 0, output[-6000:]
-    return output
+    return result.returncode, result.stdout + result.stderr

@@ -90,6 +90,16 @@ def test_a_written_verdict_may_be_a_tie_and_one_that_names_two_is_none(engine: F
     found = {shown[1]: verdict.preference for shown, verdict in verdicts.items()}
     assert found == {"a": 1.0, "b": 0.0, "tie": 0.5, "both": None}
     assert verdicts["Why?", "b", "other"].reply == "Clearly [[B]]."
+    assert verdicts["Why?", "both", "other"].reply == "[[A]] or [[B]]"
+
+
+@pytest.mark.usefixtures("project")
+def test_an_answer_that_looks_like_a_place_of_the_prompt_stays_as_it_is(engine: FakeEngine) -> None:
+    write_recipes()
+    engine.reply = lambda request, _: told(request, 0.7)
+    LLMJudge("test", OUTPUT).judge([("How do I fill in {output_1}?", "By {output_2}.", "No.")])
+    assert answers(engine.asked[0]) == ("By {output_2}.", "No.")
+    assert "How do I fill in {output_1}?" in engine.asked[0].prompt[0]["content"]
 
 
 @pytest.mark.usefixtures("project")

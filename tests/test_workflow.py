@@ -6,21 +6,26 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from datasets import load_dataset
-from projects import MINIATURE, make_project, run_snakemake
+from projects import MINIATURE, fail_snakemake, make_project, run_snakemake
 from yaml_edits import set_keys
 
-from aligners.rows import by_id, read_json, read_rows
+from aligners.rows import by_id, read_json, read_rows, row_id
 
 TARGETS = [
     "results/alpaca_eval/all",
     "results/synthetic/all",
     "results/aligners/all",
     "results/closed_world/scorecard.json",
+    "results/judged/all",
+    "results/tables/all",
+    "results/reproduction/closed-world/win_rates.md",
 ]
 CRITERIA = ["ethical", "factuality"]
 SYSTEMS = ["squad", "squad-paper", "conditioned", "squad-conditioned"]
+JUDGED = "results/judged/closed-world/{}/closed-world-base/gpt2-miniature"
 ALIGNED = "results/aligned/{}/closed-world-base/gpt2-miniature/{}.jsonl"
 
 
@@ -167,6 +172,87 @@ def test_scorecard_holds_every_figure(finished: Path) -> None:
     unknown = known["unknown_facts"]["clean_share"]["initial"]["n"]
     rows = read_rows(finished / "results/inputs/synthetic_mixed.jsonl")
     assert share["n"] + unknown == len(rows)
+
+
+def test_every_compared_question_has_a_verdict_in_both_orders(finished: Path) -> None:
+    files = list((finished / "results/alpaca_eval").rglob("model_outputs.json"))
+    assert len(files) == 36
+    for path in files:
+        comparison = path.parent.relative_to(finished / "results/alpaca_eval")
+        rows = read_rows(finished / "results/judged/closed-world" / comparison / "verdicts.jsonl")
+        assert [row["id"] for row in rows] == [
+            row_id(row["instruction"]) for row in read_json(path)
+        ]
+        references = read_json(path.with_name("reference_outputs.json"))
+        for row, ours, theirs in zip(rows, read_json(path), references, strict=True):
+            if ours["output"] == theirs["output"]:
+                assert (row["first_order"], row["second_order"]) == (0.5, 0.5)
+                assert row["first_reply"] is None
+            else:
+                assert row["first_reply"] in ("m", "M", "Both")
+
+
+def test_a_comparison_counts_every_question_and_names_itself(finished: Path) -> None:
+    directory = finished / JUDGED.format("categories-miniature")
+    rows = read_rows(directory / "squad/base/verdicts.jsonl")
+    figures = read_json(directory / "squad/base/comparison.json")
+    assert sum(figures["outcomes"].values()) == len(rows) == 25
+    assert sum(each["n"] for each in figures["by_category"].values()) == figures["win_rate"]["n"]
+    assert (figures["judge"], figures["system"], figures["reference"]) == (
+        "closed-world",
+        "squad",
+        "base",
+    )
+    assert figures["copy_rate"]["value"] == sum(row["unchanged"] for row in rows) / len(rows)
+    assert figures["alpaca_eval"]["rate"] is None and figures["alpaca_eval"]["reason"]
+    curve = pd.read_csv(directory / "thresholds.csv")
+    last = curve.to_dict("records")[-1]
+    assert last["threshold"] == 0.5
+    assert last["win_rate"] == pytest.approx(figures["win_rate"]["value"])
+
+
+def test_verdicts_are_asked_for_once_for_all_comparisons(finished: Path) -> None:
+    usage = read_json(
+        finished / "results/judged/closed-world/synthetic_mixed/closed-world-base.usage.json"
+    )
+    replies = [
+        reply
+        for path in (finished / JUDGED.format("synthetic_mixed")).rglob("verdicts.jsonl")
+        for row in read_rows(path)
+        for reply in (row["first_reply"], row["second_reply"])
+        if reply is not None
+    ]
+    assert 0 < usage["completions"] < len(replies)
+    assert usage["failed"] == {}
+
+
+def test_the_reproduction_judges_first_sentences_of_four_categories(finished: Path) -> None:
+    [path] = finished.glob(
+        "results/reproduction/*/categories-*/*/*/squad-paper/base/verdicts.jsonl"
+    )
+    inputs = by_id(read_rows(finished / "results/inputs/categories-miniature.jsonl"))
+    rows = read_rows(path)
+    assert {inputs[row["id"]]["category_id"] for row in rows} <= {"2", "3", "6", "7"}
+    answers = by_id(read_rows(finished / ALIGNED.format("categories-miniature", "squad-paper")))
+    for row in rows:
+        assert row["length"] <= answers[row["id"]]["aligned_response"].find(".") + 1 or (
+            "." not in answers[row["id"]]["aligned_response"]
+        )
+
+
+def test_a_changed_judge_is_refused_before_its_verdicts_are_deleted(finished: Path) -> None:
+    recipe = finished / "config/judges/closed-world.yaml"
+    before = recipe.read_text()
+    verdicts = finished / JUDGED.format("synthetic_mixed") / "squad/base/verdicts.jsonl"
+    try:
+        recipe.write_text(before.replace("first: m, second: M", "first: M, second: m"))
+        told = fail_snakemake(finished, "results/judged/all")
+        assert "the judge has changed (labels) since the verdicts in" in told
+        assert "Traceback" not in told
+        assert verdicts.exists()
+    finally:
+        recipe.write_text(before)
+    assert "Nothing to be done" in run_snakemake(finished, *TARGETS)
 
 
 def test_models_say_what_they_are(finished: Path) -> None:

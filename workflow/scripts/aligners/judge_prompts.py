@@ -1,5 +1,6 @@
 """How an LLM is asked to compare two answers, by a judge's recipe."""
 
+import re
 from pathlib import Path
 
 from aligners.engines import Decoding
@@ -17,9 +18,16 @@ def judge_decoding(recipe: Recipe) -> Decoding:
     )
 
 
-def judge_prompt(recipe: Recipe, question: str, first: str, second: str) -> str:
-    """Return a judge's prompt with a question and two answers, as AlpacaEval fills it in."""
-    text = Path(recipe["prompt"]).read_text(encoding="utf-8")
-    for place, value in zip(JUDGED_TEXTS, (question, first, second), strict=True):
-        text = text.replace(place, value, 1)
-    return text
+def read_template(recipe: Recipe) -> str:
+    """Return what a judge is asked, with a place for the question and for each answer."""
+    return Path(recipe["prompt"]).read_text(encoding="utf-8")
+
+
+def judge_prompt(template: str, question: str, first: str, second: str) -> str:
+    """Return a judge's prompt with a question and two answers in their places.
+
+    AlpacaEval fills one place in after the other, so that a text with `{output_2}` in it gets the
+    other answer; here it stays as it is.
+    """
+    texts = dict(zip(JUDGED_TEXTS, (question, first, second), strict=True))
+    return re.sub("|".join(map(re.escape, texts)), lambda found: texts[found.group()], template)

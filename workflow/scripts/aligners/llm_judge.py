@@ -1,7 +1,7 @@
 """An LLM as the judge of two answers, through AlpacaEval (github.com/tatsu-lab/alpaca_eval).
 
-AlpacaEval makes the prompts and reads the replies. Asking is ours: every reply is kept as soon as
-it exists, none is paid for twice, and servers are treated as in all other stages (generation).
+AlpacaEval reads the replies. Asking is ours: every reply is kept as soon as it exists, none is paid
+for twice, and servers are treated as in all other stages (generation).
 """
 
 import logging
@@ -18,7 +18,7 @@ from alpaca_eval.annotators import PairwiseAnnotator
 from aligners.engines import Completion, Failure, Request
 from aligners.errors import UserError
 from aligners.generation import Generator, digest, llm_prompt
-from aligners.judge_prompts import judge_decoding
+from aligners.judge_prompts import judge_decoding, judge_prompt, read_template
 from aligners.judged_pairs import Shown, Verdict
 from aligners.recipes import Recipe, load_recipe, recipe_path
 from aligners.verdicts import TIE
@@ -64,21 +64,30 @@ class LLMJudge:
             path = Path(directory) / "configs.yaml"
             path.write_text(yaml.safe_dump(annotator_config(self.name)), encoding="utf-8")
             annotator = PairwiseAnnotator(annotators_config=path, caching_path=None)
-        annotator.annotators[self.name].fn_completions = self.completions
+        completions = self.completions(shown)
+        replies = [each["text"] for each in completions]
+
+        def complete(**_: Any) -> dict[str, list[Any]]:
+            return {"completions": replies, "completions_all": completions}
+
+        annotator.annotators[self.name].fn_completions = complete
         table = pd.DataFrame(shown, columns=["instruction", "output_1", "output_2"])
-        rows = annotator.annotate_pairs(table, chunksize=None)
+        preferences = {
+            (row["instruction"], row["output_1"], row["output_2"]): row["preference"]
+            for row in annotator.annotate_pairs(table, chunksize=None)
+        }
+        # AlpacaEval forgets replies without a verdict.
         verdicts = {
-            (row["instruction"], row["output_1"], row["output_2"]): read_verdict(row)
-            for row in rows
+            one: Verdict(for_the_first(preferences[one]), reply)
+            for one, reply in zip(shown, replies, strict=True)
         }
         check_sides(self.name, verdicts)
         return verdicts
 
-    def completions(self, prompts: Sequence[str], **_: Any) -> dict[str, list[Any]]:
-        """Return the replies to prompts, as AlpacaEval has them from a function of its own.
-
-        What its configuration says of the LLM is passed and not needed: the recipe has all.
-        """
+    def completions(self, shown: Sequence[Shown]) -> list[dict[str, Any]]:
+        """Return the replies in the order of what is shown, in the form that AlpacaEval reads."""
+        template = read_template(self.recipe)
+        prompts = [judge_prompt(template, *one) for one in shown]
         requests = [
             Request(digest(text), llm_prompt(self.generator.recipe, text)) for text in prompts
         ]
@@ -89,7 +98,7 @@ class LLMJudge:
         for result in results.values():
             if isinstance(result, Completion) and result.served_model:
                 self.served_models.add(result.served_model)
-        return {"completions": [reply["text"] for reply in replies], "completions_all": replies}
+        return replies
 
 
 def annotator_config(name: str) -> dict[str, Any]:
@@ -150,15 +159,9 @@ def alpaca_eval_completion(result: Completion | Failure) -> dict[str, Any]:
     return {"text": result.text, "logprobs": {"content": [{"top_logprobs": top}]}}
 
 
-def read_verdict(row: dict[str, Any]) -> Verdict:
-    """Return the verdict of one of AlpacaEval's annotated rows.
-
-    Its preference is 1 for the first answer, 2 for the second, and no number for a reply without.
-    """
-    reply = row.get("preference_raw_completion")
-    text = reply["text"] if isinstance(reply, dict) else reply
-    preference = None if pd.isna(row["preference"]) else 2 - float(row["preference"])
-    return Verdict(preference, text if isinstance(text, str) else None)
+def for_the_first(preference: Any) -> float | None:
+    """Return AlpacaEval's preference, 1 for the first answer to 2 for the second, as a share."""
+    return None if pd.isna(preference) else 2 - float(preference)
 
 
 def has_label(recipe: Recipe, reply: dict[str, Any]) -> bool:

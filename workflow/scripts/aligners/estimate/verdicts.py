@@ -4,7 +4,7 @@ from aligners.criteria import load_principles
 from aligners.engines import Request
 from aligners.estimate.stages import Stage, dataset_rows, interleave
 from aligners.generation import llm_prompt
-from aligners.judge_prompts import judge_decoding, judge_prompt
+from aligners.judge_prompts import judge_decoding, judge_prompt, read_template
 from aligners.recipes import Recipe, base_llms, load_recipe
 from aligners.rows import row_id
 
@@ -29,8 +29,9 @@ def verdicts_stage(config: Recipe, judge: str, recipe: Recipe, examples: int) ->
     shown = interleave(
         [load_principles(criterion).demonstrations for criterion in config["criteria"]]
     )
+    template = read_template(recipe)
     prompts = [
-        judge_prompt(recipe, each.input, each.correction, each.response)
+        judge_prompt(template, each.input, each.correction, each.response)
         for each in shown[:examples]
     ]
     return Stage(
