@@ -287,6 +287,28 @@ def test_the_ledger_tells_how_a_completion_came_about(replying: FakeEngine) -> N
     assert (entry["decoding"]["seed"], entry["decoding"]["stop"]) == (7, ["\n"])
 
 
+def test_log_probabilities_are_kept_where_they_are_asked_for(replying: FakeEngine) -> None:
+    logprobs = {"m": -0.1, "M": -2.5}
+
+    def reply(request: Request, decoding: Decoding) -> Completion:
+        told = logprobs if decoding.top_logprobs else None
+        return Completion(request.id, "m", "stop", first_token_logprobs=told)
+
+    replying.reply = reply
+    asking = Decoding(max_new_tokens=1, top_logprobs=5)
+    request = Request("1", "a or b?")
+    for _ in range(2):
+        results = Generator(BASE, OUTPUT).complete_all([request], asking, "test")
+        assert results["1"].first_token_logprobs == logprobs
+    assert len(replying.asked) == 1
+    Generator(BASE, OUTPUT).complete_all([request], Decoding(max_new_tokens=1), "test")
+    ledger = Generator(BASE, OUTPUT).ledger.path.read_bytes().splitlines()[1:]
+    entries = [json.loads(line) for line in ledger]
+    # Entries and keys without are as they were before there were any.
+    assert ["top_logprobs" in entry["decoding"] for entry in entries] == [True, False]
+    assert ["first_token_logprobs" in entry for entry in entries] == [True, False]
+
+
 def test_a_chat_llm_gets_a_message(in_the_project: None) -> None:
     assert llm_prompt(load_recipe("llms", BASE), "Hello") == "Hello"
     assert llm_prompt(load_recipe("llms", CHAT), "Hello") == [{"role": "user", "content": "Hello"}]

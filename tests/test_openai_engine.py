@@ -109,6 +109,14 @@ def test_completions_and_chat(serve: Serve, chat: bool) -> None:
     assert first.seconds > 0
 
 
+def test_a_server_without_log_probabilities_is_refused_early(serve: Serve) -> None:
+    server = serve()
+    engine = load_engine(server.recipe(chat=True, concurrency=1))
+    with pytest.raises(UserError, match=r"hold no log-probabilities .* logprobs: false"):
+        list(engine(iter(requests(40, chat=True)), Decoding(max_new_tokens=1, top_logprobs=5)))
+    assert len(server.replies()) < 10
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_mended_by_asking_again(serve: Serve, fault: str) -> None:
     server = serve("--fault-share", "0.4", "--faults", fault)

@@ -7,15 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import judge_comparisons
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import DebertaV2Config, DebertaV2Model, PreTrainedTokenizerFast
 
 from aligners.errors import UserError
 from aligners.pair_ranker import PairRanker
+from aligners.rows import read_json, read_rows, row_id, write_json, write_rows
 
 MARKERS = ["<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>"]
 QUESTIONS = ["What is a fjord?", "Why is the sky blue, and what of it at dusk?", "Hm?", "Who?"]
@@ -208,3 +211,44 @@ def test_a_tokenizer_without_the_markers_is_refused(checkpoint: Path, tmp_path: 
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(UserError, match=r"no tokens <\|candidate2\|>"):
         PairRanker.from_recipe({"model": str(tmp_path)})
+
+
+@pytest.mark.usefixtures("project")
+def test_a_ranker_is_a_judge_by_its_recipe(ranker: PairRanker, checkpoint: Path) -> None:
+    recipe = {"model": str(checkpoint), "revision": "main"}
+    Path("config/judges/tiny.yaml").write_text(yaml.safe_dump(recipe))
+    inputs = [
+        {"id": row_id(text), "question": text, "category": None, "category_id": None}
+        for text in QUESTIONS
+    ]
+    write_rows(Path("inputs.jsonl"), inputs)
+    write_rows(
+        Path("base.jsonl"),
+        [{**row, "response": text} for row, text in zip(inputs, ANSWERS, strict=True)],
+    )
+    sides = {"model": ANSWERS[1:] + ANSWERS[:1], "reference": [*ANSWERS[:3], ANSWERS[0]]}
+    for side, texts in sides.items():
+        rows = [
+            {"instruction": row["question"], "output": text, "generator": side}
+            for row, text in zip(inputs, texts, strict=True)
+        ]
+        write_json(Path(f"{side}.json"), rows)
+    judge_comparisons.main(
+        judge="tiny",
+        inputs=Path("inputs.jsonl"),
+        responses=Path("base.jsonl"),
+        model_outputs=[Path("model.json")],
+        reference_outputs=[Path("reference.json")],
+        squads=[],
+        verdicts=[Path("verdicts.jsonl")],
+        turns=[],
+        usage=Path("usage.json"),
+    )
+    rows = read_rows(Path("verdicts.jsonl"))
+    for row, question, ours, theirs in zip(rows, QUESTIONS, *sides.values(), strict=True):
+        orders = [(question, ours, theirs), (question, theirs, ours)]
+        first, second = (1 / (1 + np.exp(-logit)) for logit in ranker.compare(orders))
+        wanted = (0.5, 0.5) if ours == theirs else (first, 1 - second)
+        assert (row["first_order"], row["second_order"]) == pytest.approx(wanted, abs=1e-5)
+    assert rows[3]["first_order"] == 0.5
+    assert read_json(Path("usage.json"))["completions"] == 0

@@ -41,7 +41,6 @@ WILDCARDS = {
     "llm": "llms",
     "dataset": "datasets",
     "external": "external",
-    "judge": "judges",
 }
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most"}
 # What the prompt of a judge has a place for.
