@@ -1,6 +1,7 @@
 """`aligners show`: what is printed of a file of answers, of which rows, and what is refused."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -138,6 +139,12 @@ def test_an_aligner_alone_has_no_scores(show: Show) -> None:
     output = show(SQUAD.with_name("ethical.jsonl"))
     assert "trace     1. ethical  acted; no inspector was asked\n" in output
     assert "scores" not in output
+
+
+def test_an_answer_that_was_refused_is_shown(show: Show) -> None:
+    refused = {**REFUSED["trace"][0], "accepted": False, "aligned_response": "Go away, then."}
+    write_rows(SQUAD, [{**REFUSED, "trace": [refused]}])
+    assert re.search(r"refused: the score \w+( \w+ \w+)?\n +Go away, then\.\n", show(SQUAD))
 
 
 def test_external_answers_have_no_trace(show: Show) -> None:

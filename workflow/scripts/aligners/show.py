@@ -113,13 +113,18 @@ def last_scores(trace: Sequence[Turn]) -> Scores:
 
 
 def trace_lines(trace: Sequence[Turn]) -> Iterator[Text]:
-    """Yield a line for each turn: who acted, and whether and why the answer was accepted."""
+    """Yield a line for each turn: who acted, and whether and why the answer was accepted.
+
+    What was refused follows, where the trace has it: it stands nowhere else.
+    """
     if not trace:
         yield Text("no aligner acted: every inspector was content", style=NOTE)
     width = max((len(turn["criterion"]) for turn in trace), default=0)
     for number, turn in enumerate(trace, start=1):
         line = f"{number}. {turn['criterion'].ljust(width)}  {verdict(turn)}"
         yield Text(visible(line), style="" if turn["accepted"] else REFUSED)
+        if not turn["accepted"] and "aligned_response" in turn:
+            yield Text(f"   {visible(turn['aligned_response'])}", style=NOTE)
 
 
 def verdict(turn: Turn) -> str:
