@@ -1,9 +1,11 @@
-"""Comparisons of answers by a pair ranker: ours, against the way of the package that released it.
+"""Comparisons of answers by a pair ranker: ours, against the way of the paper's evaluation.
 
-That way has two passes for each comparison, `compare` of LLM-Blender with mode [A,B] and with mode
-[B,A], as knowing both orders takes there. Each reads the texts anew, in batches of 4 in the order
-of the rows, each text padded to its limit; columns that are padding in a whole batch are dropped,
-so that a batch is as wide as its longest row. The attention is that of transformers.
+That way has four passes for each comparison (evaluation_using_PairRM.py of lilianngweta/aligners):
+`rank` of LLM-Blender, for the scores, computes both orders of two candidates in batches of 64, and
+`compare`, for the winner, computes both again in batches of 4. Each reads the texts anew, in
+batches of neighbours, each text padded to its limit; columns that are padding in a whole batch are
+dropped, so that a batch is as wide as its longest row. The attention is that of transformers. The
+two passes of `compare` alone are measured as well.
 The model is small and has random weights; both ways compute in float32.
 """
 
@@ -49,7 +51,7 @@ SHAPE: dict[str, Any] = {
 }
 VOCABULARY = 4000
 TOKENIZER_TEXTS = 5000
-REFERENCE_BATCH = 4
+RANK_BATCH, COMPARE_BATCH = 64, 4
 
 
 def measure(rows: int = 128) -> Figures:
@@ -59,7 +61,8 @@ def measure(rows: int = 128) -> Figures:
     with tempfile.TemporaryDirectory() as name:
         ranker = make_ranker(Path(name), texts[:TOKENIZER_TEXTS])
     released = ReleasedWay(ranker)
-    rates, theirs, own = compare(made, released.preferences, lambda rows: ours(ranker, rows))
+    rates, theirs, own = compare(made, released.rank_and_compare, lambda rows: ours(ranker, rows))
+    alone, _, _ = compare(made, released.compare, lambda rows: ours(ranker, rows))
     pairs = list(zip(theirs, own, strict=True))
     return {
         "texts": Figure(source),
@@ -68,6 +71,7 @@ def measure(rows: int = 128) -> Figures:
         "reference, rows/s": Figure(rates["reference, rows/s"]),
         "ours, rows/s": Figure(rates["ours, rows/s"]),
         "ratio": Figure(rates["ratio"], at_least(3)),
+        "ratio to compare alone": Figure(alone["ratio"]),
         "largest difference of logits": Figure(max(abs(a - b) for a, b in pairs), at_most(1e-4)),
         "same winners": Figure(all((a > 0) == (b > 0) for a, b in pairs), IS_SO),
     }
@@ -93,7 +97,7 @@ def ours(ranker: PairRanker, rows: Sequence[Row]) -> list[float]:
 
 
 class ReleasedWay:
-    """Two passes in batches of neighbours, with the weights of a ranker."""
+    """Passes in batches of neighbours, with the weights of a ranker."""
 
     def __init__(self, ranker: PairRanker):
         self.tokenizer, self.head = ranker.tokenizer, ranker.model.head_layer
@@ -101,17 +105,26 @@ class ReleasedWay:
         self.backbone = DebertaV2Model(ranker.model.config).eval()
         self.backbone.load_state_dict(ranker.model.pretrained_model.state_dict())
 
-    def preferences(self, rows: Sequence[Row]) -> list[float]:
+    def rank_and_compare(self, rows: Sequence[Row]) -> list[float]:
+        """Return the mean logit of both orders for each row, computed for each of two calls."""
+        self.both_orders(rows, RANK_BATCH)
+        return self.compare(rows)
+
+    def compare(self, rows: Sequence[Row]) -> list[float]:
         """Return the mean logit of both orders for each row."""
-        forward = self.one_order(rows, "response", "aligned_response")
-        backward = self.one_order(rows, "aligned_response", "response")
+        return self.both_orders(rows, COMPARE_BATCH)
+
+    def both_orders(self, rows: Sequence[Row], size: int) -> list[float]:
+        """Return the mean logit of both orders for each row, in batches of a size."""
+        forward = self.one_order(rows, size, "response", "aligned_response")
+        backward = self.one_order(rows, size, "aligned_response", "response")
         return [(a - b) / 2 for a, b in zip(forward, backward, strict=True)]
 
-    def one_order(self, rows: Sequence[Row], first: str, second: str) -> list[float]:
+    def one_order(self, rows: Sequence[Row], size: int, first: str, second: str) -> list[float]:
         """Return the logit of the first answer over the second for each row."""
         logits: list[float] = []
-        for start in range(0, len(rows), REFERENCE_BATCH):
-            batch = rows[start : start + REFERENCE_BATCH]
+        for start in range(0, len(rows), size):
+            batch = rows[start : start + size]
             logits += self.batch(
                 [[row[name] for row in batch] for name in ("question", first, second)]
             )
