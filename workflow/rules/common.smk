@@ -183,6 +183,7 @@ STAGES = {
     "inspectors": [
         "results/inspectors/{inspector}/{criterion}/model",
         "results/inspectors/{inspector}/{criterion}/metrics.json",
+        "results/inspectors/{inspector}/{criterion}/test_scores.jsonl",
         "results/inspectors/{inspector}/{criterion}/losses.png",
     ],
     "aligners": [
