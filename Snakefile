@@ -26,6 +26,7 @@ include: "workflow/rules/external.smk"
 include: "workflow/rules/alpaca_eval.smk"
 include: "workflow/rules/closed_world.smk"
 include: "workflow/rules/stages.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -50,6 +51,8 @@ localrules:
     write_alpaca_eval,
     list_stage,
     score_closed_world,
+    draw_figures,
+    write_report,
 
 
 onstart:

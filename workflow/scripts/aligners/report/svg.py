@@ -1,0 +1,135 @@
+"""Figures as SVG for a page: small, with text as text, and readable on light and dark."""
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import matplotlib
+
+matplotlib.use("svg")  # No display: jobs run on servers.
+
+import matplotlib.pyplot as plt
+
+from aligners.rows import atomic_path
+
+# Of Okabe and Ito's colours, which the colour-blind tell apart, those that stand out on white and
+# on black.
+BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE)
+MARKERS = ("o", "s", "^", "D")
+GREY = "#8a8f98"
+# Stands for the colour of the text around the figure until the file is written.
+INK = "#010203"
+# Inches: 350 pixels, the width of a phone.
+WIDTH = 350 / 96
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "aligners",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "grid.color": INK,
+    "grid.alpha": 0.15,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4,
+    "figure.constrained_layout.use": True,
+}
+# Figures of one subject in reading order.
+KINDS = (
+    "counts",
+    "similarity",
+    "roc",
+    "reliability",
+    "confusion",
+    "losses",
+    "turns",
+    "clean",
+    "rates",
+    "categories",
+    "thresholds",
+)
+
+
+def new_figure(height: float) -> tuple[Any, Any]:
+    """Return a figure of a phone's width with one pair of axes.
+
+    Args:
+        height: in inches.
+    """
+    with plt.rc_context(STYLE):
+        return plt.subplots(figsize=(WIDTH, height))
+
+
+def save_svg(figure: Any, path: Path, title: str, description: str) -> None:
+    """Write a figure as SVG, atomically.
+
+    Args:
+        figure: of `new_figure`.
+        path: `<kind>.svg` in a directory of its subject.
+        title: what is shown, for the caption.
+        description: what there is to see, for those who cannot.
+    """
+    with atomic_path(path) as partial:
+        with plt.rc_context(STYLE):
+            figure.savefig(partial, format="svg", transparent=True)
+        plt.close(figure)
+        drawn = partial.read_text(encoding="utf-8")
+        partial.write_text(for_a_page(drawn, path, title, description), encoding="utf-8")
+
+
+def for_a_page(svg: str, path: Path, title: str, description: str) -> str:
+    """Return a drawing with title and description, ids of its own, and the colour of the text."""
+    prefix = re.sub(r"\W", "-", "-".join(path.with_suffix("").parts[-6:]))
+    body = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    body = re.sub(r'\bid="', f'id="{prefix}-', body)
+    body = re.sub(r"url\(#", f"url(#{prefix}-", body)
+    body = re.sub(r'href="#', f'href="#{prefix}-', body)
+    body = body.replace(INK, "currentColor")
+    names = f'role="img" aria-labelledby="{prefix}-title {prefix}-description"'
+    texts = (
+        f'<title id="{prefix}-title">{escape(title)}</title>'
+        f'<desc id="{prefix}-description">{escape(description)}</desc>'
+    )
+    return re.sub(r"<svg([^>]*)>", rf"<svg {names}\1>\n {texts}", body, count=1)
+
+
+def title_of(svg: str) -> str:
+    """Return the title that a drawing was saved with, as XML text."""
+    found = re.search(r"<title[^>]*>(.*?)</title>", svg, re.DOTALL)
+    return found[1] if found else ""
+
+
+def draw_bars(
+    axes: Any, labels: list[str], parts: dict[str, tuple[str, list[int]]], xlabel: str
+) -> None:
+    """Draw horizontal bars, the first on top, each of several parts.
+
+    Args:
+        axes: to draw on.
+        labels: of the bars.
+        parts: by name in the legend, colour and length of that part of each bar.
+        xlabel: of the lengths.
+    """
+    left = [0] * len(labels)
+    for name, (colour, lengths) in parts.items():
+        axes.barh(range(len(labels)), lengths, left=left, color=colour, label=name, height=0.7)
+        left = [start + length for start, length in zip(left, lengths, strict=True)]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel(xlabel)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.figure.legend(loc="outside upper left", ncols=len(parts))
