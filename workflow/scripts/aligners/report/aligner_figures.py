@@ -39,8 +39,9 @@ def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None
             f"The validation loss goes from {values[0]:.3f} at step {steps[0]} to {values[-1]:.3f} "
             f"at step {steps[-1]}; the best is {values[best]:.3f} at step {steps[best]}, circled."
         )
-    axes.set(xlabel="training step", ylabel="loss (nats per token)")
-    axes.set_ylim(bottom=0)
+    axes.set(xlabel="training step", ylabel="loss (nats per token)", yscale="log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.grid()
     axes.legend()
     save_svg(figure, path, f"{name}: losses; the kept weights are circled", told)

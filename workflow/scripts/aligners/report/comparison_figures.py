@@ -175,4 +175,9 @@ def draw_truth(scorecard: Path, directory: Path) -> None:
         draw_estimates(axes, range(len(shares)), list(shares.values()), BLUE, "", 0.7)
         share_axis(axes, list(shares), "share of clean answers, known facts", middle=False)
         told = "; ".join(f"{name}: {tell(estimate)}" for name, estimate in shares.items())
-        save_svg(figure, directory / llm / "clean.svg", f"Clean answers of {llm} and after", told)
+        save_svg(
+            figure,
+            directory / llm / "clean.svg",
+            f"Clean answers: of {llm}, and after each system",
+            told,
+        )

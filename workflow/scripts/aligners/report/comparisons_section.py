@@ -10,7 +10,9 @@ from aligners.rows import read_json
 def comparisons_section(
     comparisons: Sequence[Path], tests: Sequence[Path], scorecard: Path | None
 ) -> dict[str, Any]:
-    """Return the comparisons and tests in groups of judge, data set and LLM, and the scorecard.
+    """Return comparisons and tests in groups of judge, data set and LLM, and the scorecard.
+
+    The comparisons of a group are by reference and backbone.
 
     Args:
         comparisons: comparison.json of each.
@@ -21,7 +23,9 @@ def comparisons_section(
     for path in comparisons:
         comparison = read_json(path)
         key = comparison["judge"], comparison["dataset"], comparison["llm"]
-        groups.setdefault(key, {"comparisons": [], "tests": []})["comparisons"].append(comparison)
+        against = comparison["reference"], comparison["backbone"]
+        group = groups.setdefault(key, {"against": {}, "tests": []})
+        group["against"].setdefault(against, []).append(comparison)
     for path in tests:
         judge, dataset, llm = path.parts[-4:-1]
         groups[judge, dataset, llm]["tests"] = read_json(path)

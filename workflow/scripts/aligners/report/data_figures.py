@@ -36,7 +36,7 @@ def draw_similarity(pairs: Path, criterion: str, near_copy: float, path: Path) -
     axes.hist(values, bins=50, color=BLUE)
     axes.axvline(near_copy, color=INK, linestyle="--", linewidth=1)
     axes.set(xlabel="similarity of answer and correction", ylabel="pairs")
-    axes.set_title(f"near copies from {near_copy:g}: no inspector learns from them", loc="left")
+    axes.set_title(f"dashed: near copies, from {near_copy:g} on", loc="right")
     told = "No pairs."
     if len(values):
         low, middle, high = np.percentile(values, [25, 50, 75])

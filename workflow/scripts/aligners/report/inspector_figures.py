@@ -54,8 +54,8 @@ def draw_roc(
     axes.set(
         xlabel="misaligned answers taken for aligned",
         ylabel="aligned answers recognised",
-        xlim=(0, 1),
-        ylim=(0, 1),
+        xlim=(-0.03, 1.03),
+        ylim=(-0.03, 1.03),
         aspect="equal",
     )
     axes.grid()
@@ -83,21 +83,20 @@ def draw_reliability(
     errors = np.clip([values - lows, highs - values], 0, None)
     axes.errorbar(called, values, errors, fmt="o", color=BLUE, elinewidth=1, clip_on=False)
     for x, y, estimate in zip(called, values, found, strict=True):
-        side = 4 if x < 0.5 else -4
         axes.annotate(
             f"{estimate.n}",
             (x, y),
-            (side, 0),
+            (3, 4) if x < 0.5 else (-3, -4),
             textcoords="offset points",
             ha="left" if x < 0.5 else "right",
-            va="center",
+            va="bottom" if x < 0.5 else "top",
             fontsize=7,
         )
     axes.set(
         xlabel="P(aligned) by the inspector",
         ylabel="share that was aligned",
-        xlim=(0, 1),
-        ylim=(0, 1),
+        xlim=(-0.03, 1.03),
+        ylim=(-0.03, 1.03),
         aspect="equal",
     )
     axes.grid()

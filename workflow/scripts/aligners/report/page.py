@@ -59,7 +59,7 @@ def figures_in(directory: Path) -> list[dict[str, Any]]:
                 "svg": Markup(svg),
             }
         )
-    return sorted(found, key=lambda figure: (figure["subject"], KINDS.index(figure["kind"])))
+    return sorted(found, key=lambda figure: (KINDS.index(figure["kind"]), figure["subject"]))
 
 
 def render_page(template: Path, sections: dict[str, Any]) -> str:

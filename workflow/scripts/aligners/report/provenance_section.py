@@ -30,8 +30,8 @@ def used_recipes(configuration: dict[str, Any]) -> list[dict[str, Any]]:
                     "kind": kind,
                     "name": name,
                     "description": recipe.get("description", ""),
-                    "model": recipe.get("model") or recipe.get("repository") or "",
-                    "revision": recipe.get("revision") or "",
+                    "model": recipe.get("model") or recipe.get("repository"),
+                    "revision": recipe.get("revision"),
                 }
             )
     return found
@@ -100,9 +100,7 @@ def trained_with(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         made = found.setdefault(
             f"{versions} {hardware['device']}", {"versions": versions, "models": []}
         )
-        made["device"] = (
-            f"{hardware['device']}, {hardware['processes']} process(es), {hardware['dtype']}"
-        )
+        made["device"] = f"{hardware['processes']} × {hardware['device']}, {hardware['dtype']}"
         made["models"].append(f"{model['recipe']}/{model['name']}")
     return list(found.values())
 

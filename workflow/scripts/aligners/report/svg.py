@@ -14,8 +14,8 @@ import matplotlib.pyplot as plt
 from aligners.rows import atomic_path
 
 # Of Okabe and Ito's colours, which the colour-blind tell apart, those that stand out on white and
-# on black.
-BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+# on black; the blue is lighter than theirs, for lines on black.
+BLUE, VERMILION, GREEN, PURPLE = "#1a80c4", "#d55e00", "#009e73", "#cc79a7"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE)
 MARKERS = ("o", "s", "^", "D")
 GREY = "#8a8f98"
@@ -23,31 +23,33 @@ GREY = "#8a8f98"
 INK = "#010203"
 # Inches: 350 pixels, the width of a phone.
 WIDTH = 350 / 96
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "aligners",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "legend.fontsize": 7.5,
-    "legend.frameon": False,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "grid.color": INK,
-    "grid.alpha": 0.15,
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 4,
-    "figure.constrained_layout.use": True,
-}
-# Figures of one subject in reading order.
+plt.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "aligners",
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "legend.fontsize": 7.5,
+        "legend.frameon": False,
+        "text.color": INK,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "grid.color": INK,
+        "grid.alpha": 0.15,
+        "grid.linewidth": 0.6,
+        "lines.linewidth": 1.5,
+        "lines.markersize": 4,
+        "figure.constrained_layout.use": True,
+    }
+)
+# Figures in reading order: those of a kind stand side by side.
 KINDS = (
     "counts",
     "similarity",
@@ -69,8 +71,7 @@ def new_figure(height: float) -> tuple[Any, Any]:
     Args:
         height: in inches.
     """
-    with plt.rc_context(STYLE):
-        return plt.subplots(figsize=(WIDTH, height))
+    return plt.subplots(figsize=(WIDTH, height))
 
 
 def save_svg(figure: Any, path: Path, title: str, description: str) -> None:
@@ -83,8 +84,7 @@ def save_svg(figure: Any, path: Path, title: str, description: str) -> None:
         description: what there is to see, for those who cannot.
     """
     with atomic_path(path) as partial:
-        with plt.rc_context(STYLE):
-            figure.savefig(partial, format="svg", transparent=True)
+        figure.savefig(partial, format="svg", transparent=True)
         plt.close(figure)
         drawn = partial.read_text(encoding="utf-8")
         partial.write_text(for_a_page(drawn, path, title, description), encoding="utf-8")
