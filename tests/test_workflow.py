@@ -18,6 +18,7 @@ TARGETS = [
     "results/synthetic/all",
     "results/aligners/all",
     "results/closed_world/scorecard.json",
+    "results/report.html",
 ]
 CRITERIA = ["ethical", "factuality"]
 SYSTEMS = ["squad", "squad-paper", "conditioned", "squad-conditioned"]
@@ -167,6 +168,23 @@ def test_scorecard_holds_every_figure(finished: Path) -> None:
     unknown = known["unknown_facts"]["clean_share"]["initial"]["n"]
     rows = read_rows(finished / "results/inputs/synthetic_mixed.jsonl")
     assert share["n"] + unknown == len(rows)
+
+
+def test_the_report_shows_every_criterion_and_system(finished: Path) -> None:
+    page = (finished / "results/report.html").read_text()
+    for name in [*CRITERIA, *SYSTEMS, "bert-miniature", "gpt2-miniature", "categories-miniature"]:
+        assert name in page
+    drawn = {path.stem for path in (finished / "results/figures").rglob("*.svg")}
+    kinds = {"counts", "similarity", "roc", "reliability", "confusion", "losses", "turns", "clean"}
+    assert drawn >= kinds
+    assert page.count("<svg") == len(list((finished / "results/figures").rglob("*.svg")))
+
+
+def test_snakemake_reports_the_same_figures(finished: Path) -> None:
+    run_snakemake(finished, "--report=snakemake.html", "results/report.html")
+    page = (finished / "snakemake.html").read_text()
+    for path in (finished / "results/figures").rglob("*.svg"):
+        assert path.relative_to(finished).as_posix() in page
 
 
 def test_models_say_what_they_are(finished: Path) -> None:
