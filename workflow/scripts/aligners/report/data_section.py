@@ -9,7 +9,7 @@ from aligners.rows import Row, read_json, read_rows, seeded_order
 
 EXAMPLES = 3
 # Of a dropped row, which texts tell best why it was dropped; all that it has are shown.
-TEXTS = ("completion", "topic", "question", "response", "aligned_response")
+TEXTS = ("topic", "question", "completion", "response", "aligned_response")
 LONGEST = 280
 
 
