@@ -163,6 +163,7 @@ def test_a_figure_takes_the_colour_of_the_text_and_escapes(tmp_path: Path) -> No
     save_svg(figure, tmp_path / "roc.svg", EVIL, EVIL)
     svg = (tmp_path / "roc.svg").read_text()
     assert "<script" not in svg and svg.count("taken over") == 3
+    assert "50 $ or 60 $" in svg  # No formula.
     assert "currentColor" in svg and "#010203" not in svg
     assert svg.startswith("<svg") and 'role="img"' in svg
 

@@ -19,6 +19,8 @@ from aligners.report.inspector_figures import draw_inspector
 from aligners.report.squad_figures import draw_turns
 from aligners.rows import read_json, read_rows
 
+SQUADS = ("squad", "squad-paper", "squad-conditioned")
+
 
 def draw_comparisons(comparisons: list[Path], directory: Path) -> None:
     """Draw the rates against each reference, and by category the squads' with each backbone."""
@@ -34,7 +36,7 @@ def draw_comparisons(comparisons: list[Path], directory: Path) -> None:
             squads = [
                 comparison
                 for comparison in against
-                if comparison["backbone"] == backbone and comparison["system"].startswith("squad")
+                if comparison["backbone"] == backbone and comparison["system"] in SQUADS
             ]
             if any(comparison["by_category"] for comparison in squads):
                 draw_categories(squads, directory.joinpath(*names, backbone, "categories.svg"))

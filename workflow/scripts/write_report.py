@@ -7,8 +7,9 @@ from aligners.program import run
 from aligners.report.comparisons_section import comparisons_section
 from aligners.report.costs_section import costs_section
 from aligners.report.data_section import data_section
-from aligners.report.model_sections import model_section
-from aligners.report.page import figures_in, render_page
+from aligners.report.figure_files import figures_in
+from aligners.report.model_section import model_section
+from aligners.report.page import render_page
 from aligners.report.provenance_section import provenance_section, sizes, used_recipes
 from aligners.report.squad_section import squad_section
 from aligners.rows import atomic_path

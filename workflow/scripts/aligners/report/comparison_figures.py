@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from aligners.report.svg import (
@@ -14,28 +13,26 @@ from aligners.report.svg import (
     MARKERS,
     SERIES,
     VERMILION,
+    Estimates,
+    error_bars,
     new_figure,
     save_svg,
 )
 from aligners.rows import read_json
 
-Estimates = Sequence[dict[str, Any] | None]
-
 
 def draw_estimates(
-    axes: Any, positions: Any, estimates: Estimates, colour: str, name: str, height: float
+    axes: Any,
+    positions: Sequence[float],
+    estimates: Estimates,
+    colour: str,
+    name: str,
+    height: float,
 ) -> None:
     """Draw a bar with its interval for each estimate that there is."""
-    known = [
-        (position, estimate)
-        for position, estimate in zip(positions, estimates, strict=True)
-        if estimate and estimate["value"] is not None
-    ]
-    values = np.array([estimate["value"] for _, estimate in known])
-    ends = [[estimate[key] for _, estimate in known] for key in ("low", "high")]
-    errors = np.clip([values - ends[0], np.array(ends[1]) - values], 0, None)
+    places, values, errors = error_bars(positions, estimates)
     axes.barh(
-        [position for position, _ in known],
+        places,
         values,
         height=height,
         color=colour,
@@ -74,9 +71,9 @@ def draw_rates(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
     raw = [comparison["win_rate"] for comparison in comparisons]
     controlled = [comparison["length_controlled"]["rate"] for comparison in comparisons]
     figure, axes = new_figure(0.9 + 0.38 * len(labels))
-    rows = np.arange(len(labels))
-    draw_estimates(axes, rows - 0.19, raw, BLUE, "win rate", 0.34)
-    draw_estimates(axes, rows + 0.19, controlled, GREEN, "at equal length", 0.34)
+    above, below = ([row + shift for row in range(len(labels))] for shift in (-0.19, 0.19))
+    draw_estimates(axes, above, raw, BLUE, "win rate", 0.34)
+    draw_estimates(axes, below, controlled, GREEN, "at equal length", 0.34)
     share_axis(axes, labels, "win rate, ties as half")
     figure.legend(loc="outside upper left", ncols=2)
     told = "; ".join(
@@ -89,25 +86,20 @@ def draw_rates(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw the win rate in each category, for some systems of one backbone and reference."""
+    """Draw the win rate in each category, for a few systems of one backbone and reference."""
     names = sorted({name for comparison in comparisons for name in comparison["by_category"]})
     figure, axes = new_figure(0.9 + (0.14 + 0.1 * len(comparisons)) * len(names))
     step = 0.6 / len(comparisons)
     for number, comparison in enumerate(comparisons):
-        rates = comparison["by_category"]
-        known = [
-            (place, rates[name])
-            for place, name in enumerate(names)
-            if name in rates and rates[name]["value"] is not None
-        ]
-        values = np.array([rate["value"] for _, rate in known])
-        ends = np.array([[rate["low"], rate["high"]] for _, rate in known]).reshape(-1, 2).T
+        shift = (number - (len(comparisons) - 1) / 2) * step
+        rates = [comparison["by_category"].get(name) for name in names]
+        places, values, errors = error_bars([place + shift for place in range(len(names))], rates)
         axes.errorbar(
             values,
-            [place + (number - (len(comparisons) - 1) / 2) * step for place, _ in known],
-            xerr=np.clip([values - ends[0], ends[1] - values], 0, None),
-            fmt=MARKERS[number % len(MARKERS)],
-            color=SERIES[number % len(SERIES)],
+            places,
+            xerr=errors,
+            fmt=MARKERS[number],
+            color=SERIES[number],
             elinewidth=1,
             label=comparison["system"],
         )

@@ -1,5 +1,6 @@
 """Figures of an inspector on its test rows: ROC curve, reliability diagram, confusion."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
-from aligners.intervals import share
-from aligners.report.svg import BLUE, GREY, INK, new_figure, save_svg
+from aligners.intervals import Estimate, share
+from aligners.report.svg import BLUE, GREY, INK, error_bars, new_figure, save_svg
 from aligners.rows import Row
 
 # Of the reliability diagram.
@@ -66,21 +67,24 @@ def draw_roc(
     save_svg(figure, path, f"{name}: ROC curve, area {area:.3f}", told)
 
 
+def reliability(
+    labels: NDArray[np.integer], scores: NDArray[np.floating]
+) -> tuple[list[float], list[Estimate]]:
+    """Return of each bin with rows the mean score, and the share of rows that were aligned."""
+    which = np.minimum((scores * BINS).astype(int), BINS - 1)
+    bins = [which == number for number in range(BINS) if (which == number).any()]
+    called = [float(scores[inside].mean()) for inside in bins]
+    return called, [share(labels[inside] == 1) for inside in bins]
+
+
 def draw_reliability(
     labels: NDArray[np.integer], scores: NDArray[np.floating], name: str, path: Path
 ) -> None:
     """Draw how often answers were aligned against how probable the inspector called it."""
-    which = np.minimum((scores * BINS).astype(int), BINS - 1)
-    bins = [which == number for number in range(BINS) if (which == number).any()]
-    called = [float(scores[inside].mean()) for inside in bins]
-    found = [share(labels[inside] == 1) for inside in bins]
-    values, lows, highs = (
-        np.array([getattr(estimate, key) for estimate in found]) for key in ("value", "low", "high")
-    )
+    called, found = reliability(labels, scores)
     figure, axes = new_figure(2.9)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
-    # Rounding may put an end of the interval on the wrong side of the value.
-    errors = np.clip([values - lows, highs - values], 0, None)
+    _, values, errors = error_bars(called, [asdict(estimate) for estimate in found])
     axes.errorbar(called, values, errors, fmt="o", color=BLUE, elinewidth=1, clip_on=False)
     for x, y, estimate in zip(called, values, found, strict=True):
         axes.annotate(

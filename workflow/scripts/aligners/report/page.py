@@ -8,8 +8,6 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from aligners.report.svg import KINDS, title_of
-
 
 def percent(estimate: dict[str, Any] | None) -> str:
     """Return an estimate with its interval, such as `93.1% (90.9 to 94.8)`."""
@@ -44,22 +42,6 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds / 60:.1f} min"
     return f"{seconds / 3600:.1f} h"
-
-
-def figures_in(directory: Path) -> list[dict[str, Any]]:
-    """Return subject, kind, title and drawing of a directory's figures, in reading order."""
-    found = []
-    for path in directory.rglob("*.svg"):
-        svg = path.read_text(encoding="utf-8")
-        found.append(
-            {
-                "subject": path.parent.relative_to(directory).as_posix(),
-                "kind": path.stem,
-                "title": Markup(title_of(svg)),
-                "svg": Markup(svg),
-            }
-        )
-    return sorted(found, key=lambda figure: (KINDS.index(figure["kind"]), figure["subject"]))
 
 
 def render_page(template: Path, sections: dict[str, Any]) -> str:

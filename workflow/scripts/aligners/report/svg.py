@@ -1,17 +1,23 @@
 """Figures as SVG for a page: small, with text as text, and readable on light and dark."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
 import matplotlib
+import numpy as np
+from numpy.typing import NDArray
 
 matplotlib.use("svg")  # No display: jobs run on servers.
 
 import matplotlib.pyplot as plt
 
 from aligners.rows import atomic_path
+
+# As in comparison.json: value, low, high, and the value None where there is none.
+Estimates = Sequence[dict[str, Any] | None]
 
 # Of Okabe and Ito's colours, which the colour-blind tell apart, those that stand out on white and
 # on black; the blue is lighter than theirs, for lines on black.
@@ -26,6 +32,7 @@ WIDTH = 350 / 96
 plt.rcParams.update(
     {
         "svg.fonttype": "none",
+        "text.parse_math": False,
         "svg.hashsalt": "aligners",
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
@@ -48,20 +55,6 @@ plt.rcParams.update(
         "lines.markersize": 4,
         "figure.constrained_layout.use": True,
     }
-)
-# Figures in reading order: those of a kind stand side by side.
-KINDS = (
-    "counts",
-    "similarity",
-    "roc",
-    "reliability",
-    "confusion",
-    "losses",
-    "turns",
-    "clean",
-    "rates",
-    "categories",
-    "thresholds",
 )
 
 
@@ -106,10 +99,21 @@ def for_a_page(svg: str, path: Path, title: str, description: str) -> str:
     return re.sub(r"<svg([^>]*)>", rf"<svg {names}\1>\n {texts}", body, count=1)
 
 
-def title_of(svg: str) -> str:
-    """Return the title that a drawing was saved with, as XML text."""
-    found = re.search(r"<title[^>]*>(.*?)</title>", svg, re.DOTALL)
-    return found[1] if found else ""
+def error_bars(
+    positions: Sequence[float], estimates: Estimates
+) -> tuple[list[float], list[float], NDArray[np.floating]]:
+    """Return positions, values and lengths of both error bars, of the estimates that have a value.
+
+    Rounding may put an end of an interval on the wrong side of its value: never below zero.
+    """
+    there = [
+        (position, estimate["value"], estimate["low"], estimate["high"])
+        for position, estimate in zip(positions, estimates, strict=True)
+        if estimate and estimate["value"] is not None
+    ]
+    places, values, lows, highs = np.array(there, dtype=float).reshape(-1, 4).T
+    errors = np.clip([values - lows, highs - values], 0, None)
+    return places.tolist(), values.tolist(), errors
 
 
 def draw_bars(
