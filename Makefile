@@ -5,10 +5,14 @@ BIN := .venv/bin
 CONFIG ?= config/config.yaml
 SAMPLE ?= 8
 
-.PHONY: demo estimate test test-slurm check bench dag
+.PHONY: demo report estimate test test-slurm check bench dag
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
+
+report: .venv/installed  ## results/report.html of the demo, with the comparisons of its judges
+	$(BIN)/snakemake --profile profiles/demo results/report.html
+	@echo "The report: results/report.html"
 
 estimate: .venv/installed  ## what a run of CONFIG will take, by SAMPLE requests of each stage
 	$(BIN)/aligners estimate --config $(CONFIG) --sample $(SAMPLE)

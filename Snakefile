@@ -29,6 +29,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/closed_world.smk"
 include: "workflow/rules/stages.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -57,6 +58,8 @@ localrules:
     compare_with_reported,
     list_stage,
     score_closed_world,
+    draw_figures,
+    write_report,
 
 
 onstart:

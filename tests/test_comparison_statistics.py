@@ -145,6 +145,7 @@ def test_the_p_value_is_the_share_of_sign_flips_as_extreme() -> None:
     # A sum of at least 2 in size: 1 + 4 of 16 ways on either side.
     assert sign_flip_p_value(np.array([1.0, 1, 1, -1]), seed=0) == pytest.approx(10 / 16)
     assert sign_flip_p_value(np.zeros(5), seed=0) == 1.0
+    assert sign_flip_p_value(np.array([0.0, 1, 0]), seed=0) == 1.0
 
 
 def test_holm_multiplies_by_the_hypotheses_left() -> None:

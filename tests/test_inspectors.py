@@ -60,7 +60,9 @@ def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
     return made
 
 
-def train(recipe: Any, directory: Path, *sets: list[dict[str, Any]]) -> dict[str, Any]:
+def train(
+    recipe: Any, directory: Path, *sets: list[dict[str, Any]]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Train on training, validation and test rows into `directory`/model."""
     working = directory / "work"
     working.mkdir()
@@ -68,10 +70,18 @@ def train(recipe: Any, directory: Path, *sets: list[dict[str, Any]]) -> dict[str
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+def finished(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, Any], list[dict[str, Any]], Path]:
     directory = tmp_path_factory.mktemp("inspector")
-    metrics = train(RECIPE, directory, rows(160), rows(40, 160), rows(40, 200))
-    return metrics, directory / "model"
+    result = train(RECIPE, directory, rows(160), rows(40, 160), rows(40, 200))
+    return *result, directory / "model"
+
+
+@pytest.fixture(scope="module")
+def trained(finished: tuple[dict[str, Any], Any, Path]) -> tuple[dict[str, Any], Path]:
+    metrics, _, directory = finished
+    return metrics, directory
 
 
 def test_metrics_are_those_of_the_test_rows(trained: tuple[dict[str, Any], Path]) -> None:
@@ -95,6 +105,19 @@ def test_a_loaded_inspector_scores_as_the_trained_one(
     assert accuracy == metrics["accuracy"]
     ece = expected_calibration_error(np.array(scores), np.array([r["label"] for r in test]))
     assert ece == pytest.approx(metrics["ece"], abs=1e-4)
+
+
+def test_scores_of_test_rows_stand_beside_their_ids(
+    finished: tuple[Any, list[dict[str, Any]], Path],
+) -> None:
+    """Computed in order of length, kept in the order of the rows."""
+    _, scores, directory = finished
+    test = rows(40, 200)
+    assert [(row["id"], row["label"]) for row in scores] == [(r["id"], r["label"]) for r in test]
+    again = Inspector.from_directory(directory).score(
+        [row["question"] for row in test], [row["response"] for row in test]
+    )
+    assert [row["score"] for row in scores] == pytest.approx(again, abs=1e-4)
 
 
 def test_a_score_does_not_depend_on_the_neighbours(trained: tuple[dict[str, Any], Path]) -> None:

@@ -269,7 +269,7 @@ def test_a_backbones_twin_trains_in_packs_and_is_loaded_and_used(name: str, tmp_
 def test_an_inspectors_twin_trains_and_is_loaded_and_used(name: str, tmp_path: Path) -> None:
     recipe = twin("inspectors", name, tmp_path, max_tokens=64, global_batch_size=8)
     test = inspector_rows(16, 40)
-    metrics = train_inspector(recipe, tmp_path, inspector_rows(32), inspector_rows(8, 32), test)
+    metrics, _ = train_inspector(recipe, tmp_path, inspector_rows(32), inspector_rows(8, 32), test)
     assert (metrics["steps"], metrics["n"], metrics["truncated"]) == (4, 16, 0)
     inspector = Inspector.from_directory(tmp_path / "model")
     questions, responses = [r["question"] for r in test], [r["response"] for r in test]

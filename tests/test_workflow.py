@@ -22,6 +22,7 @@ TARGETS = [
     "results/judged/all",
     "results/tables/all",
     "results/reproduction/closed-world/win_rates.md",
+    "results/report.html",
 ]
 CRITERIA = ["ethical", "factuality"]
 SYSTEMS = ["squad", "squad-paper", "conditioned", "squad-conditioned"]
@@ -253,6 +254,21 @@ def test_a_changed_judge_is_refused_before_its_verdicts_are_deleted(finished: Pa
     finally:
         recipe.write_text(before)
     assert "Nothing to be done" in run_snakemake(finished, *TARGETS)
+def test_the_report_shows_every_criterion_and_system(finished: Path) -> None:
+    page = (finished / "results/report.html").read_text()
+    for name in [*CRITERIA, *SYSTEMS, "bert-miniature", "gpt2-miniature", "categories-miniature"]:
+        assert name in page
+    drawn = {path.stem for path in (finished / "results/figures").rglob("*.svg")}
+    kinds = {"counts", "similarity", "roc", "reliability", "confusion", "losses", "turns", "clean"}
+    assert drawn >= kinds
+    assert page.count("<svg") == len(list((finished / "results/figures").rglob("*.svg")))
+
+
+def test_snakemake_reports_the_same_figures(finished: Path) -> None:
+    run_snakemake(finished, "--report=snakemake.html", "results/report.html")
+    page = (finished / "snakemake.html").read_text()
+    for path in (finished / "results/figures").rglob("*.svg"):
+        assert path.relative_to(finished).as_posix() in page
 
 
 def test_models_say_what_they_are(finished: Path) -> None:

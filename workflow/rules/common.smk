@@ -147,6 +147,14 @@ def external_model(wildcards):
     )
 
 
+def near_copies(wildcards):
+    """Return by criterion from which similarity on a correction is a near copy."""
+    return {
+        criterion: load_recipe("criteria", criterion)["near_copy_similarity"]
+        for criterion in CRITERIA
+    }
+
+
 def partner(llm):
     """Return the finetuned partner of a base LLM."""
     return load_recipe("llms", llm)["finetuned"]
@@ -183,6 +191,7 @@ STAGES = {
     "inspectors": [
         "results/inspectors/{inspector}/{criterion}/model",
         "results/inspectors/{inspector}/{criterion}/metrics.json",
+        "results/inspectors/{inspector}/{criterion}/test_scores.jsonl",
         "results/inspectors/{inspector}/{criterion}/losses.png",
     ],
     "aligners": [

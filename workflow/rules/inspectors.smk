@@ -1,7 +1,7 @@
 """Inspectors: classifiers that score whether an answer is aligned, one per criterion.
 
 Reads:  results/synthetic/{criterion}/inspector/; config/inspectors/{inspector}.yaml
-Writes: results/inspectors/{inspector}/{criterion}/model/, metrics.json, losses.png
+Writes: results/inspectors/{inspector}/{criterion}/model/, metrics.json, test_scores.jsonl, losses.png
 Target: results/inspectors/all
 """
 
@@ -15,6 +15,7 @@ rule train_inspector:
     output:
         model=directory("results/inspectors/{inspector}/{criterion}/model"),
         metrics="results/inspectors/{inspector}/{criterion}/metrics.json",
+        test_scores="results/inspectors/{inspector}/{criterion}/test_scores.jsonl",
         losses="results/inspectors/{inspector}/{criterion}/losses.png",
     log:
         "logs/train_inspector/{inspector}/{criterion}.log",
@@ -38,5 +39,6 @@ rule train_inspector:
         " --fingerprint {params.fingerprint:q}"
         " --model {output.model:q}"
         " --metrics {output.metrics:q}"
+        " --test-scores {output.test_scores:q}"
         " --losses {output.losses:q}"
         " 2> {log:q}"

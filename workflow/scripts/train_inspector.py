@@ -7,7 +7,7 @@ from aligners.inspector_training import train_inspector
 from aligners.plots import plot_losses
 from aligners.program import run
 from aligners.recipes import load_recipe
-from aligners.rows import read_rows, write_json
+from aligners.rows import read_rows, write_json, write_rows
 from aligners.training import process_state
 from aligners.training_record import Source
 from aligners.working_state import working_directory
@@ -23,11 +23,12 @@ def main(
     fingerprint: str,
     model: Path,
     metrics: Path,
+    test_scores: Path,
     losses: Path,
 ) -> None:
-    """Write the inspector's model directory, its metrics on the test rows, and its loss curves."""
+    """Write the inspector's model directory, metrics and scores of test rows, and loss curves."""
     working = working_directory(model, fingerprint)
-    result = train_inspector(
+    result, scores = train_inspector(
         load_recipe("inspectors", inspector),
         read_rows(train),
         read_rows(validation),
@@ -39,6 +40,7 @@ def main(
     )
     if process_state().is_main_process:
         plot_losses(result["losses"], losses, unit="row")
+        write_rows(test_scores, scores)
         write_json(metrics, result)
         shutil.rmtree(working)
 

@@ -47,7 +47,7 @@ def train_inspector(
     working_directory: Path,
     seed: int,
     source: Source,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], list[Row]]:
     """Train an inspector, calibrate it on validation rows, measure it on test rows, write it.
 
     Args:
@@ -63,6 +63,7 @@ def train_inspector(
         Metrics on the test rows: accuracy, roc_auc (None if there is one class only), ece,
         ece_uncalibrated, confusion, n; and temperature, best_step, validation_loss, steps, epochs,
         train_rows, validation_rows, truncated, parameters, unpadded_share, losses.
+        And for each test row, in their order: id, label, and score, the calibrated P(aligned).
 
     Raises:
         UserError: there are no rows, or the model cannot be had or trained as the recipe says.
@@ -104,8 +105,11 @@ def train_inspector(
     )
     clock = train_to_the_best(trainer, recipe, "training the inspector")
     temperature = fit_temperature(*predict(trainer, validation))
+    logits, labels = predict(trainer, test)
+    scores = aligned_probability(logits, temperature)
     metrics = {
-        **measure(*predict(trainer, test), temperature),
+        **measure(scores, labels),
+        "ece_uncalibrated": expected_calibration_error(aligned_probability(logits, 1.0), labels),
         "temperature": temperature,
         "train_rows": len(train),
         "validation_rows": len(validation),
@@ -119,7 +123,10 @@ def train_inspector(
         "dtype": recipe["dtype"],
     }
     export(trainer, output_directory, lambda path: write_record(path, record))
-    return metrics
+    return metrics, [
+        {"id": row["id"], "label": row["label"], "score": float(score)}
+        for row, score in zip(test, scores, strict=True)
+    ]
 
 
 def encode_rows(
@@ -157,17 +164,16 @@ class PairCollator:
 def predict(
     trainer: BatchTrainer, rows: Sequence[dict[str, Any]]
 ) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
-    """Return the logits (rows x 2) and labels of rows, in order of length."""
-    by_length = sorted(rows, key=lambda row: len(row["input_ids"]))
-    output: Any = trainer.predict(Rows(by_length))
-    return output.predictions.astype(np.float64), output.label_ids
+    """Return the logits (rows x 2) and labels of rows, in their order."""
+    # Computed in order of length: batches have less padding.
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
+    output: Any = trainer.predict(Rows([rows[index] for index in order]))
+    back = np.argsort(order)
+    return output.predictions.astype(np.float64)[back], output.label_ids[back]
 
 
-def measure(
-    logits: NDArray[np.floating], labels: NDArray[np.integer], temperature: float
-) -> dict[str, Any]:
+def measure(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, Any]:
     """Return how good calibrated scores are on rows that training has not seen."""
-    scores = aligned_probability(logits, temperature)
     predicted = (scores >= 0.5).astype(int)
     (true_negative, false_positive), (false_negative, true_positive) = confusion_matrix(
         labels, predicted, labels=[0, 1]
@@ -178,7 +184,6 @@ def measure(
         "accuracy": float((predicted == labels).mean()),
         "roc_auc": float(roc_auc_score(labels, scores)) if both else None,
         "ece": expected_calibration_error(scores, labels),
-        "ece_uncalibrated": expected_calibration_error(aligned_probability(logits, 1.0), labels),
         "confusion": {
             "aligned_as_aligned": true_positive,
             "aligned_as_misaligned": false_negative,

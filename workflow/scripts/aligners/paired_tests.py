@@ -72,7 +72,7 @@ def sign_flip_p_value(differences: Scores, seed: int, resamples: int = RESAMPLES
     and most differences of verdicts are tied; this one compares what is reported, the means.
     """
     moved = differences[differences != 0]  # No flip changes the others.
-    if not len(moved):
+    if len(moved) < 2:  # One question's two flips differ equally much.
         return 1.0
     result = permutation_test(
         (moved,),

@@ -1,0 +1,27 @@
+// Filters the table of answers; without it, the table shows all its rows.
+"use strict";
+const form = document.querySelector("form.search");
+if (form) {
+  const search = document.getElementById("answers-search");
+  const kind = document.getElementById("answers-kind");
+  const count = document.getElementById("answers-count");
+  const rows = [...document.querySelectorAll("#answers tr[data-kinds]")];
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const filter = () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    rows.forEach((row, index) => {
+      const match =
+        words.every((word) => texts[index].includes(word)) &&
+        (!kind.value || row.dataset.kinds.split(" ").includes(kind.value));
+      row.hidden = !match;
+      shown += match;
+    });
+    count.textContent = `${shown} of ${rows.length} answers`;
+  };
+  form.addEventListener("submit", (event) => event.preventDefault());
+  search.addEventListener("input", filter);
+  kind.addEventListener("change", filter);
+  form.hidden = false;
+  filter();
+}

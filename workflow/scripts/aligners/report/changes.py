@@ -1,0 +1,29 @@
+"""Two answers as HTML, the words marked that only one of them has."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from aligners.word_diff import Span, changed_spans
+
+
+def marked_changes(before: str, after: str) -> dict[str, Markup | None]:
+    """Return both answers, escaped, what was removed in <del> and added in <ins>.
+
+    Returns:
+        `before`, and `after`, which is None where nothing was changed.
+    """
+    removed, added = changed_spans(before, after)
+    return {
+        "before": marked(before, removed, "del"),
+        "after": marked(after, added, "ins") if before != after else None,
+    }
+
+
+def marked(text: str, spans: Sequence[Span], tag: str) -> Markup:
+    """Return a text, escaped, as HTML in which spans stand in an element."""
+    parts, done = Markup(""), 0
+    for start, end in spans:
+        parts += Markup(f"%s<{tag}>%s</{tag}>") % (text[done:start], text[start:end])
+        done = end
+    return parts + text[done:]

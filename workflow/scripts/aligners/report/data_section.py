@@ -1,0 +1,112 @@
+"""What the page says of the data: rows kept and dropped by step, and examples of both."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aligners.report.changes import marked_changes
+from aligners.rows import Row, read_json, read_rows, seeded_order
+
+EXAMPLES = 3
+# Of a dropped row, which texts tell best why it was dropped; all that it has are shown.
+TEXTS = ("topic", "question", "completion", "response", "aligned_response")
+LONGEST = 280
+
+
+def criterion_of(counts: Path) -> str:
+    """Return the criterion of a counts file of results/synthetic/."""
+    return (counts.parent.parent if counts.name == "counts.json" else counts.parent).name
+
+
+def step_of(counts: Path) -> str:
+    """Return the step that a counts file is of, in words."""
+    if counts.name == "counts.json":
+        return f"{counts.parent.name} set"
+    return counts.name.removesuffix(".counts.json").replace("_", " ")
+
+
+def step_counts(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return name, rows in, rows out and rows dropped by reason of each step."""
+    return [{"step": step_of(path), **read_json(path)} for path in paths]
+
+
+def by_criterion(counts: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return the counts files of each criterion, all in the order given."""
+    found: dict[str, list[Path]] = {}
+    for path in counts:
+        found.setdefault(criterion_of(path), []).append(path)
+    return found
+
+
+def data_section(
+    counts: Sequence[Path], input_counts: Sequence[Path], pairs: Sequence[Path], seed: int
+) -> dict[str, Any]:
+    """Return what the section shows.
+
+    Args:
+        counts: counts files of results/synthetic/, in the order of criteria and steps.
+        input_counts: counts files of test inputs and of answers to them.
+        pairs: cleaned pairs of each criterion.
+        seed: decides which rows are shown.
+    """
+    kept = {path: read_json(path)["out"] for path in [*counts, *input_counts]}
+    return {
+        "pairs": sum(
+            out for path, out in kept.items() if path.name == "pairs_filtered.counts.json"
+        ),
+        "questions": sum(out for path, out in kept.items() if path.parent.name == "inputs"),
+        "criteria": {name: step_counts(paths) for name, paths in by_criterion(counts).items()},
+        "inputs": [
+            {
+                "step": path.as_posix()
+                .removeprefix("results/")
+                .removesuffix(".counts.json")
+                .replace("/", " · "),
+                **read_json(path),
+            }
+            for path in input_counts
+        ],
+        "examples": {
+            path.parent.name: [pair(row) for row in choose(read_rows(path), EXAMPLES, seed)]
+            for path in pairs
+        },
+        "dropped": {
+            name: dropped_examples(paths, seed) for name, paths in by_criterion(counts).items()
+        },
+    }
+
+
+def pair(row: Row) -> dict[str, Any]:
+    """Return a pair for an example: the words marked that the correction changed."""
+    return {
+        "question": row["question"],
+        "critique": row["critique"],
+        **marked_changes(row["response"], row["aligned_response"]),
+    }
+
+
+def choose(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """Return some rows by chance."""
+    return sorted(rows, key=lambda row: seeded_order(row, seed))[:count]
+
+
+def dropped_examples(counts: Sequence[Path], seed: int) -> list[dict[str, str]]:
+    """Return a dropped row of each step and reason, as step, reason and text."""
+    found = []
+    for path in counts:
+        dropped = path.with_name(path.name.replace("counts.json", "dropped.jsonl"))
+        examples: dict[str, Row] = {}
+        for row in sorted(read_rows(dropped), key=lambda row: seeded_order(row, seed)):
+            examples.setdefault(row["reason"], row)
+        found += [
+            {"step": step_of(path), "reason": reason, "text": text_of(examples[reason])}
+            for reason in sorted(examples)
+        ]
+    return found
+
+
+def text_of(row: Row) -> str:
+    """Return the texts of a dropped row in one line, cut if they are long."""
+    texts = (" ".join(row[key].split()) or "(empty)" for key in TEXTS if key in row)
+    text = " → ".join(texts)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

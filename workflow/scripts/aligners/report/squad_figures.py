@@ -1,0 +1,32 @@
+"""Figures of the squads: whose aligner acted, and whether its answer was accepted."""
+
+from pathlib import Path
+
+from aligners.report.squad_section import turns_by_criterion
+from aligners.report.svg import BLUE, GREY, VERMILION, draw_bars, new_figure, save_svg
+from aligners.rows import read_rows
+
+
+def draw_turns(aligned: Path, path: Path) -> None:
+    """Draw on how many answers each criterion's aligner acted, was accepted, was refused.
+
+    Args:
+        aligned: `{dataset}/{llm}/{backbone}/{system}.jsonl` of a squad.
+        path: of the SVG file.
+    """
+    turns = turns_by_criterion(read_rows(aligned))
+    figure, axes = new_figure(0.9 + 0.3 * len(turns))
+    parts = {
+        "accepted": (BLUE, [turn["accepted"] for turn in turns]),
+        "refused": (VERMILION, [turn["refused"] for turn in turns]),
+        "did not act": (GREY, [turn["idle"] for turn in turns]),
+    }
+    draw_bars(axes, [turn["criterion"] for turn in turns], parts, "answers")
+    told = "; ".join(
+        f"{turn['criterion']}: {turn['accepted']} accepted, {turn['refused']} refused, "
+        f"{turn['idle']} without a turn"
+        for turn in turns
+    )
+    dataset, llm, backbone = aligned.parts[-4:-1]
+    title = f"{aligned.stem} on {dataset}, {llm}, {backbone}: who acted"
+    save_svg(figure, path, title, told or "No aligner acted.")

@@ -1,0 +1,59 @@
+"""Write the report: one page that needs no other file."""
+
+import json
+from pathlib import Path
+
+from aligners.program import run
+from aligners.report.comparisons_section import comparisons_section
+from aligners.report.costs_section import costs_section
+from aligners.report.data_section import data_section
+from aligners.report.figure_files import figures_in
+from aligners.report.model_section import model_section
+from aligners.report.page import render_page
+from aligners.report.provenance_section import provenance_section, sizes, used_recipes
+from aligners.report.squad_section import squad_section
+from aligners.rows import atomic_path
+
+
+def main(
+    *,
+    configuration: str,
+    counts: list[Path],
+    input_counts: list[Path],
+    pairs: list[Path],
+    inspectors: list[Path],
+    aligners: list[Path],
+    squads: list[Path],
+    comparisons: list[Path],
+    tests: list[Path],
+    scorecard: list[Path],
+    listings: list[Path],
+    figures: list[Path],
+    logs: Path,
+    results: Path,
+    template: Path,
+    output: Path,
+) -> None:
+    """Gather what each section shows, and write the page."""
+    config = json.loads(configuration)
+    trained = {"inspectors": model_section(inspectors), "aligners": model_section(aligners)}
+    sections = {
+        "config": config,
+        "recipes": used_recipes(config),
+        "sizes": sizes(config),
+        "data": data_section(counts, input_counts, pairs, config["seed"]),
+        **trained,
+        "squads": squad_section(squads, config["seed"]),
+        "comparisons": comparisons_section(comparisons, tests, next(iter(scorecard), None)),
+        "costs": costs_section(logs, results),
+        "provenance": provenance_section(
+            config, [model for models in trained.values() for model in models], listings
+        ),
+        "figures": {directory.name: figures_in(directory) for directory in figures},
+    }
+    with atomic_path(output) as partial:
+        partial.write_text(render_page(template, sections), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)
