@@ -254,6 +254,8 @@ def test_a_changed_judge_is_refused_before_its_verdicts_are_deleted(finished: Pa
     finally:
         recipe.write_text(before)
     assert "Nothing to be done" in run_snakemake(finished, *TARGETS)
+
+
 def test_the_report_shows_every_criterion_and_system(finished: Path) -> None:
     page = (finished / "results/report.html").read_text()
     for name in [*CRITERIA, *SYSTEMS, "bert-miniature", "gpt2-miniature", "categories-miniature"]:

@@ -13,6 +13,7 @@ RUN = Path("results/closed_world/run.json")
 
 NEXT_STEPS = """\
 What next
+  look at everything  make report, then open results/report.html
   look at answers     .venv/bin/aligners show --changed \\
     results/aligned/synthetic_mixed/closed-world-base/*/squad.jsonl
   look at a model     results/aligners/gpt2-closed-world/factuality/losses.png

@@ -129,7 +129,7 @@ def shorten(name: str, longest: int = 26) -> str:
 
 
 def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
-    """Draw the win rate of the squad by its threshold, and on how many answers it acted."""
+    """Draw the win rate of the squad by its threshold, and the share of answers it acted on."""
     table = pd.read_csv(thresholds)
     figure, axes = new_figure(2.4)
     axes.fill_between(
@@ -138,7 +138,7 @@ def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
     axes.plot(table["threshold"], table["win_rate"], color=BLUE, marker="o", label="win rate")
     axes.plot(
         table["threshold"],
-        table["acted"] / table["n"],
+        table["acted"],
         color=VERMILION,
         linestyle="--",
         label="share acted on",
@@ -148,7 +148,7 @@ def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
     axes.grid()
     figure.legend(loc="outside upper left", ncols=2)
     told = "; ".join(
-        f"threshold {row.threshold:g}: win rate {row.win_rate:.1%}, {row.acted} of {row.n} acted on"
+        f"threshold {row.threshold:g}: win rate {row.win_rate:.1%}, {row.acted:.1%} acted on"
         for row in table.itertuples()
     )
     save_svg(figure, path, title, told)
