@@ -1,7 +1,8 @@
-"""The demo in a temporary copy of the project: its time, its memory and its scorecard."""
+"""The demo in a temporary copy of the project: its time, memory and scorecard, and its report."""
 
 import csv
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from aligners.rows import read_json
 
 
 def measure(results: Path | None = None) -> Figures:
-    """Run the demo twice and evaluate it; or evaluate the `results` that a demo made before."""
+    """Run the demo twice, evaluate it and make its report; or evaluate the `results` of another."""
     if results is not None:
         return evaluate(results)
     with project_copy() as project:
@@ -28,7 +29,7 @@ def measure(results: Path | None = None) -> Figures:
         )
         idle = "Nothing to be done" in again.stdout + again.stderr
         figures = {"second run finds nothing to be done": Figure(idle, IS_SO)}
-        return figures | evaluate(project / "results")
+        return figures | evaluate(project / "results") | report(project)
 
 
 def evaluate(results: Path) -> Figures:
@@ -49,6 +50,26 @@ def evaluate(results: Path) -> Figures:
         for name, figure in system_figures(score, list(scores["inspectors"])).items():
             figures[f"{llm}: {name}"] = figure
     return figures
+
+
+def report(project: Path) -> Figures:
+    """Judge the answers of a demo and make its report, and return what these took."""
+    judging = seconds(project, "results/judged/all", "results/tables/all")
+    reporting = seconds(project, "results/report.html")
+    size = (project / "results/report.html").stat().st_size / 1e6
+    return {
+        "judging and tables, s": Figure(round(judging, 1)),
+        "report, s": Figure(round(reporting, 1), at_most(30)),
+        "report, MB": Figure(round(size, 2), at_most(15)),
+    }
+
+
+def seconds(project: Path, *targets: str) -> float:
+    """Make targets of the demo and return how long that takes."""
+    started = time.perf_counter()
+    command = [str(PROGRAMS / "snakemake"), "--profile", "profiles/demo", *targets]
+    subprocess.run(command, cwd=project, env=environment(project), check=True)
+    return time.perf_counter() - started
 
 
 def longest_job(logs: Path) -> float | None:

@@ -13,7 +13,6 @@ from projects import MINIATURE
 
 from aligners.comparison_statistics import compare
 from aligners.counts import write_counts
-from aligners.intervals import NOTHING
 from aligners.paired_tests import paired_tests
 from aligners.recipes import validate_experiment
 from aligners.rows import Row, write_json, write_rows
@@ -132,8 +131,7 @@ def write_judged() -> None:
                 "backbone": "gpt2-miniature",
                 "system": system,
                 "reference": "base",
-                **dataclasses.asdict(compare(verdicts, seed=0)),
-                "harm_rate": dataclasses.asdict(NOTHING),
+                **dataclasses.asdict(compare(verdicts, seed=0, against_base=True)),
             },
         )
     write_json(
@@ -144,7 +142,7 @@ def write_judged() -> None:
         ],
     )
     (JUDGED / "gpt2-miniature/thresholds.csv").write_text(
-        "threshold,acted,changed,win_rate,low,high,n\n0,0,0,0.5,0.5,0.5,8\n1,8,7,0.7,0.5,0.9,8\n"
+        "threshold,acted,changed,win_rate,low,high,n\n0,0,0,0.5,0.5,0.5,8\n1,1,0.9,0.7,0.5,0.9,8\n"
     )
 
 
