@@ -1,4 +1,4 @@
-"""Aligners: from topics to AlpacaEval files. This file is the table of contents."""
+"""Aligners: from topics to AlpacaEval files and their evaluation. This file is the table of contents."""
 
 from snakemake.utils import min_version
 

@@ -167,6 +167,6 @@ def false_alarms() -> float:
             # What the questions have in common, and what is the system's own, of variance 1.
             opinions = np.sqrt(0.5) * (shared + chooser.normal(size=FAMILY_QUESTIONS))
             comparisons[str(system)] = judge.judge(lengths, opinions, chooser)
-        tests = paired_tests(comparisons, seed, RESAMPLES)
+        tests = paired_tests({(): comparisons}, seed, RESAMPLES)
         families.append(any(test.adjusted <= 0.05 for test in tests))
     return float(np.mean(families))

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from compare_systems import as_row
 
 from aligners.comparison_statistics import compare
 from aligners.paired_tests import paired_tests
@@ -52,9 +53,9 @@ def write_judged(
 ) -> None:
     """Write all files of a judge for one data set, LLM and backbone; systems have a quality."""
     directory = root / judge / place["dataset"] / place["llm"]
-    tests = []
+    groups: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
     for reference in references:
-        tables = {}
+        tables = groups.setdefault((place["backbone"], reference), {})
         for number, (system, quality) in enumerate(systems.items()):
             rows = simulated_verdicts(150, quality, seed=number)
             tables[system] = pd.DataFrame(rows)
@@ -63,10 +64,7 @@ def write_judged(
             figures = asdict(compare(tables[system], seed=0, against_base=reference == "base"))
             names = {"judge": judge, **place, "system": system, "reference": reference}
             write_json(folder / "comparison.json", {**names, **figures})
-        tests += [
-            {"backbone": place["backbone"], "reference": reference, **asdict(test)}
-            for test in paired_tests(tables, seed=0)
-        ]
+    tests = [as_row(test) for test in paired_tests(groups, seed=0)]
     write_json(directory / "paired_tests.json", tests)
     curve = [[0.1, 0.2, 0.15, 0.55, 0.5, 0.6, 149], [0.5, 0.85, 0.8, 0.7, 0.62, 0.77, 149]]
     columns = ["threshold", "acted", "changed", "win_rate", "low", "high", "n"]

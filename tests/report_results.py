@@ -9,6 +9,7 @@ import draw_figures
 import pandas as pd
 import write_report
 import yaml
+from compare_systems import as_row
 from projects import MINIATURE
 
 from aligners.comparison_statistics import compare
@@ -136,10 +137,7 @@ def write_judged() -> None:
         )
     write_json(
         JUDGED / "paired_tests.json",
-        [
-            {"backbone": "gpt2-miniature", "reference": "base", **dataclasses.asdict(test)}
-            for test in paired_tests(tables, seed=0)
-        ],
+        [as_row(test) for test in paired_tests({("gpt2-miniature", "base"): tables}, seed=0)],
     )
     (JUDGED / "gpt2-miniature/thresholds.csv").write_text(
         "threshold,acted,changed,win_rate,low,high,n\n0,0,0,0.5,0.5,0.5,8\n1,1,0.9,0.7,0.5,0.9,8\n"

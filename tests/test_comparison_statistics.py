@@ -92,10 +92,14 @@ def test_few_questions_give_a_rate_but_none_at_equal_lengths(comparison: Compari
     assert "too few questions" in str(comparison.length_controlled.reason)
 
 
-def test_a_comparison_of_one_order_counts_by_it_and_has_no_flip_rate() -> None:
+def test_one_order_is_no_verdict() -> None:
     judged = compare(table([1.0, 0.0, 1.0], [NAN] * 3), seed=0, against_base=False)
-    assert judged.win_rate.value == pytest.approx(2 / 3)
-    assert (judged.flip_rate.value, judged.flip_rate.n) == (None, 0)
+    assert (judged.outcomes.unusable, judged.win_rate.n) == (3, 0)
+
+
+def test_a_comparison_of_nothing_has_figures_of_nothing() -> None:
+    judged = compare(table([]), seed=0, against_base=True)
+    assert (judged.win_rate.n, judged.copy_rate.n, judged.mean_length) == (0, 0, None)
 
 
 def test_a_comparison_without_verdicts_says_so() -> None:
@@ -134,8 +138,7 @@ def test_systems_are_compared_on_the_questions_that_both_have() -> None:
     second = table([0.0, 0.5, 1.0, 1.0])[::-1]
     assert paired_differences(first, second).tolist() == [1.0, -0.5, 0.0]
     other = table([1.0], id=["elsewhere"])
-    with pytest.raises(ValueError, match="no judged question in common"):
-        paired_tests({"one": first, "other": other}, seed=0)
+    assert paired_tests({(): {"one": first, "other": other}}, seed=0) == []
 
 
 def test_the_p_value_is_the_share_of_sign_flips_as_extreme() -> None:
@@ -155,7 +158,8 @@ def test_holm_multiplies_by_the_hypotheses_left() -> None:
 
 def test_every_two_systems_are_tested_and_corrected_together() -> None:
     good, equal = [1.0] * 40 + [0.5] * 20, [0.5] * 60
-    tests = paired_tests({"good": table(good), "b": table(equal), "c": table(equal)}, seed=0)
+    systems = {"good": table(good), "b": table(equal), "c": table(equal)}
+    tests = paired_tests({("base",): systems}, seed=0)
     found = {(test.first, test.second): test for test in tests}
     assert set(found) == {("good", "b"), ("good", "c"), ("b", "c")}
     best = found["good", "b"]
@@ -163,6 +167,9 @@ def test_every_two_systems_are_tested_and_corrected_together() -> None:
     assert 0.25 < best.difference.low < 1 / 3 < best.difference.high < 0.42
     assert best.adjusted == pytest.approx(3 * best.p_value)
     assert best.adjusted < 0.01
+    twice = paired_tests({("base",): systems, ("finetuned",): systems}, seed=0)
+    assert {test.group for test in twice} == {("base",), ("finetuned",)}
+    assert twice[0].adjusted == pytest.approx(6 * best.p_value)
     alike = found["b", "c"]
     assert (alike.p_value, alike.adjusted) == (1.0, 1.0)
     assert alike.difference.low < 0 < alike.difference.high

@@ -79,11 +79,20 @@ def test_rows_of_a_hub_dataset_that_its_recipe_limits_are_counted(project: Path)
 def test_verdicts_are_counted_in_both_orders_of_every_comparison(project: Path) -> None:
     set_keys("config/datasets/beavertails.yaml", rows=700)
     [stage] = verdicts_stages(load_experiment(PAPER), 4)
-    # Orders, rows, base LLMs, backbones, systems, references.
-    assert stage.requests == 2 * (800 + 700) * 3 * 4 * 4 * 3
+    # Orders, rows, base LLMs and backbones; systems with references, and what the squad wrote on
+    # the way.
+    assert stage.requests == 2 * (800 + 700) * 3 * 4 * (4 * 3 + 2)
     assert (stage.llm, stage.decoding.max_new_tokens) == ("gpt-4.1", 1)
     assert len(stage.examples) == 4
     assert all("{output_1}" not in str(example.prompt) for example in stage.examples)
+
+
+def test_verdicts_on_a_data_set_of_unknown_size_are_counted_as_a_full_sample(
+    in_the_project: None,
+) -> None:
+    config = {**load_experiment(PAPER), "datasets": ["beavertails"]}
+    [stage] = verdicts_stages(config, 4)
+    assert stage.requests == 2 * 800 * 3 * 4 * (4 * 3 + 2)
 
 
 def test_a_judge_that_is_no_llm_is_asked_for_nothing(project: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from math import exp, log
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,17 @@ from aligners import recipes
 from aligners.closed_world.judge import judge as opinion
 from aligners.closed_world.truth import Truth
 from aligners.comparison_files import Pair, read_pairs
+from aligners.comparison_statistics import compare
 from aligners.engines import Completion, Decoding, Failure, Request
 from aligners.errors import UserError
+from aligners.fingerprint import SCRIPTS, code_hash, short_hash
+from aligners.judge_prompts import judge_prompt, read_template
 from aligners.judge_record import check_judge, record_judge
-from aligners.judged_pairs import Verdict, to_judge, verdict_row
+from aligners.judged_pairs import Verdict, both_orders, to_judge, verdict_row
 from aligners.llm_judge import LLMJudge, annotator_config
-from aligners.rows import read_rows, row_id, write_json
+from aligners.recipes import check_judge_recipe, load_recipe
+from aligners.rows import row_id, write_json, write_rows
+from aligners.verdicts import read_verdicts
 
 OUTPUT = Path("results/judged/test/questions/base.jsonl")
 RECIPE = {
@@ -59,8 +65,6 @@ def answers(request: Request) -> tuple[str, str]:
 
 def told(request: Request, probability: float) -> Completion:
     """Return a reply that names the first answer with a probability."""
-    from math import log
-
     logprobs = {"m": log(probability), "M": log(1 - probability), "Both": -9.0}
     return Completion(request.id, "m", "length", first_token_logprobs=logprobs)
 
@@ -126,9 +130,56 @@ def test_a_judge_that_answers_nonsense_is_refused_and_its_replies_are_kept(
         request.id, "As an", "length", first_token_logprobs=nonsense
     )
     for _ in range(2):
-        with pytest.raises(UserError, match="60 of 60 replies of the judge test have none of its"):
+        with pytest.raises(UserError, match="60 of 60 replies of the judge test are no verdict"):
             LLMJudge("test", OUTPUT).judge(SHOWN)
     assert len(engine.asked) == len(SHOWN)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_reply_that_names_both_answers_is_no_verdict(engine: FakeEngine) -> None:
+    write_recipes(**TEXTS)
+    engine.reply = lambda request, _: (
+        "[[A]]" if answers(request)[0] == "good" and "1?" in str(request.prompt) else "[[A]] [[B]]"
+    )
+    with pytest.raises(UserError, match="57 of 60 replies of the judge test are no verdict"):
+        LLMJudge("test", OUTPUT).judge(SHOWN)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_label_that_was_most_unlikely_is_no_verdict(engine: FakeEngine) -> None:
+    write_recipes()
+    thinking = {"<think>": -1e-6, "m": -14.2, "M": -14.9}
+    engine.reply = lambda request, _: Completion(
+        request.id, "<think>", "length", first_token_logprobs=thinking
+    )
+    with pytest.raises(UserError, match=r"60 of 60 replies .* the first is '<think>'"):
+        LLMJudge("test", OUTPUT).judge(SHOWN)
+
+
+@pytest.mark.usefixtures("project")
+def test_requests_that_fail_where_they_may_have_no_verdict(engine: FakeEngine) -> None:
+    write_recipes()
+    llm = Path("config/llms/test-llm.yaml")
+    llm.write_text(llm.read_text() + "require_all: false\n")
+    recipes.load_recipe.cache_clear()
+    engine.reply = lambda request, decoding: (
+        Failure(request.id, "refused", "no") if "2?" in str(request.prompt)
+        else likes_good(request, decoding)
+    )  # fmt: skip
+    verdicts = LLMJudge("test", OUTPUT).judge(SHOWN)
+    without = [shown for shown, verdict in verdicts.items() if verdict == Verdict(None, None)]
+    assert len(verdicts) == 60 and len(without) == 6
+    assert all("2?" in question for question, *_ in without)
+
+
+@pytest.mark.usefixtures("project")
+def test_other_words_in_braces_of_a_prompt_stay(engine: FakeEngine) -> None:
+    prompt = Path("resources/judges/pairwise.txt").read_text() + 'As JSON: {"verdict":"m"}'
+    Path("own.txt").write_text(prompt)
+    write_recipes(prompt="own.txt")
+    engine.reply = likes_good
+    assert len(LLMJudge("test", OUTPUT).judge(SHOWN)) == 60
+    assert '{"verdict":"m"}' in engine.asked[0].prompt[0]["content"]
 
 
 @pytest.mark.usefixtures("project")
@@ -156,10 +207,13 @@ def test_a_judge_that_always_names_one_place_is_refused(engine: FakeEngine) -> N
     assert len(LLMJudge("test", OUTPUT).judge(SHOWN[:8])) == 8
 
 
+USAGE = Path("results/judged/test/questions/base.usage.json")
+
+
 @pytest.mark.usefixtures("project")
 def test_verdicts_of_a_changed_judge_are_not_mixed_in() -> None:
     write_recipes()
-    record_judge("test", ["model-1"])
+    record_judge("test", USAGE, ["model-1"])
     check_judge("test")
     write_recipes(most_unusable=0.3)
     check_judge("test")
@@ -169,12 +223,33 @@ def test_verdicts_of_a_changed_judge_are_not_mixed_in() -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_an_endpoint_that_changes_its_model_is_refused() -> None:
+@pytest.mark.parametrize("other", ["judged/test/questions", "reproduction/test/others"])
+def test_an_endpoint_that_changes_its_model_is_refused(other: str) -> None:
     write_recipes()
-    record_judge("test", ["model-1"])
-    record_judge("test", ["model-1"])
+    record_judge("test", USAGE, ["model-1"])
+    record_judge("test", USAGE, ["model-1"])
     with pytest.raises(UserError, match=r"\(model-1, model-2\)"):
-        record_judge("test", ["model-2"])
+        record_judge("test", Path("results", other, "another.usage.json"), ["model-2"])
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"labels": {"first": "m", "second": "m"}}, "key labels: 'm' stands in another label"),
+        ({**TEXTS, "labels": {"first": "A", "second": "AB"}}, "'A' stands in another label"),
+        ({"llm": "closed-world-base"}, "key llm: closed-world-base is not asked by messages"),
+        ({"llm": "no-such-llm"}, "key llm: there is no recipe config/llms/no-such-llm.yaml"),
+        ({"prompt": "LICENSE.txt"}, "key prompt: LICENSE.txt has {instruction} 0 times"),
+    ],
+)
+def test_a_judge_that_cannot_be_asked_is_refused_before_it_is(
+    keys: dict[str, object], message: str
+) -> None:
+    Path("LICENSE.txt").write_text("No places here.")
+    write_recipes(**keys)
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_judge_recipe("test")
 
 
 def test_both_orders_of_a_pair_become_a_row_and_equal_answers_a_tie() -> None:
@@ -312,30 +387,53 @@ def test_verdicts_are_those_of_alpaca_evals_own_command(
         assert 2 - row["preference"] == pytest.approx(verdict.preference, abs=1e-6)
 
 
-def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first() -> None:
-    os.chdir(Path(__file__).parents[1])
+def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first(
+    in_the_project: None,
+) -> None:
     truth = Truth.from_file("resources/closed_world/world.yaml")
-    prompt = Path("resources/judges/pairwise.txt").read_text(encoding="utf-8")
-    first = []
-    for question, one, other in closed_world_rows():
-        text = prompt.replace("{instruction}", question)
-        said = opinion(truth, text.replace("{output_1}", one).replace("{output_2}", other))
-        better = max(("m", "M"), key=lambda label: said.logprobs.get(label, -99.0))
-        knows = truth.assess(question, one)["factuality"]
-        first.append((knows, better == "m"))
-    agrees = [knows == says for knows, says in first]
+    template = read_template(load_recipe("judges", "closed-world"))
+    preferences = {}
+    for shown in closed_world_rows():
+        said = opinion(truth, judge_prompt(template, *shown))
+        if "m" in said.logprobs:
+            preferences[shown] = exp(said.logprobs["m"])
+    agrees = [
+        truth.assess(question, first)["factuality"] == (preferences[question, first, second] > 0.5)
+        for question, first, second in preferences
+    ]
     assert 0.85 < sum(agrees) / len(agrees) <= 1
+    # Each pair is there in both orders: without a leaning, the mean would be one half.
+    assert 0.52 < sum(preferences.values()) / len(preferences) < 0.6
     assert opinion(truth, "No answers here.").reply == "Both"
 
 
-def test_verdicts_read_back_as_a_table(tmp_path: Path) -> None:
-    import pandas as pd
+def test_the_revision_of_the_closed_worlds_judge_is_that_of_its_code_and_world(
+    in_the_project: None,
+) -> None:
+    recipe = load_recipe("llms", "closed-world-judge")
+    world = Path(recipe["model"]).read_text(encoding="utf-8")
+    code = code_hash(SCRIPTS / "aligners/closed_world/judge.py")
+    assert recipe["revision"] == short_hash([code, world])
 
-    from aligners.comparison_statistics import compare
-    from aligners.rows import write_rows
 
-    row = {"id": "1", "question": "Why?", "category": "c", "category_id": None}
-    rows = [verdict_row(Pair({**row, "id": str(n)}, "a", "b", False), {}) for n in range(3)]
-    write_rows(tmp_path / "verdicts.jsonl", rows)
-    table = pd.DataFrame(read_rows(tmp_path / "verdicts.jsonl"))
-    assert compare(table, 0, against_base=True).outcomes.ties == 3
+def test_verdicts_are_read_back_as_a_table(tmp_path: Path) -> None:
+    row = {"question": "Why?", "category": "c", "category_id": None}
+    pairs = [Pair({**row, "id": str(n)}, f"a{n}", "b", unchanged=False) for n in range(3)]
+    verdicts = {
+        shown: Verdict(None if shown[2] == "a2" else 0.75)
+        for pair in pairs
+        for shown in both_orders(pair)
+    }
+    write_rows(tmp_path / "verdicts.jsonl", [verdict_row(pair, verdicts) for pair in pairs])
+    table = read_verdicts(tmp_path / "verdicts.jsonl")
+    assert table["first_order"].tolist() == [0.75] * 3
+    assert table["second_order"].isna().tolist() == [False, False, True]
+    outcomes = compare(table, 0, against_base=True).outcomes
+    # Three quarters for the answer shown first, in both orders, is a tie.
+    assert (outcomes.ties, outcomes.unusable) == (2, 1)
+
+
+def test_a_pair_that_nobody_judged_is_no_tie() -> None:
+    row = {"id": "1", "question": "Why?", "category": None, "category_id": None}
+    with pytest.raises(KeyError):
+        verdict_row(Pair(row, "a", "b", unchanged=False), {})

@@ -20,7 +20,7 @@ rule write_alpaca_eval:
     benchmark:
         "logs/write_alpaca_eval/{dataset}/{llm}/{backbone}/{system}/{reference}.benchmark.tsv"
     wildcard_constraints:
-        system=one_of(SYSTEMS),
+        system=one_of([*SYSTEMS, "squad-paper"]),
     conda:
         "../../envs/data.yaml"
     params:

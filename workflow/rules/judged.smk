@@ -2,7 +2,8 @@
 
 Reads:  results/alpaca_eval/, results/inputs/, results/responses/, results/aligned/; config/judges/{judge}.yaml
 Writes: results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/{reference}/verdicts.jsonl and comparison.json
-        results/judged/{judge}/{dataset}/{llm}/paired_tests.json, {backbone}/thresholds.csv beside the squad
+        results/judged/{judge}/{dataset}/{llm}/paired_tests.json, and {llm}.usage.json beside the directory
+        results/judged/{judge}/{dataset}/{llm}/{backbone}/turns.jsonl and thresholds.csv, of the squad
 Target: results/judged/all
 """
 
@@ -16,8 +17,9 @@ STAGES["judged"] = [
     "results/judged/{judge}/{dataset}/{base_llm}/{backbone}/{system}/{reference}/verdicts.jsonl",
     "results/judged/{judge}/{dataset}/{base_llm}/{backbone}/{system}/{reference}/comparison.json",
     "results/judged/{judge}/{dataset}/{base_llm}/paired_tests.json",
-    *["results/judged/{judge}/{dataset}/{base_llm}/{backbone}/thresholds.csv" for _ in TRACED[:1]],
 ]
+if TRACED:
+    STAGES["judged"].append("results/judged/{judge}/{dataset}/{base_llm}/{backbone}/thresholds.csv")
 
 
 wildcard_constraints:

@@ -34,7 +34,7 @@ def main(
         dict(zip(verdicts, pairs, strict=True)),
         {path: read_rows(squad) for path, squad in zip(turns, squads, strict=True)},
     )
-    record_judge(judge, loaded.served_models)
+    record_judge(judge, usage, loaded.served_models)
     write_json(usage, loaded.usage.summary())
 
 

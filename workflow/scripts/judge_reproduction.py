@@ -43,7 +43,7 @@ def main(
         for pairs in read_comparisons(questions, responses, model_outputs, reference_outputs)
     ]
     judge_files(loaded.judge, dict(zip(verdicts, comparisons, strict=True)), {})
-    record_judge(judge, loaded.served_models)
+    record_judge(judge, usage, loaded.served_models)
     write_json(usage, loaded.usage.summary())
 
 

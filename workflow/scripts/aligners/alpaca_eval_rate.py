@@ -48,6 +48,11 @@ def alpaca_eval_rate(
             "(data set alpaca_eval, alpaca_eval_rows of 805)"
         )
     preferred = preferences(verdicts).set_axis(verdicts["id"]).reindex(ids)
+    if preferred.isna().all():
+        return no_rate("no question has a usable verdict in both orders")
+    pairs = zip(outputs, references, strict=True)
+    if len({len(ours["output"]) - len(theirs["output"]) for ours, theirs in pairs}) == 1:
+        return no_rate("the lengths always differ by the same")
     annotations = pd.DataFrame(
         {
             "index": range(len(ids)),

@@ -43,8 +43,8 @@ class Comparison:
     copy_rate: Estimate
     harm_rate: Estimate
     longer_won: Estimate
-    mean_length: float
-    mean_reference_length: float
+    mean_length: float | None
+    mean_reference_length: float | None
 
 
 def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Comparison:
@@ -68,8 +68,8 @@ def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Compari
         copy_rate=share(verdicts["unchanged"]),
         harm_rate=harm_rate(verdicts) if against_base else NOTHING,
         longer_won=longer_won(verdicts),
-        mean_length=float(verdicts["length"].mean()),
-        mean_reference_length=float(verdicts["reference_length"].mean()),
+        mean_length=mean_length(verdicts["length"]),
+        mean_reference_length=mean_length(verdicts["reference_length"]),
     )
 
 
@@ -104,7 +104,6 @@ def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
     """
     if verdicts["category"].isna().all():
         return {}
-    # Before grouping: whether one order was asked or two is told from the whole comparison.
     groups = preferences(verdicts).groupby(verdicts["category"].fillna(UNCATEGORISED), sort=True)
     return {str(name): mean_preference(group, seed) for name, group in groups}
 
@@ -135,3 +134,8 @@ def longer_won(verdicts: pd.DataFrame) -> Estimate:
     longer = verdicts["length"] - verdicts["reference_length"]
     agreement = (side * longer).dropna()
     return share(agreement[agreement != 0] > 0)
+
+
+def mean_length(lengths: pd.Series) -> float | None:
+    """Return the mean of lengths, or None of nothing."""
+    return float(lengths.mean()) if len(lengths) else None

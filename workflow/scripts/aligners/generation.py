@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aligners.engines import (
+    CHARACTERS_PER_TOKEN,
     Completion,
     Decoding,
     Engine,
@@ -37,7 +38,6 @@ from aligners.working_state import working_directory
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-CHARACTERS_PER_TOKEN = 4
 # The fields of Completion that the ledger keeps, and those that it keeps where there are any.
 KEPT = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts")
 KEPT_IF_ANY = ("served_model", "first_token_logprobs")
@@ -124,14 +124,17 @@ class Generator:
     def announce(
         self, missing: int, asked: int, characters: int, decoding: Decoding, description: str
     ) -> None:
-        """Say in the log what is about to be asked for, and what it will cost at most."""
-        most = Usage(
+        """Say in the log what is about to be asked for, and about what it will cost.
+
+        Tokens of the prompts are estimated; completions are taken to be as long as they may be.
+        """
+        estimate = Usage(
             self.usage.prices,
             tokens_in=characters // CHARACTERS_PER_TOKEN,
             tokens_out=missing * decoding.max_new_tokens,
         )
-        cost = most.cost_text()
-        told = f", for {cost} at most" if cost else ""
+        cost = estimate.cost_text()
+        told = f", for some {cost}" if cost else ""
         logger.info("%s: %d of %d to ask for%s", description, missing, asked, told)
 
     def complete_all(

@@ -1,4 +1,4 @@
-"""Which judge the verdicts in results/judged/{judge}/ are of: those of two are not mixed."""
+"""Which judge verdicts are of: those of two are not mixed."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,8 @@ from aligners.fingerprint import llm_identity
 from aligners.recipes import deciding_recipe, recipe_path
 from aligners.rows import read_json, write_json
 
-JUDGED = Path("results/judged")
+RESULTS = Path("results")
+SUFFIX = ".judge.json"
 
 
 def judge_identity(judge: str) -> dict[str, Any]:
@@ -25,39 +26,41 @@ def check_judge(judge: str) -> None:
     Raises:
         UserError: says which keys have changed, and how to keep both.
     """
-    record = record_path(judge)
-    if not record.exists():
-        return
-    before, now = read_json(record)["identity"], judge_identity(judge)
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if changed:
-        raise UserError(
-            f"{recipe_path('judges', judge)}: the judge has changed ({', '.join(changed)}) since "
-            f"the verdicts in {record.parent} were made, and verdicts of two judges are not mixed. "
-            "To keep both, give the changed judge a name of its own. To judge anew, delete "
-            f"{record.parent}; to go on as before, take the change back: all verdicts are kept"
-        )
+    now = judge_identity(judge)
+    for path in records(judge):
+        before = read_json(path)["identity"]
+        keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if keys:
+            directory = path.parents[1]
+            raise UserError(
+                f"{recipe_path('judges', judge)}: the judge has changed ({', '.join(keys)}) since "
+                f"the verdicts in {directory} were made, and verdicts of two judges are not mixed. "
+                "To keep both, give the changed judge a name of its own. To judge anew, delete "
+                f"{directory}; to go on as before, take the change back: all verdicts are kept"
+            )
 
 
-def record_judge(judge: str, served_models: Iterable[str] = ()) -> None:
-    """Note who judges, and which models its server says have answered.
+def record_judge(judge: str, usage: Path, served_models: Iterable[str]) -> None:
+    """Note who gave a job's verdicts, and which models a server said have answered.
+
+    Each job has a record of its own, {llm}.judge.json beside its file of usage: two may end at
+    the same time.
 
     Raises:
         UserError: the recipe has changed, or the endpoint has had another model answer.
     """
     check_judge(judge)
-    record = record_path(judge)
-    known = read_json(record) if record.exists() else {}
-    models = {*served_models, *known.get("served_models", [])}
+    path = usage.with_name(usage.name.replace(".usage.json", SUFFIX))
+    write_json(path, {"identity": judge_identity(judge), "served_models": sorted(served_models)})
+    models = {model for each in records(judge) for model in read_json(each)["served_models"]}
     if len(models) > 1:
         raise UserError(
             f"the judge {judge}: its endpoint had several models answer under one name "
             f"({', '.join(sorted(models))}), and verdicts of two judges are not mixed. Name one of "
-            f"them as the LLM's model, and delete {record.parent}; all verdicts are kept"
+            f"them as the LLM's model, and delete {path.parents[1]}; all verdicts are kept"
         )
-    write_json(record, {"identity": judge_identity(judge), "served_models": sorted(models)})
 
 
-def record_path(judge: str) -> Path:
-    """Return the record of a judge."""
-    return JUDGED / judge / "judge.json"
+def records(judge: str) -> list[Path]:
+    """Return the records of a judge's jobs: its verdicts, and those by the paper's protocol."""
+    return sorted(RESULTS.glob(f"*/{judge}/*/*{SUFFIX}"))

@@ -47,9 +47,11 @@ def to_judge(pairs: Iterable[Pair]) -> list[Shown]:
 
 
 def verdict_row(pair: Pair, verdicts: Verdicts) -> Row:
-    """Return the row of a pair in a file of verdicts (docs/data.md)."""
-    tie = Verdict(TIE)
-    first, second = (verdicts.get(order, tie) for order in both_orders(pair))
+    """Return the row of a pair in a file of verdicts (docs/data.md); equal answers are a tie."""
+    if pair.output == pair.reference_output:
+        first = second = Verdict(TIE)
+    else:
+        first, second = (verdicts[order] for order in both_orders(pair))
     return {
         "id": pair.input["id"],
         "category": pair.input["category"],

@@ -5,9 +5,10 @@ for twice, and servers are treated as in all other stages (generation).
 """
 
 import logging
+import math
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,18 @@ import pandas as pd
 import yaml
 from alpaca_eval.annotators import PairwiseAnnotator
 
-from aligners.engines import Completion, Failure, Request
+from aligners.engines import Completion, Request
 from aligners.errors import UserError
 from aligners.generation import Generator, digest, llm_prompt
 from aligners.judge_prompts import judge_decoding, judge_prompt, read_template
 from aligners.judged_pairs import Shown, Verdict
-from aligners.recipes import Recipe, load_recipe, recipe_path
+from aligners.recipes import JUDGED_TEXTS, Recipe, load_recipe, recipe_path
 from aligners.verdicts import TIE
 
 logger = logging.getLogger(__name__)
 
+# A reply that would most likely have been something else than a label is no verdict.
+LEAST_PROBABILITY = 0.5
 # Fewer verdicts than these show nothing of a judge that always names the same place.
 FEWEST_TO_SEE_A_SIDE = 20
 LONGEST_SHOWN = 80
@@ -55,57 +58,81 @@ class LLMJudge:
         """Return the verdict on each of several pairs, which differ and whose answers differ.
 
         Raises:
-            UserError: replies are missing, or too many name no answer, or all name the one that
+            UserError: replies are missing, or too many are no verdict, or all name the answer that
                 stands in the same place. What was replied is kept.
         """
-        if not shown:
-            return {}
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / "configs.yaml"
-            path.write_text(yaml.safe_dump(annotator_config(self.name)), encoding="utf-8")
-            annotator = PairwiseAnnotator(annotators_config=path, caching_path=None)
-        completions = self.completions(shown)
-        replies = [each["text"] for each in completions]
-
-        def complete(**_: Any) -> dict[str, list[Any]]:
-            return {"completions": replies, "completions_all": completions}
-
-        annotator.annotators[self.name].fn_completions = complete
-        table = pd.DataFrame(shown, columns=["instruction", "output_1", "output_2"])
-        preferences = {
-            (row["instruction"], row["output_1"], row["output_2"]): row["preference"]
-            for row in annotator.annotate_pairs(table, chunksize=None)
-        }
-        # AlpacaEval forgets replies without a verdict.
+        replies = self.ask(shown)
+        preferences = read_preferences(self.name, self.recipe, replies)
         verdicts = {
-            one: Verdict(for_the_first(preferences[one]), reply)
-            for one, reply in zip(shown, replies, strict=True)
+            one: Verdict(preferences.get(one), replies[one].text if one in replies else None)
+            for one in shown
         }
-        check_sides(self.name, verdicts)
+        check_usable(self.name, self.recipe, [verdicts[one] for one in replies])
+        check_sides(self.name, preferences)
         return verdicts
 
-    def completions(self, shown: Sequence[Shown]) -> list[dict[str, Any]]:
-        """Return the replies in the order of what is shown, in the form that AlpacaEval reads."""
+    def ask(self, shown: Sequence[Shown]) -> dict[Shown, Completion]:
+        """Return the replies to what is shown; requests that failed, where they may, have none."""
         template = read_template(self.recipe)
-        prompts = [judge_prompt(template, *one) for one in shown]
-        requests = [
-            Request(digest(text), llm_prompt(self.generator.recipe, text)) for text in prompts
-        ]
+        prompts = {one: judge_prompt(template, *one) for one in shown}
+        requests = {
+            one: Request(digest(text), llm_prompt(self.generator.recipe, text))
+            for one, text in prompts.items()
+        }
         decoding = judge_decoding(self.recipe)
-        results = self.generator.complete_all(requests, decoding, f"verdicts of {self.name}")
-        replies = [alpaca_eval_completion(results[request.id]) for request in requests]
-        check_usable(self.name, self.recipe, replies)
-        for result in results.values():
-            if isinstance(result, Completion) and result.served_model:
-                self.served_models.add(result.served_model)
+        results = self.generator.complete_all(
+            list(requests.values()), decoding, f"verdicts of {self.name}"
+        )
+        by_shown = {one: results[request.id] for one, request in requests.items()}
+        replies = {one: each for one, each in by_shown.items() if isinstance(each, Completion)}
+        self.served_models |= {each.served_model for each in replies.values() if each.served_model}
         return replies
+
+
+def read_preferences(
+    name: str, recipe: Recipe, replies: Mapping[Shown, Completion]
+) -> dict[Shown, float]:
+    """Have AlpacaEval read replies; return the preferences of those that are verdicts."""
+    if not replies:
+        return {}
+    annotator = load_annotator(name)
+    completions = [alpaca_eval_completion(recipe, reply) for reply in replies.values()]
+
+    def complete(**_: Any) -> dict[str, list[Any]]:
+        texts = [reply.text for reply in replies.values()]
+        return {"completions": texts, "completions_all": completions}
+
+    annotator.annotators[name].fn_completions = complete
+    table = pd.DataFrame(list(replies), columns=["instruction", "output_1", "output_2"])
+    rows = annotator.annotate_pairs(table, chunksize=None)
+    return {
+        # AlpacaEval has 1 for the first answer and 2 for the second.
+        (row["instruction"], row["output_1"], row["output_2"]): 2 - float(row["preference"])
+        for row in rows
+        if not pd.isna(row["preference"])
+    }
+
+
+def load_annotator(name: str) -> PairwiseAnnotator:
+    """Return AlpacaEval's annotator of a judge.
+
+    It makes prompts that nobody is asked, and would stumble over other words in braces than its
+    own: so it gets a template that has none.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        template = Path(directory) / "prompt.txt"
+        template.write_text(" ".join(JUDGED_TEXTS), encoding="utf-8")
+        config = annotator_config(name)
+        config[name]["prompt_template"] = str(template)
+        path = Path(directory) / "configs.yaml"
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+        return PairwiseAnnotator(annotators_config=path, caching_path=None)
 
 
 def annotator_config(name: str) -> dict[str, Any]:
     """Return a judge as AlpacaEval's `annotators_config` has it, by the judge's name.
 
-    The command `alpaca_eval` takes it too: it then asks the LLM by itself, at the endpoint that the
-    environment names, and without what this project knows of faults and kills.
+    For its own command, the prompt has to mark the message as AlpacaEval's prompts do.
     """
     recipe = load_recipe("judges", name)
     labels = recipe["labels"]
@@ -148,46 +175,37 @@ def label_patterns(labels: dict[str, str]) -> dict[float, str]:
     return {numbers[side]: re.escape(label) for side, label in labels.items()}
 
 
-def alpaca_eval_completion(result: Completion | Failure) -> dict[str, Any]:
-    """Return a reply in the form that AlpacaEval's parsers read; a failed one is empty."""
-    if isinstance(result, Failure):
-        return {"text": ""}
+def alpaca_eval_completion(recipe: Recipe, reply: Completion) -> dict[str, Any]:
+    """Return a reply in the form that AlpacaEval's parsers read.
+
+    Where all labels together were unlikely, what else was likely stays, and no label.
+    """
+    logprobs = reply.first_token_logprobs or {}
+    labels = {label: logprobs[label] for label in recipe["labels"].values() if label in logprobs}
+    likely = sum(map(math.exp, labels.values())) >= LEAST_PROBABILITY
     top = [
         {"token": token, "logprob": logprob}
-        for token, logprob in (result.first_token_logprobs or {}).items()
+        for token, logprob in logprobs.items()
+        if likely or token not in labels
     ]
-    return {"text": result.text, "logprobs": {"content": [{"top_logprobs": top}]}}
+    return {"text": reply.text, "logprobs": {"content": [{"top_logprobs": top}]}}
 
 
-def for_the_first(preference: Any) -> float | None:
-    """Return AlpacaEval's preference, 1 for the first answer to 2 for the second, as a share."""
-    return None if pd.isna(preference) else 2 - float(preference)
-
-
-def has_label(recipe: Recipe, reply: dict[str, Any]) -> bool:
-    """Tell whether a reply has a label of the judge: among its tokens, or in its text."""
-    labels = recipe["labels"].values()
-    if not recipe["logprobs"]:
-        return any(label in reply["text"] for label in labels)
-    content = reply.get("logprobs", {}).get("content", [])
-    return any(one["token"] in labels for token in content for one in token["top_logprobs"])
-
-
-def check_usable(name: str, recipe: Recipe, replies: Sequence[dict[str, Any]]) -> None:
-    """Refuse or report replies without a label.
+def check_usable(name: str, recipe: Recipe, verdicts: Sequence[Verdict]) -> None:
+    """Refuse or report replies that are no verdict.
 
     Raises:
         UserError: they are more than the recipe allows, or all.
     """
-    without = [reply["text"] for reply in replies if not has_label(recipe, reply)]
+    without = [verdict.reply or "" for verdict in verdicts if verdict.preference is None]
     if not without:
         return
     labels = ", ".join(repr(label) for label in recipe["labels"].values())
     found = (
-        f"{len(without)} of {len(replies)} replies of the judge {name} have none of its labels "
-        f"({labels}); the first is {without[0][:LONGEST_SHOWN]!r}"
+        f"{len(without)} of {len(verdicts)} replies of the judge {name} are no verdict, which is "
+        f"one of {labels}; the first is {without[0][:LONGEST_SHOWN]!r}"
     )
-    if len(without) > recipe["most_unusable"] * len(replies) or len(without) == len(replies):
+    if len(without) > recipe["most_unusable"] * len(verdicts) or len(without) == len(verdicts):
         raise UserError(
             f"{found}. Mend prompt, labels or max_new_tokens in {recipe_path('judges', name)}, or "
             "raise most_unusable there; all replies are kept"
@@ -195,7 +213,7 @@ def check_usable(name: str, recipe: Recipe, replies: Sequence[dict[str, Any]]) -
     logger.warning("%s; their questions have no verdict", found)
 
 
-def check_sides(name: str, verdicts: dict[Shown, Verdict]) -> None:
+def check_sides(name: str, preferences: Mapping[Shown, float]) -> None:
     """Refuse a judge that named the answer in the same place every time.
 
     In both orders of every pair, that says nothing of the answers.
@@ -203,8 +221,7 @@ def check_sides(name: str, verdicts: dict[Shown, Verdict]) -> None:
     Raises:
         UserError: it did, in as many verdicts as show it.
     """
-    preferences = [each.preference for each in verdicts.values() if each.preference is not None]
-    decided = [preference for preference in preferences if preference != TIE]
+    decided = [preference for preference in preferences.values() if preference != TIE]
     sides = {preference > TIE for preference in decided}
     if len(decided) >= FEWEST_TO_SEE_A_SIDE and len(sides) == 1:
         place = "first" if sides == {True} else "second"

@@ -12,14 +12,19 @@ from statsmodels.stats.multitest import multipletests
 from aligners.intervals import ALPHA, BATCH, RESAMPLES, Estimate, Scores, mean_score
 from aligners.verdicts import preferences
 
+# What all systems of a group were judged against, such as backbone and reference.
+Group = tuple[str, ...]
+
 
 @dataclass(frozen=True)
 class PairedTest:
     """`difference`: win rate of the first system less that of the second, with its interval.
 
-    `adjusted` is the p-value after correction for all tests made together.
+    `group` tells what both were judged against. `adjusted` is the p-value after correction for all
+    tests made together.
     """
 
+    group: Group
     first: str
     second: str
     difference: Estimate
@@ -28,31 +33,28 @@ class PairedTest:
 
 
 def paired_tests(
-    comparisons: Mapping[str, pd.DataFrame], seed: int, resamples: int = RESAMPLES
+    groups: Mapping[Group, Mapping[str, pd.DataFrame]], seed: int, resamples: int = RESAMPLES
 ) -> list[PairedTest]:
-    """Test every two systems against each other, and correct for the number of tests.
+    """Test every two systems of a group against each other; correct for the number of all tests.
+
+    Two systems without a judged question in common are left out.
 
     Args:
-        comparisons: by system, its verdicts against the one reference (see aligners.verdicts).
+        groups: by what their systems were judged against, systems with their verdicts (see
+            aligners.verdicts).
         seed: decides the resamples.
         resamples: of each permutation test and of each interval.
-
-    Raises:
-        ValueError: two systems have no judged question in common.
     """
-    pairs = list(combinations(comparisons, 2))
     found = []
-    for first, second in pairs:
-        differences = paired_differences(comparisons[first], comparisons[second])
-        if not len(differences):
-            raise ValueError(f"{first} and {second} have no judged question in common.")
-        interval = mean_score(differences, seed, lowest=-1.0, resamples=resamples)
-        found.append((interval, sign_flip_p_value(differences, seed, resamples)))
-    adjusted = holm([p_value for _, p_value in found])
-    return [
-        PairedTest(*pair, difference, p_value, corrected)
-        for pair, (difference, p_value), corrected in zip(pairs, found, adjusted, strict=True)
-    ]
+    for group, systems in groups.items():
+        for first, second in combinations(systems, 2):
+            differences = paired_differences(systems[first], systems[second])
+            if len(differences):
+                interval = mean_score(differences, seed, lowest=-1.0, resamples=resamples)
+                p_value = sign_flip_p_value(differences, seed, resamples)
+                found.append((group, first, second, interval, p_value))
+    adjusted = holm([p_value for *_, p_value in found])
+    return [PairedTest(*test, corrected) for test, corrected in zip(found, adjusted, strict=True)]
 
 
 def paired_differences(first: pd.DataFrame, second: pd.DataFrame) -> Scores:

@@ -300,6 +300,13 @@ def check_judge_recipe(name: str) -> None:
             f"{path}, key llm: {recipe['llm']} is not asked by messages over OpenAI's API; name an "
             "LLM with chat: true whose engine is openai or served"
         )
+    labels = list(recipe["labels"].values())
+    for label in labels:
+        if sum(label in other for other in labels) > 1:
+            raise UserError(
+                f"{path}, key labels: {label!r} stands in another label as well; take labels that "
+                "cannot be mistaken for each other"
+            )
     prompt = Path(recipe["prompt"]).read_text(encoding="utf-8")
     for text in JUDGED_TEXTS:
         if prompt.count(text) != 1:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from aligners.comparison_files import Pair
-from aligners.intervals import mean_score
+from aligners.intervals import mean_score, share
 from aligners.rows import Row
 from aligners.verdicts import TIE
 
@@ -83,13 +83,13 @@ def at_threshold(
     seed: int,
 ) -> dict[str, float | int | None]:
     """Return one row of the curve."""
-    acted, changed, preferences = 0, 0, []
+    acted, changed, preferences = [], [], []
     for row in rows:
         turns = turns_taken(row, threshold)
         accepted = [turn["aligned_response"] for turn in turns if turn["accepted"]]
         answer = accepted[-1] if accepted else row["response"]
-        acted += bool(turns)
-        changed += answer != row["response"]
+        acted.append(bool(turns))
+        changed.append(answer != row["response"])
         if answer == row["response"]:
             preferences.append(TIE)
         elif answer == row["aligned_response"]:
@@ -100,8 +100,8 @@ def at_threshold(
     estimate = mean_score(scores[~np.isnan(scores)], seed)
     return {
         "threshold": threshold,
-        "acted": acted / len(rows),
-        "changed": changed / len(rows),
+        "acted": share(acted).value,
+        "changed": share(changed).value,
         "win_rate": estimate.value,
         "low": estimate.low,
         "high": estimate.high,

@@ -12,8 +12,7 @@ A table has one row for each question:
 | unchanged | whether our answer is the base answer, copied |
 
 A preference is 1 where ours is better, 0 where the reference is, 0.5 for a tie; between them it is
-the judge's probability that ours is better; NaN where there is no usable verdict. A comparison
-that was judged in one order only has NaN in the whole column of the other.
+the judge's probability that ours is better; NaN where there is no usable verdict.
 """
 
 from pathlib import Path
@@ -66,7 +65,6 @@ def preferences(verdicts: pd.DataFrame) -> pd.Series:
     """Return the preference of each question: the mean of both orders, NaN where one is unusable.
 
     A judge's bias for a position cancels out in the mean of both orders only, so that one usable
-    order is no verdict, unless the whole comparison was judged in one.
+    order is no verdict.
     """
-    asked = [order for order in ORDERS if verdicts[order].notna().any()]
-    return verdicts[asked or ORDERS].mean(axis=1, skipna=False)
+    return verdicts[ORDERS].mean(axis=1, skipna=False)

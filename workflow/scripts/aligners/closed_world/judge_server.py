@@ -13,9 +13,9 @@ import tyro
 
 from aligners.closed_world.judge import Opinion, judge
 from aligners.closed_world.truth import Truth
+from aligners.engines import CHARACTERS_PER_TOKEN
 
 MODEL = "closed-world-judge"
-CHARACTERS_PER_TOKEN = 4
 
 
 def chat_completion(request: dict[str, Any], opinion: Opinion) -> dict[str, Any]:

@@ -23,7 +23,16 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from aligners.engines import Cause, Completion, Decoding, Engine, Failure, Request, before_stop
+from aligners.engines import (
+    CHARACTERS_PER_TOKEN,
+    Cause,
+    Completion,
+    Decoding,
+    Engine,
+    Failure,
+    Request,
+    before_stop,
+)
 from aligners.engines.pacing import Pacer, retry_after
 from aligners.errors import UserError
 from aligners.rows import row_id
@@ -39,7 +48,6 @@ FIRST_WAIT, LONGEST_WAIT = 0.05, 60.0
 DOWN_AFTER = 5
 # Requests waiting for their next attempt hold no connection; this many times as many are under way.
 UNDER_WAY = 2
-CHARACTERS_PER_TOKEN = 4
 # Words by which servers say that a prompt is too long; they have no common code for it.
 TOO_LONG = ("context_length", "context length", "maximum context", "context size", "too long")
 LONGEST_MESSAGE = 300
@@ -107,8 +115,7 @@ class Endpoint:
         self.concurrency: int = recipe["concurrency"]
         self.pacer = Pacer(recipe.get("requests_per_minute"), recipe.get("tokens_per_minute"))
         self.answered = self.completed = False
-        self.refused = self.untold_logprobs = 0
-        self.told_logprobs = False
+        self.refused = 0
         self.trust_environment, self.check_server = trust_environment, check_server
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
@@ -212,7 +219,6 @@ class Endpoint:
         except Faulty as fault:
             return Failure(request.id, fault.cause, str(fault))
         self.completed = True
-        self.check_logprobs(reply, decoding)
         seconds = round(time.monotonic() - started, 3)
         return Completion(request.id, **reply, seconds=seconds, attempts=number)
 
@@ -247,7 +253,14 @@ class Endpoint:
                     raise self.status_fault(error) from None
             self.answered = True
             self.pacer.succeeded()
-            return read_reply(response.content, chat, decoding, request)
+            reply = read_reply(response.content, chat, decoding, request)
+            if decoding.top_logprobs and reply["first_token_logprobs"] is None:
+                raise self.refusal(
+                    "the reply holds no log-probabilities of tokens",
+                    f"{self.recipe['endpoint']}: the replies hold no log-probabilities of tokens; "
+                    "ask a server that gives them, or set logprobs: false in the judge's recipe",
+                )
+            return reply
 
     def options(self, request: Request, decoding: Decoding) -> dict[str, Any]:
         """Return the parameters of a request; what OpenAI's API does not know goes as extra."""
@@ -305,25 +318,18 @@ class Endpoint:
             return Faulty("server_error", f"HTTP {status}: {message}")
         if any(words in message.lower() for words in TOO_LONG):
             return Refused("prompt_too_long", f"the prompt does not fit the context: {message}")
+        return self.refusal(
+            f"HTTP {status}: {message}",
+            f"{where} refuses the requests: {message}. Mend the recipe: "
+            "the keys chat, extra and limit_parameter, and those of the decoding",
+        )
+
+    def refusal(self, message: str, advice: str) -> Exception:
+        """Return what a request that cannot be answered means: it alone, or the end of the job."""
         self.refused += 1
         if not self.completed and self.refused >= REFUSED_AT_FIRST:
-            return UserError(
-                f"{where} refuses the requests: {message}. Mend the recipe: "
-                "the keys chat, extra and limit_parameter, and those of the decoding"
-            )
-        return Refused("refused", f"HTTP {status}: {message}")
-
-    def check_logprobs(self, reply: dict[str, Any], decoding: Decoding) -> None:
-        """Refuse to go on with a server that never tells the log-probabilities it is asked for."""
-        if not decoding.top_logprobs or self.told_logprobs:
-            return
-        self.told_logprobs = reply["first_token_logprobs"] is not None
-        self.untold_logprobs += not self.told_logprobs
-        if self.untold_logprobs >= REFUSED_AT_FIRST:
-            raise UserError(
-                f"{self.recipe['endpoint']}: the replies hold no log-probabilities of tokens; "
-                "ask a server that gives them, or set logprobs: false in the judge's recipe"
-            )
+            return UserError(advice)
+        return Refused("refused", message)
 
     def key_advice(self) -> str:
         """Say what to do about a key that is refused."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aligners.engines import Completion, Failure, Prompt
+from aligners.engines import CHARACTERS_PER_TOKEN, Completion, Failure, Prompt
 from aligners.engines.pacing import MINUTE
 from aligners.estimate.sample import Sample
 from aligners.estimate.stages import Stage, question_requests
@@ -12,7 +12,6 @@ from aligners.questions import parse_questions, question_reason
 from aligners.recipes import Recipe, load_recipe
 from aligners.usage import Usage
 
-CHARACTERS_PER_TOKEN = 4
 SECONDS_PER_HOUR = 3600
 
 

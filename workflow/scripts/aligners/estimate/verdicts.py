@@ -44,12 +44,17 @@ def verdicts_stage(config: Recipe, judge: str, recipe: Recipe, examples: int) ->
 
 
 def count_verdicts(config: Recipe) -> int:
-    """Return how many verdicts all comparisons take at most: equal answers take none."""
-    rows = [dataset_rows(config, name) or 0 for name in config["datasets"]]
-    comparisons = (
-        len(base_llms(config))
-        * len(config["backbones"])
-        * (len(config["criteria"]) + len(config["systems"]))
-        * (OWN_REFERENCES + len(config["external"]))
-    )
-    return ORDERS * comparisons * sum(min(count, config["alpaca_eval_rows"]) for count in rows)
+    """Return how many verdicts a judge gives at most: equal answers take none.
+
+    A data set whose size only the Hub knows counts as if its sample were full.
+    """
+    most = config["alpaca_eval_rows"]
+    sizes = [dataset_rows(config, name) for name in config["datasets"]]
+    rows = sum(most if size is None else min(size, most) for size in sizes)
+    criteria = len(config["criteria"])
+    systems = criteria + len(config["systems"])
+    comparisons = systems * (OWN_REFERENCES + len(config["external"]))
+    # A squad's answers between its first and its last, against the base answers.
+    on_the_way = criteria - 1 if "squad" in config["systems"] else 0
+    models = len(base_llms(config)) * len(config["backbones"])
+    return ORDERS * rows * models * (comparisons + on_the_way)
