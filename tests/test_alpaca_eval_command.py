@@ -1,17 +1,14 @@
 """The real alpaca_eval reads our files; its judge is a server of the test on 127.0.0.1."""
 
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
+from alpaca_eval_runs import run_alpaca_eval
 
 from aligners.alpaca_eval_files import alpaca_eval_rows
 from aligners.rows import write_json
@@ -86,34 +83,7 @@ def test_alpaca_eval_reads_every_row(tmp_path: Path, judge_url: str) -> None:
         outputs["5"] = ""  # An empty answer on both sides is a draw.
         rows = alpaca_eval_rows(inputs, outputs, name, "test")
         write_json(tmp_path / f"{name}_outputs.json", rows)
-    command = Path(sys.executable).parent / "alpaca_eval"
-    result = subprocess.run(
-        [
-            str(command),
-            "evaluate",
-            f"--model_outputs={tmp_path / 'model_outputs.json'}",
-            f"--reference_outputs={tmp_path / 'reference_outputs.json'}",
-            f"--annotators_config={write_annotator(tmp_path)}",
-            f"--output_path={tmp_path / 'judged'}",
-            "--precomputed_leaderboard=None",
-            "--fn_metric=get_winrate",
-            "--sort_by=win_rate",
-            "--caching_path=None",
-        ],
-        env={
-            **os.environ,
-            "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": judge_url,
-            "HF_HUB_OFFLINE": "1",
-            "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    annotations = json.loads(next(tmp_path.rglob("annotations.json")).read_text())
+    annotations, board = run_alpaca_eval(tmp_path, write_annotator(tmp_path), judge_url)
     assert {row["instruction"] for row in annotations} == set(QUESTIONS)
-    board = pd.read_csv(next(tmp_path.rglob("leaderboard.csv")))
     assert board["n_total"].iloc[0] == len(QUESTIONS)
     assert board["n_draws"].iloc[0] == 1

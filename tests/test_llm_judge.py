@@ -1,7 +1,5 @@
 """LLM judges: what they are asked, how their replies are read, and which judges are refused."""
 
-import json
-import os
 import re
 import socket
 import subprocess
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from alpaca_eval_runs import run_alpaca_eval
 from fake_engine import FakeEngine
 
 from aligners import recipes
@@ -338,10 +337,11 @@ def closed_world_rows() -> list[tuple[str, str, str]]:
     return shown
 
 
+@pytest.mark.parametrize("logprobs", [True, False])
 def test_verdicts_are_those_of_alpaca_evals_own_command(
-    project: Path, closed_world_judge: str
+    project: Path, closed_world_judge: str, logprobs: bool
 ) -> None:
-    write_recipes(closed_world_judge)
+    write_recipes(closed_world_judge, logprobs=logprobs)
     shown = closed_world_rows()
     judge = LLMJudge("test", OUTPUT)
     ours = judge.judge(shown)
@@ -358,33 +358,13 @@ def test_verdicts_are_those_of_alpaca_evals_own_command(
     one_way = shown[::2]
     for name, side in (("reference", 1), ("model", 2)):
         rows = output_rows(*[(row[0], row[side]) for row in one_way])
-        write_json(project / f"{name}.json", [{**row, "generator": name} for row in rows])
-    result = subprocess.run(
-        [
-            *[str(Path(sys.executable).parent / "alpaca_eval"), "evaluate"],
-            *["--model_outputs=model.json", "--reference_outputs=reference.json"],
-            f"--annotators_config={directory}",
-            *["--output_path=judged", "--precomputed_leaderboard=None", "--caching_path=None"],
-            *["--fn_metric=get_winrate", "--sort_by=win_rate"],
-        ],
-        cwd=project,
-        env={
-            **os.environ,
-            "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": closed_world_judge,
-            "HF_HUB_OFFLINE": "1",
-            "XDG_CACHE_HOME": str(project / ".cache"),
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    theirs = json.loads(next(project.glob("judged/**/annotations.json")).read_text())
+        write_json(project / f"{name}_outputs.json", [{**row, "generator": name} for row in rows])
+    theirs, _ = run_alpaca_eval(project, directory, closed_world_judge)
     assert len(theirs) == len(one_way)
     for row in theirs:
         verdict = ours[row["instruction"], row["output_1"], row["output_2"]]
-        assert 2 - row["preference"] == pytest.approx(verdict.preference, abs=1e-6)
+        told = None if row["preference"] is None else 2 - row["preference"]
+        assert told == pytest.approx(verdict.preference, abs=1e-6)
 
 
 def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first(
