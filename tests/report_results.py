@@ -185,7 +185,12 @@ def make_page(judged: bool = True, by_products: bool = True) -> Path:
     counts = [path for directory in synthetic for path in sorted(directory.rglob("*counts.json"))]
     aligners = sorted(Path("results/aligners").rglob("metrics.json"))
     squads = [ANSWERS / "squad.jsonl"]
-    comparisons = sorted(JUDGED.rglob("comparison.json")) if judged else []
+    comparisons = {
+        "judged": [JUDGED] if judged else [],
+        "backbones": ["gpt2-miniature"],
+        "systems": ["ethical", "squad"],
+        "references": ["base"],
+    }
     name = "judged" if judged else "not-judged"
     figures = [Path("results/figures") / name / directory for directory in DIRECTORIES]
     draw_figures.main(
@@ -194,8 +199,8 @@ def make_page(judged: bool = True, by_products: bool = True) -> Path:
         test_scores=sorted(Path("results/inspectors").rglob("test_scores.jsonl")),
         aligners=aligners,
         squads=squads,
-        comparisons=comparisons,
-        thresholds=sorted(JUDGED.rglob("thresholds.csv")) if judged else [],
+        **comparisons,
+        traced=["gpt2-miniature"],
         scorecard=[],
         **dict(zip(FIGURE_ARGUMENTS, figures, strict=True)),
     )
@@ -209,8 +214,7 @@ def make_page(judged: bool = True, by_products: bool = True) -> Path:
         inspectors=sorted(Path("results/inspectors").rglob("metrics.json")),
         aligners=aligners,
         squads=squads,
-        comparisons=comparisons,
-        tests=[JUDGED / "paired_tests.json"] if judged else [],
+        **comparisons,
         scorecard=[],
         listings=[Path("results/aligned/all")],
         figures=figures,

@@ -1,5 +1,6 @@
 """The report: what the page says, that texts stay texts, and that a real browser shows it well."""
 
+import inspect
 import re
 import shutil
 from collections.abc import Iterator
@@ -7,11 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import draw_figures
 import pytest
 from projects import make_project
-from report_results import CRITERIA, EVIL, make_page, write_results
+from report_results import CRITERIA, EVIL, FIGURE_ARGUMENTS, make_page, write_results
 
 from aligners.recipes import load_recipe
+from aligners.report.aligner_figures import draw_losses
 from aligners.report.squad_section import turns_by_criterion
 from aligners.report.svg import new_figure, save_svg
 
@@ -155,6 +158,29 @@ def test_without_judges_and_by_products_the_page_says_so(pages: dict[str, Path])
     assert "No judge is configured" in text and "snakemake results/judged/all" in text
     assert "There are no benchmark files" in text
     assert "Win rates:" not in text
+
+
+def test_a_section_without_figures_has_its_directory(tmp_path: Path) -> None:
+    """Snakemake expects the five directories, also without squads and judges."""
+    figures = {name: tmp_path / name for name in FIGURE_ARGUMENTS}
+    given = inspect.signature(draw_figures.main).parameters.keys() - figures.keys()
+    draw_figures.main(**{name: [] for name in given}, **figures)
+    assert {path.name for path in tmp_path.iterdir()} == set(FIGURE_ARGUMENTS)
+
+
+def test_thresholds_are_told_in_percent(pages: dict[str, Path]) -> None:
+    drawn = pages["all"].parent.glob("figures/judged/comparisons/**/thresholds.svg")
+    told = re.findall(r"win rate ([\d.]+)%, ([\d.]+)% acted on", next(drawn).read_text())
+    assert len(told) == 2 and all(0 <= float(share) <= 100 for pair in told for share in pair)
+
+
+@pytest.mark.parametrize("losses", [[2.5, 2.1, 1.6, 1.2], [3.0, 1.0, 0.1, 0.002]])
+def test_the_axis_of_losses_has_labels(losses: list[float], tmp_path: Path) -> None:
+    entries = [{"step": step, "train_loss": loss} for step, loss in enumerate(losses)]
+    draw_losses(entries, "an aligner", tmp_path / "losses.svg")
+    axis = (tmp_path / "losses.svg").read_text().split('matplotlib.axis_2"')[1]
+    labels = re.findall(r">([\d.]+)</text>", axis.split("patch_")[0])
+    assert len(labels) >= 3
 
 
 def test_a_figure_takes_the_colour_of_the_text_and_escapes(tmp_path: Path) -> None:

@@ -41,28 +41,23 @@ SQUAD_ANSWERS = expand(
     backbone=config["backbones"],
     system=SQUADS,
 )
-COMPARISONS = expand(
-    "results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/{reference}/comparison.json",
+# There are as many comparisons as all these names multiplied, more than a command line holds: the
+# programs are given these directories, and the names of what lies below.
+JUDGED = expand(
+    "results/judged/{judge}/{dataset}/{llm}",
     judge=JUDGES,
     dataset=config["datasets"],
     llm=BASE_LLMS,
+)
+COMPARISONS = expand(
+    "{judged}/{backbone}/{system}/{reference}/comparison.json",
+    judged=JUDGED,
     backbone=config["backbones"],
     system=SYSTEMS,
     reference=REFERENCES,
 )
-PAIRED_TESTS = expand(
-    "results/judged/{judge}/{dataset}/{llm}/paired_tests.json",
-    judge=JUDGES,
-    dataset=config["datasets"],
-    llm=BASE_LLMS,
-)
-THRESHOLDS = expand(
-    "results/judged/{judge}/{dataset}/{llm}/{backbone}/thresholds.csv",
-    judge=JUDGES,
-    dataset=config["datasets"],
-    llm=BASE_LLMS,
-    backbone=TRACED,
-)
+PAIRED_TESTS = expand("{judged}/paired_tests.json", judged=JUDGED)
+THRESHOLDS = expand("{judged}/{backbone}/thresholds.csv", judged=JUDGED, backbone=TRACED)
 # Where the teacher is of the closed world, the truth is known.
 SCORECARD = (
     ["results/closed_world/scorecard.json"]
@@ -130,6 +125,11 @@ rule draw_figures:
     conda:
         "../../envs/models.yaml"
     params:
+        judged=JUDGED,
+        backbones=config["backbones"],
+        systems=SYSTEMS,
+        references=REFERENCES,
+        traced=TRACED,
         fingerprint=fingerprint("draw_figures", near_copies=near_copies),
     message:
         "Figures of the report"
@@ -140,8 +140,11 @@ rule draw_figures:
         " --test-scores {input.test_scores:q}"
         " --aligners {input.aligners:q}"
         " --squads {input.squads:q}"
-        " --comparisons {input.comparisons:q}"
-        " --thresholds {input.thresholds:q}"
+        " --judged {params.judged:q}"
+        " --backbones {params.backbones:q}"
+        " --systems {params.systems:q}"
+        " --references {params.references:q}"
+        " --traced {params.traced:q}"
         " --scorecard {input.scorecard:q}"
         " --data-figures {output.data:q}"
         " --inspector-figures {output.inspectors:q}"
@@ -181,6 +184,10 @@ rule write_report:
         "../../envs/data.yaml"
     params:
         configuration=json.dumps(config),
+        judged=JUDGED,
+        backbones=config["backbones"],
+        systems=SYSTEMS,
+        references=REFERENCES,
         fingerprint=fingerprint("write_report"),
     message:
         "Report"
@@ -193,8 +200,10 @@ rule write_report:
         " --inspectors {input.inspectors:q}"
         " --aligners {input.aligners:q}"
         " --squads {input.squads:q}"
-        " --comparisons {input.comparisons:q}"
-        " --tests {input.tests:q}"
+        " --judged {params.judged:q}"
+        " --backbones {params.backbones:q}"
+        " --systems {params.systems:q}"
+        " --references {params.references:q}"
         " --scorecard {input.scorecard:q}"
         " --listings {input.listings:q}"
         " --figures {input.figures:q}"

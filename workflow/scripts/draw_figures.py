@@ -1,6 +1,6 @@
 """Draw the figures of the report, as SVG files by section."""
 
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from aligners.report.comparison_figures import (
     draw_thresholds,
     draw_truth,
 )
+from aligners.report.comparisons_section import read_comparisons
 from aligners.report.data_figures import draw_counts, draw_similarity
 from aligners.report.data_section import by_criterion
 from aligners.report.inspector_figures import draw_inspector
@@ -22,14 +23,23 @@ from aligners.rows import read_json, read_rows
 SQUADS = ("squad", "squad-paper", "squad-conditioned")
 
 
-def draw_comparisons(comparisons: list[Path], directory: Path) -> None:
+def draw_data(counts: list[Path], similarity: list[Path], directory: Path) -> None:
+    """Draw the rows of each step, and the similarity of the pairs, of each criterion."""
+    for criterion, steps in by_criterion(counts).items():
+        draw_counts(steps, criterion, directory / criterion / "counts.svg")
+    for path in similarity:
+        criterion = path.parent.name
+        near_copy = load_recipe("criteria", criterion)["near_copy_similarity"]
+        draw_similarity(path, criterion, near_copy, directory / criterion / "similarity.svg")
+
+
+def draw_comparisons(comparisons: list[dict[str, Any]], directory: Path) -> None:
     """Draw the rates against each reference, and by category the squads' with each backbone."""
 
     def opponents(comparison: dict[str, Any]) -> tuple[str, ...]:
         return tuple(comparison[key] for key in ("judge", "dataset", "llm", "reference"))
 
-    read = sorted(map(read_json, comparisons), key=opponents)
-    for names, group in groupby(read, key=opponents):
+    for names, group in groupby(sorted(comparisons, key=opponents), key=opponents):
         against = list(group)
         draw_rates(against, directory.joinpath(*names, "rates.svg"))
         for backbone in {comparison["backbone"]: None for comparison in against}:
@@ -42,6 +52,17 @@ def draw_comparisons(comparisons: list[Path], directory: Path) -> None:
                 draw_categories(squads, directory.joinpath(*names, backbone, "categories.svg"))
 
 
+def draw_traces(judged: list[Path], traced: list[str], directory: Path) -> None:
+    """Draw the win rate by threshold of the squad of each backbone that was traced."""
+    for answers, backbone in product(judged, traced):
+        names = answers.parts[-3:]
+        draw_thresholds(
+            answers / backbone / "thresholds.csv",
+            "{1}, {2}, {3}, judge {0}: the squad by its threshold".format(*names, backbone),
+            directory.joinpath(*names, "base", backbone, "thresholds.svg"),
+        )
+
+
 def main(
     *,
     counts: list[Path],
@@ -49,8 +70,11 @@ def main(
     test_scores: list[Path],
     aligners: list[Path],
     squads: list[Path],
-    comparisons: list[Path],
-    thresholds: list[Path],
+    judged: list[Path],
+    backbones: list[str],
+    systems: list[str],
+    references: list[str],
+    traced: list[str],
     scorecard: list[Path],
     data_figures: Path,
     inspector_figures: Path,
@@ -58,33 +82,27 @@ def main(
     squad_figures: Path,
     comparison_figures: Path,
 ) -> None:
-    """Draw each figure as `<kind>.svg` in a directory of its subject below its section's."""
-    for criterion, steps in by_criterion(counts).items():
-        draw_counts(steps, criterion, data_figures / criterion / "counts.svg")
-    for path in similarity:
-        criterion = path.parent.name
-        near_copy = load_recipe("criteria", criterion)["near_copy_similarity"]
-        draw_similarity(path, criterion, near_copy, data_figures / criterion / "similarity.svg")
+    """Draw each figure as `<kind>.svg` in a directory of its subject below its section's.
+
+    Of the comparisons, directories `{judge}/{dataset}/{llm}` are given, and the names of what they
+    hold: backbones, systems and references, and of which backbones thresholds were traced.
+    """
+    figures = data_figures, inspector_figures, aligner_figures, squad_figures, comparison_figures
+    for directory in figures:
+        directory.mkdir(parents=True, exist_ok=True)  # Also where there is nothing to draw.
+    draw_data(counts, similarity, data_figures)
     for path in test_scores:
-        inspector, criterion = path.parts[-3:-1]
-        directory = inspector_figures / inspector / criterion
-        draw_inspector(read_rows(path), f"{inspector}, {criterion}", directory)
+        names = path.parts[-3:-1]
+        draw_inspector(read_rows(path), ", ".join(names), inspector_figures.joinpath(*names))
     for path in aligners:
-        backbone, aligner = path.parts[-3:-1]
+        names = path.parts[-3:-1]
         losses = read_json(path)["losses"]
-        draw_losses(
-            losses, f"{backbone}, {aligner}", aligner_figures / backbone / aligner / "losses.svg"
-        )
+        draw_losses(losses, ", ".join(names), aligner_figures.joinpath(*names, "losses.svg"))
     for path in squads:
         draw_turns(path, squad_figures.joinpath(*path.with_suffix("").parts[-4:], "turns.svg"))
+    comparisons = read_comparisons(judged, backbones, systems, references)
     draw_comparisons(comparisons, comparison_figures)
-    for path in thresholds:
-        judge, dataset, llm, backbone = path.parts[-5:-1]
-        draw_thresholds(
-            path,
-            f"{dataset}, {llm}, {backbone}: the squad against the base answers, by threshold",
-            comparison_figures / judge / dataset / llm / "base" / backbone / "thresholds.svg",
-        )
+    draw_traces(judged, traced, comparison_figures)
     for path in scorecard:
         draw_truth(path, comparison_figures / "closed_world")
 

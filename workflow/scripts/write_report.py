@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from aligners.program import run
-from aligners.report.comparisons_section import comparisons_section
+from aligners.report.comparisons_section import comparisons_section, read_comparisons
 from aligners.report.costs_section import costs_section
 from aligners.report.data_section import data_section
 from aligners.report.figure_files import figures_in
@@ -24,8 +24,10 @@ def main(
     inspectors: list[Path],
     aligners: list[Path],
     squads: list[Path],
-    comparisons: list[Path],
-    tests: list[Path],
+    judged: list[Path],
+    backbones: list[str],
+    systems: list[str],
+    references: list[str],
     scorecard: list[Path],
     listings: list[Path],
     figures: list[Path],
@@ -44,7 +46,11 @@ def main(
         "data": data_section(counts, input_counts, pairs, config["seed"]),
         **trained,
         "squads": squad_section(squads, config["seed"]),
-        "comparisons": comparisons_section(comparisons, tests, next(iter(scorecard), None)),
+        "comparisons": comparisons_section(
+            read_comparisons(judged, backbones, systems, references),
+            judged,
+            next(iter(scorecard), None),
+        ),
         "costs": costs_section(logs, results),
         "provenance": provenance_section(
             config, [model for models in trained.values() for model in models], listings

@@ -1,15 +1,18 @@
-"""figures of the aligners: their loss curves."""
+"""Figures of the aligners: their loss curves."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from aligners.report.svg import BLUE, INK, VERMILION, new_figure, save_svg
 
 # More points than this are no finer on a page, only heavier.
 POINTS = 300
+# A loss that falls to less than a tenth is drawn on a logarithmic axis.
+LOGARITHMIC = 10
 
 
 def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None:
@@ -39,9 +42,13 @@ def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None
             f"The validation loss goes from {values[0]:.3f} at step {steps[0]} to {values[-1]:.3f} "
             f"at step {steps[-1]}; the best is {values[best]:.3f} at step {steps[best]}, circled."
         )
-    axes.set(xlabel="training step", ylabel="loss (nats per token)", yscale="log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
+    axes.set(xlabel="training step", ylabel="loss (nats per token)")
+    lowest, highest = axes.dataLim.intervaly
+    if 0 < LOGARITHMIC * lowest <= highest:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
     axes.grid()
     axes.legend()
     save_svg(figure, path, f"{name}: losses; the kept weights are circled", told)
