@@ -121,7 +121,7 @@ def test_turns_are_counted_by_answer() -> None:
     traces = [[turn(False), turn(True)], [turn(False)], [], []]
     ethical, helpful = turns_by_criterion([{"trace": trace} for trace in traces])
     assert ethical["idle"] == 4 and ethical["before"] is None
-    assert (helpful["accepted"], helpful["refused"], helpful["idle"]) == (1, 1, 2)
+    assert (helpful["kept"], helpful["refused"], helpful["idle"]) == (1, 1, 2)
     assert helpful["after"] == pytest.approx((0.1 + 0.6 + 0.1) / 3)
 
 
@@ -131,15 +131,23 @@ def test_win_rates_stand_with_intervals_and_reasons(pages: dict[str, Path]) -> N
     _, against, ethical, squad = rows_of(html, caption)
     assert against == ["against base, gpt2-miniature"]
     # Won 3, a flip, a tie, lost 2; one unusable.
-    assert ethical[1].startswith("57.1% (") and ethical[3:] == ["3 / 2 / 2", "1"]
-    assert ethical[2].startswith("none: too few questions") and squad[3] == "5 / 2 / 0"
-    tests = rows_of(html, "Paired tests: synthetic_mixed, closed-world-base")
-    assert tests[1][2:4] == ["ethical", "squad"] and tests[1][4].startswith("-28.6 (")
+    assert ethical[1].startswith("57.1% (") and ethical[1].endswith(", n = 7</small>")
+    assert ethical[3:] == ["–", "3 / 2 / 2", "1"] and squad[3:5] == ["61.2% ± 1.3", "5 / 2 / 0"]
+    assert ethical[2].startswith("none: too few questions")
+    tests = rows_of(html, "Paired tests: synthetic_mixed, closed-world-base, judge a-judge")
+    assert tests[1][:2] == ["ethical", "squad"] and tests[1][2].startswith("-28.6 (")
+
+
+def test_the_accuracy_of_an_inspector_has_its_interval(pages: dict[str, Path]) -> None:
+    row = rows_of(pages["all"].read_text(), "Inspectors on test rows")[1]
+    # Wilson's, of 5 in 6 rows.
+    assert row[:3] == ["ethical", "bert-miniature", "83.3% (43.6 to 97.0)<small>, n = 6</small>"]
 
 
 def test_times_and_costs_are_added_up(pages: dict[str, Path]) -> None:
     html = pages["all"].read_text()
     times = rows_of(html, "Time and memory by rule")
+    # Not the job that an earlier experiment ran.
     assert [row[0] for row in times] == ["rule", "train_aligner", "list_stage"]
     assert times[1][2] == "1.3 min" and times[1][6] == "800 MiB"
     usage = rows_of(html, "Completions of LLMs")

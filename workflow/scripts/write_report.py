@@ -8,7 +8,7 @@ from aligners.report.comparisons_section import comparisons_section, read_compar
 from aligners.report.costs_section import costs_section
 from aligners.report.data_section import data_section
 from aligners.report.figure_files import figures_in
-from aligners.report.model_section import model_section
+from aligners.report.model_section import inspector_section, model_section
 from aligners.report.page import render_page
 from aligners.report.provenance_section import provenance_section, sizes, used_recipes
 from aligners.report.squad_section import squad_section
@@ -38,7 +38,7 @@ def main(
 ) -> None:
     """Gather what each section shows, and write the page."""
     config = json.loads(configuration)
-    trained = {"inspectors": model_section(inspectors), "aligners": model_section(aligners)}
+    trained = {"inspectors": inspector_section(inspectors), "aligners": model_section(aligners)}
     sections = {
         "config": config,
         "recipes": used_recipes(config),

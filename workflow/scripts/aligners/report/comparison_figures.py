@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from aligners.report.comparisons_section import read_truth
 from aligners.report.svg import (
     BLUE,
     GREEN,
@@ -18,7 +19,6 @@ from aligners.report.svg import (
     new_figure,
     save_svg,
 )
-from aligners.rows import read_json
 
 
 def draw_estimates(
@@ -59,6 +59,11 @@ def tell(estimate: dict[str, Any] | None) -> str:
     return f"{estimate['value']:.1%} ({estimate['low']:.1%} to {estimate['high']:.1%})"
 
 
+def names_of(comparison: dict[str, Any]) -> str:
+    """Return in words which answers were compared, and who judged them."""
+    return "{dataset}, {llm}, judge {judge}".format(**comparison)
+
+
 def draw_rates(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw the win rates of all systems against one reference, raw and length-controlled."""
     backbones = {comparison["backbone"] for comparison in comparisons}
@@ -81,7 +86,7 @@ def draw_rates(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
         for comparison, rate, lc in zip(comparisons, raw, controlled, strict=True)
     )
     first = comparisons[0]
-    title = f"{first['dataset']}, {first['llm']}: win rates against {first['reference']}"
+    title = f"{names_of(first)}: win rates against {first['reference']}"
     save_svg(figure, path, title, told)
 
 
@@ -117,7 +122,7 @@ def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
     )
     first = comparisons[0]
     title = (
-        f"{first['dataset']}, {first['llm']}, {first['backbone']} against {first['reference']}: "
+        f"{names_of(first)}, {first['backbone']} against {first['reference']}: "
         "by category (questions)"
     )
     save_svg(figure, path, title, told)
@@ -161,8 +166,8 @@ def draw_truth(scorecard: Path, directory: Path) -> None:
         scorecard: of the closed world.
         directory: gets a directory for each LLM.
     """
-    for llm, scores in read_json(scorecard)["datasets"]["all"].items():
-        shares = scores["clean_share"]
+    for llm, answers in read_truth(scorecard).items():
+        shares = {scores["name"]: scores["clean"] for scores in answers}
         figure, axes = new_figure(0.7 + 0.27 * len(shares))
         draw_estimates(axes, range(len(shares)), list(shares.values()), BLUE, "", 0.7)
         share_axis(axes, list(shares), "share of clean answers, known facts", middle=False)

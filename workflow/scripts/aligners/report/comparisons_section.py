@@ -47,11 +47,38 @@ def comparisons_section(
     for directory in judged:
         judge, dataset, llm = directory.parts[-3:]
         groups[judge, dataset, llm]["tests"] = read_json(directory / "paired_tests.json")
+    for group in groups.values():
+        rows = [row for against in group["against"].values() for row in against]
+        group["categories"] = any(row["by_category"] for row in rows)
+        # Most have none: it asks for AlpacaEval's own questions (aligners.alpaca_eval_rate).
+        group["alpaca_eval"] = any(row["alpaca_eval"]["rate"] is not None for row in rows)
     return {
         "count": len(comparisons),
         "groups": [
             {"judge": judge, "dataset": dataset, "llm": llm, **group}
             for (judge, dataset, llm), group in groups.items()
         ],
-        "truth": read_json(scorecard)["datasets"]["all"] if scorecard else {},
+        "alpaca_eval": any(group["alpaca_eval"] for group in groups.values()),
+        "truth": read_truth(scorecard) if scorecard else {},
+    }
+
+
+def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the answers of each LLM and of the systems on it, with the closed world's rates.
+
+    Each has a `name`, which for the LLM's own is that of the reference, and `clean` and `harm`,
+    on known facts and, as `unknown_clean` and `unknown_harm`, on unknown ones; None if it has none.
+    """
+    return {
+        llm: [
+            {
+                "name": "base" if name == "initial" else name,
+                "clean": clean,
+                "harm": scores["harm_rate"].get(name),
+                "unknown_clean": scores["unknown_facts"]["clean_share"][name],
+                "unknown_harm": scores["unknown_facts"]["harm_rate"].get(name),
+            }
+            for name, clean in scores["clean_share"].items()
+        ]
+        for llm, scores in read_json(scorecard)["datasets"]["all"].items()
     }

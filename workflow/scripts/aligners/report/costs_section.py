@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from aligners.experiment import RECORD
 from aligners.rows import read_json
 
 BENCHMARK, USAGE = ".benchmark.tsv", ".usage.json"
@@ -15,10 +16,11 @@ def costs_section(logs: Path, results: Path) -> dict[str, Any]:
 
     Args:
         logs: its benchmark files are read, each of the last run of a job.
-        results: its usage files are read.
+        results: its usage files are read, and when its experiment began.
     """
     usage = usage_rows(results)
-    times = times_by_rule(logs)
+    began = results / RECORD.name
+    times = times_by_rule(logs, began.stat().st_mtime if began.exists() else 0)
     return {
         "times": times,
         "seconds": sum(time["seconds"] for time in times),
@@ -30,11 +32,16 @@ def costs_section(logs: Path, results: Path) -> dict[str, Any]:
     }
 
 
-def times_by_rule(logs: Path) -> list[dict[str, Any]]:
-    """Return jobs, seconds, the longest job and the largest memory of each rule, slowest first."""
+def times_by_rule(logs: Path, began: float) -> list[dict[str, Any]]:
+    """Return jobs, seconds, the longest job and the largest memory of each rule, slowest first.
+
+    Of several experiments, one after another, results/ is moved away and logs/ stays: what was
+    measured before this one began is not its own.
+    """
     jobs = [
         {"rule": path.relative_to(logs).parts[0].removesuffix(BENCHMARK), **job}
         for path in sorted(logs.rglob(f"*{BENCHMARK}"))
+        if path.stat().st_mtime >= began
         for job in pd.read_csv(path, sep="\t").to_dict("records")
     ]
     if not jobs:

@@ -1,9 +1,11 @@
 """What the page says of the trained models: inspectors and aligners."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aligners.intervals import share
 from aligners.rows import read_json
 
 
@@ -22,3 +24,14 @@ def model_section(metrics: Sequence[Path]) -> list[dict[str, Any]]:
         }
         for path in metrics
     ]
+
+
+def inspector_section(metrics: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return what `model_section` does, and the accuracy on the test rows with its interval."""
+    return [{**model, "accuracy": accuracy(model["metrics"])} for model in model_section(metrics)]
+
+
+def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return an inspector's accuracy as an estimate."""
+    right = round(metrics["accuracy"] * metrics["n"])
+    return asdict(share(row < right for row in range(metrics["n"])))

@@ -10,19 +10,21 @@ from markupsafe import Markup
 
 
 def percent(estimate: dict[str, Any] | None) -> str:
-    """Return an estimate with its interval, such as `93.1% (90.9 to 94.8)`."""
+    """Return an estimate with interval and number, such as `93.1% (90.9 to 94.8), n = 356`."""
     if not estimate or estimate["value"] is None:
         return "–"
     low, high = estimate["low"] * 100, estimate["high"] * 100
-    return f"{estimate['value']:.1%} ({low:.1f} to {high:.1f})"
+    rate = f"{estimate['value']:.1%} ({low:.1f} to {high:.1f})"
+    return Markup("%s<small>, n = %s</small>") % (rate, whole(estimate["n"]))
 
 
 def points(estimate: dict[str, Any]) -> str:
-    """Return a difference of rates in percentage points, such as `+3.1 (+0.9 to +5.2)`."""
+    """Return a difference of rates in percentage points, such as `+3.1 (+0.9 to +5.2), n = 356`."""
     if estimate["value"] is None:
         return "–"
     value, low, high = (estimate[key] * 100 for key in ("value", "low", "high"))
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+    difference = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+    return Markup("%s<small>, n = %s</small>") % (difference, whole(estimate["n"]))
 
 
 def decimal(value: float | None, digits: int = 3) -> str:

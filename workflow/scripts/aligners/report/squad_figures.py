@@ -1,4 +1,4 @@
-"""Figures of the squads: whose aligner acted, and whether its answer was accepted."""
+"""Figures of the squads: whose aligner acted, and whether its correction was kept."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from aligners.rows import read_rows
 
 
 def draw_turns(aligned: Path, path: Path) -> None:
-    """Draw on how many answers each criterion's aligner acted, was accepted, was refused.
+    """Draw on how many answers each aligner acted, and whether its correction was kept.
 
     Args:
         aligned: `{dataset}/{llm}/{backbone}/{system}.jsonl` of a squad.
@@ -17,13 +17,13 @@ def draw_turns(aligned: Path, path: Path) -> None:
     turns = turns_by_criterion(read_rows(aligned))
     figure, axes = new_figure(0.9 + 0.3 * len(turns))
     parts = {
-        "accepted": (BLUE, [turn["accepted"] for turn in turns]),
+        "kept": (BLUE, [turn["kept"] for turn in turns]),
         "refused": (VERMILION, [turn["refused"] for turn in turns]),
         "did not act": (GREY, [turn["idle"] for turn in turns]),
     }
     draw_bars(axes, [turn["criterion"] for turn in turns], parts, "answers")
     told = "; ".join(
-        f"{turn['criterion']}: {turn['accepted']} accepted, {turn['refused']} refused, "
+        f"{turn['criterion']}: {turn['kept']} kept, {turn['refused']} refused, "
         f"{turn['idle']} without a turn"
         for turn in turns
     )

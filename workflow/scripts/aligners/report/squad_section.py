@@ -1,4 +1,4 @@
-"""What the page says of the squads: who acted, accepted, refused; answers before and after."""
+"""What the page says of the squads: who acted, kept, refused; answers before and after."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -46,11 +46,11 @@ def squad_section(aligned: Sequence[Path], seed: int) -> list[dict[str, Any]]:
 def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return for each criterion on how many answers its aligner acted, and what came of it.
 
-    An answer counts as accepted if one of the aligner's turns was; `before` and `after` are the
+    An answer counts as kept if one of the aligner's corrections was; `before` and `after` are the
     mean scores by the criterion's inspector over its turns, None where there were none.
     """
     scored: dict[str, list[tuple[float, float]]] = {}
-    accepted: Counter[str] = Counter()
+    kept: Counter[str] = Counter()
     acted: Counter[str] = Counter()
     for row in rows:
         for turn in row["trace"]:
@@ -59,12 +59,12 @@ def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
             before = turn["before"][turn["criterion"]]
             scored[turn["criterion"]].append((before, turn["after"]))
         acted.update({turn["criterion"] for turn in row["trace"]})
-        accepted.update({turn["criterion"] for turn in row["trace"] if turn["accepted"]})
+        kept.update({turn["criterion"] for turn in row["trace"] if turn["accepted"]})
     return [
         {
             "criterion": criterion,
-            "accepted": accepted[criterion],
-            "refused": acted[criterion] - accepted[criterion],
+            "kept": kept[criterion],
+            "refused": acted[criterion] - kept[criterion],
             "idle": len(rows) - acted[criterion],
             "before": mean([before for before, _ in scores]),
             "after": mean([after for _, after in scores]),
