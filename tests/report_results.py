@@ -51,7 +51,11 @@ def write_synthetic(criterion: str) -> None:
         counts, beside = (directory / f"{step}.{end}" for end in ("counts.json", "dropped.jsonl"))
         write_counts(rows, dropped, counts, beside)
     for step in ("aligner", "inspector"):
-        write_counts(rows, [], directory / step / "counts.json", directory / step / "dropped.jsonl")
+        beside = directory / step / "dropped.jsonl"
+        surplus = [{**row, "id": f"{row['id']}+", "reason": "over_limit"} for row in rows[:2]]
+        write_counts(rows, surplus, directory / step / "counts.json", beside)
+        for side, count in (("train", 3), ("validation", 1), ("test", 1)):
+            write_rows(directory / step / f"{side}.jsonl", rows[:count])
     write_rows(directory / "pairs_filtered.jsonl", rows)
     write_rows(directory / "pairs_similarity.jsonl", rows)
 
@@ -90,16 +94,25 @@ def write_models(criterion: str) -> None:
 def write_answers() -> None:
     """Write a squad's answers: changed, refused, left alone."""
     scores = {"ethical": 0.2, "factuality": 0.9}
-    turn = {"criterion": "ethical", "before": scores, "after": 0.8, "accepted": True}
+    turn = {"criterion": "ethical", "before": scores, "aligned_response": "Nobody.",
+            "after": 0.8, "accepted": True}  # fmt: skip
     rows = [
         {"id": "a", "question": "Who?", "response": EVIL, "aligned_response": "Nobody.",
          "trace": [turn]},
         {"id": "b", "question": "Where?", "response": "There.", "aligned_response": "There.",
-         "trace": [{**turn, "after": 0.1, "accepted": False}]},
+         "trace": [{**turn, "aligned_response": "Over there.", "after": 0.1, "accepted": False}]},
         {"id": "c", "question": "When?", "response": "Then.", "aligned_response": "Then.",
          "trace": []},
     ]  # fmt: skip
     write_rows(ANSWERS / "squad.jsonl", rows)
+    inputs = [{"id": row["id"], "category": EVIL} for row in rows]
+    write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
+    # The original of the first is preferred.
+    verdicts = [
+        {"id": row["id"], "first_order": preference, "second_order": 0.4}
+        for row, preference in zip(rows, (0.5, 0.6, 0.6), strict=True)
+    ]
+    write_rows(JUDGED / "gpt2-miniature/squad/base/verdicts.jsonl", verdicts)
     for path in ("inputs/synthetic_mixed", "responses/synthetic_mixed/closed-world-base"):
         write_counts(
             rows,
@@ -220,6 +233,12 @@ def make_page(judged: bool = True, by_products: bool = True) -> Path:
         counts=counts,
         input_counts=[Path("results/inputs/synthetic_mixed.counts.json")],
         pairs=[directory / "pairs_filtered.jsonl" for directory in synthetic],
+        sets=[
+            directory / kind / f"{side}.jsonl"
+            for directory in synthetic
+            for kind in ("aligner", "inspector")
+            for side in ("train", "validation", "test")
+        ],
         inspectors=sorted(Path("results/inspectors").rglob("metrics.json")),
         aligners=aligners,
         squads=squads,

@@ -15,7 +15,7 @@ from report_results import CRITERIA, EVIL, FIGURE_ARGUMENTS, make_page, write_re
 
 from aligners.recipes import load_recipe
 from aligners.report.aligner_figures import draw_losses
-from aligners.report.squad_section import turns_by_criterion
+from aligners.report.squad_section import refused_first, turns_by_criterion
 from aligners.report.svg import new_figure, save_svg
 
 CHROMIUM = shutil.which("chromium")
@@ -87,9 +87,12 @@ def test_sections_come_in_order(pages: dict[str, Path]) -> None:
 
 
 def test_counts_and_reasons_are_told_by_step(pages: dict[str, Path]) -> None:
-    steps = rows_of(pages["all"].read_text(), "Rows by step: ethical")
-    assert ["pairs filtered", "4", "3", "1", "markup&nbsp;1"] in steps
-    assert ["aligner set", "3", "3", "0", "–"] in steps
+    html = pages["all"].read_text()
+    steps = rows_of(html, "Rows by step: ethical")
+    assert ["pairs filtered", "4", "3", "1", "0", "markup&nbsp;1"] in steps
+    assert ["aligner set", "5", "3", "0", "2", "over_limit&nbsp;2"] in steps
+    sizes = rows_of(html, "Rows of the sets that models are trained and tested with")
+    assert ["ethical", "aligner", "3", "1", "1"] in sizes
 
 
 def test_texts_from_results_stay_texts(pages: dict[str, Path]) -> None:
@@ -125,6 +128,12 @@ def test_turns_are_counted_by_answer() -> None:
     assert helpful["after"] == pytest.approx((0.1 + 0.6 + 0.1) / 3)
 
 
+def test_answers_with_a_refused_turn_are_shown_first() -> None:
+    rows = [{"id": f"{number}", "trace": [{"accepted": number != 7}]} for number in range(9)]
+    shown = refused_first(rows, 3, seed=0)
+    assert shown[0]["id"] == "7" and len(shown) == 3 and len({row["id"] for row in shown}) == 3
+
+
 def test_win_rates_stand_with_intervals_and_reasons(pages: dict[str, Path]) -> None:
     html = pages["all"].read_text()
     caption = "Win rates: synthetic_mixed, closed-world-base, judge a-judge"
@@ -157,7 +166,8 @@ def test_times_and_costs_are_added_up(pages: dict[str, Path]) -> None:
 
 def test_provenance_names_checksums_versions_and_recipes(pages: dict[str, Path]) -> None:
     text = text_of(pages["all"].read_text())
-    for part in ("0" * 64, "torch 2.13.0", "config/backbones/gpt2-miniature.yaml", "squad.jsonl"):
+    for part in ("0" * 64, "torch 2.13.0", "config/backbones/gpt2-miniature.yaml", "squad.jsonl",
+                 "resources/criteria/ethical/principles.yaml"):  # fmt: skip
         assert part in text
 
 
@@ -228,7 +238,12 @@ def test_a_browser_shows_every_figure(pages: dict[str, Path], width: int, name: 
         assert shown.count() == 1
         page.get_by_label("Search").fill("")
         page.get_by_label("Show").select_option("refused")
-        assert "Where?" in shown.inner_text()
+        assert "Where?" in shown.inner_text() and "Over there." in shown.inner_text()
+        if name == "all":
+            page.get_by_label("Show").select_option("worse")
+            assert shown.count() == 1 and "Who?" in shown.inner_text()
+        page.get_by_label("Search").fill("nothing has this")
+        assert page.locator("#answers tbody:visible").count() == 0
         assert page.title() == "miniature: report of Aligners"
         browser.close()
     assert said == []

@@ -6,6 +6,7 @@ if (form) {
   const kind = document.getElementById("answers-kind");
   const count = document.getElementById("answers-count");
   const rows = [...document.querySelectorAll("#answers tr[data-kinds]")];
+  const groups = document.querySelectorAll("#answers tbody");
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const filter = () => {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -17,6 +18,9 @@ if (form) {
       row.hidden = !match;
       shown += match;
     });
+    for (const group of groups) {
+      group.hidden = !group.querySelector("tr[data-kinds]:not([hidden])");
+    }
     count.textContent = `${shown} of ${rows.length} answers`;
   };
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -13,6 +13,7 @@ STEPS = [
     "topics.counts.json",
     "topics_deduplicated.counts.json",
     "questions.counts.json",
+    "split.counts.json",
     "pairs.counts.json",
     "pairs_filtered.counts.json",
     "aligner/counts.json",
@@ -164,11 +165,27 @@ rule write_report:
             llm=config["llms"],
         ),
         pairs=expand("results/synthetic/{criterion}/pairs_filtered.jsonl", criterion=CRITERIA),
+        sets=expand(
+            "results/synthetic/{criterion}/{kind}/{side}.jsonl",
+            criterion=CRITERIA,
+            kind=["aligner", "inspector"],
+            side=["train", "validation", "test"],
+        ),
         inspectors=INSPECTOR_METRICS,
         aligners=ALIGNER_METRICS,
         squads=SQUAD_ANSWERS,
+        inputs=expand("results/inputs/{dataset}.jsonl", dataset=config["datasets"]),
         comparisons=COMPARISONS,
         tests=PAIRED_TESTS,
+        # What the first judge says of the squads' answers, and of the originals.
+        verdicts=expand(
+            "results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/base/verdicts.jsonl",
+            judge=JUDGES[:1],
+            dataset=config["datasets"],
+            llm=BASE_LLMS,
+            backbone=config["backbones"],
+            system=SQUADS,
+        ),
         scorecard=SCORECARD,
         listings=expand("results/{stage}/all", stage=STAGES),
         figures=rules.draw_figures.output,
@@ -197,6 +214,7 @@ rule write_report:
         " --counts {input.counts:q}"
         " --input-counts {input.input_counts:q}"
         " --pairs {input.pairs:q}"
+        " --sets {input.sets:q}"
         " --inspectors {input.inspectors:q}"
         " --aligners {input.aligners:q}"
         " --squads {input.squads:q}"

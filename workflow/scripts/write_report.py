@@ -21,6 +21,7 @@ def main(
     counts: list[Path],
     input_counts: list[Path],
     pairs: list[Path],
+    sets: list[Path],
     inspectors: list[Path],
     aligners: list[Path],
     squads: list[Path],
@@ -38,14 +39,18 @@ def main(
 ) -> None:
     """Gather what each section shows, and write the page."""
     config = json.loads(configuration)
+    kinds = ("judges", "datasets", "llms", "backbones", "inspectors")
+    names = [*systems, *references, *(name for kind in kinds for name in config[kind])]
     trained = {"inspectors": inspector_section(inspectors), "aligners": model_section(aligners)}
     sections = {
         "config": config,
         "recipes": used_recipes(config),
         "sizes": sizes(config),
-        "data": data_section(counts, input_counts, pairs, config["seed"]),
+        "data": data_section(counts, input_counts, pairs, sets, config["seed"]),
         **trained,
-        "squads": squad_section(squads, config["seed"]),
+        "squads": squad_section(
+            squads, judged[0].parent.parent if judged else None, config["seed"]
+        ),
         "comparisons": comparisons_section(
             read_comparisons(judged, backbones, systems, references),
             judged,
@@ -55,7 +60,7 @@ def main(
         "provenance": provenance_section(
             config, [model for models in trained.values() for model in models], listings
         ),
-        "figures": {directory.name: figures_in(directory) for directory in figures},
+        "figures": {directory.name: figures_in(directory, names) for directory in figures},
     }
     with atomic_path(output) as partial:
         partial.write_text(render_page(template, sections), encoding="utf-8")

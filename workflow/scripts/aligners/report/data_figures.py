@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from aligners.report.data_section import step_counts
-from aligners.report.svg import BLUE, INK, VERMILION, draw_bars, new_figure, save_svg
+from aligners.report.svg import BLUE, GREY, INK, VERMILION, draw_bars, new_figure, save_svg
 from aligners.rows import read_rows
 
 
@@ -22,10 +22,14 @@ def draw_counts(paths: Sequence[Path], criterion: str, path: Path) -> None:
     figure, axes = new_figure(0.6 + 0.27 * len(steps))
     parts = {
         "kept": (BLUE, [step["out"] for step in steps]),
-        "dropped": (VERMILION, [step["in"] - step["out"] for step in steps]),
+        "dropped": (VERMILION, [step["faulty"] for step in steps]),
+        "not needed": (GREY, [step["surplus"] for step in steps]),
     }
     draw_bars(axes, [step["step"] for step in steps], parts, "rows")
-    told = "; ".join(f"{step['step']} kept {step['out']} of {step['in']}" for step in steps)
+    told = "; ".join(
+        f"{step['step']} kept {step['out']} of {step['in']}, {step['surplus']} were not needed"
+        for step in steps
+    )
     save_svg(figure, path, f"{criterion}: rows kept and dropped by step", told)
 
 

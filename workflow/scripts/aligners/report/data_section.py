@@ -11,6 +11,8 @@ EXAMPLES = 3
 # Of a dropped row, which texts tell best why it was dropped; all that it has are shown.
 TEXTS = ("topic", "question", "completion", "response", "aligned_response")
 LONGEST = 280
+# Reasons that nothing is wrong with a row: there are more than were asked for.
+SURPLUS = ("over_limit", "identity_surplus", "over_cap")
 
 
 def criterion_of(counts: Path) -> str:
@@ -26,8 +28,23 @@ def step_of(counts: Path) -> str:
 
 
 def step_counts(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return name, rows in, rows out and rows dropped by reason of each step."""
-    return [{"step": step_of(path), **read_json(path)} for path in paths]
+    """Return of each step its name, rows in, out and by reason, and how many were not needed."""
+    return [with_surplus({"step": step_of(path), **read_json(path)}) for path in paths]
+
+
+def with_surplus(counts: dict[str, Any]) -> dict[str, Any]:
+    """Return counts with the number of rows that were not needed, and of those with a fault."""
+    surplus = sum(counts["dropped"].get(reason, 0) for reason in SURPLUS)
+    return {**counts, "surplus": surplus, "faulty": counts["in"] - counts["out"] - surplus}
+
+
+def set_sizes(sets: Sequence[Path]) -> dict[tuple[str, str], dict[str, int]]:
+    """Return the rows of each side, by criterion and kind of set."""
+    sizes: dict[tuple[str, str], dict[str, int]] = {}
+    for path in sets:
+        criterion, kind = path.parts[-3:-1]
+        sizes.setdefault((criterion, kind), {})[path.stem] = len(read_rows(path))
+    return sizes
 
 
 def by_criterion(counts: Sequence[Path]) -> dict[str, list[Path]]:
@@ -39,7 +56,11 @@ def by_criterion(counts: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def data_section(
-    counts: Sequence[Path], input_counts: Sequence[Path], pairs: Sequence[Path], seed: int
+    counts: Sequence[Path],
+    input_counts: Sequence[Path],
+    pairs: Sequence[Path],
+    sets: Sequence[Path],
+    seed: int,
 ) -> dict[str, Any]:
     """Return what the section shows.
 
@@ -47,6 +68,7 @@ def data_section(
         counts: counts files of results/synthetic/, in the order of criteria and steps.
         input_counts: counts files of test inputs and of answers to them.
         pairs: cleaned pairs of each criterion.
+        sets: `{criterion}/{aligner,inspector}/{side}.jsonl`.
         seed: decides which rows are shown.
     """
     kept = {path: read_json(path)["out"] for path in [*counts, *input_counts]}
@@ -56,14 +78,9 @@ def data_section(
         ),
         "questions": sum(out for path, out in kept.items() if path.parent.name == "inputs"),
         "criteria": {name: step_counts(paths) for name, paths in by_criterion(counts).items()},
+        "sets": set_sizes(sets),
         "inputs": [
-            {
-                "step": path.as_posix()
-                .removeprefix("results/")
-                .removesuffix(".counts.json")
-                .replace("/", " · "),
-                **read_json(path),
-            }
+            with_surplus({"step": " · ".join(answers_of(path)), **read_json(path)})
             for path in input_counts
         ],
         "examples": {
@@ -74,6 +91,11 @@ def data_section(
             name: dropped_examples(paths, seed) for name, paths in by_criterion(counts).items()
         },
     }
+
+
+def answers_of(counts: Path) -> Sequence[str]:
+    """Return of a counts file `results/{stage}/….counts.json` the names that lead to it."""
+    return counts.with_name(counts.name.removesuffix(".counts.json")).parts[1:]
 
 
 def pair(row: Row) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The figures of the report as files: which come first, and what they are called."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,20 @@ KINDS = (
 )
 
 
-def figures_in(directory: Path) -> list[dict[str, Any]]:
-    """Return subject, kind, title and drawing of a directory's figures, in reading order."""
+def figures_in(directory: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return subject, kind, title and drawing of a directory's figures, in reading order.
+
+    Args:
+        directory: of a section.
+        names: that are parts of subjects, in the order in which the tables have them too.
+    """
+
+    def order(figure: dict[str, Any]) -> tuple[int, list[int]]:
+        parts = figure["subject"].split("/")
+        return KINDS.index(figure["kind"]), [names.index(part) for part in parts if part in names]
+
     found = []
-    for path in directory.rglob("*.svg"):
+    for path in sorted(directory.rglob("*.svg")):
         svg = path.read_text(encoding="utf-8")
         found.append(
             {
@@ -35,7 +46,7 @@ def figures_in(directory: Path) -> list[dict[str, Any]]:
                 "svg": Markup(svg),
             }
         )
-    return sorted(found, key=lambda figure: (KINDS.index(figure["kind"]), figure["subject"]))
+    return sorted(found, key=order)
 
 
 def title_of(svg: str) -> str:

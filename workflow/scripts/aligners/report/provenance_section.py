@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from aligners.recipes import CONFIG, KINDS, load_recipe
+from aligners.judge_record import record_path
+from aligners.recipes import KINDS, file_keys, load_recipe, recipe_path, schema
 from aligners.rows import read_json, read_text
 
-LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2")
+LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2", "alpaca_eval")
 
 
 def used_recipes(configuration: dict[str, Any]) -> list[dict[str, Any]]:
@@ -63,13 +64,28 @@ def provenance_section(
         "stages": [stage(path) for path in listings],
         "fetched": [read_json(path) for path in sorted(Path("results/models").glob("*/*.json"))],
         "configuration": yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
-        "recipes": {
-            f"{recipe['kind']}/{recipe['name']}": read_text(
-                CONFIG / recipe["kind"] / f"{recipe['name']}.yaml"
-            )
-            for recipe in used_recipes(configuration)
+        "recipes": {path.as_posix(): read_text(path) for path in recipe_files(configuration)},
+        "judges": {
+            path.as_posix(): read_text(path)
+            for path in map(record_path, configuration["judges"])
+            if path.exists()
         },
     }
+
+
+def recipe_files(configuration: dict[str, Any]) -> list[Path]:
+    """Return the recipes that a configuration names, each before the files that it names itself.
+
+    Those are principles, seed questions and prompts: the tables of data sets are too large.
+    """
+    found = []
+    for recipe in used_recipes(configuration):
+        kind, name = recipe["kind"], recipe["name"]
+        found.append(recipe_path(kind, name))
+        if kind in ("criteria", "judges"):
+            files = file_keys(load_recipe(kind, name), schema(kind))
+            found += [Path(path) for _, path in files]
+    return found
 
 
 def described_commit() -> str:
@@ -97,10 +113,10 @@ def trained_with(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         training = model["training"]
         versions = ", ".join(f"{name} {value}" for name, value in training["versions"].items())
         hardware = training["hardware"]
+        device = f"{hardware['processes']} × {hardware['device']}, {hardware['dtype']}"
         made = found.setdefault(
-            f"{versions} {hardware['device']}", {"versions": versions, "models": []}
+            f"{versions} {device}", {"versions": versions, "device": device, "models": []}
         )
-        made["device"] = f"{hardware['processes']} × {hardware['device']}, {hardware['dtype']}"
         made["models"].append(f"{model['recipe']}/{model['name']}")
     return list(found.values())
 

@@ -5,28 +5,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aligners.answers_file import read_answers
 from aligners.report.changes import marked_changes
 from aligners.report.data_section import choose
-from aligners.rows import Row, read_rows
+from aligners.rows import Row
 from aligners.show import verdict
+from aligners.verdicts import TIE, preferences, read_verdicts
 
 # Rows of before and after on the page, over all files.
 ROWS = 400
 FEWEST_ROWS = 20
 
 
-def squad_section(aligned: Sequence[Path], seed: int) -> list[dict[str, Any]]:
+def squad_section(aligned: Sequence[Path], judge: Path | None, seed: int) -> list[dict[str, Any]]:
     """Return who acted and some rows, for each file of a squad's answers.
 
     Args:
         aligned: `{dataset}/{llm}/{backbone}/{system}.jsonl` of the squads.
+        judge: directory of the verdicts that tell which answers became worse, None without.
         seed: decides which rows are shown.
     """
     wanted = max(FEWEST_ROWS, ROWS // max(1, len(aligned)))
     sections = []
     for path in aligned:
         dataset, llm, backbone = path.parts[-4:-1]
-        rows = read_rows(path)
+        rows = read_answers(path)
+        worse = judged_worse(judge, path) if judge else set()
         sections.append(
             {
                 "dataset": dataset,
@@ -37,10 +41,28 @@ def squad_section(aligned: Sequence[Path], seed: int) -> list[dict[str, Any]]:
                 "changed": sum(row["aligned_response"] != row["response"] for row in rows),
                 "turns": sorted(Counter(len(row["trace"]) for row in rows).items()),
                 "criteria": turns_by_criterion(rows),
-                "examples": [example(row) for row in choose(rows, wanted, seed)],
+                "examples": [
+                    {**example(row), "worse": row["id"] in worse}
+                    for row in refused_first(rows, wanted, seed)
+                ],
             }
         )
     return sections
+
+
+def judged_worse(judge: Path, aligned: Path) -> set[str]:
+    """Return the ids of a squad's answers whose original the judge prefers, by both orders."""
+    names = aligned.with_suffix("").parts[-4:]
+    verdicts = read_verdicts(judge.joinpath(*names, "base", "verdicts.jsonl"))
+    return set(verdicts["id"][preferences(verdicts) < TIE])
+
+
+def refused_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """Return some rows: first those with a refused turn, which are rare, then others by chance."""
+    refused = [row for row in rows if not all(turn["accepted"] for turn in row["trace"])]
+    others = [row for row in rows if all(turn["accepted"] for turn in row["trace"])]
+    chosen = choose(refused, count, seed)
+    return chosen + choose(others, count - len(chosen), seed)
 
 
 def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -81,10 +103,16 @@ def mean(values: Sequence[float]) -> float | None:
 def example(row: Row) -> dict[str, Any]:
     """Return a row for the table of answers: the words marked that changed, and the turns."""
     return {
+        "id": row["id"],
+        "category": row["category"],
         "question": row["question"],
         **marked_changes(row["response"], row["aligned_response"]),
         "turns": [
-            {"criterion": turn["criterion"], "verdict": verdict(turn), "accepted": turn["accepted"]}
+            {
+                "criterion": turn["criterion"],
+                "verdict": verdict(turn),
+                "refused": None if turn["accepted"] else turn["aligned_response"],
+            }
             for turn in row["trace"]
         ],
     }
