@@ -22,6 +22,14 @@ CHROMIUM = shutil.which("chromium")
 FIGURES = 2 * (2 + 3 + 1) + 1 + 3  # criteria x (data, inspectors, aligners), squad, comparisons
 
 
+# Of all words in figures, the smallest height of a line, in pixels of the screen.
+SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("figure svg text")].map((text) => {
+  const svg = text.ownerSVGElement;
+  const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  return parseFloat(getComputedStyle(text).fontSize) * scale;
+}))"""
+
+
 class Page(HTMLParser):
     """The texts of a page by element, and what it names from elsewhere."""
 
@@ -138,7 +146,7 @@ def test_win_rates_stand_with_intervals_and_reasons(pages: dict[str, Path]) -> N
     html = pages["all"].read_text()
     caption = "Win rates: synthetic_mixed, closed-world-base, judge a-judge"
     _, against, ethical, squad = rows_of(html, caption)
-    assert against == ["against base, gpt2-miniature"]
+    assert against == ["<span>against base, gpt2-miniature</span>"]
     # Won 3, a flip, a tie, lost 2; one unusable.
     assert ethical[1].startswith("57.1% (") and ethical[1].endswith(", n = 7</small>")
     assert ethical[3:] == ["–", "3 / 2 / 2", "1"] and squad[3:5] == ["61.2% ± 1.3", "5 / 2 / 0"]
@@ -215,16 +223,23 @@ def test_a_figure_takes_the_colour_of_the_text_and_escapes(tmp_path: Path) -> No
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 @pytest.mark.parametrize("name", ["all", "least"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_a_browser_shows_every_figure(pages: dict[str, Path], width: int, name: str) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_every_figure(
+    pages: dict[str, Path], scheme: str, width: int, name: str
+) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        page = browser.new_page(viewport={"width": width, "height": 900})
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(pages[name].as_uri())
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        assert page.evaluate(SMALLEST_TEXT) >= 9
+        ink = page.locator("figure svg text").first.evaluate("text => getComputedStyle(text).fill")
+        assert ink == {"light": "rgb(27, 31, 36)", "dark": "rgb(230, 233, 237)"}[scheme]
         figures = page.locator("figure svg")
         assert figures.count() == (FIGURES if name == "all" else FIGURES - 3)
         for figure in figures.all():

@@ -174,6 +174,7 @@ rule write_report:
         inspectors=INSPECTOR_METRICS,
         aligners=ALIGNER_METRICS,
         squads=SQUAD_ANSWERS,
+        # The categories of their questions, read beside them.
         inputs=expand("results/inputs/{dataset}.jsonl", dataset=config["datasets"]),
         comparisons=COMPARISONS,
         tests=PAIRED_TESTS,

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from aligners.program import run
-from aligners.recipes import load_recipe
 from aligners.report.aligner_figures import draw_losses
 from aligners.report.comparison_figures import (
     draw_categories,
@@ -14,23 +13,13 @@ from aligners.report.comparison_figures import (
     draw_truth,
 )
 from aligners.report.comparisons_section import read_comparisons
-from aligners.report.data_figures import draw_counts, draw_similarity
+from aligners.report.data_figures import draw_counts, draw_similarities
 from aligners.report.data_section import by_criterion
 from aligners.report.inspector_figures import draw_inspector
 from aligners.report.squad_figures import draw_turns
 from aligners.rows import read_json, read_rows
 
 SQUADS = ("squad", "squad-paper", "squad-conditioned")
-
-
-def draw_data(counts: list[Path], similarity: list[Path], directory: Path) -> None:
-    """Draw the rows of each step, and the similarity of the pairs, of each criterion."""
-    for criterion, steps in by_criterion(counts).items():
-        draw_counts(steps, criterion, directory / criterion / "counts.svg")
-    for path in similarity:
-        criterion = path.parent.name
-        near_copy = load_recipe("criteria", criterion)["near_copy_similarity"]
-        draw_similarity(path, criterion, near_copy, directory / criterion / "similarity.svg")
 
 
 def draw_comparisons(comparisons: list[dict[str, Any]], directory: Path) -> None:
@@ -90,7 +79,9 @@ def main(
     figures = data_figures, inspector_figures, aligner_figures, squad_figures, comparison_figures
     for directory in figures:
         directory.mkdir(parents=True, exist_ok=True)  # Also where there is nothing to draw.
-    draw_data(counts, similarity, data_figures)
+    for criterion, steps in by_criterion(counts).items():
+        draw_counts(steps, criterion, data_figures / criterion / "counts.svg")
+    draw_similarities(similarity, data_figures)
     for path in test_scores:
         names = path.parts[-3:-1]
         draw_inspector(read_rows(path), ", ".join(names), inspector_figures.joinpath(*names))

@@ -39,6 +39,7 @@ def main(
 ) -> None:
     """Gather what each section shows, and write the page."""
     config = json.loads(configuration)
+    first_judge = judged[0].parent.parent if judged else None
     kinds = ("judges", "datasets", "llms", "backbones", "inspectors")
     names = [*systems, *references, *(name for kind in kinds for name in config[kind])]
     trained = {"inspectors": inspector_section(inspectors), "aligners": model_section(aligners)}
@@ -48,9 +49,7 @@ def main(
         "sizes": sizes(config),
         "data": data_section(counts, input_counts, pairs, sets, config["seed"]),
         **trained,
-        "squads": squad_section(
-            squads, judged[0].parent.parent if judged else None, config["seed"]
-        ),
+        "squads": squad_section(squads, first_judge, config["seed"]),
         "comparisons": comparisons_section(
             read_comparisons(judged, backbones, systems, references),
             judged,

@@ -49,7 +49,7 @@ def share_axis(axes: Any, labels: Sequence[str], xlabel: str, middle: bool = Tru
     axes.grid(axis="x")
     axes.set_axisbelow(True)
     if middle:
-        axes.axvline(0.5, color=INK, linestyle="--", linewidth=1)
+        axes.axvline(0.5, color=INK, linestyle=":", linewidth=1)
 
 
 def tell(estimate: dict[str, Any] | None) -> str:
@@ -148,8 +148,9 @@ def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
         linestyle="--",
         label="share acted on",
     )
-    axes.axhline(0.5, color=INK, linestyle="--", linewidth=1)
-    axes.set(xlabel="threshold of the squad", xlim=(0, 1), ylim=(0, 1))
+    axes.axhline(0.5, color=INK, linestyle=":", linewidth=1)
+    # Above the squad's own threshold there are no turns to tell from.
+    axes.set(xlabel="threshold of the squad", xlim=(0, table["threshold"].max()), ylim=(0, 1))
     axes.grid()
     figure.legend(loc="outside upper left", ncols=2)
     told = "; ".join(

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from aligners.recipes import load_recipe
 from aligners.report.data_section import step_counts
 from aligners.report.svg import BLUE, GREY, INK, VERMILION, draw_bars, new_figure, save_svg
 from aligners.rows import read_rows
@@ -33,11 +35,27 @@ def draw_counts(paths: Sequence[Path], criterion: str, path: Path) -> None:
     save_svg(figure, path, f"{criterion}: rows kept and dropped by step", told)
 
 
-def draw_similarity(pairs: Path, criterion: str, near_copy: float, path: Path) -> None:
-    """Draw the histogram of the similarity of each pair's answers, with the line of near copies."""
-    values = np.array([row["similarity"] for row in read_rows(pairs)])
+def draw_similarities(pairs: Sequence[Path], directory: Path) -> None:
+    """Draw the similarity of each pair's answers by criterion, all on one range.
+
+    Args:
+        pairs: `{criterion}/pairs_similarity.jsonl`.
+        directory: gets a directory for each criterion.
+    """
+    found = {path.parent.name: [row["similarity"] for row in read_rows(path)] for path in pairs}
+    lowest = min((value for values in found.values() for value in values), default=0.0)
+    for criterion, values in found.items():
+        near_copy = load_recipe("criteria", criterion)["near_copy_similarity"]
+        path = directory / criterion / "similarity.svg"
+        draw_similarity(np.array(values), criterion, near_copy, lowest, path)
+
+
+def draw_similarity(
+    values: NDArray[np.floating], criterion: str, near_copy: float, lowest: float, path: Path
+) -> None:
+    """Draw the histogram of a criterion from the lowest similarity on, with that of near copies."""
     figure, axes = new_figure(2.2)
-    axes.hist(values, bins=50, color=BLUE)
+    axes.hist(values, bins=50, range=(lowest, 1), color=BLUE)
     axes.axvline(near_copy, color=INK, linestyle="--", linewidth=1)
     axes.set(xlabel="similarity of answer and correction", ylabel="pairs")
     axes.set_title(f"dashed: near copies, from {near_copy:g} on", loc="right")

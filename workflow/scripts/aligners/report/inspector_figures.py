@@ -86,16 +86,10 @@ def draw_reliability(
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     _, values, errors = error_bars(called, [asdict(estimate) for estimate in found])
     axes.errorbar(called, values, errors, fmt="o", color=BLUE, elinewidth=1, clip_on=False)
-    for x, y, estimate in zip(called, values, found, strict=True):
-        axes.annotate(
-            f"{estimate.n}",
-            (x, y),
-            (3, 4) if x < 0.5 else (-3, -4),
-            textcoords="offset points",
-            ha="left" if x < 0.5 else "right",
-            va="bottom" if x < 0.5 else "top",
-            fontsize=7,
-        )
+    # Above the axes and each in its bin, the numbers cannot meet each other or a point.
+    for x, estimate in zip(called, found, strict=True):
+        middle = (min(int(x * BINS), BINS - 1) + 0.5) / BINS
+        axes.annotate(f"{estimate.n}", (middle, 1.06), rotation=90, ha="center", va="bottom")
     axes.set(
         xlabel="P(aligned) by the inspector",
         ylabel="share that was aligned",
@@ -108,7 +102,7 @@ def draw_reliability(
         f"of {estimate.n} answers called {x:.2f}, {y:.1%} were aligned"
         for x, y, estimate in zip(called, values, found, strict=True)
     )
-    save_svg(figure, path, f"{name}: reliability, with 95% intervals and numbers of rows", told)
+    save_svg(figure, path, f"{name}: reliability, with 95% intervals; on top, rows", told)
 
 
 def draw_confusion(

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+def of_subject(figures: Sequence[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
+    """Return the figures whose subject begins with some names."""
+    return [
+        figure for figure in figures if figure["subject"].split("/")[: len(names)] == list(names)
+    ]
+
+
 def render_page(template: Path, sections: dict[str, Any]) -> str:
     """Return the page.
 
@@ -64,7 +72,12 @@ def render_page(template: Path, sections: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent, points=points, decimal=decimal, whole=whole, duration=duration
+        percent=percent,
+        points=points,
+        decimal=decimal,
+        whole=whole,
+        duration=duration,
+        of_subject=of_subject,
     )
     script = (template.parent / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
