@@ -15,6 +15,7 @@ from report_results import CRITERIA, EVIL, FIGURE_ARGUMENTS, make_page, write_re
 
 from aligners.recipes import load_recipe
 from aligners.report.aligner_figures import draw_losses
+from aligners.report.inspector_figures import draw_inspector
 from aligners.report.squad_section import refused_first, turns_by_criterion
 from aligners.report.svg import new_figure, save_svg
 
@@ -262,6 +263,14 @@ def test_a_browser_shows_every_figure(
         assert page.title() == "miniature: report of Aligners"
         browser.close()
     assert said == []
+
+
+def test_each_bin_of_a_reliability_diagram_tells_its_rows(tmp_path: Path) -> None:
+    scores = [0.05] * 111 + [0.11] * 22 + [0.97] * 333
+    rows = [{"label": round(score), "score": score} for score in scores]
+    draw_inspector(rows, "an inspector", tmp_path)
+    texts = re.findall(r">(\d+)</text>", (tmp_path / "reliability.svg").read_text())
+    assert texts == ["111", "22", "333"]
 
 
 def test_every_criterion_has_its_figures(pages: dict[str, Path]) -> None:

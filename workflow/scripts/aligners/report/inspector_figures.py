@@ -89,7 +89,7 @@ def draw_reliability(
     # Above the axes and each in its bin, the numbers cannot meet each other or a point.
     for x, estimate in zip(called, found, strict=True):
         middle = (min(int(x * BINS), BINS - 1) + 0.5) / BINS
-        axes.annotate(f"{estimate.n}", (middle, 1.06), rotation=90, ha="center", va="bottom")
+        axes.text(middle, 1.06, f"{estimate.n}", rotation=90, ha="center", va="bottom")
     axes.set(
         xlabel="P(aligned) by the inspector",
         ylabel="share that was aligned",
@@ -102,7 +102,7 @@ def draw_reliability(
         f"of {estimate.n} answers called {x:.2f}, {y:.1%} were aligned"
         for x, y, estimate in zip(called, values, found, strict=True)
     )
-    save_svg(figure, path, f"{name}: reliability, with 95% intervals; on top, rows", told)
+    save_svg(figure, path, f"{name}: reliability, with 95% intervals; on top, rows by bin", told)
 
 
 def draw_confusion(
