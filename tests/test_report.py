@@ -10,8 +10,9 @@ from typing import Any
 
 import draw_figures
 import pytest
-from projects import make_project
+from projects import MINIATURE, make_project, run_snakemake
 from report_results import CRITERIA, EVIL, FIGURE_ARGUMENTS, make_page, write_results
+from yaml_edits import set_keys
 
 from aligners.recipes import load_recipe
 from aligners.report.aligner_figures import draw_losses
@@ -195,13 +196,24 @@ def test_a_section_without_figures_has_its_directory(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == set(FIGURE_ARGUMENTS)
 
 
+def test_comparisons_are_not_named_one_by_one(tmp_path: Path) -> None:
+    """With several judges they are more than the 128 KiB of a command line."""
+    project = make_project(tmp_path)
+    set_keys(project / MINIATURE, judges=["gpt-4.1", "gpt-4.1-mini-ties"])
+    planned = run_snakemake(project, "-n", "-p", "results/report.html")
+    for program in ("draw_figures", "write_report"):
+        command = next(line for line in planned.splitlines() if f"scripts/{program}.py" in line)
+        assert "results/judged/gpt-4.1-mini-ties/" in command
+        assert "comparison.json" not in command and "verdicts.jsonl" not in command
+
+
 def test_thresholds_are_told_in_percent(pages: dict[str, Path]) -> None:
     drawn = pages["all"].parent.glob("figures/judged/comparisons/**/thresholds.svg")
     told = re.findall(r"win rate ([\d.]+)%, ([\d.]+)% acted on", next(drawn).read_text())
     assert len(told) == 2 and all(0 <= float(share) <= 100 for pair in told for share in pair)
 
 
-@pytest.mark.parametrize("losses", [[2.5, 2.1, 1.6, 1.2], [3.0, 1.0, 0.1, 0.002]])
+@pytest.mark.parametrize("losses", [[2.5, 2.1, 1.6, 1.2], [3.0, 1.0, 0.5, 0.25]])
 def test_the_axis_of_losses_has_labels(losses: list[float], tmp_path: Path) -> None:
     entries = [{"step": step, "train_loss": loss} for step, loss in enumerate(losses)]
     draw_losses(entries, "an aligner", tmp_path / "losses.svg")
