@@ -209,21 +209,37 @@ STAGES = {
 }
 
 
+STAGE_NAMES = {
+    "criterion": CRITERIA,
+    "kind": ["aligner", "inspector"],
+    "side": ["train", "validation", "test"],
+    "inspector": config["inspectors"],
+    "aligner": ALIGNERS,
+    "backbone": config["backbones"],
+    "dataset": config["datasets"],
+    "llm": config["llms"],
+    "base_llm": BASE_LLMS,
+    "external": config["external"],
+    "system": SYSTEMS,
+    "reference": REFERENCES,
+    "judge": config["judges"],
+}
+
+
 def stage_files(wildcards):
     """Return every file of a stage."""
-    return expand(
-        STAGES[wildcards.stage],
-        criterion=CRITERIA,
-        kind=["aligner", "inspector"],
-        side=["train", "validation", "test"],
-        inspector=config["inspectors"],
-        aligner=ALIGNERS,
-        backbone=config["backbones"],
-        dataset=config["datasets"],
-        llm=config["llms"],
-        base_llm=BASE_LLMS,
-        external=config["external"],
-        system=SYSTEMS,
-        reference=REFERENCES,
-        judge=config["judges"],
-    )
+    return expand(STAGES[wildcards.stage], **STAGE_NAMES)
+
+
+def stage_patterns(wildcards):
+    """Return a stage's files as a shell spells them: {a,b} for a choice of names.
+
+    All files of a stage, one by one, may be more than a command line holds.
+    """
+    choices = {
+        name: names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
+        for name, names in STAGE_NAMES.items()
+        if names
+    }
+    patterns = STAGES[wildcards.stage]
+    return [each.format(**choices) for each in patterns if expand(each, **STAGE_NAMES)]

@@ -20,11 +20,12 @@ rule list_stage:
     conda:
         "../../envs/data.yaml"
     params:
+        patterns=stage_patterns,
         fingerprint=fingerprint("list_stage"),
     message:
         "Checksums: results/{wildcards.stage}/all"
     shell:
         "python workflow/scripts/list_stage.py"
-        " --files {input.files:q}"
+        " --files {params.patterns}"
         " --output {output.listing:q}"
         " 2> {log:q}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from aligners.judge_record import record_path
+from aligners.judge_record import records
 from aligners.recipes import KINDS, file_keys, load_recipe, recipe_path, schema
 from aligners.rows import read_json, read_text
 
@@ -67,8 +67,8 @@ def provenance_section(
         "recipes": {path.as_posix(): read_text(path) for path in recipe_files(configuration)},
         "judges": {
             path.as_posix(): read_text(path)
-            for path in map(record_path, configuration["judges"])
-            if path.exists()
+            for judge in configuration["judges"]
+            for path in records(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }
 
