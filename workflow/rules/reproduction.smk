@@ -12,11 +12,6 @@ NUMBERED_DATASETS = [
 ]
 
 
-def reproduced(name):
-    """Return a file of the paper's squad against every reference, by the pattern of its path."""
-    return expand(name, backbone=config["backbones"], reference=REFERENCES, allow_missing=True)
-
-
 rule judge_reproduction:
     input:
         inputs="results/inputs/{dataset}.jsonl",
