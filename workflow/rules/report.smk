@@ -8,6 +8,8 @@ Target: results/report.html
 
 import json
 
+from aligners.closed_world.world import CRITERIA as KNOWN_CRITERIA
+
 SQUADS = [system for system in config["systems"] if system.startswith("squad")]
 STEPS = [
     "topics.counts.json",
@@ -59,10 +61,10 @@ COMPARISONS = expand(
 )
 PAIRED_TESTS = expand("{judged}/paired_tests.json", judged=JUDGED)
 THRESHOLDS = expand("{judged}/{backbone}/thresholds.csv", judged=JUDGED, backbone=TRACED)
-# Where the teacher is of the closed world, the truth is known.
+# Where the teacher is of the closed world, the truth is known, but for criteria of others.
 SCORECARD = (
     ["results/closed_world/scorecard.json"]
-    if load_recipe("llms", config["teacher"]).get("world")
+    if load_recipe("llms", config["teacher"]).get("world") and set(CRITERIA) <= set(KNOWN_CRITERIA)
     else []
 )
 
