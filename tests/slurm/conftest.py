@@ -37,7 +37,7 @@ def whole_run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pat
     config = yaml.safe_load((project / MINIATURE).read_text())
     config["systems"] = ["squad", "squad-paper"]
     (project / MINIATURE).write_text(yaml.safe_dump(config))
-    finish(start(project, "results/alpaca_eval/all"), seconds=900)
+    finish(start(project, "results/alpaca_eval/all", "results/judged/all"), seconds=900)
     return project
 
 

@@ -1,4 +1,4 @@
-"""The closed world in miniature, from topics to AlpacaEval files, on a real cluster."""
+"""The closed world in miniature, from topics to verdicts, on a real cluster."""
 
 import csv
 import json
@@ -22,6 +22,7 @@ GPUS = {
     "apply_aligner": 1,
     "apply_squad": 1,
     "apply_external": 1,
+    "judge_comparisons": 1,
 }
 GPUS_OF_A_NODE = 2
 # Between the end of a job and the start of the next: the scheduler's rhythm, and rounding.
