@@ -56,7 +56,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "answers": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 100},
     }
     (project / "config/llms/local.yaml").write_text(yaml.safe_dump(llm))
-    questions = [f"What is the colour of lamp {number}?" for number in range(400)]
+    # So many that the generation is not over when the training has its first checkpoint.
+    questions = [f"What is the colour of lamp {number}?" for number in range(1200)]
     (project / "many.csv").write_text("\n".join(["prompt", *questions]))
     dataset = {"source": "file", "path": "many.csv", "columns": {"question": "prompt"}}
     (project / "config/datasets/many.yaml").write_text(yaml.safe_dump(dataset))
