@@ -109,12 +109,24 @@ def train_byte_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrain
 
 
 def train_wordpiece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> BertTokenizer:
-    """Train a lower-case WordPiece tokenizer, as BERT has."""
+    """Train a lower-case WordPiece tokenizer, as BERT has.
+
+    The trainer numbers the characters within words as it meets them, in an order that is another in
+    every run, and breaks ties by number. Named beforehand, they have the same numbers always.
+    """
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words = {
+        word
+        for text in texts
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(
+            tokenizer.normalizer.normalize_str(text)
+        )
+    }
+    within = sorted({f"##{character}" for word in words for character in word[1:]})
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary_size, special_tokens=BERT_TOKENS, show_progress=False
+        vocab_size=vocabulary_size, special_tokens=[*BERT_TOKENS, *within], show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     # As `vocab`: given a file instead, the tokenizer would silently have five tokens.
