@@ -9,6 +9,7 @@ from yaml_edits import set_keys
 
 from aligners import fingerprint
 from aligners.fingerprint import code_hash, deciding_setting, read_module
+from aligners.hashes import content_hash
 from aligners.recipes import WILDCARDS
 from aligners.yaml_files import read_yaml
 
@@ -25,14 +26,15 @@ FIRST = '''"""First."""
 import json
 
 from aligners import second
+from aligners.bar import show
 
 
 def work(path):
     """Work."""
     # A comment.
-    from aligners.deep.third import late
+    from aligners.deep.third import late as at_last
 
-    return second.half(json.dumps(path)) + late()
+    return second.half(json.dumps(show(path))) + at_last()
 
 
 class Worker:
@@ -41,7 +43,16 @@ class Worker:
     size = 1
 '''
 SECOND = "def half(text):\n    return text[: len(text) // 2]\n"
-THIRD = "def late():\n    return 'late'\n"
+THIRD = "def late():\n    return 'late'\n\n\ndef early():\n    return 'early'\n"
+BAR = """from aligners.shapes import SHAPE
+
+DECIDES = False
+SECONDS = 0.5
+
+
+def show(text):
+    return text
+"""
 
 
 @pytest.fixture
@@ -54,6 +65,8 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "aligners/deep/third.py": THIRD,
         "aligners/deep/__init__.py": "",
         "aligners/unused.py": "x = 1\n",
+        "aligners/bar.py": BAR,
+        "aligners/shapes.py": "SHAPE = 'round'\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -80,6 +93,8 @@ def code_of(scripts: Path) -> str:
         ("aligners/first.py", "    # A comment.\n", "\n\n"),
         ("aligners/second.py", "text[: len(text) // 2]", "text[:len(text)//2]"),
         ("aligners/unused.py", "x = 1", "x = 2"),
+        ("aligners/bar.py", "0.5", "0.1"),
+        ("aligners/shapes.py", "round", "square"),
     ],
 )
 def test_comments_docstrings_and_format_do_not_count(
@@ -99,6 +114,9 @@ def test_comments_docstrings_and_format_do_not_count(
         ("aligners/first.py", "size = 1", "size = 2"),
         ("aligners/second.py", "// 2", "// 3"),
         ("aligners/deep/third.py", "'late'", "'later'"),
+        ("aligners/first.py", "import late as", "import early as"),
+        ("aligners/first.py", "import json", "import json5 as json"),
+        ("aligners/bar.py", "DECIDES = False\n", ""),
     ],
 )
 def test_code_counts_in_every_module_that_is_imported(
@@ -116,6 +134,31 @@ def test_a_docstring_added_or_taken_away_does_not_count(scripts: Path) -> None:
     before = code_of(scripts)
     text = SECOND.replace("    return", '    """Return the first half."""\n    return')
     (scripts / "aligners/second.py").write_text(text)
+    assert code_of(scripts) == before
+
+
+def move(scripts: Path, old: str, new: str) -> None:
+    """Move a module of the library, and change the imports of it."""
+    for path in scripts.rglob("*.py"):
+        text = path.read_text()
+        text = text.replace(f"aligners.{old}", f"aligners.{new}")
+        if "." not in old and "." in new:
+            text = text.replace(
+                f"from aligners import {old}",
+                f"from aligners.{new.rpartition('.')[0]} import {old}",
+            )
+        path.write_text(text)
+    target = scripts / "aligners" / f"{new.replace('.', '/')}.py"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (scripts / "aligners" / f"{old.replace('.', '/')}.py").rename(target)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("second", "deep.second"), ("deep.third", "last"), ("first", "work.first")]
+)
+def test_where_a_module_lies_does_not_count(scripts: Path, old: str, new: str) -> None:
+    before = code_of(scripts)
+    move(scripts, old, new)
     assert code_of(scripts) == before
 
 
@@ -179,23 +222,83 @@ def test_recipes_count_by_their_deciding_keys(
 
 
 @pytest.mark.parametrize(
-    ("setting", "path"),
+    ("setting", "path", "more"),
     [
-        ("criterion.principles", "resources/criteria/ethical/principles.yaml"),
-        ("criterion.seed_questions", "resources/criteria/ethical/seed_questions.yaml"),
-        ("teacher", "resources/closed_world/world.yaml"),
-        ("dataset", "own.csv"),
+        ("criterion.principles", "resources/criteria/ethical/principles.yaml", "more: 1\n"),
+        ("criterion.seed_questions", "resources/criteria/ethical/seed_questions.yaml", "more: 1\n"),
+        ("teacher", "resources/closed_world/world.yaml", "more: 1\n"),
+        ("dataset", "own.csv", "# more\n"),
     ],
 )
-def test_files_count_by_their_content(project: Path, setting: str, path: str) -> None:
+def test_files_count_by_what_they_say(project: Path, setting: str, path: str, more: str) -> None:
     Path("own.csv").write_text("question\nWhy?\n")
     Path("config/datasets/own.yaml").write_text("{source: file, path: own.csv}")
     before = deciding_setting(setting, NAMES)
-    content = Path(path).read_bytes()
-    Path(path).write_bytes(content + b"# more\n")
+    content = Path(path).read_text()
+    Path(path).write_text(content + more)
     assert deciding_setting(setting, NAMES) != before
-    Path(path).write_bytes(content)
+    Path(path).write_text(content)
     assert deciding_setting(setting, NAMES) == before
+    if path.endswith(".yaml"):
+        Path(path).write_text("# A comment.\n" + content)
+        assert deciding_setting(setting, NAMES) == before
+
+
+def test_json_counts_by_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    hashes = []
+    for text in ('{"a": 1, "b": [2]}', '{\n  "a": 1.0,\n  "b": [2]\n}', '{"b": [2], "a": 1}'):
+        path.write_text(text)
+        hashes.append(content_hash(path))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+# The library itself
+
+
+def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]:
+    """Return the programs whose code a change of a module of the library counts for."""
+    scripts = project / "workflow/scripts"
+    programs = sorted(scripts.glob("*.py"))
+
+    def hashes() -> list[str]:
+        read_module.cache_clear()
+        code_hash.cache_clear()
+        return [code_hash(program) for program in programs]
+
+    before = hashes()
+    path = scripts / "aligners" / module
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    after = hashes()
+    path.write_text(text)
+    return {
+        program.stem
+        for program, first, second in zip(programs, before, after, strict=True)
+        if first != second
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "programs"),
+    [
+        ("progress.py", "{percentage:3.0f}%", "{percentage:4.0f}%", set()),
+        ("model_card.py", "trained", "learnt", set()),
+        ("plots.py", "linewidth", "lw", set()),
+        ("training.py", "reduction=", "ignored=", {"train_aligner", "train_inspector"}),
+    ],
+)
+def test_a_change_counts_where_results_depend_on_it(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    old: str,
+    new: str,
+    programs: set[str],
+) -> None:
+    monkeypatch.setattr(fingerprint, "SCRIPTS", project / "workflow/scripts")
+    assert programs_changed(project, module, old, new) == programs
 
 
 def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:

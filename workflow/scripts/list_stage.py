@@ -1,8 +1,8 @@
 """List the files of a stage with their checksums."""
 
-import hashlib
 from pathlib import Path
 
+from aligners.hashes import file_hash
 from aligners.program import run
 from aligners.rows import atomic_path
 
@@ -16,10 +16,7 @@ def main(*, files: list[Path], output: Path) -> None:
         if file.is_file() and not file.name.startswith(".")
     ]
     with atomic_path(output) as partial, partial.open("w", encoding="utf-8") as handle:
-        for file in listed:
-            with file.open("rb") as content:
-                checksum = hashlib.file_digest(content, "sha256").hexdigest()
-            handle.write(f"{checksum}  {file}\n")
+        handle.writelines(f"{file_hash(file)}  {file}\n" for file in listed)
 
 
 if __name__ == "__main__":

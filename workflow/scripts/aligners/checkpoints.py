@@ -1,6 +1,5 @@
 """Checkpoints of a training: complete and undamaged, or passed over; and the disk they take."""
 
-import hashlib
 import logging
 import shutil
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from aligners.errors import UserError
+from aligners.hashes import file_hash
 from aligners.rows import read_json, write_json
 
 logger = logging.getLogger(__name__)
@@ -22,14 +22,8 @@ AT_ONCE = KEPT + 1
 def write_checksums(checkpoint: Path) -> None:
     """Write the SHA-256 of each file of a checkpoint: without them, it does not count as whole."""
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
-    sums = {path.relative_to(checkpoint).as_posix(): sha256(path) for path in files}
+    sums = {path.relative_to(checkpoint).as_posix(): file_hash(path) for path in files}
     write_json(checkpoint / CHECKSUMS, sums)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def last_whole_checkpoint(directory: Path) -> Path | None:
@@ -53,7 +47,7 @@ def what_is_wrong(checkpoint: Path) -> str | None:
         return "it was not written to its end"
     for name, expected in read_json(checkpoint / CHECKSUMS).items():
         path = checkpoint / name
-        if not path.is_file() or sha256(path) != expected:
+        if not path.is_file() or file_hash(path) != expected:
             return f"{name} is damaged"
     return None
 

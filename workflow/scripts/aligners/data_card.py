@@ -1,6 +1,5 @@
 """The card of a data set: README.md as the Hugging Face Hub reads and shows it."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from huggingface_hub.constants import REPOCARD_NAME
 
 from aligners.cards import ENGLISH, PAPER, save_card, table
 from aligners.errors import UserError
+from aligners.hashes import file_hash
 from aligners.rows import Row, read_rows
 
 SPLITS = ("train", "validation", "test")
@@ -65,7 +65,7 @@ def write_data_card(directory: Path, repo: str) -> None:
         "Use": usage(repo, configurations),
         "Files": table(
             ("file", "rows", "SHA-256"),
-            [(f"`{path.name}`", len(rows), f"`{checksum(path)}`") for path, rows in files.items()],
+            [(f"`{path.name}`", len(rows), f"`{file_hash(path)}`") for path, rows in files.items()],
         ),
         "Fields": table(("field", "type", "meaning"), fields(files)),
         "Limits": LIMITS,
@@ -109,9 +109,3 @@ def fields(files: Mapping[Path, Sequence[Row]]) -> list[tuple[str, str, str]]:
     return [
         (f"`{name}`", " or ".join(kinds), MEANINGS.get(name, "")) for name, kinds in types.items()
     ]
-
-
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

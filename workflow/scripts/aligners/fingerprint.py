@@ -1,51 +1,76 @@
 """The fingerprint of a job: one string of everything but its input files that decides its result.
 
 It names the program's code and each deciding setting with a short hash, so that Snakemake reruns
-what a change of meaning touches, and shows which part changed. Code counts by its syntax tree
-without docstrings: a comment or formatting changes nothing.
+what a change of meaning touches, and shows which part changed.
+
+Code counts by its meaning: the syntax trees of the program and of the modules it imports, as a set
+without paths, docstrings and import lines. A comment, a renamed or moved module changes nothing. A
+module that decides no result, such as a progress bar, says so with `DECIDES = False` and is left
+out, with all that only it imports.
 """
 
 import ast
 import functools
-import hashlib
-import json
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from aligners.hashes import short_hash
 from aligners.recipes import KINDS, WILDCARDS, deciding_recipe, load_recipe
 
 SCRIPTS = Path(__file__).parents[1]
-
-
-def short_hash(value: Any) -> str:
-    """Return 10 hexadecimal digits of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+LIBRARY = "aligners"
 
 
 def module_path(name: str) -> Path | None:
     """Return the file of a module of the library, or None for other libraries."""
     path = SCRIPTS / Path(*name.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if name.split(".")[0] == "aligners" and candidate.is_file():
+        if name.split(".")[0] == LIBRARY and candidate.is_file():
             return candidate
     return None
 
 
-def imported_modules(tree: ast.AST) -> set[Path]:
-    """Return the files of the library's modules that a syntax tree imports anywhere in it."""
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return {path for name in names if (path := module_path(name))}
+class LibraryImports(ast.NodeTransformer):
+    """Takes the library's import lines out of a syntax tree, and remembers what they named.
+
+    Attributes:
+        names: full names of imported modules, and of what may be one.
+        renamed: pairs (name, name here) of what is imported `as` something else. They stay part of
+            the meaning, wherever the module lies.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing imported."""
+        self.names: set[str] = set()
+        self.renamed: set[tuple[str, str]] = set()
+
+    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+        """Keep the other libraries of an import line."""
+        ours = [alias for alias in node.names if alias.name.split(".")[0] == LIBRARY]
+        self.names.update(alias.name for alias in ours)
+        self.note_renamed(ours)
+        others = [alias for alias in node.names if alias not in ours]
+        return ast.Import(others) if others else None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        """Take the line out if it imports from the library."""
+        if not node.module or node.module.split(".")[0] != LIBRARY:
+            return node
+        self.names.add(node.module)
+        self.names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        self.note_renamed(node.names)
+        return None
+
+    def note_renamed(self, aliases: list[ast.alias]) -> None:
+        """Remember the last part of each name that is imported `as` another."""
+        self.renamed.update(
+            (alias.name.split(".")[-1], alias.asname) for alias in aliases if alias.asname
+        )
 
 
-def without_docstrings(tree: ast.Module) -> ast.Module:
+def without_docstrings(tree: ast.AST) -> ast.AST:
     """Remove the docstrings of a module, its classes and its functions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -55,31 +80,49 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                node.body = node.body[1:] or [ast.Pass()]
+                node.body = node.body[1:]
     return tree
 
 
+def decides(tree: ast.Module) -> bool:
+    """Tell whether results depend on a module: not if it sets `DECIDES = False`."""
+    return not any(
+        isinstance(node, ast.Assign) and ast.unparse(node) == "DECIDES = False"
+        for node in tree.body
+    )
+
+
 @functools.cache
-def read_module(path: Path) -> tuple[str, frozenset[Path]]:
-    """Return the code of a module as text without comments, and the modules it imports."""
-    tree = without_docstrings(ast.parse(path.read_text(encoding="utf-8")))
-    return ast.unparse(tree), frozenset(imported_modules(tree))
+def read_module(path: Path) -> tuple[str | None, frozenset[Path]]:
+    """Return a hash of what a module means, and the modules of the library that it imports.
+
+    A module that decides nothing has None and no imports; an empty one has None.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not decides(tree):
+        return None, frozenset()
+    imports = LibraryImports()
+    code = ast.unparse(imports.visit(without_docstrings(tree)))
+    # Python also runs the packages that a module lies in.
+    names = {part for name in imports.names for part in accumulate(name.split("."), "{}.{}".format)}
+    paths = {found for name in names if (found := module_path(name))}
+    meaning = short_hash([code, sorted(imports.renamed)]) if code else None
+    return meaning, frozenset(paths)
 
 
 @functools.cache
 def code_hash(program: Path) -> str:
-    """Return a hash of a program and of every module of the library that it imports, directly
-    or through others."""
-    seen: dict[str, str] = {}
+    """Return a hash of a program and of every module of the library that decides what it makes.
+
+    Modules are followed through imports anywhere in the code; what is loaded by name is not.
+    """
+    meanings: dict[Path, str | None] = {}
     open_paths = {program}
     while open_paths:
         path = open_paths.pop()
-        code, imports = read_module(path)
-        seen[path.relative_to(SCRIPTS).as_posix()] = code
-        open_paths |= {
-            other for other in imports if other.relative_to(SCRIPTS).as_posix() not in seen
-        }
-    return short_hash(seen)
+        meanings[path], imports = read_module(path)
+        open_paths |= imports - set(meanings)
+    return short_hash(sorted({meaning for meaning in meanings.values() if meaning}))
 
 
 def fingerprint(rule: str, settings: Mapping[str, int | float | str]) -> str:

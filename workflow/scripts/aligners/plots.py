@@ -12,6 +12,9 @@ import matplotlib.pyplot as plt
 
 from aligners.rows import atomic_path
 
+# No result depends on this module: fingerprints leave it out.
+DECIDES = False
+
 
 def plot_losses(
     losses: Sequence[dict[str, Any]], path: Path, unit: str = "token", title: str = ""

@@ -10,6 +10,9 @@ import tyro
 
 from aligners.errors import UserError
 
+# No result depends on this module: fingerprints leave it out.
+DECIDES = False
+
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the command line that its signature describes.

@@ -7,7 +7,6 @@ decide a result, and `format: file` a path whose content counts, not its name.
 
 import difflib
 import functools
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError
 
 from aligners.errors import UserError
+from aligners.hashes import content_hash
 from aligners.yaml_files import read_yaml
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
@@ -196,7 +196,7 @@ def load_recipe(kind: str, name: str) -> Recipe:
 def deciding(value: Any, rules: dict[str, Any]) -> Any:
     """Return what decides a result in a recipe: no key marked so, and files by their content."""
     if rules.get("format") == "file" and value is not None:
-        return hashlib.sha256(Path(value).read_bytes()).hexdigest()
+        return content_hash(Path(value))
     if not isinstance(value, dict):
         return value
     properties = rules.get("properties", {})

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from aligners.checkpoints import sha256
+from aligners.hashes import file_hash
 from aligners.model_card import write_model_card
 from aligners.pretrained import best_training_dtype
 from aligners.rows import read_rows, write_json
@@ -96,7 +96,7 @@ def write_record(directory: Path, record: dict[str, Any]) -> None:
 
 def describe_file(path: Path) -> dict[str, Any]:
     """Return path, sha256 and rows of a JSON Lines file."""
-    return {"path": path.as_posix(), "sha256": sha256(path), "rows": len(read_rows(path))}
+    return {"path": path.as_posix(), "sha256": file_hash(path), "rows": len(read_rows(path))}
 
 
 def describe_hardware(dtype: torch.dtype) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aligners.fingerprint import short_hash
+from aligners.hashes import short_hash
 
 ROOT = Path("results/.working")
 
