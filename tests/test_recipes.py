@@ -84,7 +84,7 @@ def test_files_decide_by_their_content_not_their_name(project: Path) -> None:
     moved = path.rename("moved.yaml")
     set_keys("config/criteria/ethical.yaml", principles=str(moved))
     assert deciding_recipe("criteria", "ethical", "principles") == before
-    moved.write_text(moved.read_text() + "\n# A word more.\n")
+    moved.write_text(moved.read_text() + "\nmore: 1\n")
     assert deciding_recipe("criteria", "ethical", "principles") != before
     assert deciding_recipe("criteria", "ethical", "seed_questions") == seeds
 
