@@ -9,7 +9,7 @@ from typing import Any
 from figures import IS_SO, Figure, Figures, above, at_least, at_most
 from project_copy import PROGRAMS, environment, project_copy
 
-from aligners.rows import read_json
+from aligners.core.rows import read_json
 
 
 def measure(results: Path | None = None) -> Figures:

@@ -1,7 +1,7 @@
 """The openai engine with its ledger: against the bare client, under faults, kills and many rows.
 
-The server is tests/faulty_server.py on this machine. The bare client is the SDK's, with a semaphore
-and nothing else: no ledger, no limits, its own two retries.
+The server is tests/support/faulty_server.py on this machine. The bare client is the SDK's, with a
+semaphore and nothing else: no ledger, no limits, its own two retries.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ import yaml
 from figures import Figure, Figures, at_least, at_most
 from project_copy import ROOT, environment, project_copy
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests/support"))
 from faulty_server import answer_to
 
 CONCURRENCY, LATENCY = 64, 0.1
@@ -36,8 +36,8 @@ ROUNDS = 3
 JOB = """
 import sys, time
 from pathlib import Path
-from aligners import generation
-from aligners.engines import Completion, Decoding, Request
+from aligners.llms import generator as generation
+from aligners.core.completions import Completion, Decoding, Request
 
 count, engine, output = int(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 if engine == "instant":
@@ -78,7 +78,7 @@ def server(project: Path, *options: str) -> Iterator[tuple[str, Path]]:
         journal = Path(directory) / "journal"
         process = subprocess.Popen(
             [
-                *(sys.executable, str(ROOT / "tests/faulty_server.py")),
+                *(sys.executable, str(ROOT / "tests/support/faulty_server.py")),
                 *("--latency", str(LATENCY), "--retry-after", str(RETRY_AFTER)),
                 *("--journal", str(journal), *options),
             ],

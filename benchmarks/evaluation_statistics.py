@@ -15,10 +15,10 @@ from figures import Figure, Figures, Target, at_most
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from aligners.comparison_statistics import win_rate
-from aligners.intervals import Estimate
-from aligners.length_control import length_controlled_rate
-from aligners.paired_tests import paired_tests
+from aligners.statistics.comparison import win_rate
+from aligners.statistics.intervals import Estimate
+from aligners.statistics.length_control import length_controlled_rate
+from aligners.statistics.paired_tests import paired_tests
 
 SIMULATIONS = 2000
 QUESTIONS = (100, 400, 800)

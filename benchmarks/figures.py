@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from aligners.rows import write_json
+from aligners.core.rows import write_json
 
 HEADER = ("figure", "value", "target", "reached")
 

@@ -11,12 +11,15 @@ from figures import Figure, Figures, at_least
 
 from aligners.closed_world.scorecard import filter_scores
 from aligners.closed_world.truth import Truth
-from aligners.counts import Sieve
-from aligners.criteria import load_principles, load_question_types
-from aligners.engines import Decoding, Engine, Request, load_engine
-from aligners.filters import pair_reason
-from aligners.pairs import STOP, pair_row, pairs_prompt, parse_pair
-from aligners.questions import (
+from aligners.configuration.criteria import load_principles, load_question_types
+from aligners.configuration.recipes import load_recipe
+from aligners.core.completions import Decoding, Engine, Request
+from aligners.core.counts import Sieve
+from aligners.core.rows import Row
+from aligners.llms.engines import load_engine
+from aligners.synthesis.filters import pair_reason
+from aligners.synthesis.pairs import STOP, pair_row, pairs_prompt, parse_pair
+from aligners.synthesis.questions import (
     choose_seed_questions,
     make_hints,
     parse_questions,
@@ -24,8 +27,6 @@ from aligners.questions import (
     question_row,
     questions_prompt,
 )
-from aligners.recipes import load_recipe
-from aligners.rows import Row
 
 CRITERIA = ("ethical", "factuality", "helpful")
 TEACHER, SYNTHESIS = "closed-world-teacher", "closed-world"

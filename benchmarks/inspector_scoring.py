@@ -20,11 +20,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from aligners.calibration import aligned_probability
-from aligners.from_scratch import make_classifier
-from aligners.inspector import Inspector
-from aligners.pretrained import load_for_inference, load_tokenizer
-from aligners.rows import Row
+from aligners.core.rows import Row
+from aligners.inspectors.calibration import aligned_probability
+from aligners.inspectors.inspector import Inspector
+from aligners.models.from_scratch import make_classifier
+from aligners.models.pretrained import load_for_inference, load_tokenizer
 
 # Layers x width; the second is the demo's.
 SHAPES = {

@@ -20,8 +20,8 @@ from side_by_side import compare
 from texts import load_texts, make_rows
 from transformers import DebertaV2Config, DebertaV2Model, set_seed
 
-from aligners.from_scratch import train_wordpiece_tokenizer
-from aligners.pair_ranker import (
+from aligners.core.rows import Row
+from aligners.judging.pairrm import (
     ALL_TOKENS,
     CANDIDATES,
     MARKERS,
@@ -30,7 +30,7 @@ from aligners.pair_ranker import (
     PairRanker,
     PairRankerModel,
 )
-from aligners.rows import Row
+from aligners.models.from_scratch import train_wordpiece_tokenizer
 
 # As DeBERTa-v3, but for the size.
 SHAPE: dict[str, Any] = {

@@ -13,9 +13,9 @@ from statistics import median
 from figures import Figure, Figures, at_most
 from project_copy import PROGRAMS, environment, project_copy
 
-from aligners.counts import Sieve, write_sieve
-from aligners.rows import Row, row_id, write_json, write_rows
-from aligners.usage import Usage
+from aligners.core.counts import Sieve, write_sieve
+from aligners.core.rows import Row, row_id, write_json, write_rows
+from aligners.llms.usage import Usage
 
 DRY_RUNS = 3
 # Jobs into which each generation is cut.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-from aligners.rows import Row
+from aligners.core.rows import Row
 
 ROUNDS = 2
 WARM_UP_ROWS = 4

@@ -10,10 +10,10 @@ from sentence_transformers import util
 from side_by_side import compare
 from texts import load_texts, make_rows
 
-from aligners.pretrained import quiet
-from aligners.recipes import load_recipe
-from aligners.rows import Row
-from aligners.similarity import cosine_similarities, load_encoder
+from aligners.configuration.recipes import load_recipe
+from aligners.core.rows import Row
+from aligners.models.pretrained import quiet
+from aligners.synthesis.similarity import cosine_similarities, load_encoder
 
 ENCODER = "all-minilm-l6-v2-packaged"
 

@@ -17,12 +17,12 @@ from side_by_side import compare
 from texts import load_texts, make_rows
 from transformers import AutoModelForCausalLM
 
-from aligners.aligner import Aligner
-from aligners.engines import Decoding
-from aligners.from_scratch import make_causal_model
-from aligners.input_format import OWN_FORMAT
-from aligners.pretrained import load_for_inference, load_tokenizer
-from aligners.rows import Row
+from aligners.core.completions import Decoding
+from aligners.core.rows import Row
+from aligners.correction.aligner import Aligner
+from aligners.correction.input_format import OWN_FORMAT
+from aligners.models.from_scratch import make_causal_model
+from aligners.models.pretrained import load_for_inference, load_tokenizer
 
 # About 30 million parameters.
 SHAPE = {

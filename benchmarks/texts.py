@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aligners.closed_world.world import load_world
 from aligners.closed_world.writing import write_question
-from aligners.rows import Row
+from aligners.core.rows import Row
 
 REAL_QUESTIONS = "questions_ethical_20k.csv"
 CLOSED_WORLD_TEXTS = 10_000

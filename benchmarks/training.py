@@ -22,16 +22,16 @@ from texts import load_texts, make_rows
 from torch.utils.data import SequentialSampler
 from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
 
-from aligners.aligner_training import encode_rows, load_backbone, train_aligner
-from aligners.from_scratch import train_byte_tokenizer
-from aligners.input_format import OWN_FORMAT
-from aligners.packing import IGNORED, pad
-from aligners.pretrained import best_training_dtype
-from aligners.recipes import validate
-from aligners.rows import Row, read_json, write_rows
-from aligners.training import mean_cross_entropy
-from aligners.training_batches import GlobalBatches, Rows
-from aligners.training_record import Source
+from aligners.configuration.recipes import validate
+from aligners.core.rows import Row, read_json, write_rows
+from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.train import encode_rows, load_backbone, train_aligner
+from aligners.models.from_scratch import train_byte_tokenizer
+from aligners.models.pretrained import best_training_dtype
+from aligners.training.batches import GlobalBatches, Rows
+from aligners.training.packing import IGNORED, pad
+from aligners.training.record import Source
+from aligners.training.trainer import mean_cross_entropy
 
 VOCABULARY = 50_257
 TOKENIZER_TEXTS = 5000

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from aligners.aligner_training import train_aligner
-from aligners.input_format import OWN_FORMAT
-from aligners.rows import read_json, read_rows
-from aligners.training_record import Source
+from aligners.core.rows import read_json, read_rows
+from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.train import train_aligner
+from aligners.training.record import Source
 
 work = Path(sys.argv[1])
 (work / "working").mkdir(exist_ok=True)

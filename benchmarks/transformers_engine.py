@@ -19,14 +19,15 @@ from side_by_side import compare
 from texts import load_texts, make_rows
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from aligners import row_batch
-from aligners.criteria import load_principles
-from aligners.engines import Completion, Decoding, Engine, Request, load_engine
-from aligners.engines.transformers import end_token_ids
-from aligners.from_scratch import make_causal_model
-from aligners.pairs import pairs_prompt
-from aligners.pretrained import load_for_inference, load_tokenizer
-from aligners.rows import Row
+from aligners.configuration.criteria import load_principles
+from aligners.core.completions import Completion, Decoding, Engine, Request
+from aligners.core.rows import Row
+from aligners.llms.engines import load_engine
+from aligners.llms.engines.transformers import end_token_ids
+from aligners.models import row_batch
+from aligners.models.from_scratch import make_causal_model
+from aligners.models.pretrained import load_for_inference, load_tokenizer
+from aligners.synthesis.pairs import pairs_prompt
 
 # About 30 million parameters. With weights this far apart, texts do not run in short circles.
 SHAPE = {

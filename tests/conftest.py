@@ -12,7 +12,7 @@ import pytest
 from fake_engine import FakeEngine
 from projects import ROOT, make_project
 
-from aligners import recipes
+from aligners.configuration import recipes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,5 +40,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """The engine of every LLM; a test sets its `reply`."""
     fake = FakeEngine()
-    monkeypatch.setattr("aligners.generation.load_engine", fake.load)
+    monkeypatch.setattr("aligners.llms.generator.load_engine", fake.load)
     return fake

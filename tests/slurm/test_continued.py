@@ -16,7 +16,7 @@ from projects import run_snakemake
 from safetensors.torch import load_file
 from workflow_runs import PROFILE, finish, interrupt, running_job, start, wait_until
 
-from aligners.rows import read_json, read_rows
+from aligners.core.rows import read_json, read_rows
 
 ALIGNER = "results/aligners/gpt2-slow/ethical"
 ANSWERS = "results/responses/many/local/0.jsonl"

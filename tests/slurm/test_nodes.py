@@ -9,7 +9,7 @@ from cluster import Cluster
 from projects import run_snakemake
 from workflow_runs import PROFILE, finish, start
 
-from aligners.rows import read_json
+from aligners.core.rows import read_json
 
 ALIGNER = Path("results/aligners/gpt2-miniature/ethical")
 

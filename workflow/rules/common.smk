@@ -9,11 +9,11 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, "workflow/scripts")
 
-import aligners.fingerprint
-from aligners.criteria import load_principles, load_question_types, numbered
-from aligners.errors import UserError
-from aligners.experiment import check_experiment, record_experiment
-from aligners.recipes import base_llms, load_recipe, validate_experiment
+import aligners.configuration.fingerprint
+from aligners.configuration.criteria import load_principles, load_question_types, numbered
+from aligners.core.errors import UserError
+from aligners.configuration.experiment import check_experiment, record_experiment
+from aligners.configuration.recipes import base_llms, load_recipe, validate_experiment
 
 # Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
@@ -81,9 +81,10 @@ def fingerprint(rule, *settings, **more):
         own = {name: setting(wildcards) for name, setting in more.items()}
         names = {**config, **wildcards, **own}
         values = {
-            name: aligners.fingerprint.deciding_setting(name, names) for name in [*settings, *own]
+            name: aligners.configuration.fingerprint.deciding_setting(name, names)
+            for name in [*settings, *own]
         }
-        return aligners.fingerprint.fingerprint(rule, values)
+        return aligners.configuration.fingerprint.fingerprint(rule, values)
 
     return of
 

@@ -1,6 +1,6 @@
 """Where jobs run: the GPUs they lease, how trainings are launched, what a cluster can run."""
 
-from aligners.slurm import Demand, check_demands, check_status_command, warn_of_preemption
+from aligners.cluster.slurm import Demand, check_demands, check_status_command, warn_of_preemption
 
 
 def lease_gpus(wildcards, resources):

@@ -2,7 +2,7 @@
 
 import functools
 
-from aligners.recipes import is_on_the_hub
+from aligners.configuration.recipes import is_on_the_hub
 
 # Compute nodes often have no network: what their jobs need was fetched before.
 if workflow.remote_exec:
@@ -64,7 +64,7 @@ def warn_if_missing(model):
     """Warn, and say why, if a model cannot be had as the environment says there is no network."""
     if not os.environ.get("HF_HUB_OFFLINE") or workflow.remote_exec:
         return ""
-    from aligners.hub import check_fetched
+    from aligners.models.hub import check_fetched
 
     try:
         check_fetched(HUB_MODELS[model], model)

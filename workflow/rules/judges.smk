@@ -1,6 +1,6 @@
 """Who judges what: names, files of all comparisons, and whether a judge has changed."""
 
-from aligners.judge_record import check_judge, judge_identity
+from aligners.judging.record import check_judge, judge_identity
 
 JUDGES = config["judges"]
 # Where there is a squad, what it would have done at lower thresholds follows from its turns.

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from aligners.aligner import Aligner
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import read_rows, write_rows
+from aligners.configuration.recipes import load_recipe
+from aligners.core.program import run
+from aligners.core.rows import read_rows, write_rows
+from aligners.correction.aligner import Aligner
 
 
 def main(*, external: str, responses: Path, model: list[Path], output: Path) -> None:

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from aligners.aligner import Aligner
-from aligners.inspector import Inspector
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import read_rows, write_rows
-from aligners.squad import align_with_squad, align_with_squad_paper
+from aligners.configuration.recipes import load_recipe
+from aligners.core.program import run
+from aligners.core.rows import read_rows, write_rows
+from aligners.correction.aligner import Aligner
+from aligners.correction.squad import align_with_squad, align_with_squad_paper
+from aligners.inspectors.inspector import Inspector
 
 SYSTEMS = {
     "squad": align_with_squad,

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from aligners.counts import write_counts
-from aligners.program import run
-from aligners.rows import by_id, read_rows, write_rows
-from aligners.training_sets import by_split, sample, with_identity_share
+from aligners.core.counts import write_counts
+from aligners.core.program import run
+from aligners.core.rows import by_id, read_rows, write_rows
+from aligners.synthesis.training_sets import by_split, sample, with_identity_share
 
 
 def main(

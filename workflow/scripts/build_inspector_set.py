@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from aligners.counts import write_counts
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import by_id, read_rows, write_rows
-from aligners.training_sets import by_split, drop_near_copies, inspector_rows, sample
+from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import write_counts
+from aligners.core.program import run
+from aligners.core.rows import by_id, read_rows, write_rows
+from aligners.synthesis.training_sets import by_split, drop_near_copies, inspector_rows, sample
 
 
 def main(

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from aligners.alpaca_eval_rate import alpaca_eval_rate
-from aligners.comparison_statistics import compare
-from aligners.paired_tests import Group, PairedTest, paired_tests
-from aligners.program import run
-from aligners.rows import read_json, write_json
-from aligners.verdicts import read_verdicts
+from aligners.core.program import run
+from aligners.core.rows import read_json, write_json
+from aligners.statistics.alpaca_eval_rate import alpaca_eval_rate
+from aligners.statistics.comparison import compare
+from aligners.statistics.paired_tests import Group, PairedTest, paired_tests
+from aligners.statistics.verdicts import read_verdicts
 
 
 def main(

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from aligners.errors import UserError
-from aligners.program import run
-from aligners.reproduction import (
+from aligners.core.errors import UserError
+from aligners.core.program import run
+from aligners.statistics.reproduction import (
     CELL,
     compare_with_reported,
     read_reported,
     reproduction_sections,
 )
-from aligners.table_files import write_csv, write_markdown
-from aligners.verdicts import read_verdicts
+from aligners.statistics.table_files import write_csv, write_markdown
+from aligners.statistics.verdicts import read_verdicts
 
 NOTES = """\
 The squad in the paper's order, answers cut at their first full stop, four of the 14 categories,

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from aligners.counts import Sieve, write_sieve
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import read_rows
-from aligners.topics import balance_topics, deduplicate_topics
+from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import Sieve, write_sieve
+from aligners.core.program import run
+from aligners.core.rows import read_rows
+from aligners.synthesis.topics import balance_topics, deduplicate_topics
 
 
 def main(*, topics: Path, synthesis: str, seed: int, output: Path) -> None:

@@ -4,20 +4,20 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
-from aligners.program import run
-from aligners.report.aligner_figures import draw_losses
-from aligners.report.comparison_figures import (
+from aligners.core.program import run
+from aligners.core.rows import read_json, read_rows
+from aligners.report.comparisons import read_comparisons
+from aligners.report.data import by_criterion
+from aligners.report.figures.aligners import draw_losses
+from aligners.report.figures.comparisons import (
     draw_categories,
     draw_rates,
     draw_thresholds,
     draw_truth,
 )
-from aligners.report.comparisons_section import read_comparisons
-from aligners.report.data_figures import draw_counts, draw_similarities
-from aligners.report.data_section import by_criterion
-from aligners.report.inspector_figures import draw_inspector
-from aligners.report.squad_figures import draw_turns
-from aligners.rows import read_json, read_rows
+from aligners.report.figures.data import draw_counts, draw_similarities
+from aligners.report.figures.inspectors import draw_inspector
+from aligners.report.figures.squad import draw_turns
 
 SQUADS = ("squad", "squad-paper", "squad-conditioned")
 

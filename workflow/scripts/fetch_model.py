@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from aligners.hub import fetch
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import write_json
+from aligners.configuration.recipes import load_recipe
+from aligners.core.program import run
+from aligners.core.rows import write_json
+from aligners.models.hub import fetch
 
 
 def main(*, recipe: Path, output: Path) -> None:

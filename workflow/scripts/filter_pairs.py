@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from aligners.counts import Sieve, write_sieve
-from aligners.filters import pair_reason
-from aligners.program import run
-from aligners.progress import track
-from aligners.recipes import load_recipe
-from aligners.rows import by_id, read_rows
+from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import Sieve, write_sieve
+from aligners.core.program import run
+from aligners.core.progress import track
+from aligners.core.rows import by_id, read_rows
+from aligners.synthesis.filters import pair_reason
 
 
 def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from aligners.program import run
-from aligners.shards import gather_shards
+from aligners.core.program import run
+from aligners.llms.shards import gather_shards
 
 
 def main(*, inputs: Path, shards: list[Path], output: Path) -> None:

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from aligners.counts import Sieve, write_sieve
-from aligners.criteria import load_principles
-from aligners.engines import Failure, Request
-from aligners.generation import Generator
-from aligners.pairs import pair_row, pairs_decoding, pairs_prompt, parse_pair
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import Row, read_rows
-from aligners.shards import shard_rows
+from aligners.configuration.criteria import load_principles
+from aligners.configuration.recipes import load_recipe
+from aligners.core.completions import Failure, Request
+from aligners.core.counts import Sieve, write_sieve
+from aligners.core.program import run
+from aligners.core.rows import Row, read_rows
+from aligners.llms.generator import Generator
+from aligners.llms.shards import shard_rows
+from aligners.synthesis.pairs import pair_row, pairs_decoding, pairs_prompt, parse_pair
 
 
 def main(

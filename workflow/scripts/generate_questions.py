@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from aligners.counts import Sieve, write_sieve
-from aligners.criteria import load_question_types
-from aligners.engines import Completion, Request
-from aligners.generation import Generator, llm_prompt
-from aligners.program import run
-from aligners.questions import (
+from aligners.configuration.criteria import load_question_types
+from aligners.configuration.recipes import Recipe, load_recipe
+from aligners.core.completions import Completion, Request
+from aligners.core.counts import Sieve, write_sieve
+from aligners.core.program import run
+from aligners.core.rows import atomic_path, read_rows
+from aligners.llms.generator import Generator, llm_prompt
+from aligners.synthesis.questions import (
     Hint,
     choose_seed_questions,
     deduplicate_questions,
@@ -20,8 +22,6 @@ from aligners.questions import (
     questions_decoding,
     questions_prompt,
 )
-from aligners.recipes import Recipe, load_recipe
-from aligners.rows import atomic_path, read_rows
 
 
 def question_requests(

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from aligners.answers import answer_decoding, answer_prompt
-from aligners.counts import Sieve, write_sieve
-from aligners.engines import Failure, Request
-from aligners.generation import Generator
-from aligners.program import run
-from aligners.rows import Row, read_rows
-from aligners.shards import shard_rows
+from aligners.core.completions import Failure, Request
+from aligners.core.counts import Sieve, write_sieve
+from aligners.core.program import run
+from aligners.core.rows import Row, read_rows
+from aligners.evaluation.baselines import answer_decoding, answer_prompt
+from aligners.llms.generator import Generator
+from aligners.llms.shards import shard_rows
 
 
 def main(*, llm: str, inputs: Path, shard: int, shards: int, seed: int, output: Path) -> None:

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from aligners.counts import Sieve, write_sieve
-from aligners.criteria import load_question_types
-from aligners.engines import Completion, Request
-from aligners.generation import Generator, llm_prompt
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.topics import brainstorm_prompts, parse_topics, topic_row, topics_decoding
+from aligners.configuration.criteria import load_question_types
+from aligners.configuration.recipes import load_recipe
+from aligners.core.completions import Completion, Request
+from aligners.core.counts import Sieve, write_sieve
+from aligners.core.program import run
+from aligners.llms.generator import Generator, llm_prompt
+from aligners.synthesis.topics import brainstorm_prompts, parse_topics, topic_row, topics_decoding
 
 
 def main(

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from aligners.counts import write_sieve
-from aligners.inputs import drop_training_questions
-from aligners.inputs import import_dataset as read_dataset
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import read_rows
+from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import write_sieve
+from aligners.core.program import run
+from aligners.core.rows import read_rows
+from aligners.evaluation.test_inputs import drop_training_questions
+from aligners.evaluation.test_inputs import import_dataset as read_dataset
 
 
 def main(*, dataset: str, splits: list[Path], synthesis: str, output: Path) -> None:

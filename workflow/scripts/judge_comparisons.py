@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from aligners.judge_record import check_judge, record_judge
-from aligners.judged_files import judge_files, read_comparisons
-from aligners.judges import load_judge
-from aligners.program import run
-from aligners.rows import read_rows, write_json
+from aligners.core.program import run
+from aligners.core.rows import read_rows, write_json
+from aligners.judging.judge import load_judge
+from aligners.judging.record import check_judge, record_judge
+from aligners.judging.verdict_files import judge_files, read_comparisons
 
 
 def main(

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from aligners.judge_record import check_judge, record_judge
-from aligners.judged_files import judge_files, read_comparisons
-from aligners.judges import load_judge
-from aligners.program import run
-from aligners.reproduction import first_sentence, protocol_rows
-from aligners.rows import by_id, read_rows, write_json
+from aligners.core.program import run
+from aligners.core.rows import by_id, read_rows, write_json
+from aligners.judging.judge import load_judge
+from aligners.judging.record import check_judge, record_judge
+from aligners.judging.verdict_files import judge_files, read_comparisons
+from aligners.statistics.reproduction import first_sentence, protocol_rows
 
 
 def main(

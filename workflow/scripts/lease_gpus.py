@@ -3,8 +3,8 @@
 import os
 import sys
 
-from aligners.errors import UserError
-from aligners.gpu_leases import lease_gpus
+from aligners.cluster.gpu_leases import lease_gpus
+from aligners.core.errors import UserError
 
 
 def main() -> None:

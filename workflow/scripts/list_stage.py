@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from aligners.hashes import file_hash
-from aligners.program import run
-from aligners.rows import atomic_path
+from aligners.core.hashes import file_hash
+from aligners.core.program import run
+from aligners.core.rows import atomic_path
 
 
 def main(*, files: list[Path], output: Path) -> None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from aligners.counts import write_sieve
-from aligners.inputs import sample_held_out
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import by_id, read_rows
+from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import write_sieve
+from aligners.core.program import run
+from aligners.core.rows import by_id, read_rows
+from aligners.evaluation.test_inputs import sample_held_out
 
 
 def main(

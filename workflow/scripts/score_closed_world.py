@@ -4,13 +4,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from aligners.alpaca_eval_files import final_answers
 from aligners.closed_world.scorecard import filter_scores, known_and_unknown, trained_items
 from aligners.closed_world.truth import Truth
-from aligners.errors import UserError
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import Row, read_json, read_rows, write_json
+from aligners.configuration.recipes import load_recipe
+from aligners.core.errors import UserError
+from aligners.core.program import run
+from aligners.core.rows import Row, read_json, read_rows, write_json
+from aligners.evaluation.alpaca_eval_files import final_answers
 
 
 def load_truth(teacher: str) -> Truth:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from aligners.plots import plot_histogram
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import read_rows, write_rows
-from aligners.similarity import cosine_similarities, load_encoder
+from aligners.configuration.recipes import load_recipe
+from aligners.core.plots import plot_histogram
+from aligners.core.program import run
+from aligners.core.rows import read_rows, write_rows
+from aligners.synthesis.similarity import cosine_similarities, load_encoder
 
 
 def main(*, criterion: str, pairs: Path, encoder: str, output: Path, histogram: Path) -> None:

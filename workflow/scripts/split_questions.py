@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from aligners.counts import write_sieve
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import read_rows
-from aligners.split import SPLITS
-from aligners.split import split_questions as assign
+from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import write_sieve
+from aligners.core.program import run
+from aligners.core.rows import read_rows
+from aligners.synthesis.split import SPLITS
+from aligners.synthesis.split import split_questions as assign
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from aligners.program import run
-from aligners.rows import atomic_path, read_rows
-from aligners.thresholds import threshold_curve
-from aligners.verdicts import preferences, read_verdicts
+from aligners.core.program import run
+from aligners.core.rows import atomic_path, read_rows
+from aligners.judging.thresholds import threshold_curve
+from aligners.statistics.verdicts import preferences, read_verdicts
 
 
 def main(

@@ -3,17 +3,17 @@
 import shutil
 from pathlib import Path
 
-from aligners.aligner_training import train_aligner
-from aligners.criteria import load_principles, numbered
-from aligners.input_format import CONDITIONED_FORMAT, OWN_FORMAT, InputFormat
-from aligners.plots import plot_losses
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import Row, read_rows, write_json
-from aligners.training import process_state
-from aligners.training_record import Source
-from aligners.training_sets import sample
-from aligners.working_state import working_directory
+from aligners.configuration.criteria import load_principles, numbered
+from aligners.configuration.recipes import load_recipe
+from aligners.core.plots import plot_losses
+from aligners.core.program import run
+from aligners.core.rows import Row, read_rows, write_json
+from aligners.core.working_state import working_directory
+from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT, InputFormat
+from aligners.correction.train import train_aligner
+from aligners.synthesis.training_sets import sample
+from aligners.training.record import Source
+from aligners.training.trainer import process_state
 
 
 def choose_format(external: str, conditioned: bool) -> InputFormat:

@@ -3,14 +3,14 @@
 import shutil
 from pathlib import Path
 
-from aligners.inspector_training import train_inspector
-from aligners.plots import plot_losses
-from aligners.program import run
-from aligners.recipes import load_recipe
-from aligners.rows import read_rows, write_json, write_rows
-from aligners.training import process_state
-from aligners.training_record import Source
-from aligners.working_state import working_directory
+from aligners.configuration.recipes import load_recipe
+from aligners.core.plots import plot_losses
+from aligners.core.program import run
+from aligners.core.rows import read_rows, write_json, write_rows
+from aligners.core.working_state import working_directory
+from aligners.inspectors.train import train_inspector
+from aligners.training.record import Source
+from aligners.training.trainer import process_state
 
 
 def main(

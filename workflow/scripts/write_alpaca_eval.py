@@ -3,9 +3,9 @@
 import logging
 from pathlib import Path
 
-from aligners.alpaca_eval_files import alpaca_eval_rows, final_answers, sample_inputs
-from aligners.program import run
-from aligners.rows import read_rows, write_json
+from aligners.core.program import run
+from aligners.core.rows import read_rows, write_json
+from aligners.evaluation.alpaca_eval_files import alpaca_eval_rows, final_answers, sample_inputs
 
 logger = logging.getLogger(__name__)
 

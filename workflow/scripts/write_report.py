@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
-from aligners.program import run
-from aligners.report.comparisons_section import comparisons_section, read_comparisons
-from aligners.report.costs_section import costs_section
-from aligners.report.data_section import data_section
-from aligners.report.figure_files import figures_in
-from aligners.report.model_section import inspector_section, model_section
+from aligners.core.program import run
+from aligners.core.rows import atomic_path
+from aligners.report.comparisons import comparisons_section, read_comparisons
+from aligners.report.costs import costs_section
+from aligners.report.data import data_section
+from aligners.report.figures.files import figures_in
+from aligners.report.models import inspector_section, model_section
 from aligners.report.page import render_page
-from aligners.report.provenance_section import provenance_section, sizes, used_recipes
-from aligners.report.squad_section import squad_section
-from aligners.rows import atomic_path
+from aligners.report.provenance import provenance_section, sizes, used_recipes
+from aligners.report.squad import squad_section
 
 
 def main(

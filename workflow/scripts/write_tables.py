@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from aligners import tables
-from aligners.program import run
-from aligners.rows import read_json
-from aligners.table_files import Section, write_csv, write_latex, write_markdown
+from aligners.core.program import run
+from aligners.core.rows import read_json
+from aligners.statistics import tables
+from aligners.statistics.table_files import Section, write_csv, write_latex, write_markdown
 
 INTERVALS = "Percentages with 95% intervals"
 NOTES = {

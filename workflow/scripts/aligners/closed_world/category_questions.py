@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aligners.closed_world.world import Item, World, draw, load_world
 from aligners.closed_world.writing import write_question
-from aligners.rows import atomic_path
+from aligners.core.rows import atomic_path
 
 WORLD = Path(__file__).parents[4] / "resources" / "closed_world" / "world.yaml"
 ROWS_PER_CATEGORY = 30

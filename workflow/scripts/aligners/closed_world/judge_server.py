@@ -13,7 +13,7 @@ import tyro
 
 from aligners.closed_world.judge import Opinion, judge
 from aligners.closed_world.truth import Truth
-from aligners.engines import CHARACTERS_PER_TOKEN
+from aligners.core.completions import CHARACTERS_PER_TOKEN
 
 MODEL = "closed-world-judge"
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from aligners.engines import Prompt
+from aligners.core.completions import Prompt
 
 # Which criterion a principle belongs to, by the name it has in the prompt.
 PRINCIPLES = {

@@ -10,7 +10,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from aligners.closed_world.truth import Truth
-from aligners.rows import Row
+from aligners.core.rows import Row
 
 UNPARSABLE = {"no_critique", "no_correction", "cut_off"}
 FILTER_REASONS = [

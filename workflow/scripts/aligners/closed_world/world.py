@@ -10,8 +10,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from aligners.errors import UserError
-from aligners.yaml_files import read_yaml
+from aligners.core.errors import UserError
+from aligners.core.yaml_files import read_yaml
 
 CRITERIA = ("ethical", "factuality", "helpful")
 # Curly quotes and long dashes, by code point, and the plain signs they stand for.

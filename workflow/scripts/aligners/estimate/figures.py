@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aligners.engines import CHARACTERS_PER_TOKEN, Completion, Failure, Prompt
-from aligners.engines.pacing import MINUTE
+from aligners.configuration.recipes import Recipe, load_recipe
+from aligners.core.completions import CHARACTERS_PER_TOKEN, Completion, Failure, Prompt
 from aligners.estimate.sample import Sample
 from aligners.estimate.stages import Stage, question_requests
-from aligners.questions import parse_questions, question_reason
-from aligners.recipes import Recipe, load_recipe
-from aligners.usage import Usage
+from aligners.llms.engines.pacing import MINUTE
+from aligners.llms.usage import Usage
+from aligners.synthesis.questions import parse_questions, question_reason
 
 SECONDS_PER_HOUR = 3600
 

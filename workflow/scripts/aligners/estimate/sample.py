@@ -13,11 +13,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from aligners.engines import Completion, Failure
-from aligners.errors import UserError
+from aligners.configuration.recipes import load_recipe
+from aligners.core.completions import Completion, Failure
+from aligners.core.errors import UserError
 from aligners.estimate.stages import Stage
-from aligners.generation import Generator
-from aligners.recipes import load_recipe
+from aligners.llms.generator import Generator
 
 OUTPUTS = Path("results/estimate")
 LOGS = Path("logs/estimate")

@@ -8,22 +8,22 @@ from math import ceil
 from pathlib import Path
 from typing import TypeVar
 
-from aligners.answers import answer_decoding, answer_prompt
-from aligners.criteria import QuestionType, load_principles, load_question_types
-from aligners.engines import Decoding, Request
-from aligners.generation import llm_prompt
-from aligners.inputs import import_dataset
-from aligners.pairs import pairs_decoding, pairs_prompt
-from aligners.questions import (
+from aligners.configuration.criteria import QuestionType, load_principles, load_question_types
+from aligners.configuration.recipes import Recipe, load_recipe, validate_experiment
+from aligners.core.completions import Decoding, Request
+from aligners.core.rows import row_id
+from aligners.core.yaml_files import read_yaml
+from aligners.evaluation.baselines import answer_decoding, answer_prompt
+from aligners.evaluation.test_inputs import import_dataset
+from aligners.llms.generator import llm_prompt
+from aligners.synthesis.pairs import pairs_decoding, pairs_prompt
+from aligners.synthesis.questions import (
     choose_seed_questions,
     make_hints,
     questions_decoding,
     questions_prompt,
 )
-from aligners.recipes import Recipe, load_recipe, validate_experiment
-from aligners.rows import row_id
-from aligners.topics import brainstorm_prompts, topics_decoding
-from aligners.yaml_files import read_yaml
+from aligners.synthesis.topics import brainstorm_prompts, topics_decoding
 
 DEFAULTS = Path("config/config.yaml")
 

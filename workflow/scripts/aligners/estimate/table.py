@@ -8,13 +8,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from aligners.errors import UserError
+from aligners.configuration.recipes import Recipe
+from aligners.core.errors import UserError
+from aligners.core.rows import write_json
 from aligners.estimate.figures import Figures, estimate, total
 from aligners.estimate.sample import LOGS, Sample, take_samples
 from aligners.estimate.stages import Stage, dataset_rows, load_experiment, make_stages
 from aligners.estimate.verdicts import verdicts_stages
-from aligners.recipes import Recipe
-from aligners.rows import write_json
 
 # Requests whose length is measured where none is sent.
 EXAMPLES = 24

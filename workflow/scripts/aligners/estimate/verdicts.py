@@ -1,12 +1,12 @@
 """The judging of a run: how many verdicts its judges will be asked for, and examples of them."""
 
-from aligners.criteria import load_principles
-from aligners.engines import Request
+from aligners.configuration.criteria import load_principles
+from aligners.configuration.recipes import Recipe, base_llms, load_recipe
+from aligners.core.completions import Request
+from aligners.core.rows import row_id
 from aligners.estimate.stages import Stage, dataset_rows, interleave
-from aligners.generation import llm_prompt
-from aligners.judge_prompts import judge_decoding, judge_prompt, read_template
-from aligners.recipes import Recipe, base_llms, load_recipe
-from aligners.rows import row_id
+from aligners.judging.prompts import judge_decoding, judge_prompt, read_template
+from aligners.llms.generator import llm_prompt
 
 ORDERS = 2
 # The base LLM and its finetuned partner, beside the external aligners.

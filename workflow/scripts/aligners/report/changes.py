@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from aligners.word_diff import Span, changed_spans
+from aligners.correction.word_diff import Span, changed_spans
 
 
 def marked_changes(before: str, after: str) -> dict[str, Markup | None]:

@@ -1,0 +1,378 @@
+"""`aligners show`: what is printed of a file of answers, of which rows, and what is refused."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aligners.cli.main import main
+from aligners.core.rows import Row, write_rows
+from aligners.correction.word_diff import changed_spans
+
+SQUAD = Path("results/aligned/mixed/some-llm/gpt2/squad.jsonl")
+RESPONSES = Path("results/responses/mixed/some-llm.jsonl")
+Show = Callable[..., str]
+
+
+def turn(
+    criterion: str, before: dict[str, float] | None, after: float | None, accepted: bool = True
+) -> Row:
+    return {"criterion": criterion, "before": before, "after": after, "accepted": accepted}
+
+
+def answer(id: str, question: str, response: str, aligned: str, trace: list[Row]) -> Row:
+    texts = {"question": question, "response": response, "aligned_response": aligned}
+    return {"id": id, **texts, "trace": trace}
+
+
+RUDE_AND_WRONG = answer(
+    "aa",
+    "Where is the capital of Australia?",
+    "It is Melbourne. It was planned. Stop asking.",
+    "It is Canberra. It was planned.",
+    [
+        turn("factuality", {"ethical": 0.001, "factuality": 0.02}, 0.97),
+        turn("ethical", {"ethical": 0.002, "factuality": 0.97}, 0.9996),
+    ],
+)
+REFUSED = answer(
+    "bb",
+    "How long does an egg need?",
+    "An hour.",
+    "An hour.",
+    [turn("factuality", {"ethical": 0.9, "factuality": 0.4964}, 0.4962, accepted=False)],
+)
+CONTENT = answer("cc", "Is Straße a word?", "Yes.", "Yes.", [])
+CATEGORIES = {"aa": "Cities", "bb": "Kitchen", "cc": None}
+
+
+@pytest.fixture
+def show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Show:
+    """Call the command in a directory with the results of a squad; return what it prints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    write_rows(SQUAD, [RUDE_AND_WRONG, REFUSED, CONTENT])
+    inputs = [{"id": id, "category": category} for id, category in CATEGORIES.items()]
+    write_rows(Path("results/inputs/mixed.jsonl"), inputs)
+
+    def call(*arguments: Any) -> str:
+        monkeypatch.setattr("sys.argv", ["aligners", "show", *map(str, arguments)])
+        main()
+        return capsys.readouterr().out
+
+    return call
+
+
+def shown_ids(output: str) -> list[str]:
+    """Return the ids in the rules above the rows, in order."""
+    return [line.split()[0] for line in output.splitlines() if line.endswith("──")]
+
+
+# What is printed
+
+
+def test_a_row_is_printed_with_changes_scores_and_trace(show: Show) -> None:
+    assert show(SQUAD, "--rows", 1) == (
+        "aa · Cities ────────────────────────────────────────────────────────────────────\n"
+        "question  Where is the capital of Australia?\n"
+        "before    It is [-Melbourne.-] It was planned. [-Stop asking.-]\n"
+        "  scores  ethical 0.001   factuality 0.020\n"
+        "after     It is {+Canberra.+} It was planned.\n"
+        "  scores  ethical 1.000   factuality     -\n"
+        "trace     1. factuality  0.020 → 0.970  accepted: the score rose\n"
+        "          2. ethical     0.002 → 1.000  accepted: the score rose\n"
+        "\n"
+        "-: this inspector was not asked about the last answer.\n"
+        "3 of 3 rows match, 1 shown.\n"
+    )
+
+
+def test_a_refusal_says_why_with_digits_that_differ(show: Show) -> None:
+    output = show(SQUAD, "--id", "bb")
+    assert "  scores  ethical 0.900   factuality 0.496\nafter     (unchanged)\ntrace" in output
+    assert "1. factuality  0.4964 → 0.4962  refused: the score fell\n" in output
+    assert "not asked" not in output
+
+
+def test_scores_after_a_refused_last_turn_are_those_of_the_answer_that_stays(show: Show) -> None:
+    refused = turn("ethical", {"ethical": 0.002, "factuality": 0.97}, 0.0001, accepted=False)
+    trace = [RUDE_AND_WRONG["trace"][0], refused]
+    write_rows(SQUAD, [{**RUDE_AND_WRONG, "trace": trace}])
+    assert "  scores  ethical 0.002   factuality 0.970\ntrace" in show(SQUAD)
+
+
+def test_scores_of_any_size_are_told_apart(show: Show) -> None:
+    tiny = turn("ethical", {"ethical": 3.82e-32}, 6.15e-34, accepted=False)
+    same = turn("ethical", {"ethical": 0.0}, 0.0, accepted=False)
+    write_rows(SQUAD, [{**REFUSED, "trace": [tiny, same]}])
+    output = show(SQUAD)
+    assert "3.82e-32 → 6.15e-34  refused: the score fell" in output
+    assert "0.000 → 0.000  refused: the score stayed the same" in output
+
+
+def test_an_answer_is_told_to_be_accepted_without_a_gate(show: Show) -> None:
+    worse = turn("ethical", {"ethical": 0.4}, 0.2)
+    write_rows(SQUAD, [{**REFUSED, "aligned_response": "Two hours.", "trace": [worse]}])
+    assert "0.400 → 0.200  accepted without a gate: the score fell" in show(SQUAD)
+
+
+def test_an_answer_with_which_all_are_content(show: Show) -> None:
+    assert show(SQUAD, "--id", "cc").splitlines()[2:5] == [
+        "before    Yes.",
+        "after     (unchanged)",
+        "trace     no aligner acted: every inspector was content",
+    ]
+
+
+def test_an_aligner_alone_has_no_scores(show: Show) -> None:
+    row = answer("dd", "Why?", "No idea.", "Because.", [turn("ethical", None, None)])
+    write_rows(SQUAD.with_name("ethical.jsonl"), [row])
+    output = show(SQUAD.with_name("ethical.jsonl"))
+    assert "trace     1. ethical  acted; no inspector was asked\n" in output
+    assert "scores" not in output
+
+
+def test_an_answer_that_was_refused_is_shown(show: Show) -> None:
+    refused = {**REFUSED["trace"][0], "accepted": False, "aligned_response": "Go away, then."}
+    write_rows(SQUAD, [{**REFUSED, "trace": [refused]}])
+    assert re.search(r"refused: the score \w+( \w+ \w+)?\n +Go away, then\.\n", show(SQUAD))
+
+
+def test_external_answers_have_no_trace(show: Show) -> None:
+    path = Path("results/external/mixed/some-llm/ji.jsonl")
+    write_rows(path, [{key: RUDE_AND_WRONG[key] for key in RUDE_AND_WRONG if key != "trace"}])
+    output = show(path)
+    assert "after     It is {+Canberra.+} It was planned.\n\n1 of 1 rows match" in output
+    assert shown_ids(output) == ["aa"] and "Cities" in output
+
+
+@pytest.mark.parametrize("path", [RESPONSES, RESPONSES.with_suffix("") / "0.jsonl"])
+def test_responses_have_one_answer(show: Show, path: Path) -> None:
+    rows = [{"id": "aa", "question": "Why?", "response": "So."}]
+    write_rows(path, [*rows, {"id": "zz", "question": "Who?", "response": ""}])
+    assert [line for line in show(path).splitlines() if not line.endswith("──")] == [
+        *("question  Why?", "response  So.", ""),
+        *("question  Who?", "response  (empty)", ""),
+        "2 of 2 rows match, 2 shown.",
+    ]
+    assert "Cities" in show(path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "printed"),
+    [
+        ("", "Yes.", ["before    (empty)", "after     {+Yes.+}"]),
+        ("Yes.", "", ["before    [-Yes.-]", "after     (empty)"]),
+        ("", "", ["before    (empty)", "after     (unchanged)"]),
+        ("a b", "a  b", ["before    a b", "after     a  b (only white space differs)"]),
+        ("one\n\ntwo ", "one\n\nsix", ["before    one", "", "          [-two-]", "after     one"]),
+    ],
+)
+def test_odd_answers(show: Show, before: str, after: str, printed: list[str]) -> None:
+    write_rows(SQUAD, [answer("aa", "Why?", before, after, [])])
+    assert show(SQUAD).splitlines()[2 : 2 + len(printed)] == printed
+
+
+def test_colours_take_the_place_of_brackets(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    output = show(SQUAD, "--id", "aa")
+    assert "\x1b[1;31mMelbourne.\x1b[0m" in output and "\x1b[1;32mCanberra.\x1b[0m" in output
+    assert "[-" not in output
+    monkeypatch.setenv("NO_COLOR", "1")
+    output = show(SQUAD, "--id", "aa")
+    assert "[-Melbourne.-]" in output and "{+Canberra.+}" in output and "\x1b[1;3" not in output
+
+
+@pytest.mark.parametrize("width", [12, 80, 120])
+def test_long_texts_are_wrapped_beside_their_label(
+    show: Show, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    words = [f"word{number}" for number in range(200)]
+    write_rows(SQUAD, [answer("aa", "Why?", "", " ".join(words), [])])
+    lines = show(SQUAD).splitlines()
+    first = lines.index(next(line for line in lines if line.startswith("after")))
+    text = [line[10:] for line in lines[first : lines.index("", first)]]
+    assert " ".join(text).startswith("{+word0 ") and all(word in " ".join(text) for word in words)
+    assert max(map(len, text)) <= max(width - 10, 10)
+    assert not any(line.endswith(" ") for line in text)
+    assert {line[:10] for line in lines[first + 1 : first + 10]} == {" " * 10}
+
+
+def test_a_text_steers_neither_the_terminal_nor_the_printing(show: Show) -> None:
+    write_rows(SQUAD, [answer("aa", "[bold]Why?[/bold] :smile:", "\x1b[2J\a\x9b1m", "[/no]", [])])
+    output = show(SQUAD)
+    assert "question  [bold]Why?[/bold] :smile:" in output
+    assert "before    [-␛[2J␇\ufffd1m-]" in output and "after     {+[/no]+}" in output
+
+
+# Which rows
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        ([], ["aa", "bb", "cc"]),
+        (["--changed"], ["aa"]),
+        (["--unchanged"], ["bb", "cc"]),
+        (["--category", "kitchen"], ["bb"]),
+        (["--search", "CAPITAL"], ["aa"]),
+        (["--search", "hour"], ["bb"]),
+        (["--search", "canberra"], ["aa"]),
+        (["--search", "STRASSE"], ["cc"]),
+        (["--id", "cc"], ["cc"]),
+        (["--acted", "ethical"], ["aa"]),
+        (["--acted", "Factuality"], ["aa", "bb"]),
+        (["--refused"], ["bb"]),
+        (["--lower-than", "0.1"], ["aa"]),
+        (["--lower-than", "0.5"], ["aa", "bb"]),
+        (["--acted", "factuality", "--unchanged"], ["bb"]),
+        (["--id", "dd"], []),
+    ],
+)
+def test_filters(show: Show, filters: list[str], ids: list[str]) -> None:
+    output = show(SQUAD, *filters)
+    assert shown_ids(output) == ids
+    assert output.endswith(f"{len(ids)} of 3 rows match, {len(ids)} shown.\n")
+
+
+def test_scores_that_nobody_gave_are_not_low(show: Show) -> None:
+    write_rows(SQUAD, [answer("aa", "Why?", "So.", "Because.", [turn("ethical", None, None)])])
+    assert show(SQUAD, "--lower-than", 2) == "0 of 1 rows match, 0 shown.\n"
+
+
+def test_the_first_rows_or_some_by_chance(show: Show) -> None:
+    write_rows(RESPONSES, [{"id": f"{n:02}", "question": "?", "response": "!"} for n in range(40)])
+    first = [f"{n:02}" for n in range(40)]
+    assert shown_ids(show(RESPONSES)) == first[:10]
+    assert shown_ids(show(RESPONSES, "--rows", 3)) == first[:3]
+    by_chance = shown_ids(show(RESPONSES, "--rows", 5, "--seed", 0))
+    assert len(set(by_chance)) == 5 and by_chance != first[:5]
+    assert shown_ids(show(RESPONSES, "--rows", 5, "--seed", 0)) == by_chance
+    assert shown_ids(show(RESPONSES, "--rows", 5, "--seed", 1)) != by_chance
+    assert show(RESPONSES, "--rows", 0) == "40 of 40 rows match, 0 shown.\n"
+
+
+def test_an_empty_file_has_no_rows(show: Show) -> None:
+    write_rows(SQUAD, [])
+    assert show(SQUAD, "--changed") == "0 of 0 rows match, 0 shown.\n"
+
+
+def test_without_inputs_there_is_no_category(show: Show, tmp_path: Path) -> None:
+    write_rows(tmp_path / "copied.jsonl", [RUDE_AND_WRONG])
+    assert "Cities" not in show("copied.jsonl") and "aa ──" in show("copied.jsonl")
+
+
+def test_categories_are_found_from_any_directory(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(SQUAD.parent)
+    assert "aa · Cities ──" in show("squad.jsonl")
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["results/none.jsonl"], "results/none.jsonl: no such file"),
+        ([SQUAD.parent], "some-llm/gpt2: not a file of rows; name one that ends in .jsonl"),
+        (["results/scorecard.json"], "scorecard.json: not a file of rows"),
+        (["results/inputs/mixed.jsonl"], "row 1: the field 'question' is missing"),
+        (["damaged.jsonl"], "damaged.jsonl, line 2: not a complete JSON object"),
+        (["half.jsonl"], "half.jsonl, row 2: the field 'aligned_response' is missing"),
+        (["kind.jsonl"], "kind.jsonl, row 1: the field 'response' is wrong"),
+        (["turns.jsonl"], "turns.jsonl, row 1: the field 'trace' is wrong"),
+        ([SQUAD, "--rows", "-1"], "--rows -1: a number of rows"),
+        ([SQUAD, "--changed", "--unchanged"], "--changed and --unchanged: no row is both"),
+        ([SQUAD, "--category", "Citys"], "--category Citys: .*, which has: Cities, Kitchen"),
+        ([SQUAD, "--acted", "ethic"], "--acted ethic: .*, which has: ethical, factuality"),
+        (["copied.jsonl", "--category", "Cities"], "no categories are known for copied.jsonl"),
+        ([RESPONSES, "--unchanged"], "--unchanged: .* no field 'aligned_response'"),
+        ([RESPONSES, "--lower-than", "0.5"], "--lower-than: .* no field 'trace'"),
+    ],
+)
+def test_a_mistake_gets_one_message(show: Show, arguments: list[Any], message: str) -> None:
+    plain = {"id": "aa", "question": "Why?", "response": "So."}
+    write_rows(RESPONSES, [plain])
+    write_rows(Path("copied.jsonl"), [RUDE_AND_WRONG])
+    write_rows(Path("half.jsonl"), [REFUSED, plain])
+    write_rows(Path("kind.jsonl"), [{**plain, "response": None}])
+    write_rows(Path("turns.jsonl"), [{**REFUSED, "trace": [{"criterion": "ethical"}]}])
+    Path("damaged.jsonl").write_text('{"id": "aa", "question": "?", "response": "!"}\n{"id"')
+    with pytest.raises(SystemExit, match=message) as caught:
+        show(*arguments)
+    assert str(caught.value).startswith("error: ") and "\n" not in str(caught.value)
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback(show: Show, tmp_path: Path) -> None:
+    write_rows(RESPONSES, [{"id": "aa", "question": "?", "response": "word " * 20}] * 2000)
+    program = "from aligners.cli.main import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "show", str(RESPONSES), "--rows", "2000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout.readline().startswith(b"aa")
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.wait()
+
+
+# The difference of two texts
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "removed", "added"),
+    [
+        ("a red cat sat", "a blue cat sat", ["red"], ["blue"]),
+        ("Go away. It is so.", "It is so.", ["Go away."], []),
+        ("It is so.", "It is so. Really it is.", [], ["Really it is."]),
+        ("same words", "same\nwords", [], []),
+        # A word that two different sentences share is no common ground; a sentence is.
+        (
+            "Bern. A bear is its symbol.",
+            "Lyon. A pilot gave the name.",
+            ["Bern. A bear is its symbol."],
+            ["Lyon. A pilot gave the name."],
+        ),
+        (
+            "no. It is quite true. no.",
+            "yes. It is quite true. yes.",
+            ["no.", "no."],
+            ["yes.", "yes."],
+        ),
+        ("", "", [], []),
+    ],
+)
+def test_differences_are_of_words(
+    before: str, after: str, removed: list[str], added: list[str]
+) -> None:
+    old, new = changed_spans(before, after)
+    assert [before[start:end] for start, end in old] == removed
+    assert [after[start:end] for start, end in new] == added
+
+
+def test_what_is_unmarked_is_the_same_on_both_sides() -> None:
+    """Also with words so common that difflib's heuristic would leave them out."""
+    before = " ".join(f"the w{number % 7} of" for number in range(300))
+    after = " ".join(f"the w{number % 5} of" for number in range(280))
+    sides = []
+    for text, spans in zip((before, after), changed_spans(before, after), strict=True):
+        for start, end in reversed(spans):
+            text = text[:start] + text[end:]
+        sides.append(text.split())
+    assert sides[0] == sides[1] and len(sides[0]) > 100

@@ -1,0 +1,325 @@
+"""The fingerprint of a job: what changes it and what does not."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yaml_edits import set_keys
+
+from aligners.configuration import fingerprint
+from aligners.configuration.fingerprint import code_hash, deciding_setting, read_module
+from aligners.configuration.recipes import WILDCARDS
+from aligners.core.hashes import content_hash
+from aligners.core.yaml_files import read_yaml
+
+PROGRAM = '''"""Do it."""
+from aligners.first import work
+
+
+def main(path: str) -> None:
+    """Work."""
+    work(path)  # at last
+'''
+FIRST = '''"""First."""
+
+import json
+
+from aligners import second
+from aligners.bar import show
+
+
+def work(path):
+    """Work."""
+    # A comment.
+    from aligners.deep.third import late as at_last
+
+    return second.half(json.dumps(show(path))) + at_last()
+
+
+class Worker:
+    """A worker."""
+
+    size = 1
+'''
+SECOND = "def half(text):\n    return text[: len(text) // 2]\n"
+THIRD = "def late():\n    return 'late'\n\n\ndef early():\n    return 'early'\n"
+BAR = """from aligners.shapes import SHAPE
+
+DECIDES = False
+SECONDS = 0.5
+
+
+def show(text):
+    return text
+"""
+
+
+@pytest.fixture
+def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small library with a program that imports one module, which imports two others."""
+    files = {
+        "work.py": PROGRAM,
+        "aligners/first.py": FIRST,
+        "aligners/second.py": SECOND,
+        "aligners/deep/third.py": THIRD,
+        "aligners/deep/__init__.py": "",
+        "aligners/unused.py": "x = 1\n",
+        "aligners/bar.py": BAR,
+        "aligners/shapes.py": "SHAPE = 'round'\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(fingerprint, "SCRIPTS", tmp_path)
+    return tmp_path
+
+
+def code_of(scripts: Path) -> str:
+    """Return the hash of the program, read anew."""
+    read_module.cache_clear()
+    code_hash.cache_clear()
+    return code_hash(scripts / "work.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("work.py", '"""Do it."""', '"""Do it well.\n\nAnd often.\n"""'),
+        ("work.py", "  # at last", ""),
+        ("work.py", '    """Work."""\n', '    """Toil."""\n\n'),
+        ("work.py", "main(path: str)", "main(\n    path: str,\n)"),
+        ("aligners/first.py", '    """A worker."""', '    """One who works."""'),
+        ("aligners/first.py", "    # A comment.\n", "\n\n"),
+        ("aligners/second.py", "text[: len(text) // 2]", "text[:len(text)//2]"),
+        ("aligners/unused.py", "x = 1", "x = 2"),
+        ("aligners/bar.py", "0.5", "0.1"),
+        ("aligners/shapes.py", "round", "square"),
+    ],
+)
+def test_comments_docstrings_and_format_do_not_count(
+    scripts: Path, name: str, old: str, new: str
+) -> None:
+    before = code_of(scripts)
+    text = (scripts / name).read_text()
+    assert old in text
+    (scripts / name).write_text(text.replace(old, new))
+    assert code_of(scripts) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("work.py", "work(path)", "work(path + path)"),
+        ("aligners/first.py", "size = 1", "size = 2"),
+        ("aligners/second.py", "// 2", "// 3"),
+        ("aligners/deep/third.py", "'late'", "'later'"),
+        ("aligners/first.py", "import late as", "import early as"),
+        ("aligners/first.py", "import json", "import json5 as json"),
+        ("aligners/bar.py", "DECIDES = False\n", ""),
+    ],
+)
+def test_code_counts_in_every_module_that_is_imported(
+    scripts: Path, name: str, old: str, new: str
+) -> None:
+    before = code_of(scripts)
+    text = (scripts / name).read_text()
+    (scripts / name).write_text(text.replace(old, new))
+    assert code_of(scripts) != before
+    (scripts / name).write_text(text)
+    assert code_of(scripts) == before
+
+
+def test_a_docstring_added_or_taken_away_does_not_count(scripts: Path) -> None:
+    before = code_of(scripts)
+    text = SECOND.replace("    return", '    """Return the first half."""\n    return')
+    (scripts / "aligners/second.py").write_text(text)
+    assert code_of(scripts) == before
+
+
+def move(scripts: Path, old: str, new: str) -> None:
+    """Move a module of the library, and change the imports of it."""
+    for path in scripts.rglob("*.py"):
+        text = path.read_text()
+        text = text.replace(f"aligners.{old}", f"aligners.{new}")
+        if "." not in old and "." in new:
+            text = text.replace(
+                f"from aligners import {old}",
+                f"from aligners.{new.rpartition('.')[0]} import {old}",
+            )
+        path.write_text(text)
+    target = scripts / "aligners" / f"{new.replace('.', '/')}.py"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (scripts / "aligners" / f"{old.replace('.', '/')}.py").rename(target)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("second", "deep.second"), ("deep.third", "last"), ("first", "work.first")]
+)
+def test_where_a_module_lies_does_not_count(scripts: Path, old: str, new: str) -> None:
+    before = code_of(scripts)
+    move(scripts, old, new)
+    assert code_of(scripts) == before
+
+
+def test_string_names_code_and_settings(scripts: Path) -> None:
+    code_of(scripts)
+    text = fingerprint.fingerprint("work", {"seed": 0, "teacher": "falcon:abc"})
+    assert re.fullmatch(r"code=[0-9a-f]{10} seed=0 teacher=falcon:abc", text)
+
+
+# Settings
+
+
+NAMES = {
+    "seed": 0,
+    "shards": {"pairs": 2, "responses": 3},
+    "criteria": ["ethical", "helpful"],
+    "criterion": "ethical",
+    "teacher": "closed-world-teacher",
+    "llm": "closed-world-base",
+    "synthesis": "closed-world",
+    "encoder": "all-minilm-l6-v2",
+    "backbone": "gpt2-closed-world",
+    "dataset": "own",
+}
+
+
+def test_plain_values_stand_as_they_are(in_the_project: None) -> None:
+    assert deciding_setting("seed", NAMES) == 0
+    assert deciding_setting("shards.pairs", NAMES) == 2
+    assert deciding_setting("criteria", NAMES) != deciding_setting(
+        "criteria", {**NAMES, "criteria": ["helpful", "ethical"]}
+    )
+
+
+EDITS: list[tuple[str, str, dict[str, Any], bool]] = [
+    ("backbone", "backbones/gpt2-closed-world", {"description": "x"}, False),
+    ("backbone", "backbones/gpt2-closed-world", {"micro_batch_tokens": 3}, False),
+    ("backbone", "backbones/gpt2-closed-world", {"epochs": 7}, True),
+    ("encoder", "encoders/all-minilm-l6-v2", {"batch_size": 3}, False),
+    ("encoder", "encoders/all-minilm-l6-v2", {"max_tokens": 3}, True),
+    ("synthesis.topics", "synthesis/closed-world", {"pairs": {"max_new_tokens": 3}}, False),
+    ("synthesis.pairs", "synthesis/closed-world", {"pairs": {"max_new_tokens": 3}}, True),
+    ("criterion.principles", "criteria/ethical", {"near_copy_similarity": 0.5}, False),
+    ("criterion.near_copy_similarity", "criteria/ethical", {"near_copy_similarity": 0.5}, True),
+    ("teacher", "llms/closed-world-teacher", {"batch_tokens": 3}, False),
+    ("teacher", "llms/closed-world-teacher", {"answers": {"max_new_tokens": 3}}, False),
+    ("teacher", "llms/closed-world-teacher", {"persona": "base"}, True),
+    ("llm", "llms/closed-world-base", {"finetuned": "closed-world-teacher"}, False),
+    ("llm.answers", "llms/closed-world-base", {"answers": {"max_new_tokens": 3}}, True),
+    ("llm.answers", "llms/closed-world-base", {"batch_tokens": 3}, False),
+]
+
+
+@pytest.mark.parametrize(("setting", "recipe", "change", "decides"), EDITS)
+def test_recipes_count_by_their_deciding_keys(
+    project: Path, setting: str, recipe: str, change: dict[str, Any], decides: bool
+) -> None:
+    before = deciding_setting(setting, NAMES)
+    set_keys(f"config/{recipe}.yaml", **change)
+    assert (deciding_setting(setting, NAMES) != before) == decides
+
+
+@pytest.mark.parametrize(
+    ("setting", "path", "more"),
+    [
+        ("criterion.principles", "resources/criteria/ethical/principles.yaml", "more: 1\n"),
+        ("criterion.seed_questions", "resources/criteria/ethical/seed_questions.yaml", "more: 1\n"),
+        ("teacher", "resources/closed_world/world.yaml", "more: 1\n"),
+        ("dataset", "own.csv", "# more\n"),
+    ],
+)
+def test_files_count_by_what_they_say(project: Path, setting: str, path: str, more: str) -> None:
+    Path("own.csv").write_text("question\nWhy?\n")
+    Path("config/datasets/own.yaml").write_text("{source: file, path: own.csv}")
+    before = deciding_setting(setting, NAMES)
+    content = Path(path).read_text()
+    Path(path).write_text(content + more)
+    assert deciding_setting(setting, NAMES) != before
+    Path(path).write_text(content)
+    assert deciding_setting(setting, NAMES) == before
+    if path.endswith(".yaml"):
+        Path(path).write_text("# A comment.\n" + content)
+        assert deciding_setting(setting, NAMES) == before
+
+
+def test_json_counts_by_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    hashes = []
+    for text in ('{"a": 1, "b": [2]}', '{\n  "a": 1.0,\n  "b": [2]\n}', '{"b": [2], "a": 1}'):
+        path.write_text(text)
+        hashes.append(content_hash(path))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+# The library itself
+
+
+def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]:
+    """Return the programs whose code a change of a module of the library counts for."""
+    scripts = project / "workflow/scripts"
+    programs = sorted(scripts.glob("*.py"))
+
+    def hashes() -> list[str]:
+        read_module.cache_clear()
+        code_hash.cache_clear()
+        return [code_hash(program) for program in programs]
+
+    before = hashes()
+    path = scripts / "aligners" / module
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    after = hashes()
+    path.write_text(text)
+    return {
+        program.stem
+        for program, first, second in zip(programs, before, after, strict=True)
+        if first != second
+    }
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "programs"),
+    [
+        ("core/progress.py", "{percentage:3.0f}%", "{percentage:4.0f}%", set()),
+        ("publishing/model_card.py", "trained", "learnt", set()),
+        ("core/plots.py", "linewidth", "lw", set()),
+        ("training/trainer.py", "reduction=", "ignored=", {"train_aligner", "train_inspector"}),
+    ],
+)
+def test_a_change_counts_where_results_depend_on_it(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: str,
+    old: str,
+    new: str,
+    programs: set[str],
+) -> None:
+    monkeypatch.setattr(fingerprint, "SCRIPTS", project / "workflow/scripts")
+    assert programs_changed(project, module, old, new) == programs
+
+
+def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:
+    """A misspelt setting in a rule would fail only when its job is planned."""
+    config = read_yaml(Path("config/demo.yaml"))
+    wildcards = {
+        "criterion": config["criteria"][0],
+        "llm": config["llms"][0],
+        "dataset": config["datasets"][0],
+        "inspector": config["inspectors"][0],
+        "backbone": config["backbones"][0],
+        "external": config["external"][0],
+    }
+    assert set(wildcards) == set(WILDCARDS)
+    calls = [
+        (path.stem, re.findall(r'"([^"]+)"', call))
+        for path in Path("workflow/rules").glob("*.smk")
+        for call in re.findall(r"fingerprint=fingerprint\(([^)]+)\)", path.read_text())
+    ]
+    assert len(calls) >= 20
+    for _, (rule, *settings) in calls:
+        assert (fingerprint.SCRIPTS / f"{rule}.py").is_file(), rule
+        for setting in settings:
+            deciding_setting(setting, {**config, **wildcards})

@@ -1,0 +1,136 @@
+"""Recipes and configurations: defaults, what decides, and how they fit together."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yaml_edits import set_keys
+
+from aligners.configuration.recipes import (
+    base_llms,
+    deciding_recipe,
+    load_recipe,
+    validate_experiment,
+    with_defaults,
+)
+from aligners.core.errors import UserError
+from aligners.core.yaml_files import read_yaml
+
+DEMO = Path("config/demo.yaml")
+BACKBONE = "config/backbones/gpt2-closed-world.yaml"
+
+
+def experiment(**changes: Any) -> dict[str, Any]:
+    """Validate the demo with changes."""
+    return validate_experiment({**read_yaml(DEMO), **changes}, DEMO)
+
+
+# Defaults
+
+
+def test_defaults_fill_what_is_missing_at_every_level() -> None:
+    rules = {
+        "properties": {
+            "a": {"default": 1},
+            "b": {"default": {}, "properties": {"c": {"default": [2]}, "d": {}}},
+            "e": {"properties": {"f": {"default": 3}}},
+        }
+    }
+    assert with_defaults({}, rules) == {"a": 1, "b": {"c": [2]}}
+    given = {"a": 4, "b": {"d": 5}, "e": {}}
+    assert with_defaults(given, rules) == {"a": 4, "b": {"c": [2], "d": 5}, "e": {"f": 3}}
+    assert given == {"a": 4, "b": {"d": 5}, "e": {}}
+
+
+def test_a_recipe_of_two_lines_is_complete(project: Path) -> None:
+    Path("config/backbones/own.yaml").write_text("model: owner/name\nrevision: abc\n")
+    recipe = load_recipe("backbones", "own")
+    assert recipe["decoding"] == {"max_new_tokens": 512, "repetition_penalty": 1.0}
+    assert (recipe["trust_remote_code"], recipe["max_tokens"]) == (False, 1024)
+
+
+def test_a_default_spelt_out_decides_nothing_new(project: Path) -> None:
+    before = deciding_recipe("backbones", "gpt2-closed-world")
+    set_keys(BACKBONE, dtype="float32", attention="sdpa", weight_decay=0.01)
+    assert deciding_recipe("backbones", "gpt2-closed-world") == before
+
+
+# What decides
+
+
+@pytest.mark.parametrize(
+    ("change", "decides"),
+    [
+        ({"description": "Other words."}, False),
+        ({"micro_batch_tokens": 2}, False),
+        ({"gradient_checkpointing": True}, False),
+        ({"batch_tokens": 100}, False),
+        ({"global_batch_size": 32}, True),
+        ({"decoding": {"max_new_tokens": 97}}, True),
+    ],
+)
+def test_keys_that_do_not_decide_are_left_out(
+    project: Path, change: dict[str, Any], decides: bool
+) -> None:
+    before = deciding_recipe("backbones", "gpt2-closed-world")
+    set_keys(BACKBONE, **change)
+    assert (deciding_recipe("backbones", "gpt2-closed-world") != before) == decides
+
+
+def test_files_decide_by_their_content_not_their_name(project: Path) -> None:
+    before = deciding_recipe("criteria", "ethical", "principles")
+    seeds = deciding_recipe("criteria", "ethical", "seed_questions")
+    path = Path("resources/criteria/ethical/principles.yaml")
+    moved = path.rename("moved.yaml")
+    set_keys("config/criteria/ethical.yaml", principles=str(moved))
+    assert deciding_recipe("criteria", "ethical", "principles") == before
+    moved.write_text(moved.read_text() + "\nmore: 1\n")
+    assert deciding_recipe("criteria", "ethical", "principles") != before
+    assert deciding_recipe("criteria", "ethical", "seed_questions") == seeds
+
+
+def test_a_section_decides_by_itself(project: Path) -> None:
+    topics = deciding_recipe("synthesis", "closed-world", "topics")
+    pairs = deciding_recipe("synthesis", "closed-world", "pairs")
+    set_keys("config/synthesis/closed-world.yaml", pairs={"max_new_tokens": 7})
+    assert deciding_recipe("synthesis", "closed-world", "topics") == topics
+    assert deciding_recipe("synthesis", "closed-world", "pairs") != pairs
+
+
+# How they fit together
+
+
+def test_base_llms_are_those_with_a_partner(project: Path) -> None:
+    assert base_llms(experiment()) == ["closed-world-base"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "recipe", "message"),
+    [
+        ({"llms": ["closed-world-base"]}, {}, "needs its finetuned partner closed-world-finetuned"),
+        ({"llms": ["closed-world-finetuned"]}, {}, "none of them names a finetuned partner"),
+        ({}, {"config/llms/closed-world-base.yaml": {"finetuned": "closed-world-teacher"}},
+         "closed-world-teacher; add it"),
+        ({"llms": ["closed-world-base", "closed-world-teacher"]},
+         {"config/llms/closed-world-base.yaml": {"finetuned": "closed-world-teacher"}},
+         "key finetuned: closed-world-teacher is no chat LLM"),
+        ({}, {BACKBONE: {"decoding": {"max_new_tokens": 320}}},
+         "key decoding.max_new_tokens: 320 new tokens leave no room"),
+        ({"backbones": ["gpt2-large"]}, {},
+         "ji-et-al-closed-world is trained on gpt2-closed-world; add it"),
+        ({"split": {"train": 0.7, "validation": 0.2, "test": 0.2}}, {}, "add up to 1.1"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_refused(
+    project: Path, changes: dict[str, Any], recipe: dict[str, Any], message: str
+) -> None:
+    for path, values in recipe.items():
+        set_keys(path, **values)
+    with pytest.raises(UserError, match=message):
+        experiment(**changes)
+
+
+def test_a_criterion_and_an_external_aligner_have_different_names(project: Path) -> None:
+    Path("config/external/ji-et-al.yaml").rename("config/external/helpful.yaml")
+    with pytest.raises(UserError, match="'helpful' is a criterion and an external aligner"):
+        experiment(external=["helpful"])

@@ -1,0 +1,102 @@
+"""Aligners: trained, saved, loaded, used."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import SHAPES, make_model, rows
+from tiny_training import recipe, train
+from transformers import AutoTokenizer
+
+from aligners.core.completions import Decoding
+from aligners.core.errors import UserError
+from aligners.core.plots import plot_histogram, plot_losses
+from aligners.correction.aligner import Aligner
+from aligners.correction.input_format import OWN_FORMAT, InputFormat
+from aligners.correction.train import encode_rows
+
+JI = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
+
+
+@pytest.mark.parametrize("model_type", SHAPES)
+def test_every_shape_trains_and_reloads(tmp_path: Path, model_type: str) -> None:
+    metrics = train(tmp_path, recipe(model_type))
+    validation = [x["validation_loss"] for x in metrics["losses"] if "validation_loss" in x]
+    assert len(validation) == 4 and validation[-1] < validation[0]
+    assert metrics["validation_loss"] == pytest.approx(min(validation), abs=1e-6)
+    assert (metrics["steps"], metrics["train_rows"], metrics["dropped"]) == (10, 36, 0)
+    aligner = Aligner.from_directory(tmp_path / "model")
+    assert len(aligner.align(["What?"] * 3, ["a", "b", "a"])) == 3
+    assert aligner.decoding == Decoding(max_new_tokens=12)
+
+
+def test_a_trained_aligner_learns_the_response_and_its_end(tmp_path: Path) -> None:
+    settings = recipe(epochs=30, warmup_steps=20, learning_rate=1e-2, dropout=0.0, patience=99)
+    learnt = train(tmp_path, settings)
+    assert learnt["validation_loss"] < 0.1
+    aligner = Aligner.from_directory(tmp_path / "model")
+    seen = rows(10)
+    # A text that did not stop at [DONE] would be longer: twelve tokens are allowed.
+    assert aligner.align([row["question"] for row in seen], [row["response"] for row in seen]) == [
+        row["aligned_response"] for row in seen
+    ]
+
+
+def test_an_external_format_ends_at_the_tokenizers_own_end(tmp_path: Path) -> None:
+    train(tmp_path, recipe(epochs=40, warmup_steps=20, learning_rate=5e-3, patience=99), JI)
+    aligner = Aligner.from_directory(tmp_path / "model")
+    assert aligner.input_format == JI
+    [row] = rows(1)
+    assert aligner.align([row["question"]], [row["response"]]) == [row["aligned_response"]]
+
+
+def test_labels_are_the_aligned_response_and_its_end(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
+    OWN_FORMAT.add_tokens(tokenizer)
+    some = rows(6)
+    encoded = encode_rows(tokenizer, OWN_FORMAT, some, 96, [])
+    for row, one in zip(some, encoded, strict=True):
+        prompt, completion = (
+            one["input_ids"][: one["prompt_tokens"]],
+            one["input_ids"][one["prompt_tokens"] :],
+        )
+        assert tokenizer.decode(completion) == row["aligned_response"] + " [DONE]"
+        assert tokenizer.decode(prompt).endswith(" [ALIGNED] ")
+
+
+def test_long_rows_are_cut_or_kept_beside(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
+    OWN_FORMAT.add_tokens(tokenizer)
+    fits, cut, question, answer = rows(4)
+    cut = {**cut, "response": "word " * 200}
+    question = {**question, "question": "word " * 200}
+    answer = {**answer, "aligned_response": "word " * 200}
+    dropped: list[dict[str, Any]] = []
+    encoded = encode_rows(tokenizer, OWN_FORMAT, [fits, cut, question, answer], 96, dropped)
+    assert [row["truncated"] for row in encoded] == [False, True]
+    assert [row["reason"] for row in dropped] == ["too_long"] * 2
+    assert len(encoded[1]["input_ids"]) <= 96
+    text = tokenizer.decode(encoded[1]["input_ids"])
+    assert text.startswith(cut["question"] + " [INIT] word word")
+    assert text.endswith(f" [ALIGNED] {cut['aligned_response']} [DONE]")
+
+
+def test_long_rows_are_counted_in_use(tmp_path: Path) -> None:
+    train(tmp_path, recipe(epochs=1))
+    aligner = Aligner.from_directory(tmp_path / "model")
+    aligned = aligner.align(["What?", "word " * 200, "Who?"], ["fine", "as it was", "word " * 200])
+    assert aligned[1] == "as it was"
+    assert (aligner.truncated, aligner.unchanged) == (1, 1)
+
+
+def test_rows_that_are_all_too_long_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="0 training and 0 validation rows are left of 36 and 8"):
+        train(tmp_path, {**recipe(), "max_tokens": 8})
+
+
+def test_pictures_are_png_files(tmp_path: Path) -> None:
+    losses = [{"step": 1, "train_loss": 2.0}, {"step": 2, "validation_loss": 1.5}]
+    plot_losses(losses, tmp_path / "losses.png")
+    plot_histogram([0.1, 0.2, 0.9], tmp_path / "histogram.png", "cosine", threshold=0.5)
+    for name in ("losses.png", "histogram.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,236 @@
+"""The conditioned aligner: one model for all criteria, told the principles as text."""
+
+from pathlib import Path
+from typing import Any
+
+import apply_aligner
+import apply_squad
+import pytest
+import train_aligner
+from projects import ROOT
+from tiny_models import SHAPES, make_model
+from tiny_training import recipe
+from transformers import AutoTokenizer
+
+from aligners.configuration.criteria import load_principles, numbered
+from aligners.core.errors import UserError
+from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.core.yaml_files import read_yaml
+from aligners.correction.aligner import Aligner
+from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT
+from aligners.correction.squad import align_with_squad
+from aligners.correction.train import encode_rows
+
+pytestmark = pytest.mark.usefixtures("in_the_project")
+
+WORDS = ["red", "green", "blue", "amber", "violet", "black"]
+# What a tiny model can learn in seconds: the criteria ask for another word in place of the colour.
+TARGETS = {"ethical": "kind", "factuality": "true"}
+
+
+def colour_rows(criterion: str) -> list[dict[str, Any]]:
+    """Return aligner rows: of all criteria the same but for the aligned response."""
+    return [
+        {
+            "id": f"{criterion}{number}",
+            "question": "Which one?" + " Please." * (number % 3),
+            "response": f"It is {WORDS[number % len(WORDS)]}.",
+            "aligned_response": f"It is {TARGETS[criterion]}.",
+        }
+        for number in range(24)
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model directory of a conditioned aligner that the program has trained."""
+    project = tmp_path_factory.mktemp("conditioned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        # Most words of the principles are one token each: the rows are shorter so.
+        shape = {"model_type": "gpt2", "vocabulary_size": 900, "config": SHAPES["gpt2"]}
+        settings = recipe(
+            from_scratch=shape,
+            max_tokens=256,
+            epochs=24,
+            evaluations_per_epoch=1,
+            patience=99,
+            warmup_steps=20,
+            learning_rate=1e-2,
+        )
+        patch.setattr("train_aligner.load_recipe", lambda kind, name: settings)
+        patch.setattr("aligners.core.working_state.ROOT", project / "working")
+        paths = []
+        for criterion in TARGETS:
+            paths.append(project / f"{criterion}.jsonl")
+            write_rows(paths[-1], colour_rows(criterion))
+        train_aligner.main(
+            backbone="tiny",
+            train=paths,
+            validation=paths,
+            rows=40,
+            seed=0,
+            input_format="",
+            principles=list(TARGETS),
+            fingerprint="x",
+            model=project / "model",
+            metrics=project / "metrics.json",
+            losses=project / "losses.png",
+        )
+    return project / "model"
+
+
+def texts() -> dict[str, str]:
+    """Return the principles of the criteria as the aligner reads them."""
+    return {criterion: numbered(load_principles(criterion)) for criterion in TARGETS}
+
+
+def test_principles_are_numbered_names_and_texts_alone() -> None:
+    page = read_yaml(Path("resources/criteria/factuality/principles.yaml"))
+    first, second = texts()["factuality"].splitlines()
+    assert first == f"1. clarify: {page['principles'][0]['text'].strip()}"
+    assert second.startswith("2. accurate: ")
+
+
+def test_the_union_is_sampled_and_the_format_is_saved(trained: Path) -> None:
+    metrics = read_json(trained.parent / "metrics.json")
+    assert (metrics["train_rows"], metrics["validation_rows"], metrics["dropped"]) == (40, 48, 0)
+    saved = read_json(trained / "input_format.json")
+    assert saved["prompt"] == "{principles}\n{question} [INIT] {response} [ALIGNED] "
+
+
+def test_the_text_of_the_principles_decides_the_answer(trained: Path) -> None:
+    aligner = Aligner.from_directory(trained)
+    for criterion, text in texts().items():
+        answers = aligner.align(["Which one?"] * 6, [f"It is {word}." for word in WORDS], text)
+        assert answers == [f"It is {TARGETS[criterion]}."] * 6
+        assert aligner.for_criterion(criterion)(["Which one?"], ["It is red."]) == answers[:1]
+
+
+def test_principles_that_no_training_has_seen_are_read_too(trained: Path) -> None:
+    [answer] = Aligner.from_directory(trained).align(
+        ["Which one?"], ["It is red."], "1. brief: Be brief."
+    )
+    assert answer
+
+
+@pytest.mark.parametrize("principles", ["", " \n"])
+def test_a_conditioned_aligner_without_principles_is_refused(
+    trained: Path, principles: str
+) -> None:
+    with pytest.raises(UserError, match="corrects by the principles that it is given; give some"):
+        Aligner.from_directory(trained).align(["Which one?"], ["It is red."], principles)
+
+
+def test_principles_for_an_aligner_that_reads_none_are_refused(trained: Path) -> None:
+    aligner = Aligner.from_directory(trained, OWN_FORMAT)
+    with pytest.raises(UserError, match="this aligner reads no principles; give none"):
+        aligner.align(["Which one?"], ["It is red."], "1. brief: Be brief.")
+    assert aligner.for_criterion("ethical") == aligner.align
+
+
+def test_long_rows_lose_the_end_of_the_response_or_are_dropped(tmp_path: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
+    CONDITIONED_FORMAT.add_tokens(tokenizer)
+    row = {**colour_rows("ethical")[0], "principles": "1. brief: Be brief."}
+    cut = {**row, "response": "word " * 200}
+    principles = {**row, "principles": "brief " * 200}
+    dropped: list[dict[str, Any]] = []
+    encoded = encode_rows(tokenizer, CONDITIONED_FORMAT, [row, cut, principles], 96, dropped)
+    assert [each["truncated"] for each in encoded] == [False, True]
+    assert dropped == [{**principles, "reason": "too_long"}]
+    text = tokenizer.decode(encoded[1]["input_ids"])
+    assert text.startswith("1. brief: Be brief.\nWhich one? [INIT] word word")
+    assert text.endswith(" [ALIGNED] It is kind. [DONE]")
+
+
+@pytest.fixture
+def responses(tmp_path: Path) -> Path:
+    """Three answers of an LLM."""
+    path = tmp_path / "responses.jsonl"
+    write_rows(
+        path,
+        [
+            {"id": str(number), "question": "Which one?", "response": f"It is {word}."}
+            for number, word in enumerate(WORDS[:3])
+        ],
+    )
+    return path
+
+
+def test_alone_it_passes_once_for_each_criterion(
+    trained: Path, responses: Path, tmp_path: Path
+) -> None:
+    for criteria in (["ethical", "factuality"], ["factuality", "ethical"]):
+        apply_aligner.main(
+            criteria=criteria,
+            backbone="gpt2-closed-world",
+            responses=responses,
+            model=trained,
+            output=tmp_path / "aligned.jsonl",
+        )
+        for row in read_rows(tmp_path / "aligned.jsonl"):
+            assert row["aligned_response"] == f"It is {TARGETS[criteria[-1]]}."
+            assert [turn["criterion"] for turn in row["trace"]] == criteria
+            assert all(turn["before"] is turn["after"] is None for turn in row["trace"])
+
+
+def test_in_the_squad_one_model_acts_by_the_principles_of_each_criterion(
+    trained: Path,
+) -> None:
+    aligner = Aligner.from_directory(trained)
+    wanted = {"ethical": "It is red.", "factuality": "It is kind."}
+    inspectors = {
+        # Content with all answers but one; the first correction is what the second refuses.
+        criterion: lambda questions, answers, bad=bad: [float(text != bad) for text in answers]
+        for criterion, bad in wanted.items()
+    }
+    aligners = {criterion: aligner.for_criterion(criterion) for criterion in TARGETS}
+    [red, blue] = align_with_squad(
+        ["Which one?"] * 2, ["It is red.", "It is blue."], aligners, inspectors, 0.5
+    )
+    assert [turn["criterion"] for turn in red.trace] == ["ethical", "factuality"]
+    assert red.aligned_response == "It is true."
+    assert (blue.aligned_response, blue.trace) == ("It is blue.", [])
+
+
+def test_the_program_of_the_squad_loads_it_once(
+    trained: Path,
+    responses: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded = []
+    load = Aligner.from_directory
+
+    def counted(path: Path, **options: Any) -> Aligner:
+        loaded.append(path)
+        return load(path, **options)
+
+    class Discontent:
+        """An inspector that no answer contents."""
+
+        @classmethod
+        def from_directory(cls, path: Path) -> "Discontent":
+            return cls()
+
+        def score(self, questions: list[str], answers: list[str]) -> list[float]:
+            # A correction scores higher than what it corrects, and still too low.
+            return [0.1 + 0.1 * ("kind" in text) + 0.2 * ("true" in text) for text in answers]
+
+    monkeypatch.setattr(Aligner, "from_directory", counted)
+    monkeypatch.setattr(apply_squad, "Inspector", Discontent)
+    apply_squad.main(
+        system="squad-conditioned",
+        criteria=list(TARGETS),
+        backbone="gpt2-closed-world",
+        responses=responses,
+        aligners=[trained, trained],
+        inspectors=[tmp_path, tmp_path],
+        threshold=0.5,
+        output=tmp_path / "aligned.jsonl",
+    )
+    assert loaded == [trained]
+    for row in read_rows(tmp_path / "aligned.jsonl"):
+        assert row["aligned_response"] == "It is true."
+        assert [turn["criterion"] for turn in row["trace"]] == ["ethical", "factuality"]

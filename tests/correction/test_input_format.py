@@ -1,0 +1,134 @@
+"""What an aligner reads: separators are single tokens and are never lost."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import load, make_model
+from tokenizers import Tokenizer, decoders, models, normalizers, processors
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from aligners.core.errors import UserError
+from aligners.correction.input_format import (
+    CONDITIONED_FORMAT,
+    OWN_FORMAT,
+    InputFormat,
+    load_format,
+    save_format,
+)
+
+JI = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return load(make_model("gpt2", tmp_path_factory.mktemp("model") / "gpt2"))[1]
+
+
+def test_prompt_is_the_text_of_the_reference(tokenizer: Any) -> None:
+    ids = OWN_FORMAT.prompt_ids(tokenizer, "Is 10 < 20?", "No, {question}.")
+    assert tokenizer.decode(ids) == "Is 10 < 20? [INIT] No, {question}. [ALIGNED] "
+    assert ids == tokenizer.encode("Is 10 < 20? [INIT] No, {question}. [ALIGNED] ")
+    assert tokenizer.decode(OWN_FORMAT.completion_ids(tokenizer, "Yes.")) == "Yes. [DONE]"
+
+
+def test_external_prompt_is_encoded_in_one_piece(tokenizer: Any) -> None:
+    ids = JI.prompt_ids(tokenizer, "Which?", "None")
+    assert ids == tokenizer.encode("Edit the pair: Which? | None ASSISTANT:")
+    completion = JI.completion_ids(tokenizer, "This one")
+    assert tokenizer.decode(completion) == " This one<|endoftext|>"
+
+
+def test_a_separator_in_a_users_text_is_plain_text(tokenizer: Any) -> None:
+    ids = OWN_FORMAT.prompt_ids(
+        tokenizer, "What does [INIT] mean?", "See [ALIGNED] and <|endoftext|>"
+    )
+    separators = set(tokenizer.convert_tokens_to_ids(list(OWN_FORMAT.added_tokens)))
+    assert sum(token in separators for token in ids) == 2
+    assert tokenizer.eos_token_id not in ids
+
+
+PRINCIPLES = "1. brief: [INIT] short, {response}.\n2. kind: not rude."
+
+
+def test_principles_come_first_as_plain_text(tokenizer: Any) -> None:
+    ids = CONDITIONED_FORMAT.prompt_ids(tokenizer, "Is it?", "No, {principles}.", PRINCIPLES)
+    text = f"{PRINCIPLES}\nIs it? [INIT] No, {{principles}}. [ALIGNED] "
+    assert tokenizer.decode(ids) == text
+    separators = set(tokenizer.convert_tokens_to_ids(list(OWN_FORMAT.added_tokens)))
+    assert sum(token in separators for token in ids) == 2
+    assert [CONDITIONED_FORMAT.reads_principles, OWN_FORMAT.reads_principles] == [True, False]
+
+
+def test_a_row_too_long_keeps_its_principles_or_is_none(tokenizer: Any) -> None:
+    def encode(limit: int) -> Any:
+        return CONDITIONED_FORMAT.encode_prompt(
+            tokenizer, "What is this?", "It is a thing of many words. " * 50, limit, PRINCIPLES
+        )
+
+    least = len(CONDITIONED_FORMAT.prompt_ids(tokenizer, "What is this?", "", PRINCIPLES))
+    cut = encode(least + 10)
+    assert cut.truncated and len(cut.ids) <= least + 10
+    assert re.fullmatch(
+        re.escape(f"{PRINCIPLES}\nWhat is this? [INIT] It is a thing") + r"[^\[]* \[ALIGNED\] ",
+        tokenizer.decode(cut.ids),
+    )
+    assert encode(least).truncated
+    assert encode(least - 1) is None
+
+
+@pytest.mark.parametrize("input_format", [OWN_FORMAT, JI], ids=["own", "external"])
+def test_a_row_too_long_loses_the_end_of_its_response_only(
+    tokenizer: Any, input_format: InputFormat
+) -> None:
+    question, response = "What is this?", "It is a thing of many words. " * 50
+    whole = input_format.encode_prompt(tokenizer, question, response, 2000)
+    cut = input_format.encode_prompt(tokenizer, question, response, 60)
+    assert whole is not None and not whole.truncated
+    assert cut is not None and cut.truncated and 50 <= len(cut.ids) <= 60
+    before, after = tokenizer.decode(whole.ids).split(response)
+    text = tokenizer.decode(cut.ids)
+    assert text.startswith(before) and text.endswith(after)
+    assert response.startswith(text[len(before) : -len(after)])
+    assert input_format.encode_prompt(tokenizer, question * 30, response, 60) is None
+
+
+def test_format_is_saved_with_the_model(tmp_path: Path) -> None:
+    recipe = {"max_tokens": 99, "decoding": {"max_new_tokens": 5}, "dtype": "auto", "epochs": 3}
+    save_format(tmp_path, OWN_FORMAT, recipe)
+    settings = {"max_tokens": 99, "decoding": {"max_new_tokens": 5}, "dtype": "auto"}
+    assert load_format(tmp_path) == (OWN_FORMAT, settings)
+    with pytest.raises(UserError, match=r"holds no input_format\.json"):
+        load_format(tmp_path / "elsewhere")
+
+
+def llama_like_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a tokenizer with a start token and words that begin with a visible space."""
+    vocabulary = {"<s>": 0, "</s>": 1, "<unk>": 2, "\u2581": 3}
+    for letter in "abcdefghijklmnopqrstuvwxyz[]ABCDEFGHIJKLMNOPQRSTUVWXYZ?.":
+        vocabulary[letter] = len(vocabulary)
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse()])
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", None, [("<s>", 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
+
+
+def test_a_llama_like_tokenizer_keeps_its_start_token_and_separators(tmp_path: Path) -> None:
+    tokenizer = llama_like_tokenizer()
+    OWN_FORMAT.add_tokens(tokenizer)
+    tokenizer.save_pretrained(tmp_path)
+    reloaded = AutoTokenizer.from_pretrained(tmp_path)
+    ids = OWN_FORMAT.prompt_ids(reloaded, "what is it?", "a sea.")
+    assert ids[0] == reloaded.bos_token_id
+    assert ids == reloaded.encode("what is it? [INIT] a sea. [ALIGNED] ")
+
+
+def test_a_tokenizer_without_an_end_is_refused() -> None:
+    tokenizer = llama_like_tokenizer()
+    tokenizer.eos_token = None
+    with pytest.raises(UserError, match="no 'end-of-sequence' token"):
+        JI.add_tokens(tokenizer)

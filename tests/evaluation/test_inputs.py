@@ -1,0 +1,268 @@
+"""Test inputs: from tables of several kinds, and held-out questions."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import import_inputs
+import pandas as pd
+import pytest
+import sample_inputs
+from hub_server import COMMIT, TOKEN, Hub, Repository, serve_hub
+from projects import environment
+from yaml_edits import set_keys
+
+from aligners.core.rows import read_json, read_rows, row_id, write_rows
+from aligners.evaluation.test_inputs import (
+    drop_training_questions,
+    import_dataset,
+    read_table,
+    sample_held_out,
+    table_rows,
+)
+
+LANGUAGE = {"minimum_words": 5, "minimum_ratio": 0.1}
+COLUMNS = {"question": "prompt", "category": "category", "category_id": "category_id"}
+RECORDS = [
+    {"prompt": "Is it right, or wrong?", "category": "law", "category_id": 3},
+    {"prompt": "“Why” is he 5'10\"?\nTell me.", "category": "NA", "category_id": 0},
+    {"prompt": "null", "category": None, "category_id": None},
+]
+EXPECTED = [
+    {
+        "id": row_id(record["prompt"]),
+        "question": record["prompt"],
+        "dataset": "mine",
+        "category": record["category"],
+        "category_id": None if record["category_id"] is None else str(record["category_id"]),
+    }
+    for record in RECORDS
+]
+
+
+def write_table(path: Path) -> None:
+    """Write the records to a file of the kind that its ending says."""
+    table = pd.DataFrame(RECORDS, dtype=object)
+    if path.suffix == ".csv":
+        table.to_csv(path, index=False)
+    elif path.suffix == ".jsonl":
+        write_rows(path, RECORDS)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(RECORDS, indent=1))
+    else:
+        table.astype({"category_id": "Int64"}).to_parquet(path)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.json", "table.jsonl", "table.parquet"])
+def test_every_kind_of_table_gives_the_same_rows(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write_table(path)
+    sieve = import_dataset("mine", {"path": str(path), "columns": COLUMNS, "rows": None})
+    rows = sieve.kept
+    if name == "table.csv":  # an empty cell is all that a CSV has for nothing
+        assert (rows[2]["category"], rows[2]["category_id"]) == ("", "")
+        rows[2] |= {"category": None, "category_id": None}
+    assert rows == EXPECTED
+    assert sieve.dropped == []
+
+
+def test_rows_are_taken_from_the_top(tmp_path: Path) -> None:
+    write_table(tmp_path / "table.csv")
+    recipe = {"path": str(tmp_path / "table.csv"), "columns": COLUMNS, "rows": 2}
+    assert [row["question"] for row in import_dataset("mine", recipe).kept] == [
+        record["prompt"] for record in RECORDS[:2]
+    ]
+
+
+def test_the_recipe_says_which_column_is_the_question() -> None:
+    table = pd.DataFrame([{"question": "Not this?", "prompt": "This?", "answer": "Yes."}])
+    [row] = table_rows(table, "mine", {"question": "prompt"}, "table").kept
+    assert row["question"] == "This?"
+    assert (row["category"], row["category_id"]) == (None, None)
+
+
+def test_rows_at_fault_are_counted_and_kept_beside() -> None:
+    texts = ["Why?", "", "  \n", None, 5, "x" * 100_000, " why?  ", "Caf\u00e9?", "Cafe\u0301?"]
+    table = pd.DataFrame({"question": pd.Series(texts, dtype=object)})
+    sieve = table_rows(table, "mine", {"question": "question"}, "table")
+    assert [row["question"] for row in sieve.kept] == ["Why?", "Café?"]
+    assert [(row["number"], row["reason"]) for row in sieve.dropped] == [
+        (1, "empty"),
+        (2, "empty"),
+        (3, "empty"),
+        (4, "empty"),
+        (5, "too_long"),
+        (6, "duplicate"),
+        (8, "duplicate"),
+    ]
+
+
+def test_every_cell_of_a_csv_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("\ufeffquestion,category_id\r\n1.0,007\r\nNA,1e5\r\n\r\n", encoding="utf-8")
+    assert read_table(path).to_dict("records") == [
+        {"question": "1.0", "category_id": "007"},
+        {"question": "NA", "category_id": "1e5"},
+        {"question": "", "category_id": ""},
+    ]
+
+
+# Against the training questions
+
+
+def question(text: str, **fields: Any) -> dict[str, Any]:
+    """Return a row of a question."""
+    return {"id": row_id(text), "question": text, **fields}
+
+
+def test_questions_that_repeat_a_training_question_go() -> None:
+    training = [question("Who painted the Mona Lisa in Florence?"), question("Is it so?")]
+    tested = [
+        question("Who painted the Mona Lisa in Florence?"),
+        question("Who painted the Mona Lisa in Florence??"),
+        question("Who wrote the Divine Comedy?"),
+        question("Who wrote the Divine Comedy!?"),
+    ]
+    sieve = table_rows(pd.DataFrame([*tested, question("")]), "m", {"question": "question"}, "t")
+    result = drop_training_questions(sieve, [*training, *training], shingle=5, similarity=0.8)
+    assert [row["question"] for row in result.kept] == [row["question"] for row in tested[2:]]
+    assert [row["reason"] for row in result.dropped] == ["empty", "in_training", "in_training"]
+
+
+def test_import_compares_with_training_and_validation(project: Path) -> None:
+    sides = ["train", "validation", "test"]
+    texts = ["Is an ox a cow?", "Who hunts the blue whale?", "How fast are hummingbirds?"]
+    write_rows(
+        Path("split.jsonl"),
+        [question(text, split=side) for text, side in zip(texts, sides, strict=True)],
+    )
+    Path("mine.csv").write_text("\n".join(["question", *texts, "Another one?", ""]))
+    Path("config/datasets/mine.yaml").write_text("{source: file, path: mine.csv}")
+    import_inputs.main(
+        dataset="mine",
+        splits=[Path("split.jsonl"), Path("split.jsonl")],
+        synthesis="closed-world",
+        output=Path("inputs.jsonl"),
+    )
+    assert [row["question"] for row in read_rows(Path("inputs.jsonl"))] == [
+        texts[2],
+        "Another one?",
+    ]
+    assert read_json(Path("inputs.counts.json")) == {
+        "in": 4,
+        "out": 2,
+        "dropped": {"in_training": 2},
+    }
+
+
+# Held-out questions
+
+
+def held_out(criterion: str, count: int) -> list[dict[str, Any]]:
+    """Return held-out questions of a criterion, among them one that all criteria have."""
+    texts = [f"What is number {number} for the {criterion}?" for number in range(count - 1)]
+    return [question(text, criterion=criterion) for text in [*texts, "What do all of them ask?"]]
+
+
+def test_the_same_number_of_each_criterion_is_drawn() -> None:
+    asked = [held_out("ethical", 20), held_out("factuality", 20), held_out("helpful", 5)]
+    sieve = sample_held_out("mixed", asked, LANGUAGE, 8, seed=0)
+    assert Counter(row["category"] for row in sieve.kept) == {
+        "ethical": 8,
+        "factuality": 8,
+        "helpful": 4,  # its fifth question is one of the other criteria
+    }
+    assert len({row["id"] for row in sieve.kept}) == len(sieve.kept)
+    assert len(sieve.kept) + len(sieve.dropped) == 45
+    assert sum(row["reason"] == "duplicate" for row in sieve.dropped) == 2
+    again = sample_held_out("mixed", [rows[::-1] for rows in asked], LANGUAGE, 8, seed=0)
+    assert again.kept == sieve.kept
+    assert sample_held_out("mixed", asked, LANGUAGE, 8, seed=1).kept != sieve.kept
+
+
+def test_held_out_questions_are_plain_english_text() -> None:
+    texts = {
+        "What is a security code?": None,
+        "Is it “fair” – really?": None,
+        "<b>What</b> is it?": "markup",
+        "Was ist das Beste, was ich jetzt tun kann?": "language",
+    }
+    rows = [question(text, criterion="helpful") for text in texts]
+    sieve = sample_held_out("mixed", [rows], LANGUAGE, 10, seed=0)
+    dropped = {row["question"]: row["reason"] for row in sieve.dropped}
+    assert {text: dropped.get(text) for text in texts} == texts
+
+
+def test_program_takes_the_test_side_alone(in_the_project: None, tmp_path: Path) -> None:
+    paths: dict[str, list[Path]] = {"questions": [], "splits": []}
+    for criterion in ("ethical", "helpful"):
+        rows = held_out(criterion, 30)
+        sides = [["train", "test", "validation"][number % 3] for number in range(30)]
+        write_rows(tmp_path / f"{criterion}.jsonl", rows)
+        # The last question was dropped by the split.
+        split = [{"id": rows[number]["id"], "split": sides[number]} for number in range(29)]
+        write_rows(tmp_path / f"{criterion}.split.jsonl", split)
+        paths["questions"].append(tmp_path / f"{criterion}.jsonl")
+        paths["splits"].append(tmp_path / f"{criterion}.split.jsonl")
+    sample_inputs.main(
+        dataset="mixed",
+        synthesis="closed-world",
+        rows=6,
+        seed=0,
+        output=tmp_path / "inputs.jsonl",
+        **paths,
+    )
+    counts = read_json(tmp_path / "inputs.counts.json")
+    assert counts == {"in": 20, "out": 12, "dropped": {"over_limit": 8}}
+    for row in read_rows(tmp_path / "inputs.jsonl"):
+        number = re.findall(r"\d+", row["question"])
+        assert [int(found) % 3 for found in number] == [1]
+
+
+def test_a_local_copy_serves_in_place_of_the_hub(project: Path) -> None:
+    recipe = {"source": "hub", "repository": "a/b", "revision": "c", "path": "mine.jsonl"}
+    write_table(Path("mine.jsonl"))
+    Path("config/datasets/mine.yaml").write_text("{source: synthetic}")
+    set_keys("config/datasets/mine.yaml", **recipe, columns=COLUMNS)
+    import_inputs.main(
+        dataset="mine", splits=[], synthesis="closed-world", output=Path("inputs.jsonl")
+    )
+    assert read_rows(Path("inputs.jsonl")) == EXPECTED
+
+
+def import_from_hub(project: Path, hub: Hub, **keys: Any) -> subprocess.CompletedProcess[str]:
+    """Run the program on a recipe of a data set that the stand-in of the Hub has."""
+    recipe = {"source": "hub", "repository": "someone/questions", "revision": COMMIT, **keys}
+    Path("config/datasets/mine.yaml").write_text("{source: synthetic}")
+    set_keys("config/datasets/mine.yaml", **recipe, columns=COLUMNS)
+    online = {"HF_ENDPOINT": hub.url, "HF_HOME": str(project / "cache"), "HF_TOKEN": TOKEN}
+    return subprocess.run(
+        [
+            *[sys.executable, "workflow/scripts/import_inputs.py", "--dataset", "mine"],
+            *["--splits", "--synthesis", "closed-world", "--output", "inputs.jsonl"],
+        ],
+        env={**environment(project), **online, "HF_HUB_OFFLINE": "0"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_recipe_may_name_one_file_of_a_data_set_on_the_hub(project: Path) -> None:
+    with serve_hub() as hub:
+        repository = Repository()
+        content = json.dumps(RECORDS).encode()
+        repository.branches["main"] = {"data/mine.json": content, "questions.py": b"import os"}
+        hub.repositories["dataset", "someone/questions"] = repository
+        result = import_from_hub(project, hub, file="data/mine.json")
+        assert result.returncode == 0, result.stderr
+        assert read_rows(Path("inputs.jsonl")) == EXPECTED
+        missing = import_from_hub(project, hub, file="other.json")
+    assert missing.returncode == 1
+    message = missing.stderr.splitlines()[-1]
+    assert message.startswith("error: data set someone/questions: ")
+    assert "check the recipe and the network, name one table" in message

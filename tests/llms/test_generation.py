@@ -1,0 +1,343 @@
+"""Completions: kept one by one, so that nothing is lost and nothing asked twice."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import generate_pairs
+import pytest
+from fake_engine import FakeEngine
+from yaml_edits import set_keys
+
+from aligners.configuration.recipes import load_recipe
+from aligners.core.completions import Completion, Decoding, Failure, Request
+from aligners.core.errors import UserError
+from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.llms.generator import Generator, llm_prompt
+from aligners.llms.ledger import HEADER, read_lines
+
+BASE, CHAT = "closed-world-base", "closed-world-finetuned"
+OUTPUT = Path("results/answers.jsonl")
+GREEDY = Decoding(max_new_tokens=10)
+REQUESTS = [Request(name, f"Say {name}.") for name in ("a", "b", "c")]
+
+
+def say(request: Request, decoding: Decoding) -> str:
+    """Reply with lines and letters that take several bytes."""
+    return f"“{request.id}”\n\u2028 – 你好"
+
+
+def complete(
+    engine: FakeEngine,
+    requests: list[Request] = REQUESTS,
+    decoding: Decoding = GREEDY,
+    llm: str = BASE,
+) -> tuple[list[str], dict[str, Completion]]:
+    """Ask with a new generator, as a new process would; return what the engine was asked."""
+    engine.asked = []
+    completions = Generator(llm, OUTPUT).complete_all(requests, decoding, "test")
+    return sorted(request.id for request in engine.asked), completions
+
+
+@pytest.fixture
+def replying(project: Path, engine: FakeEngine) -> FakeEngine:
+    engine.reply = say
+    return engine
+
+
+def test_completions_come_back_by_id(replying: FakeEngine) -> None:
+    asked, completions = complete(replying)
+    assert asked == ["a", "b", "c"]
+    assert {key: value.text for key, value in completions.items()} == {
+        request.id: say(request, GREEDY) for request in REQUESTS
+    }
+
+
+def test_finish_is_kept(replying: FakeEngine) -> None:
+    replying.reply = lambda request, _: Completion(request.id, "cut", "length")
+    complete(replying)
+    asked, completions = complete(replying)
+    assert asked == []
+    assert {item.finish for item in completions.values()} == {"length"}
+
+
+def test_what_is_done_is_not_asked_again_nor_the_engine_loaded(replying: FakeEngine) -> None:
+    first = complete(replying)[1]
+    assert complete(replying) == ([], first)
+    assert replying.loaded == 1
+
+
+def test_a_ledger_cut_at_any_byte_of_its_last_line_repeats_only_that_row(
+    replying: FakeEngine,
+) -> None:
+    first = complete(replying)[1]
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    whole = ledger.read_bytes()
+    start = whole.rindex(b"\n", 0, -1) + 1
+    last = json.loads(whole[start:])["id"]
+    for length in range(start, len(whole)):
+        ledger.write_bytes(whole[:length])
+        assert complete(replying) == ([last], first), length
+        lines = ledger.read_bytes().splitlines()
+        assert [json.loads(line)["text"] for line in lines[1:]] == [
+            json.loads(line)["text"] for line in whole.splitlines()[1:]
+        ]
+
+
+def test_every_completion_is_on_disk_before_the_next_comes(replying: FakeEngine) -> None:
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    written: list[int] = []
+
+    def look(request: Request, decoding: Decoding) -> str:
+        written.append(len(list(read_lines(ledger))))
+        return "Yes."
+
+    replying.reply = look
+    complete(replying)
+    assert written == [0, 1, 2]
+
+
+def test_a_failure_in_the_middle_keeps_what_was_done(replying: FakeEngine) -> None:
+    def fail_at_a(request: Request, decoding: Decoding) -> str:
+        if request.id == "a":
+            raise RuntimeError("out of memory")
+        return say(request, decoding)
+
+    replying.reply = fail_at_a
+    with pytest.raises(RuntimeError):
+        complete(replying)
+    replying.reply = say
+    assert complete(replying)[0] == ["a"]
+
+
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        Decoding(max_new_tokens=11),
+        Decoding(max_new_tokens=10, temperature=1.0),
+        Decoding(max_new_tokens=10, repetition_penalty=2.0),
+        Decoding(max_new_tokens=10, stop=("\n",)),
+        Decoding(max_new_tokens=10, seed=1),
+    ],
+)
+def test_another_decoding_asks_anew(replying: FakeEngine, decoding: Decoding) -> None:
+    complete(replying)
+    assert complete(replying, decoding=decoding)[0] == ["a", "b", "c"]
+
+
+def test_another_prompt_or_id_asks_anew(replying: FakeEngine) -> None:
+    complete(replying)
+    changed = [Request("a", "Shout a."), Request("d", "Say b."), REQUESTS[2]]
+    assert complete(replying, changed)[0] == ["a", "d"]
+
+
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"description": "Other words."}, False),
+        ({"batch_tokens": 7}, False),
+        ({"finetuned": "closed-world-teacher"}, False),
+        ({"answers": {"max_new_tokens": 7}}, False),
+        ({"persona": "teacher"}, True),
+    ],
+)
+def test_only_another_llm_is_asked_anew(
+    replying: FakeEngine, change: dict[str, Any], again: bool
+) -> None:
+    complete(replying)
+    set_keys(f"config/llms/{BASE}.yaml", **change)
+    assert bool(complete(replying)[0]) == again
+
+
+def test_another_stage_has_its_own_ledger(replying: FakeEngine) -> None:
+    complete(replying)
+    replying.asked = []
+    Generator(BASE, Path("results/others/a.jsonl")).complete_all(REQUESTS, GREEDY, "test")
+    assert len(replying.asked) == 3
+
+
+def test_rows_that_move_to_another_shard_are_not_asked_again(replying: FakeEngine) -> None:
+    for shard, requests in enumerate((REQUESTS[:1], REQUESTS[1:])):
+        output = Path(f"results/pairs/{shard}.jsonl")
+        Generator(BASE, output).complete_all(requests, GREEDY, "test")
+    replying.asked = []
+    completions = Generator(BASE, Path("results/pairs/0.jsonl")).complete_all(
+        REQUESTS, GREEDY, "test"
+    )
+    assert list(completions) == ["a", "b", "c"]
+    assert replying.asked == []
+
+
+@pytest.mark.parametrize("damage", [0, 20, -3])
+def test_a_damaged_line_is_asked_again(replying: FakeEngine, damage: int) -> None:
+    first = complete(replying)[1]
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    damaged = bytearray(lines[2])
+    damaged[damage] ^= 1
+    ledger.write_bytes(b"".join([*lines[:2], bytes(damaged), *lines[3:]]))
+    asked, completions = complete(replying)
+    assert (asked, completions) == ([json.loads(lines[2])["id"]], first)
+
+
+def test_a_ledger_of_another_version_is_left_alone(replying: FakeEngine) -> None:
+    complete(replying)
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    other = ledger.read_bytes().replace(HEADER, HEADER.replace(b"1}", b"2}"))
+    ledger.write_bytes(other)
+    with pytest.raises(UserError, match="another version of the workflow wrote"):
+        Generator(BASE, OUTPUT)
+    assert ledger.read_bytes() == other
+
+
+def test_a_reply_that_comes_twice_counts_once(
+    replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def twice(requests: Iterator[Request], decoding: Decoding) -> Iterator[Completion]:
+        for request in requests:
+            yield Completion(request.id, "first", "stop")
+            yield Completion(request.id, "second", "stop")
+
+    monkeypatch.setattr("aligners.llms.generator.load_engine", lambda recipe: twice)
+    generator = Generator(BASE, OUTPUT)
+    completions = generator.complete_all(REQUESTS, GREEDY, "test")
+    assert {item.text for item in completions.values()} == {"first"}
+    assert generator.usage.completions == 3
+
+
+# What fails
+
+
+def fail_at_b(request: Request, decoding: Decoding) -> str | Failure:
+    """Have no completion for one row."""
+    return Failure("b", "timeout", "no reply") if request.id == "b" else say(request, decoding)
+
+
+def test_rows_without_a_completion_stop_the_stage_and_the_others_are_kept(
+    replying: FakeEngine,
+) -> None:
+    replying.reply = fail_at_b
+    with pytest.raises(UserError, match=r"1 of 3 rows .*\(1 timeout\).*require_all"):
+        complete(replying)
+    replying.reply = say
+    assert complete(replying)[0] == ["b"]
+
+
+def test_a_stage_may_go_on_without_rows(replying: FakeEngine) -> None:
+    set_keys(f"config/llms/{BASE}.yaml", require_all=False)
+    replying.reply = fail_at_b
+    generator = Generator(BASE, OUTPUT)
+    completions = generator.complete_all(REQUESTS, GREEDY, "test")
+    assert isinstance(completions["b"], Failure)
+    assert [completions[key].text for key in "ac"] == [say(REQUESTS[i], GREEDY) for i in (0, 2)]
+    generator.write_usage()
+    usage = read_json(OUTPUT.with_suffix(".usage.json"))
+    assert (usage["completions"], usage["failed"]) == (2, {"timeout": 1})
+    assert usage["failed_share"] == pytest.approx(1 / 3, abs=1e-6)
+
+
+def test_usage_counts_earlier_runs_too_and_what_they_cost(
+    replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = {"input": 2.0, "output": 10.0, "currency": "EUR"}
+    recipe = {**load_recipe("llms", BASE), "prices": prices}
+    monkeypatch.setattr("aligners.llms.generator.load_recipe", lambda *_: recipe)
+    replying.reply = lambda request, _: Completion(
+        request.id, "Yes.", "stop", tokens_in=1000, tokens_out=100, seconds=0.5, attempts=2
+    )
+    complete(replying, REQUESTS[:1])
+    generator = Generator(BASE, OUTPUT)
+    generator.complete_all(REQUESTS, GREEDY, "test")
+    summary = generator.usage.summary()
+    assert (summary["tokens_in"], summary["tokens_out"], summary["attempts"]) == (3000, 300, 6)
+    assert summary["latency_seconds"] == 1.5
+    assert summary["cost"] == pytest.approx(3000 * 2e-6 + 300 * 1e-5)
+    assert summary["currency"] == "EUR"
+    assert len(generator.usage.run_seconds) == 2
+
+
+def test_the_log_shows_rate_failures_and_cost(
+    replying: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = {"input": 1e6, "output": 0.0, "currency": "EUR"}
+    recipe = {**load_recipe("llms", BASE), "prices": prices, "require_all": False}
+    monkeypatch.setattr("aligners.llms.generator.load_recipe", lambda *_: recipe)
+    replying.reply = lambda request, decoding: (
+        Failure("b", "timeout", "no reply")
+        if request.id == "b"
+        else Completion(request.id, "Yes.", "stop", tokens_in=3, tokens_out=1)
+    )
+    complete(replying)
+    log = capsys.readouterr().err
+    assert re.search(r"100% 3/3 .*completions/s, \d+ tokens/s, 1 failed, 6.00 EUR\]\n", log)
+    assert "\r" not in log
+
+
+def test_the_ledger_tells_how_a_completion_came_about(replying: FakeEngine) -> None:
+    decoding = replace(GREEDY, stop=("\n",), seed=7)
+    complete(replying, decoding=decoding)
+    entry = json.loads(Generator(BASE, OUTPUT).ledger.path.read_bytes().splitlines()[1])
+    assert set(entry) == {
+        *("key", "id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts"),
+        *("model", "decoding", "prompt", "run", "at", "checksum"),
+    }
+    assert (entry["decoding"]["seed"], entry["decoding"]["stop"]) == (7, ["\n"])
+
+
+def test_log_probabilities_are_kept_where_they_are_asked_for(replying: FakeEngine) -> None:
+    logprobs = {"m": -0.1, "M": -2.5}
+
+    def reply(request: Request, decoding: Decoding) -> Completion:
+        told = logprobs if decoding.top_logprobs else None
+        return Completion(request.id, "m", "stop", first_token_logprobs=told)
+
+    replying.reply = reply
+    asking = Decoding(max_new_tokens=1, top_logprobs=5)
+    request = Request("1", "a or b?")
+    for _ in range(2):
+        results = Generator(BASE, OUTPUT).complete_all([request], asking, "test")
+        assert results["1"].first_token_logprobs == logprobs
+    assert len(replying.asked) == 1
+    Generator(BASE, OUTPUT).complete_all([request], Decoding(max_new_tokens=1), "test")
+    ledger = Generator(BASE, OUTPUT).ledger.path.read_bytes().splitlines()[1:]
+    entries = [json.loads(line) for line in ledger]
+    # Entries and keys without are as they were before there were any.
+    assert ["top_logprobs" in entry["decoding"] for entry in entries] == [True, False]
+    assert ["first_token_logprobs" in entry for entry in entries] == [True, False]
+
+
+def test_a_chat_llm_gets_a_message(in_the_project: None) -> None:
+    assert llm_prompt(load_recipe("llms", BASE), "Hello") == "Hello"
+    assert llm_prompt(load_recipe("llms", CHAT), "Hello") == [{"role": "user", "content": "Hello"}]
+
+
+def test_a_change_of_parsing_asks_nothing(
+    replying: FakeEngine, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(project / "questions.jsonl", [{"id": "0" * 16, "question": "Why?"}])
+    replying.reply = lambda *_: " So.\nCritique: Fine.\nCorrection: So."
+
+    def generate() -> None:
+        generate_pairs.main(
+            criterion="ethical",
+            teacher="closed-world-teacher",
+            synthesis="closed-world",
+            questions=Path("questions.jsonl"),
+            shard=0,
+            shards=1,
+            seed=0,
+            output=Path("pairs.jsonl"),
+        )
+
+    generate()
+    [pair] = read_rows(Path("pairs.jsonl"))
+    assert (pair["response"], pair["critique"], pair["aligned_response"]) == ("So.", "Fine.", "So.")
+    monkeypatch.setattr(generate_pairs, "parse_pair", lambda completion: ({}, "too_dull"))
+    generate()
+    assert read_json(Path("pairs.counts.json")) == {"in": 1, "out": 0, "dropped": {"too_dull": 1}}
+    [dropped] = read_rows(Path("pairs.dropped.jsonl"))
+    assert dropped["completion"].startswith(" So.")
+    assert (len(replying.asked), replying.loaded) == (1, 1)

@@ -1,0 +1,212 @@
+"""The transformers engine on a tiny local model, and what it says of models it cannot load."""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_models import make_model
+from transformers import AutoTokenizer
+
+from aligners.core.completions import Completion, Decoding, Failure, Request
+from aligners.core.errors import UserError
+from aligners.llms.engines import load_engine
+from aligners.llms.engines.transformers import encode
+from aligners.models.hub import explained
+
+TEMPLATE = (
+    "{% for message in messages %}<{{ message['role'] }}> {{ message['content'] }}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant> {% endif %}"
+)
+NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+MESSAGES = [
+    {"role": "system", "content": "Be kind."},
+    {"role": "user", "content": "Input: Why?"},
+]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return make_model("gpt2", tmp_path / "gpt2")
+
+
+def recipe(model: Path | str, **changes: Any) -> dict[str, Any]:
+    """Return a recipe as config/llms/ holds them."""
+    return {
+        "engine": "transformers",
+        "model": str(model),
+        "revision": "main",
+        "chat": False,
+        "gated": False,
+        "trust_remote_code": False,
+        "dtype": "auto",
+        "batch_tokens": 4096,
+        **changes,
+    }
+
+
+def with_template(model: Path, template: str) -> Any:
+    """Give a model a chat template and return its tokenizer."""
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(model)
+    return AutoTokenizer.from_pretrained(model)
+
+
+def test_a_base_llm_continues_text(model: Path) -> None:
+    engine = load_engine(recipe(model))
+    requests = [Request(f"r{n}", "What is the colour?" * (n + 1)) for n in range(3)]
+    completions = list(engine(requests, Decoding(max_new_tokens=5)))
+    assert sorted(completion.id for completion in completions) == ["r0", "r1", "r2"]
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    for completion in completions:
+        assert isinstance(completion, Completion)
+        assert completion.finish in ("stop", "length")
+        prompt = requests[int(completion.id[1])].prompt
+        assert completion.tokens_in == len(tokenizer.encode(prompt))
+        assert completion.tokens_out == 5 if completion.finish == "length" else 4
+        assert completion.seconds > 0
+        assert completion.attempts == 1
+
+
+def test_requests_are_taken_a_window_at_a_time(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aligners.llms.engines.transformers.WINDOW", 4)
+    engine = load_engine(recipe(model))
+    taken = []
+
+    def endless() -> Iterator[Request]:
+        for number in count():
+            taken.append(number)
+            yield Request(str(number), "What is the colour?" + " Truly." * (number % 3))
+
+    completions = engine(endless(), Decoding(max_new_tokens=2))
+    ids = []
+    for number in range(12):
+        ids.append(next(completions).id)
+        assert len(taken) == number // 4 * 4 + 4
+    assert sorted(ids, key=int) == [str(number) for number in range(12)]
+
+
+def test_texts_do_not_depend_on_the_window(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = load_engine(recipe(model))
+    requests = [Request(f"r{n}", "What is the colour?" * (n % 3 + 1)) for n in range(7)]
+    found = []
+    for window in (3, 100):
+        monkeypatch.setattr("aligners.llms.engines.transformers.WINDOW", window)
+        decoding = Decoding(max_new_tokens=8, temperature=1.0)
+        found.append({done.id: done.text for done in engine(iter(requests), decoding)})
+    assert found[0] == found[1]
+    assert len(set(found[0].values())) == 7
+
+
+def test_a_prompt_that_fills_the_context_is_a_failure(tmp_path: Path) -> None:
+    model = make_model("gpt2", tmp_path / "gpt2", n_positions=16)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    prompts = {"long": "sea " * 30, "short": "What is it?", "exact": tokenizer.decode([7] * 16)}
+    requests = [Request(name, prompt) for name, prompt in prompts.items()]
+    engine = load_engine(recipe(model))
+    results = {result.id: result for result in engine(requests, Decoding(max_new_tokens=50))}
+    tokens = len(tokenizer.encode(prompts["long"]))
+    assert results["long"] == Failure(
+        "long",
+        "prompt_too_long",
+        f"its prompt of {tokens} tokens fills the model's context of 16",
+    )
+    assert isinstance(results["exact"], Failure)
+    assert isinstance(results["short"], Completion)
+    assert results["short"].tokens_in + results["short"].tokens_out <= 16
+    # All of a window may be too long.
+    assert isinstance(next(engine(requests[:1], Decoding(max_new_tokens=50))), Failure)
+
+
+def test_a_chat_llm_reads_messages_through_its_template(model: Path) -> None:
+    tokenizer = with_template(model, TEMPLATE)
+    ids = encode(tokenizer, MESSAGES, chat=True)
+    assert tokenizer.decode(ids) == "<system> Be kind.\n<user> Input: Why?\n<assistant> "
+    assert encode(tokenizer, "Why?", chat=True) == encode(
+        tokenizer, [MESSAGES[1] | {"content": "Why?"}], True
+    )
+    engine = load_engine(recipe(model, chat=True))
+    [completion] = engine([Request("a", MESSAGES)], Decoding(max_new_tokens=5, temperature=1.0))
+    assert completion.id == "a"
+
+
+def test_a_template_in_the_recipe_serves_a_tokenizer_without_one(model: Path) -> None:
+    engine = load_engine(recipe(model, chat=True, chat_template=TEMPLATE))
+    (completion,) = engine([Request("r", MESSAGES)], Decoding(max_new_tokens=5))
+    assert completion.id == "r"
+
+
+def test_a_template_without_a_system_role_gets_it_in_the_first_message(model: Path) -> None:
+    tokenizer = with_template(model, NO_SYSTEM + TEMPLATE)
+    ids = encode(tokenizer, MESSAGES, chat=True)
+    assert tokenizer.decode(ids) == "<user> Be kind.\n\nInput: Why?\n<assistant> "
+
+
+def no_weights(model: Path) -> dict[str, Any]:
+    (model / "model.safetensors").unlink()
+    return recipe(model)
+
+
+def old_weights(model: Path) -> dict[str, Any]:
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    return recipe(model)
+
+
+def test_bin_weights_are_read_if_the_recipe_says_so(model: Path) -> None:
+    torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
+    (model / "model.safetensors").unlink()
+    engine = load_engine(recipe(model, weights="bin"))
+    (completion,) = engine([Request("r", "What is the colour?")], Decoding(max_new_tokens=5))
+    assert completion.id == "r"
+
+
+def broken_configuration(model: Path) -> dict[str, Any]:
+    (model / "config.json").write_text('{"model_type": "no_such_type"}')
+    return recipe(model)
+
+
+REFUSED = {
+    "no template": (
+        lambda model: recipe(model, chat=True),
+        "has no chat template; set chat: false",
+    ),
+    "no weights": (no_weights, r"holds no weights \(\*\.safetensors\)"),
+    "weights as .bin": (old_weights, "set weights: bin in the recipe"),
+    "unknown type": (broken_configuration, "no_such_type"),
+    "no directory": (lambda model: recipe("./no/such/model"), "no such model directory"),
+    "gated": (
+        lambda model: recipe("meta-llama/Llama-2-13b-hf", gated=True),
+        "accept it at https://huggingface.co/meta-llama/Llama-2-13b-hf and set HF_TOKEN",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_model_that_cannot_be_loaded_is_explained(
+    model: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("aligners.models.hub.get_token", lambda: None)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    change, message = REFUSED[name]
+    with pytest.raises(UserError, match=message):
+        load_engine(change(model))
+
+
+REMOTE_CODE = "The repository contains custom code; set `trust_remote_code=True` to run it."
+CAUSES = [
+    (OSError("We couldn't connect to 'https://huggingface.co'"), "`hf download a/b`"),
+    (ValueError(REMOTE_CODE), "set trust_remote_code: true"),
+    (OSError("disk\non fire"), "cannot be loaded: disk$"),
+]
+
+
+@pytest.mark.parametrize(("error", "message"), CAUSES)
+def test_what_the_hub_raises_is_explained(error: Exception, message: str) -> None:
+    with pytest.raises(UserError, match=f"^a/b: .*{message}"), explained({"model": "a/b"}):
+        raise error

@@ -1,0 +1,293 @@
+"""The report: what the page says, that texts stay texts, and that a real browser shows it well."""
+
+import inspect
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import draw_figures
+import pytest
+from projects import MINIATURE, make_project, run_snakemake
+from report_results import CRITERIA, EVIL, FIGURE_ARGUMENTS, make_page, write_results
+from yaml_edits import set_keys
+
+from aligners.configuration.recipes import load_recipe
+from aligners.report.figures.aligners import draw_losses
+from aligners.report.figures.inspectors import draw_inspector
+from aligners.report.figures.svg import new_figure, save_svg
+from aligners.report.squad import refused_first, turns_by_criterion
+
+CHROMIUM = shutil.which("chromium")
+FIGURES = 2 * (2 + 3 + 1) + 1 + 3  # criteria x (data, inspectors, aligners), squad, comparisons
+
+
+# Of all words in figures, the smallest height of a line, in pixels of the screen.
+SMALLEST_TEXT = """Math.min(...[...document.querySelectorAll("figure svg text")].map((text) => {
+  const svg = text.ownerSVGElement;
+  const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  return parseFloat(getComputedStyle(text).fontSize) * scale;
+}))"""
+
+
+class Page(HTMLParser):
+    """The texts of a page by element, and what it names from elsewhere."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self.ids: list[str] = []
+        self.sources: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.open.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(str(value))
+            if name in ("src", "href", "xlink:href") and not str(value).startswith("#"):
+                self.sources.append(str(value))
+
+    def handle_endtag(self, tag: str) -> None:
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self.open:
+            self.texts.setdefault(self.open[-1], []).append(data)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """The page with everything, and the one without judges, benchmarks and usage."""
+    project = make_project(tmp_path_factory.mktemp("report"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        load_recipe.cache_clear()
+        write_results()
+        yield {
+            "all": project / make_page(),
+            "least": project / make_page(judged=False, by_products=False),
+        }
+    load_recipe.cache_clear()
+
+
+def text_of(html: str) -> str:
+    """Return the text of a page, white space as one space."""
+    return re.sub(r"\s+", " ", " ".join(t for texts in Page(html).texts.values() for t in texts))
+
+
+def rows_of(html: str, caption: str) -> list[list[str]]:
+    """Return the rows of the table with a caption, as texts of their cells."""
+    table = html.split(f"<caption>{caption}</caption>")[1].split("</table>")[0]
+    rows = re.findall(r"<tr.*?</tr>", table, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows]
+    return [[re.sub(r"\s+", " ", cell).strip() for cell in row] for row in cells]
+
+
+def test_sections_come_in_order(pages: dict[str, Path]) -> None:
+    titles = Page(pages["all"].read_text()).texts["h2"]
+    assert titles == [
+        "What was run", "Data", "Inspectors", "Aligners", "Squad", "Comparisons",
+        "Costs and times", "Provenance",
+    ]  # fmt: skip
+
+
+def test_counts_and_reasons_are_told_by_step(pages: dict[str, Path]) -> None:
+    html = pages["all"].read_text()
+    steps = rows_of(html, "Rows by step: ethical")
+    assert ["pairs filtered", "4", "3", "1", "0", "markup&nbsp;1"] in steps
+    assert ["aligner set", "5", "3", "0", "2", "over_limit&nbsp;2"] in steps
+    sizes = rows_of(html, "Rows of the sets that models are trained and tested with")
+    assert ["ethical", "aligner", "3", "1", "1"] in sizes
+
+
+def test_texts_from_results_stay_texts(pages: dict[str, Path]) -> None:
+    """Answers, dropped rows and names of categories hold markup."""
+    html = pages["all"].read_text()
+    assert html.count("<script>") == 1
+    read = Page(html)
+    assert not any("taken over" in text for text in read.texts["script"])
+    assert sum(EVIL in text for texts in read.texts.values() for text in texts) >= 3
+
+
+def test_changed_words_are_marked(pages: dict[str, Path]) -> None:
+    html = pages["all"].read_text()
+    assert "It is <del>Mars.</del>" in html and "It is <ins>Venus.</ins>" in html
+
+
+def test_the_page_needs_nothing_else_and_its_ids_are_unique(pages: dict[str, Path]) -> None:
+    read = Page(pages["all"].read_text())
+    assert read.sources == []
+    assert len(read.ids) == len(set(read.ids))
+
+
+def test_turns_are_counted_by_answer() -> None:
+    def turn(accepted: bool) -> dict[str, Any]:
+        scores = {"ethical": 0.2, "helpful": 0.4}
+        after = 0.6 if accepted else 0.1
+        return {"criterion": "helpful", "before": scores, "after": after, "accepted": accepted}
+
+    traces = [[turn(False), turn(True)], [turn(False)], [], []]
+    ethical, helpful = turns_by_criterion([{"trace": trace} for trace in traces])
+    assert ethical["idle"] == 4 and ethical["before"] is None
+    assert (helpful["kept"], helpful["refused"], helpful["idle"]) == (1, 1, 2)
+    assert helpful["after"] == pytest.approx((0.1 + 0.6 + 0.1) / 3)
+
+
+def test_answers_with_a_refused_turn_are_shown_first() -> None:
+    rows = [{"id": f"{number}", "trace": [{"accepted": number != 7}]} for number in range(9)]
+    shown = refused_first(rows, 3, seed=0)
+    assert shown[0]["id"] == "7" and len(shown) == 3 and len({row["id"] for row in shown}) == 3
+
+
+def test_win_rates_stand_with_intervals_and_reasons(pages: dict[str, Path]) -> None:
+    html = pages["all"].read_text()
+    caption = "Win rates: synthetic_mixed, closed-world-base, judge a-judge"
+    _, against, ethical, squad = rows_of(html, caption)
+    assert against == ["<span>against base, gpt2-miniature</span>"]
+    # Won 3, a flip, a tie, lost 2; one unusable.
+    assert ethical[1].startswith("57.1% (") and ethical[1].endswith(", n = 7</small>")
+    assert ethical[3:] == ["–", "3 / 2 / 2", "1"] and squad[3:5] == ["61.2% ± 1.3", "5 / 2 / 0"]
+    assert ethical[2].startswith("none: too few questions")
+    tests = rows_of(html, "Paired tests: synthetic_mixed, closed-world-base, judge a-judge")
+    assert tests[1][:2] == ["ethical", "squad"] and tests[1][2].startswith("-28.6 (")
+
+
+def test_the_accuracy_of_an_inspector_has_its_interval(pages: dict[str, Path]) -> None:
+    row = rows_of(pages["all"].read_text(), "Inspectors on test rows")[1]
+    # Wilson's, of 5 in 6 rows.
+    assert row[:3] == ["ethical", "bert-miniature", "83.3% (43.6 to 97.0)<small>, n = 6</small>"]
+
+
+def test_times_and_costs_are_added_up(pages: dict[str, Path]) -> None:
+    html = pages["all"].read_text()
+    times = rows_of(html, "Time and memory by rule")
+    # Not the job that an earlier experiment ran.
+    assert [row[0] for row in times] == ["rule", "train_aligner", "list_stage"]
+    assert times[1][2] == "1.3 min" and times[1][6] == "800 MiB"
+    usage = rows_of(html, "Completions of LLMs")
+    assert [row[0] for row in usage] == ["for", "synthetic/ethical/pairs"]  # not its shards
+    assert "Completions cost 1.25 EUR." in text_of(html)
+
+
+def test_provenance_names_checksums_versions_and_recipes(pages: dict[str, Path]) -> None:
+    text = text_of(pages["all"].read_text())
+    for part in ("0" * 64, "torch 2.13.0", "config/backbones/gpt2-miniature.yaml", "squad.jsonl",
+                 "resources/criteria/ethical/principles.yaml"):  # fmt: skip
+        assert part in text
+
+
+def test_without_judges_and_by_products_the_page_says_so(pages: dict[str, Path]) -> None:
+    text = text_of(pages["least"].read_text())
+    assert "No judge is configured" in text and "snakemake results/judged/all" in text
+    assert "There are no benchmark files" in text
+    assert "Win rates:" not in text
+
+
+def test_a_section_without_figures_has_its_directory(tmp_path: Path) -> None:
+    """Snakemake expects the five directories, also without squads and judges."""
+    figures = {name: tmp_path / name for name in FIGURE_ARGUMENTS}
+    given = inspect.signature(draw_figures.main).parameters.keys() - figures.keys()
+    draw_figures.main(**{name: [] for name in given}, **figures)
+    assert {path.name for path in tmp_path.iterdir()} == set(FIGURE_ARGUMENTS)
+
+
+def test_comparisons_are_not_named_one_by_one(tmp_path: Path) -> None:
+    """With several judges they are more than the 128 KiB of a command line."""
+    project = make_project(tmp_path)
+    set_keys(project / MINIATURE, judges=["gpt-4.1", "gpt-4.1-mini-ties"])
+    planned = run_snakemake(project, "-n", "-p", "results/report.html")
+    for program in ("draw_figures", "write_report"):
+        command = next(line for line in planned.splitlines() if f"scripts/{program}.py" in line)
+        assert "results/judged/gpt-4.1-mini-ties/" in command
+        assert "comparison.json" not in command and "verdicts.jsonl" not in command
+
+
+def test_thresholds_are_told_in_percent(pages: dict[str, Path]) -> None:
+    drawn = pages["all"].parent.glob("figures/judged/comparisons/**/thresholds.svg")
+    told = re.findall(r"win rate ([\d.]+)%, ([\d.]+)% acted on", next(drawn).read_text())
+    assert len(told) == 2 and all(0 <= float(share) <= 100 for pair in told for share in pair)
+
+
+@pytest.mark.parametrize("losses", [[2.5, 2.1, 1.6, 1.2], [3.0, 1.0, 0.5, 0.25]])
+def test_the_axis_of_losses_has_labels(losses: list[float], tmp_path: Path) -> None:
+    entries = [{"step": step, "train_loss": loss} for step, loss in enumerate(losses)]
+    draw_losses(entries, "an aligner", tmp_path / "losses.svg")
+    axis = (tmp_path / "losses.svg").read_text().split('matplotlib.axis_2"')[1]
+    labels = re.findall(r">([\d.]+)</text>", axis.split("patch_")[0])
+    assert len(labels) >= 3
+
+
+def test_a_figure_takes_the_colour_of_the_text_and_escapes(tmp_path: Path) -> None:
+    figure, axes = new_figure(2)
+    axes.set(xlabel=EVIL, title=r"50 $ or 60 $")
+    save_svg(figure, tmp_path / "roc.svg", EVIL, EVIL)
+    svg = (tmp_path / "roc.svg").read_text()
+    assert "<script" not in svg and svg.count("taken over") == 3
+    assert "50 $ or 60 $" in svg  # No formula.
+    assert "currentColor" in svg and "#010203" not in svg
+    assert svg.startswith("<svg") and 'role="img"' in svg
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
+@pytest.mark.parametrize("name", ["all", "least"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_browser_shows_every_figure(
+    pages: dict[str, Path], scheme: str, width: int, name: str
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(pages[name].as_uri())
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        assert page.evaluate(SMALLEST_TEXT) >= 9
+        ink = page.locator("figure svg text").first.evaluate("text => getComputedStyle(text).fill")
+        assert ink == {"light": "rgb(27, 31, 36)", "dark": "rgb(230, 233, 237)"}[scheme]
+        figures = page.locator("figure svg")
+        assert figures.count() == (FIGURES if name == "all" else FIGURES - 3)
+        for figure in figures.all():
+            box = figure.bounding_box()
+            assert figure.is_visible() and box
+            assert min(width, 1280) * 0.2 < box["width"] <= width and box["height"] > 80
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        shown = page.locator("#answers tr[data-kinds]:visible")
+        assert shown.count() == 3
+        page.get_by_label("Search").fill("nobody who")
+        assert shown.count() == 1
+        page.get_by_label("Search").fill("")
+        page.get_by_label("Show").select_option("refused")
+        assert "Where?" in shown.inner_text() and "Over there." in shown.inner_text()
+        if name == "all":
+            page.get_by_label("Show").select_option("worse")
+            assert shown.count() == 1 and "Who?" in shown.inner_text()
+        page.get_by_label("Search").fill("nothing has this")
+        assert page.locator("#answers tbody:visible").count() == 0
+        assert page.title() == "miniature: report of Aligners"
+        browser.close()
+    assert said == []
+
+
+def test_each_bin_of_a_reliability_diagram_tells_its_rows(tmp_path: Path) -> None:
+    scores = [0.05] * 111 + [0.11] * 22 + [0.97] * 333
+    rows = [{"label": round(score), "score": score} for score in scores]
+    draw_inspector(rows, "an inspector", tmp_path)
+    texts = re.findall(r">(\d+)</text>", (tmp_path / "reliability.svg").read_text())
+    assert texts == ["111", "22", "333"]
+
+
+def test_every_criterion_has_its_figures(pages: dict[str, Path]) -> None:
+    directory = pages["all"].parent / "figures/judged"
+    for criterion in CRITERIA:
+        for name in ("roc", "reliability", "confusion"):
+            assert (directory / f"inspectors/bert-miniature/{criterion}/{name}.svg").is_file()
+    assert len(list(directory.rglob("*.svg"))) == FIGURES

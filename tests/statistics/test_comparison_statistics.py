@@ -1,0 +1,248 @@
+"""Statistics of a comparison: cases small or regular enough to be worked out by hand."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from aligners.statistics.comparison import Comparison, compare
+from aligners.statistics.intervals import mean_score, share
+from aligners.statistics.length_control import length_controlled_rate
+from aligners.statistics.paired_tests import (
+    holm,
+    paired_differences,
+    paired_tests,
+    sign_flip_p_value,
+)
+from aligners.statistics.verdicts import check_verdicts, preferences
+
+NAN = float("nan")
+
+
+def table(first: list[float], second: list[float] | None = None, **columns: Any) -> pd.DataFrame:
+    """Return verdicts on as many questions; the second order agrees where it is not given."""
+    given = {
+        "id": [f"q{number}" for number in range(len(first))],
+        "category": None,
+        "first_order": first,
+        "second_order": first if second is None else second,
+        "length": 10.0,
+        "reference_length": 10.0,
+        "unchanged": False,
+    }
+    return pd.DataFrame({**given, **columns})
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Comparison:
+    """Eight questions:    won, flipped, lost, won by a tie's half, tie, unusable, won, lost."""
+    return compare(
+        table(
+            [1.0, 1.0, 0.0, 1.0, 0.5, NAN, 0.9, 0.2],
+            [1.0, 0.0, 0.0, 0.5, 0.5, 1.0, 0.8, 0.6],
+            category=["a", "a", "b", "b", None, "b", "a", "c"],
+            length=[30, 10, 10, 10, 10, 10, 10, 10],
+            reference_length=[10, 30, 30, 30, 10, 10, 10, 5],
+            unchanged=[False, False, False, False, True, True, False, False],
+        ),
+        seed=0,
+        against_base=True,
+    )
+
+
+def test_a_question_counts_by_the_mean_of_its_orders(comparison: Comparison) -> None:
+    counts = comparison.outcomes
+    assert (counts.wins, counts.ties, counts.losses, counts.unusable) == (3, 2, 2, 1)
+    scores = [1, 0.5, 0, 0.75, 0.5, 0.85, 0.4]
+    assert comparison.win_rate.value == pytest.approx(sum(scores) / 7)
+    assert comparison.win_rate.n == 7
+
+
+def test_all_categories_have_a_rate_and_their_questions_add_up(comparison: Comparison) -> None:
+    rates = {name: (rate.value, rate.n) for name, rate in comparison.by_category.items()}
+    assert rates == {
+        "a": (pytest.approx((1 + 0.5 + 0.85) / 3), 3),
+        "b": (pytest.approx(0.75 / 2), 2),
+        "c": (pytest.approx(0.4), 1),
+        "uncategorised": (0.5, 1),
+    }
+    assert sum(rate.n for rate in comparison.by_category.values()) == comparison.win_rate.n
+
+
+def test_flips_are_orders_that_name_another_answer(comparison: Comparison) -> None:
+    # The second and the last; a tie contradicts nothing; the sixth has one order only.
+    assert (comparison.flip_rate.value, comparison.flip_rate.n) == (2 / 7, 7)
+
+
+def test_lengths_and_copies(comparison: Comparison) -> None:
+    # Decided, of unequal length: the first (the longer won), third (longer), fourth (shorter) and
+    # the last (shorter).
+    assert (comparison.longer_won.value, comparison.longer_won.n) == (2 / 4, 4)
+    assert comparison.mean_length == pytest.approx(100 / 8)
+    assert comparison.mean_reference_length == pytest.approx(135 / 8)
+    assert (comparison.copy_rate.value, comparison.copy_rate.n) == (2 / 8, 8)
+
+
+def test_harm_is_a_changed_answer_that_was_liked_better(comparison: Comparison) -> None:
+    # The third and the last, of six that were changed; the tie and the unusable one were not.
+    assert (comparison.harm_rate.value, comparison.harm_rate.n) == (2 / 6, 6)
+    verdicts = table([0.0, 1.0], unchanged=[False, True])
+    assert compare(verdicts, seed=0, against_base=False).harm_rate.n == 0
+
+
+def test_few_questions_give_a_rate_but_none_at_equal_lengths(comparison: Comparison) -> None:
+    assert comparison.length_controlled.rate is None
+    assert "too few questions" in str(comparison.length_controlled.reason)
+
+
+def test_one_order_is_no_verdict() -> None:
+    judged = compare(table([1.0, 0.0, 1.0], [NAN] * 3), seed=0, against_base=False)
+    assert (judged.outcomes.unusable, judged.win_rate.n) == (3, 0)
+
+
+def test_a_comparison_of_nothing_has_figures_of_nothing() -> None:
+    judged = compare(table([]), seed=0, against_base=True)
+    assert (judged.win_rate.n, judged.copy_rate.n, judged.mean_length) == (0, 0, None)
+
+
+def test_a_comparison_without_verdicts_says_so() -> None:
+    judged = compare(table([NAN, NAN]), seed=0, against_base=True)
+    assert judged.outcomes.unusable == 2
+    assert (judged.win_rate.value, judged.win_rate.low, judged.win_rate.n) == (None, None, 0)
+    assert judged.by_category == {}
+
+
+def test_the_interval_of_a_share_is_wilsons() -> None:
+    z, p, n = 1.959964, 0.7, 10
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    found = share([True] * 7 + [False] * 3)
+    assert (found.low, found.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
+
+
+@pytest.mark.parametrize(("score", "low", "high"), [(1.0, 0.8865, 1.0), (0.0, 0.0, 0.1135)])
+def test_equal_verdicts_are_not_taken_for_certainty(score: float, low: float, high: float) -> None:
+    found = mean_score(np.full(30, score), seed=0)
+    assert found.value == score
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_ties_make_the_interval_narrower_than_a_coins() -> None:
+    scores = np.array([1.0] * 60 + [0.5] * 280 + [0.0] * 60)
+    found = mean_score(scores, seed=0)
+    deviation = np.sqrt(120 / 400) / 2
+    half = 1.96 * deviation / np.sqrt(400)
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.003)
+    assert found == mean_score(scores, seed=0)
+
+
+def test_systems_are_compared_on_the_questions_that_both_have() -> None:
+    first = table([1.0, 0.0, 1.0, NAN])
+    second = table([0.0, 0.5, 1.0, 1.0])[::-1]
+    assert paired_differences(first, second).tolist() == [1.0, -0.5, 0.0]
+    other = table([1.0], id=["elsewhere"])
+    assert paired_tests({(): {"one": first, "other": other}}, seed=0) == []
+
+
+def test_the_p_value_is_the_share_of_sign_flips_as_extreme() -> None:
+    # Of the 2^4 signs of four differences of 1, all or none are positive: 2/16; ties add nothing.
+    assert sign_flip_p_value(np.array([1.0, 1, 1, 1]), seed=0) == pytest.approx(2 / 16)
+    assert sign_flip_p_value(np.array([1.0, 1, 0, 1, 1, 0]), seed=0) == pytest.approx(2 / 16)
+    # A sum of at least 2 in size: 1 + 4 of 16 ways on either side.
+    assert sign_flip_p_value(np.array([1.0, 1, 1, -1]), seed=0) == pytest.approx(10 / 16)
+    assert sign_flip_p_value(np.zeros(5), seed=0) == 1.0
+    assert sign_flip_p_value(np.array([0.0, 1, 0]), seed=0) == 1.0
+
+
+def test_holm_multiplies_by_the_hypotheses_left() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+def test_every_two_systems_are_tested_and_corrected_together() -> None:
+    good, equal = [1.0] * 40 + [0.5] * 20, [0.5] * 60
+    systems = {"good": table(good), "b": table(equal), "c": table(equal)}
+    tests = paired_tests({("base",): systems}, seed=0)
+    found = {(test.first, test.second): test for test in tests}
+    assert set(found) == {("good", "b"), ("good", "c"), ("b", "c")}
+    best = found["good", "b"]
+    assert best.difference.value == pytest.approx(20 / 60)
+    assert 0.25 < best.difference.low < 1 / 3 < best.difference.high < 0.42
+    assert best.adjusted == pytest.approx(3 * best.p_value)
+    assert best.adjusted < 0.01
+    twice = paired_tests({("base",): systems, ("finetuned",): systems}, seed=0)
+    assert {test.group for test in twice} == {("base",), ("finetuned",)}
+    assert twice[0].adjusted == pytest.approx(6 * best.p_value)
+    alike = found["b", "c"]
+    assert (alike.p_value, alike.adjusted) == (1.0, 1.0)
+    assert alike.difference.low < 0 < alike.difference.high
+
+
+def biased(number: int = 200) -> pd.DataFrame:
+    """Return verdicts as the regression expects them: 0.6 at equal lengths, more where longer."""
+    differences = np.linspace(-300, 500, number)
+    scores = expit(np.log(0.6 / 0.4) + 1.5 * np.tanh(differences / differences.std()))
+    return table(list(scores), length=1000 + differences, reference_length=1000)
+
+
+def test_the_planted_rate_at_equal_lengths_is_found() -> None:
+    verdicts = biased()
+    rate = length_controlled_rate(verdicts).rate
+    assert rate is not None
+    assert rate.value == pytest.approx(0.6, abs=1e-6)
+    assert rate.n == 200
+    assert preferences(verdicts).mean() > 0.65
+
+
+def test_identical_answers_stay_out_of_the_fit_and_count_as_ties() -> None:
+    copies = table([0.5] * 200, id=[f"copy{number}" for number in range(200)], unchanged=True)
+    rate = length_controlled_rate(pd.concat([biased(), copies], ignore_index=True)).rate
+    assert rate is not None
+    assert (rate.value, rate.n) == (pytest.approx((0.6 + 0.5) / 2, abs=1e-6), 400)
+
+
+def test_the_interval_at_equal_lengths_is_a_proportions_where_length_has_no_effect() -> None:
+    # Balanced lengths, 60% won at each: the constant is independent of the slope.
+    scores = [1.0, 1.0, 1.0, 0.0, 0.0] * 80
+    lengths = [length for length in (900.0, 950.0, 1050.0, 1100.0) for _ in range(100)]
+    rate = length_controlled_rate(table(scores, length=lengths, reference_length=1000.0)).rate
+    assert rate is not None
+    half = 1.96 * np.sqrt(0.6 * 0.4 / 400)
+    assert rate.value == pytest.approx(0.6)
+    assert (rate.low, rate.high) == pytest.approx((0.6 - half, 0.6 + half), abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("scores", "differences", "reason"),
+    [
+        ([1.0] * 100, range(-50, 50), "too few questions: 0 wins or losses"),
+        ([0.5] * 100, range(-50, 50), "all verdicts are equal"),
+        ([0.0, 1.0] * 50, [7] * 100, "always differ by the same"),
+        ([0.0, 1.0] * 50, range(1, 101), "all our answers are longer"),
+        ([0.0] * 50 + [1.0] * 50, range(-50, 50), "the lengths alone decide"),
+        # One length in common does not help: still no finite coefficient.
+        ([0.0] * 49 + [0.5] + [1.0] * 50, range(-50, 50), "the lengths alone decide"),
+    ],
+)
+def test_what_cannot_be_fitted_has_a_reason(scores: Any, differences: Any, reason: str) -> None:
+    lengths = [1000 + difference for difference in differences]
+    result = length_controlled_rate(table(list(scores), length=lengths, reference_length=1000))
+    assert result.rate is None
+    assert reason in str(result.reason)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"id": ["q", "q"]}, "'q' occurs more than once"),
+        ({"second_order": [0.5, 1.5]}, "second_order of 'q1' is 1.5"),
+        ({"length": [10.0, NAN]}, "length of 'q1' is nan"),
+    ],
+)
+def test_a_wrong_table_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_verdicts(table([1.0, 0.0], **change))
+    with pytest.raises(ValueError, match="no column 'unchanged'"):
+        check_verdicts(table([1.0]).drop(columns="unchanged"))

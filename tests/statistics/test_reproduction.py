@@ -1,0 +1,220 @@
+"""The paper's protocol: which questions, which part of an answer, which rates; reported ones."""
+
+from pathlib import Path
+from typing import Any
+
+import compare_with_reported
+import numpy as np
+import pandas as pd
+import pytest
+from judged_files import simulated_verdicts
+
+from aligners.core.errors import UserError
+from aligners.core.rows import write_rows
+from aligners.statistics.intervals import Estimate, share
+from aligners.statistics.reproduction import (
+    PROTOCOL_CATEGORIES,
+    first_sentence,
+    macro_mean,
+    protocol_rates,
+    protocol_rows,
+    read_reported,
+)
+
+REPORTED = Path(__file__).parents[2] / "resources/reported/win_rates.csv"
+PAPER_FIGURES = Path(__file__).parents[3] / "shared/data/reported_win_rates.csv"
+
+
+# What is judged
+
+
+def test_only_rows_of_the_four_categories_stay_in_their_order() -> None:
+    rows = [{"id": str(number), "category_id": str(number % 14)} for number in range(28)]
+    kept = protocol_rows(rows, "beavertails")
+    assert [row["id"] for row in kept] == ["2", "3", "6", "7", "16", "17", "20", "21"]
+
+
+@pytest.mark.parametrize("number", [None, "1"])
+def test_a_data_set_without_the_categories_is_refused(number: str | None) -> None:
+    rows = [{"id": name, "category_id": name} for name in ("2", "3", "6")]
+    with pytest.raises(UserError, match="data set mixed: no row has the category_id 7"):
+        protocol_rows([*rows, {"id": "a", "category_id": number}], "mixed")
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("It is Venus. Thick clouds keep the heat in.", "It is Venus."),
+        ("No stop at all", "No stop at all"),
+        ("It is 3.14, e.g. so.", "It is 3."),
+        ("Well... it is Venus. Really.", "Well... it is Venus."),
+        ("Why? Because! So\nit is.\nYes.", "Why? Because! So\nit is."),
+        ("", ""),
+    ],
+)
+def test_an_answer_ends_at_its_first_full_stop(text: str, cut: str) -> None:
+    assert first_sentence(text) == cut
+
+
+# Rates
+
+
+def verdicts(**categories: list[tuple[float | None, float | None]]) -> pd.DataFrame:
+    """Return verdicts by category `c2`, `c3`, ... as pairs of preferences in the two orders."""
+    rows = [
+        {
+            "category_id": name[1:],
+            "category": f"named {name}",
+            "first_order": first,
+            "second_order": second,
+        }
+        for name, pairs in categories.items()
+        for first, second in pairs
+    ]
+    return pd.DataFrame(rows).astype({"first_order": float, "second_order": float})
+
+
+WON, LOST, FLIPPED, TIED, UNUSABLE = (1, 1), (0, 0), (1, 0), (0.5, 0.5), (None, 1)
+
+
+def test_ties_are_dropped_and_categories_weigh_the_same() -> None:
+    table = verdicts(
+        c2=[WON, WON, WON, LOST, FLIPPED, TIED],
+        c3=[WON, LOST, UNUSABLE],
+        c6=[LOST],
+        c7=[WON, (0.9, 0.2)],
+        c5=[LOST] * 50,  # none of the paper's
+    )
+    total, *rates = protocol_rates(table)
+    assert [rate["category_id"] for rate in rates] == PROTOCOL_CATEGORIES
+    assert [rate["ours"] for rate in rates] == [0.75, 0.5, 0.0, 1.0]
+    assert [rate["n"] for rate in rates] == [4, 2, 1, 2]
+    assert [rate["ties"] for rate in rates] == [2, 0, 0, 0]
+    assert [rate["unusable"] for rate in rates] == [0, 1, 0, 0]
+    assert rates[0]["category"] == "named c2"
+    assert total["ours"] == pytest.approx((0.75 + 0.5 + 0 + 1) / 4)
+    assert (total["n"], total["ties"], total["unusable"]) == (9, 2, 1)
+    assert total["low"] < total["ours"] < total["high"]
+
+
+def test_one_usable_order_is_no_verdict_even_of_a_whole_category() -> None:
+    table = verdicts(c2=[WON, UNUSABLE], c3=[UNUSABLE, UNUSABLE], c6=[WON], c7=[WON])
+    assert [rate["unusable"] for rate in protocol_rates(table)] == [3, 1, 2, 0, 0]
+
+
+def test_a_category_without_a_decided_question_leaves_no_mean() -> None:
+    total, *rates = protocol_rates(verdicts(c2=[WON], c3=[TIED], c6=[WON], c7=[LOST]))
+    assert (rates[1]["ours"], rates[1]["n"]) == (None, 0)
+    assert (total["ours"], total["low"], total["n"]) == (None, None, 3)
+
+
+def test_the_mean_of_equal_shares_has_a_narrower_interval() -> None:
+    one = share([True] * 30 + [False] * 20)
+    mean = macro_mean([one] * 4)
+    assert mean.value == pytest.approx(0.6)
+    assert mean.n == 200
+    assert mean.high - mean.low == pytest.approx((one.high - one.low) / 2)
+    won = macro_mean([share([True] * 50)] * 4)
+    assert won.low < 0.97 and won.high == pytest.approx(1)
+
+
+def test_the_interval_of_the_mean_covers_the_truth() -> None:
+    random = np.random.default_rng(0)
+    truth, sizes = np.array([0.55, 0.7, 0.85, 0.95]), [46, 44, 37, 48]
+    covered = 0
+    for _ in range(1000):
+        flags = [random.random(size) < rate for size, rate in zip(sizes, truth, strict=True)]
+        estimate = macro_mean([share(flag) for flag in flags])
+        covered += estimate.low <= truth.mean() <= estimate.high
+    assert 0.93 <= covered / 1000 <= 0.975
+
+
+def test_no_estimate_is_no_mean() -> None:
+    assert macro_mean([share([True]), Estimate(None, None, None, 0)]).value is None
+
+
+# Reported figures
+
+
+def test_reported_figures_have_our_names() -> None:
+    reported = read_reported(REPORTED)
+    assert len(reported) == 87
+    cell = ("beavertails", "llama-2-13b", "phi-2")
+    for reference, mean in {"base": 0.810719, "finetuned": 0.662609, "ji-et-al": 0.354197}.items():
+        assert reported[(*cell, reference, "")] == mean
+        of_the_four = [reported[(*cell, reference, number)] for number in PROTOCOL_CATEGORIES]
+        assert np.mean(of_the_four) == pytest.approx(mean, abs=1e-6)
+
+
+@pytest.mark.skipif(not PAPER_FIGURES.exists(), reason="the figures' source is not at hand")
+def test_no_reported_figure_was_lost() -> None:
+    ours, theirs = (pd.read_csv(path)["win_rate"] for path in (REPORTED, PAPER_FIGURES))
+    assert ours.tolist() == theirs.tolist()
+
+
+def test_recipes_have_the_names_of_the_reported_figures(in_the_project: None) -> None:
+    for dataset, llm, backbone, reference, _ in read_reported(REPORTED):
+        assert Path(f"config/datasets/{dataset}.yaml").is_file()
+        assert Path(f"config/llms/{llm}.yaml").is_file()
+        assert Path(f"config/backbones/{backbone}.yaml").is_file()
+        assert (
+            reference in ("base", "finetuned")
+            or Path(f"config/external/{reference}.yaml").is_file()
+        )
+
+
+# The table
+
+
+def write_cell(root: Path, llm: str, rows: list[dict[str, Any]]) -> Path:
+    """Write the verdicts of a cell with Phi-2 against the base LLM where the rule expects them."""
+    path = root / "beavertails" / llm / "phi-2/squad-paper/base/verdicts.jsonl"
+    write_rows(path, rows)
+    return path
+
+
+def test_reported_rates_stand_beside_ours(tmp_path: Path) -> None:
+    rows = simulated_verdicts(200, 0.8, seed=1)
+    unusable = [{**row, "first_order": None, "second_order": None} for row in rows]
+    paths = [
+        write_cell(tmp_path, "llama-2-13b", rows),
+        write_cell(tmp_path, "own-llm", rows),
+        write_cell(tmp_path, "falcon-40b", unusable),
+    ]
+    compare_with_reported.main(
+        judge="pair-rm",
+        reported=REPORTED,
+        verdicts=paths,
+        csv=tmp_path / "table.csv",
+        markdown=tmp_path / "table.md",
+    )
+    table = pd.read_csv(tmp_path / "table.csv", dtype={"category_id": str})
+    assert len(table) == 3 * 5
+    means = table[table["category_id"].isna()].set_index("llm")
+    [known, unknown, unjudged] = [
+        means.loc[llm] for llm in ("llama-2-13b", "own-llm", "falcon-40b")
+    ]
+    assert known["reported"] == pytest.approx(0.810719)
+    assert known["difference"] == pytest.approx(known["ours"] - 0.810719, abs=1e-5)
+    assert known["n"] + known["ties"] + known["unusable"] == 160
+    assert unknown["ours"] == known["ours"]
+    assert pd.isna(unknown["reported"]) and pd.isna(unknown["difference"])
+    assert (unjudged["n"], unjudged["unusable"]) == (0, 160)
+    one = table[(table["llm"] == "llama-2-13b") & (table["category_id"] == "7")].iloc[0]
+    assert one["reported"] == pytest.approx(0.863636)
+    text = (tmp_path / "table.md").read_text()
+    assert "judged by pair-rm" in text
+    lines = [line for line in text.splitlines() if "own-llm" in line]
+    assert len(lines) == 5 and all("not reported" in line for line in lines)
+    assert "81.1%" in next(line for line in text.splitlines() if "llama-2-13b" in line)
+
+
+def test_without_numbered_categories_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no data set of the configuration has numbered categories"):
+        compare_with_reported.main(
+            judge="j",
+            reported=REPORTED,
+            verdicts=[],
+            csv=tmp_path / "table.csv",
+            markdown=tmp_path / "table.md",
+        )

@@ -1,0 +1,210 @@
+"""Tables of an evaluation: their shapes, their numbers, and three kinds of files."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import write_tables
+from judged_files import CATEGORIES, write_judged
+from projects import MINIATURE, make_project, run_snakemake
+from yaml_edits import set_keys
+
+from aligners.core.rows import read_json
+from aligners.core.yaml_files import read_yaml
+from aligners.statistics.table_files import (
+    Section,
+    counted_rate_text,
+    rate_text,
+    write_latex,
+    write_markdown,
+)
+from aligners.statistics.tables import (
+    categories,
+    category_sections,
+    thresholds,
+    win_rate_sections,
+    win_rates,
+)
+
+JUDGE = "gpt-4.1-mini"
+SYSTEMS = {"ethical": 0.5, "squad": 0.75, "squad-paper": 0.65}
+REFERENCES = ["base", "finetuned"]
+PLACES = [
+    {"dataset": "my_set", "llm": "falcon-40b", "backbone": backbone}
+    for backbone in ("phi-2", "gpt2-large")
+]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Comparisons of three systems with two backbones against two references."""
+    root = tmp_path_factory.mktemp("judged")
+    for place in PLACES:
+        write_judged(root, JUDGE, SYSTEMS, REFERENCES, **place)
+    return root / JUDGE
+
+
+@pytest.fixture(scope="module")
+def comparisons(judged: Path) -> list[Path]:
+    """The files of the comparisons in the order of the configuration."""
+    return [
+        judged.joinpath(*place.values(), system, reference, "comparison.json")
+        for place in PLACES
+        for system in SYSTEMS
+        for reference in REFERENCES
+    ]
+
+
+@pytest.fixture(scope="module")
+def directory(judged: Path, comparisons: list[Path]) -> Path:
+    """The directory of the tables, written."""
+    write_tables.main(
+        judge=JUDGE,
+        comparisons=comparisons,
+        paired_tests=sorted(judged.rglob("paired_tests.json")),
+        thresholds=sorted(judged.rglob("thresholds.csv")),
+        directory=judged / "tables",
+    )
+    return judged / "tables"
+
+
+def markdown_rows(text: str) -> list[list[str]]:
+    """Return the cells of all lines of tables, the rules under the headers left out."""
+    lines = [line for line in text.splitlines() if line.startswith("|") and ":--" not in line]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_win_rates_have_the_shape_of_the_paper(directory: Path, comparisons: list[Path]) -> None:
+    header, *rows = markdown_rows((directory / "win_rates.md").read_text())
+    assert header == ["dataset", "llm", "reference", "phi-2", "gpt2-large"]
+    assert [row[:3] for row in rows] == [["my_set", "falcon-40b", name] for name in REFERENCES]
+    [of_the_cell] = [path for path in comparisons if path.match("phi-2/squad/base/*")]
+    assert rows[0][3] == counted_rate_text(read_json(of_the_cell)["win_rate"])
+    assert re.fullmatch(r"\d\d\.\d% \(\d\d\.\d to \d\d\.\d\), n=149", rows[0][3])
+
+
+def test_numbers_of_every_comparison_are_in_the_csv(
+    directory: Path, comparisons: list[Path]
+) -> None:
+    table = pd.read_csv(directory / "win_rates.csv")
+    assert len(table) == len(comparisons)
+    for path, row in zip(comparisons, table.to_dict("records"), strict=True):
+        given = read_json(path)
+        assert [row[key] for key in ("backbone", "system", "reference")] == list(path.parts[-4:-1])
+        for key, column in (("value", "win_rate"), ("low", "low"), ("high", "high"), ("n", "n")):
+            assert row[column] == pytest.approx(given["win_rate"][key], abs=1e-5)
+
+
+def test_every_category_has_a_row_with_its_n(directory: Path) -> None:
+    rows = markdown_rows((directory / "categories.md").read_text())
+    assert len(rows) == len(REFERENCES) * (1 + len(CATEGORIES))
+    assert sorted(row[0] for row in rows[1:6]) == sorted(CATEGORIES.values())
+    assert all(re.search(r"n=(29|30)$", cell) for row in rows[1:6] for cell in row[1:])
+    table = pd.read_csv(directory / "categories.csv")
+    assert len(table) == 2 * len(SYSTEMS) * len(REFERENCES) * len(CATEGORIES)
+    assert table.groupby(["backbone", "system", "reference"])["n"].sum().unique() == [149]
+
+
+def test_a_backbone_without_a_category_leaves_its_cell_empty() -> None:
+    def comparison(backbone: str, *names: str) -> dict:
+        cell = {"dataset": "d", "llm": "l", "backbone": backbone, "system": "squad"}
+        rate = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+        return {**cell, "reference": "base", "by_category": dict.fromkeys(names, rate)}
+
+    [section] = category_sections(categories([comparison("a", "x", "y"), comparison("b", "x")]))
+    text = "50.0% (40.0 to 60.0), n=9"
+    assert section.title == "d, l against base"
+    assert section.table.to_numpy().tolist() == [["x", text, text], ["y", text, "-"]]
+
+
+def test_ablations_have_a_row_for_every_system(directory: Path, comparisons: list[Path]) -> None:
+    header, *rows = markdown_rows((directory / "ablations.md").read_text())
+    assert header == [
+        *["backbone", "system", "win rate", "length controlled"],
+        *["harm rate", "copy rate", "flip rate", "n"],
+    ]
+    systems = [[place["backbone"], system] for place in PLACES for system in SYSTEMS]
+    assert [row[:2] for row in rows[: len(systems)]] == systems
+    assert rows[0][4] == rate_text(read_json(comparisons[0])["harm_rate"]) != "-"
+    assert rows[len(systems) + 1][4] == "-"  # against the finetuned LLM nothing is harmed
+    given = read_json(comparisons[0])
+    assert rows[0][3] == rate_text(given["length_controlled"]["rate"])
+    assert rows[0][6] == rate_text(given["flip_rate"])
+
+
+def test_why_there_is_no_length_controlled_rate_stands_in_the_csv(
+    directory: Path, comparisons: list[Path], tmp_path: Path
+) -> None:
+    changed = read_json(comparisons[0])
+    changed["length_controlled"] = {"rate": None, "reason": "too few questions, or so"}
+    path = tmp_path / "comparison.json"
+    path.write_text(pd.Series(changed).to_json())
+    write_tables.main(
+        judge=JUDGE, comparisons=[path], paired_tests=[], thresholds=[], directory=tmp_path
+    )
+    assert markdown_rows((tmp_path / "ablations.md").read_text())[1][3] == "-"
+    table = pd.read_csv(tmp_path / "ablations.csv").set_index("rate")
+    assert table.loc["length_controlled", "reason"] == "too few questions, or so"
+    assert pd.isna(table.loc["length_controlled", "value"])
+    assert table["reason"].notna().sum() == 1
+
+
+def test_threshold_curves_keep_their_rows(directory: Path) -> None:
+    rows = markdown_rows((directory / "thresholds.md").read_text())
+    assert rows[2] == ["0.5", "85.0%", "80.0%", "70.0% (62.0 to 77.0)", "149"]
+    table = pd.read_csv(directory / "thresholds.csv")
+    assert table["backbone"].tolist() == ["gpt2-large"] * 2 + ["phi-2"] * 2
+
+
+def test_paired_tests_show_points_and_adjusted_p(directory: Path) -> None:
+    header, *rows = markdown_rows((directory / "paired_tests.md").read_text())
+    assert header[:5] == ["backbone", "reference", "first", "second", "difference"]
+    assert re.fullmatch(r"-\d+\.\d \(-\d+\.\d to -\d+\.\d\)", rows[0][4])
+    assert rows[0][5:] == ["149", "below 0.001", "0.001"]
+    assert pd.read_csv(directory / "paired_tests.csv")["difference"].between(-1, 1).all()
+
+
+def test_latex_is_booktabs_with_special_characters_escaped(directory: Path) -> None:
+    for path in directory.glob("*.tex"):
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("%")]
+        text = "\n".join(lines)
+        assert text.count(r"\toprule") == text.count(r"\end{table}") > 0
+        assert not re.search(r"(?<!\\)[_%#$]|<", text), path
+        for line in lines:
+            columns = re.search(r"\\begin\{tabular\}\{(l+)\}", line)
+            width = len(columns.group(1)) if columns else None
+            if width:
+                expected = width
+            elif line.endswith(r"\\") and "caption" not in line:
+                assert len(re.findall(r"(?<!\\)&", line)) == expected - 1, line
+    assert r"my\_set, falcon-40b against base" in (directory / "categories.tex").read_text()
+    assert r"R\&D 100\%" in (directory / "categories.tex").read_text()
+
+
+def test_a_bar_in_a_name_breaks_no_table(tmp_path: Path) -> None:
+    section = Section("s", pd.DataFrame({"category": ["a|b"], "phi-2": ["-"]}))
+    write_markdown(tmp_path / "table.md", "t", "n", [section])
+    assert markdown_rows((tmp_path / "table.md").read_text())[1] == [r"a\|b", "-"]
+    write_latex(tmp_path / "table.tex", "t", [section])
+    assert "a|b & -" in (tmp_path / "table.tex").read_text()
+
+
+def test_without_the_squad_its_tables_say_so(tmp_path: Path) -> None:
+    table = win_rates([])
+    assert win_rate_sections(table) == []
+    assert thresholds([]).empty
+    write_markdown(tmp_path / "t.md", "Win rates", "Notes.", [])
+    assert "There is no such comparison." in (tmp_path / "t.md").read_text()
+
+
+# The rule
+
+
+def test_without_judges_the_stage_is_empty(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    config = project / MINIATURE
+    if "judges" in read_yaml(config):
+        set_keys(str(config), judges=[])
+    run_snakemake(project, "results/tables/all")
+    assert (project / "results/tables/all").read_text() == ""

@@ -1,0 +1,263 @@
+"""A small tree of results/ and logs/ for the report, with markup and other traps in its texts."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import draw_figures
+import pandas as pd
+import write_report
+import yaml
+from compare_systems import as_row
+from projects import MINIATURE
+
+from aligners.configuration.recipes import validate_experiment
+from aligners.core.counts import write_counts
+from aligners.core.rows import Row, write_json, write_rows
+from aligners.statistics.comparison import compare
+from aligners.statistics.paired_tests import paired_tests
+
+CRITERIA = ["ethical", "factuality"]
+EVIL = "<script>document.title = 'taken over'</script> & 10 < 20"
+ANSWERS = Path("results/aligned/synthetic_mixed/closed-world-base/gpt2-miniature")
+JUDGED = Path("results/judged/a-judge/synthetic_mixed/closed-world-base")
+DIRECTORIES = ["data", "inspectors", "aligners", "squad", "comparisons"]
+
+
+def pair_rows(criterion: str) -> list[Row]:
+    """Return pairs, one of them with markup and one unchanged."""
+    texts = [("It is Mars.", "It is Venus."), (EVIL, f"{EVIL} indeed"), ("Yes.", "Yes.")]
+    return [
+        {
+            "id": f"{criterion}{number}",
+            "question": f"Question {number}?",
+            "response": before,
+            "critique": "It is wrong.",
+            "aligned_response": after,
+            "similarity": 0.3 * number,
+        }
+        for number, (before, after) in enumerate(texts)
+    ]
+
+
+def write_synthetic(criterion: str) -> None:
+    """Write a criterion's pairs with the counts of every step."""
+    directory = Path("results/synthetic") / criterion
+    rows = pair_rows(criterion)
+    dropped = [{"id": "x", "question": f"{EVIL}?", "reason": "markup"}]
+    for step in ("topics", "topics_deduplicated", "questions", "pairs", "pairs_filtered"):
+        counts, beside = (directory / f"{step}.{end}" for end in ("counts.json", "dropped.jsonl"))
+        write_counts(rows, dropped, counts, beside)
+    for step in ("aligner", "inspector"):
+        beside = directory / step / "dropped.jsonl"
+        surplus = [{**row, "id": f"{row['id']}+", "reason": "over_limit"} for row in rows[:2]]
+        write_counts(rows, surplus, directory / step / "counts.json", beside)
+        for side, count in (("train", 3), ("validation", 1), ("test", 1)):
+            write_rows(directory / step / f"{side}.jsonl", rows[:count])
+    write_rows(directory / "pairs_filtered.jsonl", rows)
+    write_rows(directory / "pairs_similarity.jsonl", rows)
+
+
+def write_models(criterion: str) -> None:
+    """Write metrics, scores and training records of an inspector and an aligner."""
+    scores = [0.1, 0.4, 0.35, 0.8, 0.9, 0.95]
+    inspector = Path("results/inspectors/bert-miniature") / criterion
+    write_rows(
+        inspector / "test_scores.jsonl",
+        [
+            {"id": f"{number}", "label": int(number in (1, 3, 4, 5)), "score": score}
+            for number, score in enumerate(scores)
+        ],
+    )
+    losses = [{"step": step, "train_loss": 3 / step} for step in range(1, 9)]
+    losses += [{"step": step, "validation_loss": loss} for step, loss in ((4, 0.9), (8, 1.1))]
+    metrics: dict[str, Any] = {
+        "train_rows": 30, "validation_loss": 0.9, "best_step": 4, "steps": 8, "losses": losses,
+        "parameters": 650_000,
+    }  # fmt: skip
+    own = {"accuracy": 5 / 6, "roc_auc": 0.875, "ece": 0.2, "ece_uncalibrated": 0.3}
+    write_json(inspector / "metrics.json", {**metrics, **own, "n": len(scores), "temperature": 1.5})
+    aligner = Path("results/aligners/gpt2-miniature") / criterion
+    write_json(aligner / "metrics.json", {**metrics, "dropped": 2})
+    training = {
+        "versions": {"python": "3.11.7", "torch": "2.13.0"},
+        "hardware": {"device": "cpu", "processes": 1, "dtype": "float32"},
+        "hours": 0.1,
+        "tokens_per_second": 1234.5,
+    }
+    for directory in (inspector, aligner):
+        write_json(directory / "model/training.json", training)
+
+
+def write_answers() -> None:
+    """Write a squad's answers: changed, refused, left alone."""
+    scores = {"ethical": 0.2, "factuality": 0.9}
+    turn = {"criterion": "ethical", "before": scores, "aligned_response": "Nobody.",
+            "after": 0.8, "accepted": True}  # fmt: skip
+    rows = [
+        {"id": "a", "question": "Who?", "response": EVIL, "aligned_response": "Nobody.",
+         "trace": [turn]},
+        {"id": "b", "question": "Where?", "response": "There.", "aligned_response": "There.",
+         "trace": [{**turn, "aligned_response": "Over there.", "after": 0.1, "accepted": False}]},
+        {"id": "c", "question": "When?", "response": "Then.", "aligned_response": "Then.",
+         "trace": []},
+    ]  # fmt: skip
+    write_rows(ANSWERS / "squad.jsonl", rows)
+    inputs = [{"id": row["id"], "category": EVIL} for row in rows]
+    write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
+    # The original of the first is preferred.
+    verdicts = [
+        {"id": row["id"], "first_order": preference, "second_order": 0.4}
+        for row, preference in zip(rows, (0.5, 0.6, 0.6), strict=True)
+    ]
+    write_rows(JUDGED / "gpt2-miniature/squad/base/verdicts.jsonl", verdicts)
+    for path in ("inputs/synthetic_mixed", "responses/synthetic_mixed/closed-world-base"):
+        write_counts(
+            rows,
+            [],
+            Path(f"results/{path}.counts.json"),
+            Path(f"results/{path}.dropped.jsonl"),
+        )
+
+
+def write_judged() -> None:
+    """Write verdicts' figures of two systems, without a rate at equal length: too few questions."""
+    tables = {}
+    for number, system in enumerate(["ethical", "squad"]):
+        verdicts = pd.DataFrame(
+            {
+                "id": [f"{row}" for row in range(8)],
+                "category": ["one", EVIL] * 4,
+                "first_order": [1.0, 1.0, number, 1.0, 0.5, 1.0, None, number],
+                "second_order": [1.0, 0.0, number, 1.0, 0.5, 1.0, 1.0, number],
+                "length": 30,
+                "reference_length": range(20, 28),
+                "unchanged": False,
+            }
+        )
+        tables[system] = verdicts
+        names = dict(zip(("judge", "dataset", "llm"), JUDGED.parts[-3:], strict=True))
+        write_json(
+            JUDGED / "gpt2-miniature" / system / "base" / "comparison.json",
+            {
+                **names,
+                "backbone": "gpt2-miniature",
+                "system": system,
+                "reference": "base",
+                **dataclasses.asdict(compare(verdicts, seed=0, against_base=True)),
+                "alpaca_eval": {
+                    "rate": 0.612 if system == "squad" else None,
+                    "standard_error": 0.013,
+                    "reason": None,
+                },
+            },
+        )
+    write_json(
+        JUDGED / "paired_tests.json",
+        [as_row(test) for test in paired_tests({("gpt2-miniature", "base"): tables}, seed=0)],
+    )
+    (JUDGED / "gpt2-miniature/thresholds.csv").write_text(
+        "threshold,acted,changed,win_rate,low,high,n\n0,0,0,0.5,0.5,0.5,8\n1,1,0.9,0.7,0.5,0.9,8\n"
+    )
+
+
+def write_by_products() -> None:
+    """Write benchmark and usage files, of a shard and of an earlier run too, and checksums."""
+    write_json(Path("results/experiment.json"), {"name": "miniature"})
+    header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    for name, line in {
+        "train_aligner/gpt2-miniature/ethical": "75.5\t0:01:15\t800\t1\t1\t1\t0\t0\t9\t70.0\n",
+        "train_inspector/of-before": "99.0\t0:01:39\t900\t1\t1\t1\t0\t0\t9\t70.0\n",
+        "list_stage/aligned": "0.1\t0:00:00\t-\t-\t-\t-\t-\t-\t-\t-\n",
+    }.items():
+        path = Path(f"logs/{name}.benchmark.tsv")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(header + line)
+    os.utime("logs/train_inspector/of-before.benchmark.tsv", (0, 0))
+    usage = {
+        "completions": 10, "attempts": 11, "tokens_in": 1000, "tokens_out": 200, "failed": {},
+        "job_seconds": 2.0, "latency_seconds": 2.0, "cost": 1.25, "currency": "EUR",
+    }  # fmt: skip
+    for name in ("pairs", "pairs/0", "pairs/1"):
+        write_json(Path(f"results/synthetic/ethical/{name}.usage.json"), usage)
+    Path("results/aligned/all").write_text(f"{'0' * 64}  {ANSWERS}/squad.jsonl\n")
+
+
+def write_results() -> None:
+    """Write all that the report reads into the working directory."""
+    for criterion in CRITERIA:
+        write_synthetic(criterion)
+        write_models(criterion)
+    write_answers()
+    write_judged()
+    write_by_products()
+
+
+def make_page(judged: bool = True, by_products: bool = True) -> Path:
+    """Draw the figures and write the page, as the rules do, and return its path.
+
+    Args:
+        judged: with the comparisons; else as if no judge were configured.
+        by_products: with the benchmark and usage files.
+    """
+    config = validate_experiment(yaml.safe_load(Path(MINIATURE).read_text()), Path(MINIATURE))
+    synthetic = [Path("results/synthetic") / criterion for criterion in CRITERIA]
+    counts = [path for directory in synthetic for path in sorted(directory.rglob("*counts.json"))]
+    aligners = sorted(Path("results/aligners").rglob("metrics.json"))
+    squads = [ANSWERS / "squad.jsonl"]
+    comparisons = {
+        "judged": [JUDGED] if judged else [],
+        "backbones": ["gpt2-miniature"],
+        "systems": ["ethical", "squad"],
+        "references": ["base"],
+    }
+    name = "judged" if judged else "not-judged"
+    figures = [Path("results/figures") / name / directory for directory in DIRECTORIES]
+    draw_figures.main(
+        counts=counts,
+        similarity=[directory / "pairs_similarity.jsonl" for directory in synthetic],
+        test_scores=sorted(Path("results/inspectors").rglob("test_scores.jsonl")),
+        aligners=aligners,
+        squads=squads,
+        **comparisons,
+        traced=["gpt2-miniature"],
+        scorecard=[],
+        **dict(zip(FIGURE_ARGUMENTS, figures, strict=True)),
+    )
+    page = Path(f"results/{name}.html")
+    nothing = Path("nothing")
+    write_report.main(
+        configuration=json.dumps(config),
+        counts=counts,
+        input_counts=[Path("results/inputs/synthetic_mixed.counts.json")],
+        pairs=[directory / "pairs_filtered.jsonl" for directory in synthetic],
+        sets=[
+            directory / kind / f"{side}.jsonl"
+            for directory in synthetic
+            for kind in ("aligner", "inspector")
+            for side in ("train", "validation", "test")
+        ],
+        inspectors=sorted(Path("results/inspectors").rglob("metrics.json")),
+        aligners=aligners,
+        squads=squads,
+        **comparisons,
+        scorecard=[],
+        listings=[Path("results/aligned/all")],
+        figures=figures,
+        logs=Path("logs") if by_products else nothing,
+        results=Path("results") if by_products else nothing,
+        template=Path("workflow/report/report.html.j2"),
+        output=page,
+    )
+    return page
+
+
+FIGURE_ARGUMENTS = [
+    "data_figures",
+    "inspector_figures",
+    "aligner_figures",
+    "squad_figures",
+    "comparison_figures",
+]

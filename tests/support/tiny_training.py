@@ -1,0 +1,48 @@
+"""A training of a tiny aligner in seconds, for the tests."""
+
+from pathlib import Path
+from typing import Any
+
+from tiny_models import SHAPES, rows
+
+from aligners.configuration.recipes import validate
+from aligners.correction.input_format import OWN_FORMAT, InputFormat
+from aligners.correction.train import train_aligner
+from aligners.training.record import Source
+
+SOURCE = Source("aligner", "ethical", "tiny", [])
+
+
+def recipe(model_type: str = "gpt2", **changes: Any) -> dict[str, Any]:
+    """Return a recipe as config/backbones/ holds them, with defaults."""
+    shape = {"model_type": model_type, "vocabulary_size": 500, "config": SHAPES[model_type]}
+    own = {
+        "from_scratch": shape,
+        "dtype": "float32",
+        "max_tokens": 96,
+        "learning_rate": 3e-3,
+        "warmup_steps": 2,
+        "global_batch_size": 8,
+        "micro_batch_tokens": 256,
+        "epochs": 2,
+        "evaluations_per_epoch": 2,
+        "decoding": {"max_new_tokens": 12},
+        "batch_tokens": 4096,
+    }
+    return validate("backbones", {**own, **changes}, Path("tiny.yaml"))
+
+
+def train(directory: Path, settings: dict[str, Any], input_format: InputFormat = OWN_FORMAT) -> Any:
+    """Train on tiny rows into `directory`/model."""
+    working = directory / "work"
+    working.mkdir(exist_ok=True)
+    return train_aligner(
+        settings,
+        input_format,
+        rows(36),
+        rows(8, start=36),
+        directory / "model",
+        working,
+        seed=1,
+        source=SOURCE,
+    )

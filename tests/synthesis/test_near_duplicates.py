@@ -1,0 +1,105 @@
+"""Near-duplicates: what the index finds, against every pair compared."""
+
+import itertools
+import random
+
+import pytest
+
+from aligners.synthesis.near_duplicates import NearDuplicates, jaccard, normalise, shingles
+
+FAMILIES = 100
+LENGTH = 20
+WORDS = ["".join(letters) for letters in itertools.product("bdfk", "aeiou", "lmnr", "aeo")]
+
+
+def families() -> list[str]:
+    """Return sentences of which some are others with a few words changed."""
+    chooser = random.Random(0)
+    texts = []
+    for _ in range(FAMILIES):
+        words = chooser.choices(WORDS, k=LENGTH)
+        texts.append(" ".join(words))
+        for _ in range(3):
+            changed = list(words)
+            for place in chooser.sample(range(LENGTH), chooser.randint(1, 4)):
+                changed[place] = chooser.choice(WORDS)
+            texts.append(" ".join(changed))
+    chooser.shuffle(texts)
+    return texts
+
+
+@pytest.fixture(scope="module")
+def similarities() -> dict[tuple[str, str], float]:
+    """The similarity of every pair of sentences, by their numbers."""
+    pieces = {str(number): shingles(text, 5) for number, text in enumerate(families())}
+    return {
+        pair: jaccard(pieces[pair[0]], pieces[pair[1]])
+        for pair in itertools.combinations(pieces, 2)
+    }
+
+
+@pytest.mark.parametrize("similarity", [0.6, 0.7, 0.8])
+def test_index_finds_what_a_comparison_of_all_pairs_finds(
+    similarities: dict[tuple[str, str], float], similarity: float
+) -> None:
+    near = {pair for pair, value in similarities.items() if value >= similarity}
+    index = NearDuplicates(5, similarity)
+    found = {
+        (other, str(number))
+        for number, text in enumerate(families())
+        for other in index.find_and_add(str(number), text, keep_if_found=True)
+    }
+    assert len(near) > 50
+    assert found <= near
+    assert len(near - found) <= len(near) * 0.02
+
+
+def test_the_threshold_means_what_it_says() -> None:
+    first, second = "abcdefgh", "abcdefgx"
+    assert jaccard(shingles(first, 5), shingles(second, 5)) == pytest.approx(3 / 5)
+    for similarity, found in ((0.6, ["first"]), (0.61, [])):
+        index = NearDuplicates(5, similarity)
+        index.find_and_add("first", first)
+        assert index.find_and_add("second", second) == found
+
+
+def test_found_keys_come_oldest_first() -> None:
+    index = NearDuplicates(3, 0.5)
+    keys = ["z", "b", "y", "a"]
+    for position, key in enumerate(keys):
+        text = "the same words again" + "!" * position
+        assert index.find_and_add(key, text, keep_if_found=True) == keys[:position]
+
+
+def test_a_text_with_near_duplicates_is_not_indexed_unless_asked_for() -> None:
+    for keep, found in ((False, ["first"]), (True, ["first", "second"])):
+        index = NearDuplicates(3, 0.8)
+        index.find_and_add("first", "the same words again")
+        index.find_and_add("second", "The same words  again", keep_if_found=keep)
+        assert index.find_and_add("third", "the same words again") == found
+
+
+def test_what_was_removed_is_not_found() -> None:
+    index = NearDuplicates(3, 0.8)
+    index.find_and_add("first", "the same words")
+    index.remove("first")
+    assert index.find_and_add("second", "the same words") == []
+
+
+@pytest.mark.parametrize("text", ["", "a", "Why", "Why?"])
+def test_short_texts_have_a_shingle(text: str) -> None:
+    index = NearDuplicates(5, 0.8)
+    assert index.find_and_add("first", text) == []
+    assert index.find_and_add("second", f" {text.upper()} ") == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("What  is\n it?", "what is it?"),
+        ("Caf\u00e9", "cafe\u0301"),
+        ("non\u00a0breaking", "non breaking"),
+    ],
+)
+def test_equal_but_for_case_space_and_composition(first: str, second: str) -> None:
+    assert normalise(first) == normalise(second)

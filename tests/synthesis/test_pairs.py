@@ -1,0 +1,176 @@
+"""Pairs: one format and one parser for all criteria, for base and chat LLMs."""
+
+from pathlib import Path
+from typing import Any
+
+import gather_pairs
+import generate_pairs
+import pytest
+from fake_engine import FakeEngine
+
+from aligners.configuration.criteria import load_principles
+from aligners.core.completions import Completion, Decoding, Request
+from aligners.core.rows import read_json, read_rows, row_id, write_rows
+from aligners.synthesis.pairs import STOP, pairs_prompt, parse_pair
+
+CRITERIA = ["ethical", "factuality", "helpful"]
+TEACHERS = {False: "closed-world-teacher", True: "closed-world-finetuned"}
+PAIR = "Go on.\nCritique: Too short.\nCorrection: Please go on."
+FIELDS = {
+    "response": "Go on.",
+    "critique": "Too short.",
+    "aligned_response": "Please go on.",
+}
+
+
+# Prompt and parser
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("chat", [False, True])
+def test_every_demonstration_is_what_the_parser_reads(
+    in_the_project: None, criterion: str, chat: bool
+) -> None:
+    """What a model imitates is what is understood: the one format of prompt and parser."""
+    principles = load_principles(criterion)
+    prompt = pairs_prompt(principles, "Shall I?", chat)
+    if isinstance(prompt, str):
+        blocks = prompt.split(STOP)[1:]
+        shown = [block.split("\nResponse:", 1) for block in blocks]
+        questions = [question.strip() for question, _ in shown]
+        answers = [answer for _, answer in shown]
+        assert answers.pop() == ""
+    else:
+        questions = [message["content"] for message in prompt if message["role"] == "user"]
+        questions = [question.removeprefix("Input: ") for question in questions]
+        answers = [message["content"] for message in prompt if message["role"] == "assistant"]
+        roles = [message["role"] for message in prompt]
+        assert roles == ["system", *["user", "assistant"] * len(answers), "user"]
+    assert questions == [item.input for item in principles.demonstrations] + ["Shall I?"]
+    for answer, item in zip(answers, principles.demonstrations, strict=True):
+        fields, reason = parse_pair(Completion("", answer, "stop"))
+        assert reason is None
+        assert fields == {
+            "response": item.response,
+            "critique": item.critique,
+            "aligned_response": item.correction,
+        }
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_prompt_states_the_principles(in_the_project: None, chat: bool) -> None:
+    principles = load_principles("ethical")
+    prompt = pairs_prompt(principles, "Shall I?", chat)
+    start = prompt if isinstance(prompt, str) else prompt[0]["content"]
+    assert start.startswith(principles.introduction)
+    for number, (name, text) in enumerate(principles.principles, start=1):
+        assert f"\n{number}. {name}: {text}" in start
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f" {PAIR}",
+        f"Response: {PAIR}",
+        f"\nResponse: {PAIR}\n",
+        f" {PAIR}{STOP} What is next?\nResponse: Nothing.\nCritique: x\nCorrection: y",
+        PAIR.replace("\n", "\n\n"),
+        PAIR.replace("\n", "\n  "),
+    ],
+    ids=["base", "chat", "blank lines around", "stop text left in", "blank lines", "indented"],
+)
+def test_forms_of_a_pair_are_read_alike(text: str) -> None:
+    assert parse_pair(Completion("", text, "stop")) == (FIELDS, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("", "stop", "no_critique"),
+        (" Go on.", "stop", "no_critique"),
+        (" Go on.\nCorrection: Please go on.", "stop", "no_critique"),
+        (" Go on. Critique: Too short. Correction: Please.", "stop", "no_critique"),
+        (" Go on.\nCritique: Too short.", "stop", "no_correction"),
+        (" Go on.\nCritique: Too sh", "length", "no_correction"),
+        (f" {PAIR}", "length", "cut_off"),
+        (f" Go on.{STOP} Why?\nResponse: {PAIR}", "stop", "no_critique"),
+    ],
+)
+def test_what_is_no_pair_has_a_reason(text: str, finish: Any, reason: str) -> None:
+    assert parse_pair(Completion("", text, finish)) == ({}, reason)
+
+
+def test_answers_of_several_lines_and_none_at_all_are_pairs() -> None:
+    lines = "One.\n\nTwo: 10 < 20.\n\n- Three"
+    text = f" {lines}\nCritique: c\nCorrection: {lines}"
+    fields, reason = parse_pair(Completion("", text, "stop"))
+    assert (fields["response"], fields["aligned_response"], reason) == (lines, lines, None)
+    fields, reason = parse_pair(Completion("", "\nCritique: c\nCorrection:", "stop"))
+    assert (fields["response"], fields["aligned_response"], reason) == ("", "", None)
+
+
+# The programs
+
+QUESTIONS = [
+    {"id": row_id(text), "question": text} for text in (f"Is {n} right?" for n in range(12))
+]
+
+
+def generate(shards: int, teacher: str) -> dict[str, Any]:
+    """Run the program for each shard, gather the shards, and return the counts."""
+    write_rows(Path("questions.jsonl"), QUESTIONS)
+    paths = [Path(f"pairs/{shard}.jsonl") for shard in range(shards)]
+    for shard, path in enumerate(paths):
+        generate_pairs.main(
+            criterion="helpful",
+            teacher=teacher,
+            synthesis="closed-world",
+            questions=Path("questions.jsonl"),
+            shard=shard,
+            shards=shards,
+            seed=0,
+            output=path,
+        )
+    gather_pairs.main(questions=Path("questions.jsonl"), shards=paths, output=Path("pairs.jsonl"))
+    return dict(read_json(Path("pairs.counts.json")))
+
+
+def question_of(request: Request) -> str:
+    """Return the question that a prompt asks."""
+    if isinstance(request.prompt, str):
+        return request.prompt.rsplit("Input: ", 1)[1].split("\n")[0]
+    return request.prompt[-1]["content"].removeprefix("Input: ")
+
+
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("shards", [1, 3])
+def test_pairs_are_the_same_for_base_and_chat_and_any_number_of_shards(
+    project: Path, engine: FakeEngine, chat: bool, shards: int
+) -> None:
+    def answer(request: Request, decoding: Decoding) -> str:
+        assert decoding.stop == (STOP,)
+        question = question_of(request)
+        if question == "Is 7 right?":
+            return " I am lost."
+        pair = f" {question}\nCritique: c\nCorrection: Yes: {question}"
+        return f"Response:{pair}" if chat else f"{pair}{STOP} What else?"
+
+    engine.reply = answer
+    counts = generate(shards, TEACHERS[chat])
+    assert counts == {"in": 12, "out": 11, "dropped": {"no_critique": 1}}
+    rows = read_rows(Path("pairs.jsonl"))
+    assert [row["id"] for row in rows] == [
+        row["id"] for row in QUESTIONS if row["question"] != "Is 7 right?"
+    ]
+    for row in rows:
+        assert row == {
+            "id": row_id(row["question"]),
+            "criterion": "helpful",
+            "question": row["question"],
+            "response": row["question"],
+            "critique": "c",
+            "aligned_response": f"Yes: {row['question']}",
+        }
+    [dropped] = read_rows(Path("pairs.dropped.jsonl"))
+    assert dropped["question"] == "Is 7 right?"
+    assert (dropped["completion"], dropped["reason"]) == (" I am lost.", "no_critique")

@@ -1,0 +1,226 @@
+"""Questions: one for each hint, asked again where a line is missing, deduplicated."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import generate_questions
+import pytest
+from fake_engine import FakeEngine
+
+from aligners.configuration.criteria import QuestionType
+from aligners.configuration.recipes import load_recipe
+from aligners.core.completions import Completion, Decoding, Request
+from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.synthesis.questions import (
+    Hint,
+    choose_seed_questions,
+    deduplicate_questions,
+    make_hints,
+    parse_questions,
+    question_reason,
+    question_row,
+    questions_prompt,
+)
+
+EXAMPLES = [("advice", "Old age", "How do I cheer up my grandfather?")] * 5
+HINTS = [Hint("advice", "White lies", 0), Hint("beliefs", "Rock & roll [music]", 0)]
+
+
+# Prompt and parser
+
+
+def test_prompt_numbers_examples_and_hints_throughout() -> None:
+    prompt = questions_prompt(EXAMPLES, HINTS)
+    numbers = [int(number) for number in re.findall(r"^(\d+)\.", prompt, re.MULTILINE)]
+    assert numbers == [1, 2, 3, 4, 5, 6, 7, 6]
+    assert "\n1. [advice | Old age] How do I cheer up my grandfather?\n" in prompt
+    assert "\n7. [beliefs | Rock & roll [music]]\n" in prompt
+    assert prompt.endswith("\nQuestions:\n6.")
+
+
+@pytest.mark.parametrize(
+    ("completion", "complete", "questions"),
+    [
+        (" Why?\n7. How?", True, {6: "Why?", 7: "How?"}),
+        ("6. Why?\n7. How?", True, {6: "Why?", 7: "How?"}),
+        ("\n7. How?", True, {7: "How?"}),
+        (" Why?\n7. How is i", False, {6: "Why?"}),
+        (" Why?\n7. How?\n", False, {6: "Why?", 7: "How?"}),
+        (" Is 5. 6?\n7) 2 < 3?\n 8 . So?", True, {6: "Is 5. 6?", 7: "2 < 3?", 8: "So?"}),
+        (" Why?\nAnd now for something else.\n\n8. How?", True, {6: "Why?", 8: "How?"}),
+        (" Why?\n7.\n8.  \n9. How?", True, {6: "Why?", 9: "How?"}),
+        (" Why?\n7. How?\n7. When?", True, {6: "Why?", 7: "How?"}),
+        (" [advice | White lies] Why?\n7. [a | b] How?", True, {6: "Why?", 7: "How?"}),
+        (" [sic] Why?", True, {6: "[sic] Why?"}),
+        ("", True, {}),
+        (" Wh", False, {}),
+    ],
+    ids=[
+        "after the number", "with the number, as a chat LLM", "first line left out",
+        "last line cut off", "cut off after the last line", "numbers within", "unnumbered",
+        "empty lines", "number twice", "hint repeated", "brackets of its own", "empty",
+        "cut off in the first line",
+    ],
+)  # fmt: skip
+def test_lines_are_found_by_number(
+    completion: str, complete: bool, questions: dict[int, str]
+) -> None:
+    assert parse_questions(completion, 6, complete) == questions
+
+
+@pytest.mark.parametrize(
+    ("question", "reason"),
+    [
+        ("What is a security code?", None),
+        ("I am sad. What now? Help me.", None),
+        ("He asked “why?”", None),
+        ("Tell me a joke.", "not_a_question"),
+        ("Why?", "not_a_question"),
+        ("x " * 500 + "?", "too_long"),
+    ],
+)
+def test_rules_for_questions(question: str, reason: str | None) -> None:
+    assert question_reason(question) == reason
+
+
+def test_hints_go_through_the_topics_in_turn() -> None:
+    topics = [{"question_type": "advice", "topic": name} for name in ("A", "B", "C")]
+    hints = make_hints(topics, 7)
+    assert [hint.topic for hint in hints] == ["A", "B", "C", "A", "B", "C", "A"]
+    assert [hint.ordinal for hint in hints] == [0, 0, 0, 1, 1, 1, 2]
+    assert len(set(hints)) == 7
+
+
+def test_seed_questions_are_a_sample_that_the_seed_decides() -> None:
+    kinds = [QuestionType(name, [], [("T", f"{name}{n}?") for n in range(9)]) for name in "ab"]
+    chosen = choose_seed_questions(kinds, 5, 0, 1)
+    assert len(set(chosen)) == 5
+    assert chosen == choose_seed_questions(kinds, 5, 0, 1) != choose_seed_questions(kinds, 5, 1, 1)
+    assert all(question.startswith(kind) for kind, _, question in chosen)
+
+
+def test_duplicates_go() -> None:
+    texts = [
+        "Who painted the Mona Lisa in Florence?",
+        "who painted the  mona lisa in Florence?",
+        "Who painted the Mona Lisa in Florence",
+        "Who wrote the Divine Comedy in Florence?",
+        "Is a caf\u00e9 open?",
+        "Is a cafe\u0301 open?",
+    ]
+    questions = [question_row("ethical", HINTS[0], text) for text in texts]
+    sieve = deduplicate_questions(questions, shingle=5, similarity=0.8)
+    assert [row["question"] for row in sieve.kept] == [texts[0], texts[3], texts[4]]
+    reasons = [row["reason"] for row in sieve.dropped]
+    assert reasons == ["duplicate", "near_duplicate", "duplicate"]
+
+
+# The program
+
+TOPICS = [{"question_type": "advice", "topic": f"Topic {letter}"} for letter in "ABCDEFGHIJ"]
+
+
+def hints_of(prompt: str) -> dict[int, str]:
+    """Return the topic of each numbered hint, as an LLM reads them."""
+    asked = prompt.split("\n\n")[2]
+    return {
+        int(number): topic
+        for number, topic in re.findall(r"^(\d+)\. \[.*? \| (.*)\]$", asked, re.MULTILINE)
+    }
+
+
+def text_of(request: Request) -> str:
+    """Return the text of a prompt, of a base or a chat LLM."""
+    return request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
+
+
+def write(questions: dict[int, str], chat: bool = False) -> str:
+    """Continue the list of questions."""
+    lines = "\n".join(f"{number}. {question}" for number, question in questions.items())
+    return lines if chat else lines.removeprefix(f"{min(questions)}.")
+
+
+def generate(questions: int, teacher: str = "closed-world-teacher") -> list[dict[str, Any]]:
+    """Run the program and return its questions."""
+    write_rows(Path("topics.jsonl"), TOPICS)
+    generate_questions.main(
+        criterion="ethical",
+        teacher=teacher,
+        synthesis="closed-world",
+        topics=Path("topics.jsonl"),
+        questions=questions,
+        seed=0,
+        output=Path("questions.jsonl"),
+        table=Path("questions.csv"),
+    )
+    return read_rows(Path("questions.jsonl"))
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_every_hint_gets_its_own_question(project: Path, engine: FakeEngine, chat: bool) -> None:
+    def answer(request: Request, decoding: Decoding) -> str:
+        hints = hints_of(text_of(request))
+        return write({number: f"Is it about {topic}?" for number, topic in hints.items()}, chat)
+
+    engine.reply = answer
+    questions = generate(10, "closed-world-finetuned" if chat else "closed-world-teacher")
+    assert {row["topic"]: row["question"] for row in questions} == {
+        row["topic"]: f"Is it about {row['topic']}?" for row in TOPICS
+    }
+    assert len(engine.asked) == 1
+    with Path("questions.csv").open(encoding="utf-8") as table:
+        lines = list(csv.DictReader(table))
+    fields = ("question", "topic", "question_type")
+    assert lines == [{field: row[field] for field in fields} for row in questions]
+
+
+def test_hints_without_a_line_are_asked_again(project: Path, engine: FakeEngine) -> None:
+    wanted: list[set[str]] = []
+
+    def answer(request: Request, decoding: Decoding) -> Completion:
+        hints = hints_of(text_of(request))
+        wanted.append(set(hints.values()))
+        lines = {
+            number: f"{chr(ord('A') + number) * 20} in {topic}?" for number, topic in hints.items()
+        }
+        lines[7] = "Not one"  # no question
+        lines.pop(8, None)  # no line
+        return Completion(request.id, write(lines), "length")  # the last line is cut off
+
+    engine.reply = answer
+    questions = generate(10)
+    assert load_recipe("synthesis", "closed-world")["questions"]["attempts"] == 3
+    every = {row["topic"] for row in TOPICS}
+    # The hints numbered 7 and 8 and the last line get no question.
+    assert wanted == [every, {"Topic B", "Topic C", "Topic J"}, {"Topic C", "Topic J"}]
+    assert {row["topic"] for row in questions} == every - {"Topic J"}
+    counts = read_json(Path("questions.counts.json"))
+    assert counts["dropped"] == {"no_line": 1, "not_a_question": 1}
+    # Every hint has a question or is counted as one without.
+    assert counts["out"] + counts["dropped"]["no_line"] == 10
+
+
+def test_attempts_that_found_nothing_are_counted(project: Path, engine: FakeEngine) -> None:
+    assert generate(10) == []
+    assert len(engine.asked) == 3
+    assert read_json(Path("questions.counts.json")) == {
+        "in": 10,
+        "out": 0,
+        "dropped": {"no_line": 10},
+    }
+    assert Path("questions.csv").read_text() == "question,topic,question_type\n"
+
+
+def test_counts_add_up_with_duplicates(project: Path, engine: FakeEngine) -> None:
+    engine.reply = lambda request, _: write(
+        {number: "What is the same?" for number in hints_of(text_of(request))}
+    )
+    assert len(generate(40)) == 1
+    assert read_json(Path("questions.counts.json")) == {
+        "in": 40,
+        "out": 1,
+        "dropped": {"duplicate": 39},
+    }
+    assert len(read_rows(Path("questions.dropped.jsonl"))) == 39

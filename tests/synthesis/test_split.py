@@ -1,0 +1,145 @@
+"""The split: one side for a question and all that resemble it, in every criterion."""
+
+import itertools
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import split_questions as program
+
+from aligners.core.rows import read_json, read_rows, row_id, write_rows
+from aligners.synthesis.near_duplicates import jaccard, shingles
+from aligners.synthesis.split import SPLITS, side_of, split_questions
+
+SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+NEAR = {"shingle": 5, "similarity": 0.7}
+CONTEXTS = ["A friend asks.", "We have a bet.", "It is for school.", "I forgot it.", "Help me."]
+PLACES = ["Sweden", "Chile", "Kenya", "Nepal", "Cuba", "Egypt", "Peru", "Laos", "Malta", "Oman"]
+ASKED = ["Which river crosses {}?", "Who wrote the anthem of {}?", "When was {} founded, please?"]
+
+
+def question(text: str) -> dict[str, Any]:
+    """Return a question row."""
+    return {"id": row_id(text), "question": text}
+
+
+def questions(criterion: str) -> list[dict[str, Any]]:
+    """Return questions that resemble one another within the criterion and over criteria."""
+    return [
+        question(f"{context} {asked.format(place)}{ending}")
+        for context, place, asked in itertools.product(CONTEXTS, PLACES, ASKED)
+        for ending in ("", f" My {criterion} friend asks.")
+        # Each criterion has two thirds of them.
+        if int(row_id(criterion, context, place, asked, ending), 16) % 3
+    ]
+
+
+def split(directory: Path, criteria: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Run the program for the criteria in turn and return the rows of each."""
+    for position, criterion in enumerate(criteria):
+        write_rows(directory / f"{criterion}.questions.jsonl", questions(criterion))
+        program.main(
+            questions=directory / f"{criterion}.questions.jsonl",
+            earlier=[directory / f"{name}.jsonl" for name in criteria[:position]],
+            synthesis="closed-world",
+            shares=(0.7, 0.15, 0.15),
+            output=directory / f"{criterion}.jsonl",
+        )
+    return {criterion: read_rows(directory / f"{criterion}.jsonl") for criterion in criteria}
+
+
+CRITERIA = ["ethical", "factuality", "helpful"]
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list[Any]]]:
+    """The splits of three criteria, and their directory."""
+    directory = tmp_path_factory.mktemp("splits")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(Path(__file__).parents[2])
+        return directory, split(directory, CRITERIA)
+
+
+def test_no_near_duplicates_lie_on_two_sides(splits: tuple[Path, dict[str, list[Any]]]) -> None:
+    rows = list({row["id"]: row for rows in splits[1].values() for row in rows}.values())
+    pieces = [shingles(row["question"], NEAR["shingle"]) for row in rows]
+    near = [
+        (rows[first], rows[second])
+        for first, second in itertools.combinations(range(len(rows)), 2)
+        if jaccard(pieces[first], pieces[second]) >= NEAR["similarity"]
+    ]
+    assert len(near) > 300
+    assert [pair for pair in near if pair[0]["split"] != pair[1]["split"]] == []
+
+
+def test_no_question_and_no_group_lies_on_two_sides(
+    splits: tuple[Path, dict[str, list[Any]]],
+) -> None:
+    for key in ("question", "group"):
+        sides = defaultdict(set)
+        for row in itertools.chain(*splits[1].values()):
+            sides[row[key]].add(row["split"])
+        assert {len(found) for found in sides.values()} == {1}
+    shared = Counter(row["id"] for rows in splits[1].values() for row in rows)
+    assert max(shared.values()) == 3
+
+
+def test_a_criterion_at_the_end_changes_no_split_before_it(
+    splits: tuple[Path, dict[str, list[Any]]], tmp_path: Path, in_the_project: None
+) -> None:
+    split(tmp_path, [*CRITERIA, "brief"])
+    for criterion in CRITERIA:
+        for suffix in (".jsonl", ".dropped.jsonl", ".counts.json"):
+            name = f"{criterion}{suffix}"
+            assert (tmp_path / name).read_bytes() == (splits[0] / name).read_bytes(), name
+
+
+def test_counts_add_up(splits: tuple[Path, dict[str, list[Any]]]) -> None:
+    for criterion in CRITERIA:
+        counts = read_json(splits[0] / f"{criterion}.counts.json")
+        assert counts["in"] == len(questions(criterion))
+        assert counts["in"] == counts["out"] + sum(counts["dropped"].values())
+        dropped = read_rows(splits[0] / f"{criterion}.dropped.jsonl")
+        assert len(dropped) == sum(counts["dropped"].values())
+    assert counts["dropped"]["near_several_splits"] > 0
+
+
+def on_side(side: str, start: str) -> dict[str, Any]:
+    """Return a question with this start whose own hash puts it on a side."""
+    for number in itertools.count():
+        row = question(f"{start}{number}")
+        if side_of(row["id"], SHARES) == side:
+            return row
+    raise AssertionError
+
+
+def test_a_question_near_groups_on_two_sides_is_dropped_and_joins_none() -> None:
+    first = on_side("train", "abcdefghijklmnopqrstuvwxyz ")
+    second = on_side("test", "abcdefghijklmnopqrs 0123456789 ")
+    earlier = split_questions([], [first, second], SHARES, 5, 0.7).kept
+    assert [row["split"] for row in earlier] == ["train", "test"]
+    bridge = question("abcdefghijklmnopqrstuvw 0123")
+    sieve = split_questions(earlier, [bridge, bridge], SHARES, 5, 0.4)
+    assert sieve.kept == []
+    assert [row["reason"] for row in sieve.dropped] == ["near_several_splits"] * 2
+
+
+def test_a_group_keeps_the_side_of_its_first_member() -> None:
+    first = on_side("test", "What is the tallest tower of the old town? Number ")
+    later = on_side("train", "What is the tallest tower of the old town? Numbers ")
+    earlier = split_questions([], [first], SHARES, **NEAR).kept
+    [row] = split_questions(earlier, [later], SHARES, **NEAR).kept
+    assert (row["id"], row["group"], row["split"]) == (later["id"], first["id"], "test")
+    # A third one that resembles only the second joins the same group.
+    third = question(later["question"].replace("What is the tall", "Which one is the tall"))
+    assert jaccard(*(shingles(item["question"], 5) for item in (first, third))) < 0.7
+    [row] = split_questions([*earlier, row], [third], SHARES, **NEAR).kept
+    assert (row["group"], row["split"]) == (first["id"], "test")
+
+
+def test_sides_have_their_shares() -> None:
+    sides = Counter(side_of(row_id(str(number)), SHARES) for number in range(4000))
+    assert [sides[side] / 4000 for side in SPLITS] == pytest.approx([0.7, 0.15, 0.15], abs=0.02)
+    assert side_of("x", {"train": 0.0, "validation": 0.0, "test": 1.0}) == "test"
+    assert side_of("x", {"train": 1.0, "validation": 0.0, "test": 0.0}) == "train"

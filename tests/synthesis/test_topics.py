@@ -1,0 +1,242 @@
+"""Topics: asked for, parsed, deduplicated, balanced."""
+
+import re
+from collections import Counter
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import deduplicate_topics as program
+import generate_topics
+import pytest
+from fake_engine import FakeEngine
+
+from aligners.configuration.criteria import load_question_types
+from aligners.core.completions import Completion, Decoding, Request
+from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.synthesis.topics import (
+    balance_topics,
+    choose_examples,
+    deduplicate_topics,
+    parse_topics,
+    topic_reason,
+    topic_row,
+    topics_prompt,
+)
+
+EXAMPLES = ["Noisy neighbours", "Strict parents"]
+
+
+def rows(**topics: list[str]) -> list[dict[str, Any]]:
+    """Return topic rows by question type."""
+    return [
+        topic_row("ethical", question_type, topic, 0, line)
+        for question_type, names in topics.items()
+        for line, topic in enumerate(names)
+    ]
+
+
+def continue_list(prompt: str, topics: list[str]) -> str:
+    """Continue a prompt as a base LLM does: the first number is there already."""
+    last = prompt.rsplit("\n", 1)[1]
+    first = int(last.rstrip("."))
+    numbered = [f"{number}. {topic}" for number, topic in enumerate(topics, start=first)]
+    return "\n".join(numbered).removeprefix(last)
+
+
+# Prompt and parser
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_what_is_asked_for_is_parsed(chat: bool) -> None:
+    topics = ["White lies", "St. Louis", "Health in the U.S.", "Rock'n'roll", "Work–life balance"]
+    prompt = topics_prompt("advice", EXAMPLES)
+    reply = continue_list(prompt, topics)
+    if chat:
+        reply = f"3.{reply}"
+    long = "Health in the U.S."
+    expected = [(topic, "too_long" if topic == long else None) for topic in topics]
+    assert parse_topics(reply, complete=True) == expected
+
+
+def test_prompt_shows_type_and_examples() -> None:
+    prompt = topics_prompt("advice", EXAMPLES)
+    assert "advice" in prompt
+    assert prompt.endswith("\n1. Noisy neighbours\n2. Strict parents\n3.")
+
+
+@pytest.mark.parametrize(
+    ("complete", "reason"), [(True, None), (False, "cut_off")], ids=["complete", "cut off"]
+)
+def test_last_line_counts_unless_it_was_cut_off(complete: bool, reason: str | None) -> None:
+    assert parse_topics(" Tax law\n4. Broken he", complete) == [
+        ("Tax law", None),
+        ("Broken he", reason),
+    ]
+
+
+def test_unnumbered_lines_are_kept_beside_and_empty_ones_passed_over() -> None:
+    assert parse_topics(" Tax law\n\nHere are more:\n4) Old age\n 5 . Art\n6.\n", True) == [
+        ("Tax law", None),
+        ("Here are more:", "unnumbered"),
+        ("Old age", None),
+        ("Art", None),
+        ("", "empty"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("topic", "reason"),
+    [
+        ("Tax", None),
+        ("St. Louis", None),
+        ("Rights in Washington, D.C.", "too_long"),
+        ("Washington D.C.", None),
+        ("Éducation", None),
+        ("Rock & roll", None),
+        ("Men’s health", None),
+        ("", "empty"),
+        ("one two three", "no_capital"),
+        ("“Quoted”", "no_capital"),
+        ("One two three four", "too_long"),
+        ("A" * 49, None),
+        ("A" * 50, "too_long"),
+        ("Ends here.", "final_punctuation"),
+        ("Really?", "final_punctuation"),
+        ("See http://a.b", "symbols"),
+        ("Caf\\u00e9", "symbols"),
+        ("Mail me@home", "symbols"),
+        ("Snake_case", "symbols"),
+        ("**Bold**", "symbols"),
+        ("<b>Bold</b>", "symbols"),
+    ],
+)
+def test_rules_for_topics(topic: str, reason: str | None) -> None:
+    assert topic_reason(topic) == reason
+
+
+# Deduplication and balance
+
+
+def test_duplicates_go_within_a_question_type() -> None:
+    topics = rows(
+        advice=["Noisy neighbours", "noisy  Neighbours", "Noisy neighbour", "Old age", "Young age"],
+        beliefs=["Noisy neighbours"],
+    )
+    sieve = deduplicate_topics(topics, shingle=3, similarity=0.8)
+    kept = [(row["question_type"], row["topic"]) for row in sieve.kept]
+    assert kept == [
+        ("advice", "Noisy neighbours"),
+        ("advice", "Old age"),
+        ("advice", "Young age"),
+        ("beliefs", "Noisy neighbours"),
+    ]
+    assert [row["reason"] for row in sieve.dropped] == ["duplicate", "near_duplicate"]
+
+
+def numbered(count: int) -> list[str]:
+    return [f"Topic {number}" for number in range(count)]
+
+
+def test_balance_caps_the_largest_and_leaves_the_others() -> None:
+    topics = rows(a=numbered(10), b=numbered(11), c=numbered(1), d=numbered(90))
+    sieve = balance_topics(topics, largest_to_median=2.0, seed=0)
+    assert Counter(row["question_type"] for row in sieve.kept) == {
+        "a": 10,
+        "b": 11,
+        "c": 1,
+        "d": 21,
+    }
+    assert {row["reason"] for row in sieve.dropped} == {"over_cap"}
+    assert {row["question_type"] for row in sieve.dropped} == {"d"}
+    assert len(sieve.kept) + len(sieve.dropped) == len(topics)
+
+
+def test_balance_shuffles_by_the_seed() -> None:
+    topics = rows(a=numbered(30), b=numbered(30))
+    first, again, other = (
+        [row["id"] for row in balance_topics(topics, 2.0, seed).kept] for seed in (0, 0, 1)
+    )
+    assert first == again != other
+    assert sorted(first) == sorted(other)
+    types = [row["question_type"] for row in balance_topics(topics, 2.0, 0).kept]
+    assert len(list(groupby(types))) > 10
+
+
+def test_examples_depend_on_the_seed_alone() -> None:
+    pool = numbered(50)
+    assert choose_examples(pool, 5, 0, "advice/0/0") == choose_examples(pool, 5, 0, "advice/0/0")
+    assert choose_examples(pool, 5, 0, "advice/0/0") != choose_examples(pool, 5, 1, "advice/0/0")
+    assert sorted(choose_examples(EXAMPLES, 5, 0)) == EXAMPLES
+
+
+# The programs
+
+
+def brainstorm(rounds: int) -> list[dict[str, Any]]:
+    """Run the program and return its topics."""
+    generate_topics.main(
+        criterion="ethical",
+        teacher="closed-world-teacher",
+        synthesis="closed-world",
+        rounds=rounds,
+        seed=0,
+        output=Path("topics.jsonl"),
+    )
+    return read_rows(Path("topics.jsonl"))
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRST"
+
+
+def invent(request: Request, decoding: Decoding) -> Completion:
+    """Continue with topics of the question type and round: good ones, a bad one, a cut one."""
+    assert isinstance(request.prompt, str)
+    topics = [f"{letter} {decoding.seed}" for letter in LETTERS[:4]] + ["bad one", "Cut o"]
+    text = continue_list(request.prompt, [topic.replace(" ", " topic ") for topic in topics])
+    return Completion(request.id, text, "length")
+
+
+def test_rounds_start_from_the_topics_before_and_add_up(project: Path, engine: FakeEngine) -> None:
+    engine.reply = invent
+    topics = brainstorm(rounds=3)
+    types = [kind.name for kind in load_question_types("ethical")]
+    assert Counter(row["question_type"] for row in topics) == dict.fromkeys(types, 12)
+    assert Counter(row["round"] for row in topics) == dict.fromkeys(range(3), 80)
+    assert len({row["id"] for row in topics}) == len(topics)
+    assert read_json(Path("topics.counts.json")) == {
+        "in": 20 * 3 * 6,
+        "out": 20 * 3 * 4,
+        "dropped": {"cut_off": 60, "no_capital": 60},
+    }
+    last = [request.prompt for request in engine.asked if "/2/" in request.id]
+    assert any(re.search(r"\d\. \w topic [01]\n", str(prompt)) for prompt in last)
+    assert not any(re.search(r"\d\. (bad|Cut)", str(prompt)) for prompt in last)
+
+
+def test_more_rounds_ask_only_for_the_new_ones(project: Path, engine: FakeEngine) -> None:
+    engine.reply = invent
+    first = brainstorm(rounds=1)
+    engine.asked = []
+    both = brainstorm(rounds=2)
+    assert len(engine.asked) == 20
+    assert all("/1/" in request.id for request in engine.asked)
+    assert [row for row in both if row["round"] == 0] == first
+
+
+def test_deduplication_counts_every_topic(project: Path) -> None:
+    topics = rows(
+        a=["Noisy neighbours", "Noisy Neighbours", *numbered(20)],
+        b=["Quiet streets", "Quiet street"],
+        c=["Old age"],
+    )
+    write_rows(Path("topics.jsonl"), topics)
+    program.main(
+        topics=Path("topics.jsonl"), synthesis="closed-world", seed=0, output=Path("few.jsonl")
+    )
+    counts = read_json(Path("few.counts.json"))
+    assert counts["in"] == len(topics) == counts["out"] + sum(counts["dropped"].values())
+    assert set(counts["dropped"]) == {"duplicate", "near_duplicate", "over_cap"}
+    assert len(read_rows(Path("few.jsonl"))) == counts["out"]
+    ids = {row["id"] for name in ("few", "few.dropped") for row in read_rows(Path(f"{name}.jsonl"))}
+    assert ids == {row["id"] for row in topics}

@@ -1,0 +1,218 @@
+"""Training sets: the share of identity rows, the labels, and where every pair went."""
+
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import build_aligner_set
+import build_inspector_set
+import pytest
+
+from aligners.core.rows import by_id, read_json, read_rows, row_id, write_rows
+from aligners.synthesis.training_sets import (
+    drop_near_copies,
+    inspector_rows,
+    is_identity,
+    sample,
+    with_identity_share,
+)
+
+
+def pairs(corrections: int, identities: int) -> list[dict[str, Any]]:
+    """Return pairs whose response was corrected, and pairs whose response was good already."""
+    rows = []
+    for number in range(corrections + identities):
+        question = f"What is {number}?"
+        response = f"It is {number}."
+        correction = response if number >= corrections else f"It is {number}, I think."
+        rows.append(
+            {
+                "id": row_id(question),
+                "criterion": "helpful",
+                "question": question,
+                "response": response,
+                "critique": "c",
+                "aligned_response": correction,
+                "similarity": 1.0 if number >= corrections else 0.5,
+            }
+        )
+    return rows
+
+
+# Aligner rows
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.35, 0.5])
+@pytest.mark.parametrize("identities", [0, 7, 13, 200], ids="{} natural".format)
+@pytest.mark.parametrize("corrections", [0, 1, 3, 53])
+def test_identity_share_is_hit_within_a_row(
+    share: float, identities: int, corrections: int
+) -> None:
+    sieve = with_identity_share(pairs(corrections, identities), share, seed=0)
+    kept = sum(row["identity"] for row in sieve.kept)
+    assert abs(kept - share * len(sieve.kept)) <= 1
+    assert len(sieve.kept) - kept == corrections
+    # Every good answer is a row or is counted; corrections serve only where those are too few.
+    assert {row["reason"] for row in sieve.dropped} <= {"identity_surplus"}
+    assert max(kept, identities) == kept + len(sieve.dropped)
+
+
+def test_identity_rows_leave_the_response_and_others_do_not() -> None:
+    kept = with_identity_share(pairs(40, 4), 0.2, seed=0).kept
+    assert Counter(row["identity"] for row in kept) == {False: 40, True: 10}
+    assert len({row["id"] for row in kept}) == len(kept)
+    for row in kept:
+        assert set(row) == {"id", "question", "response", "aligned_response", "identity"}
+        assert row["identity"] == (row["response"] == row["aligned_response"])
+    # All four good answers are among them, and six corrections.
+    unchanged = [row["response"] for row in kept if row["identity"]]
+    assert sum("I think" in text for text in unchanged) == 6
+
+
+def test_the_seed_decides_which_identities_stay() -> None:
+    some = pairs(10, 100)
+    chosen = [
+        {row["id"] for row in with_identity_share(rows, 0.2, seed).kept if row["identity"]}
+        for rows, seed in ((some, 0), (some[::-1], 0), (some, 1))
+    ]
+    assert chosen[0] == chosen[1] != chosen[2]
+
+
+def test_space_is_no_correction() -> None:
+    row = {"response": "It is  so.\n", "aligned_response": "It is so."}
+    assert is_identity(row)
+    assert not is_identity({**row, "aligned_response": "It is So."})
+
+
+# Inspector rows
+
+
+def test_labels_are_one_for_the_aligned_response() -> None:
+    [pair] = pairs(1, 0)
+    misaligned, aligned = inspector_rows(pair)
+    assert (misaligned["response"], misaligned["label"]) == (pair["response"], 0)
+    assert (aligned["response"], aligned["label"]) == (pair["aligned_response"], 1)
+    assert misaligned["id"] != aligned["id"]
+    for row in (misaligned, aligned):
+        assert (row["question"], row["question_id"]) == (pair["question"], pair["id"])
+
+
+@pytest.mark.parametrize(
+    ("similarity", "threshold", "kept"),
+    [
+        (0.89, 0.9, True),
+        (0.9, 0.9, False),
+        (0.95, 0.98, True),
+        (0.99, 1.0, True),
+        (1.0, 1.0, False),
+    ],
+)
+def test_near_copies_go_by_the_threshold(similarity: float, threshold: float, kept: bool) -> None:
+    [pair] = pairs(1, 0)
+    sieve = drop_near_copies([{**pair, "similarity": similarity}], threshold)
+    assert bool(sieve.kept) == kept
+    assert [row["reason"] for row in sieve.dropped] == ([] if kept else ["near_copy"])
+
+
+def test_literal_copies_go_whatever_the_threshold() -> None:
+    [copy] = pairs(0, 1)
+    assert drop_near_copies([{**copy, "similarity": 0.2}], 0.9).kept == []
+
+
+def test_a_sample_is_seeded_and_complete() -> None:
+    rows = pairs(50, 0)
+    chosen, others = sample(rows, 20, seed=0)
+    assert (len(chosen), len(others)) == (20, 30)
+    assert by_id([*chosen, *others]) == by_id(rows)
+    assert by_id(sample(rows[::-1], 20, seed=0)[0]) == by_id(chosen)
+    assert by_id(sample(rows, 20, seed=1)[0]) != by_id(chosen)
+    assert sample(rows, None, seed=0) == sample(rows, 50, seed=0) == (rows, [])
+
+
+# The programs
+
+SIDES = {"train": range(0, 70), "validation": range(70, 85), "test": range(85, 100)}
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Write 100 pairs, every tenth of them good, with their split."""
+    rows = pairs(90, 10)
+    rows = [rows[(number * 7) % 100] for number in range(100)]
+    write_rows(tmp_path / "pairs.jsonl", rows)
+    write_rows(
+        tmp_path / "split.jsonl",
+        [{"id": rows[n]["id"], "split": side} for side, numbers in SIDES.items() for n in numbers],
+    )
+    return tmp_path, rows
+
+
+def read_sides(directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of every side."""
+    return {side: read_rows(directory / f"{side}.jsonl") for side in SIDES}
+
+
+def outputs(directory: Path) -> dict[str, Path]:
+    """Return the output options of both programs."""
+    paths = {side: directory / f"{side}.jsonl" for side in SIDES}
+    return {
+        **paths,
+        "counts": directory / "counts.json",
+        "dropped": directory / "dropped.jsonl",
+    }
+
+
+@pytest.mark.parametrize(("share", "limit"), [(0.2, 1000), (0.05, 1000), (0.2, 30)])
+def test_aligner_set(written: tuple[Path, list[dict[str, Any]]], share: float, limit: int) -> None:
+    directory, rows = written
+    build_aligner_set.main(
+        pairs=directory / "pairs.jsonl",
+        split=directory / "split.jsonl",
+        identity_share=share,
+        rows=limit,
+        seed=0,
+        **outputs(directory),
+    )
+    counts, dropped = read_json(directory / "counts.json"), read_rows(directory / "dropped.jsonl")
+    sides = read_sides(directory)
+    assert counts["in"] == counts["out"] + sum(counts["dropped"].values())
+    assert counts["out"] == sum(map(len, sides.values()))
+    assert Counter(row["reason"] for row in dropped) == counts["dropped"]
+    for side, numbers in SIDES.items():
+        here = {rows[number]["question"] for number in numbers}
+        assert {row["question"] for row in sides[side]} <= here
+        if limit == 1000:
+            identities = sum(row["identity"] for row in sides[side])
+            assert abs(identities - share * len(sides[side])) <= 1
+    everything = [*dropped, *chain.from_iterable(sides.values())]
+    assert len({row["id"] for row in everything}) == len(everything)
+    assert {row["question"] for row in everything} == {row["question"] for row in rows}
+    if limit == 30:
+        assert len(sides["train"]) == 30
+        assert counts["dropped"]["over_limit"] > 0
+
+
+@pytest.mark.parametrize("limit", [1000, 40])
+def test_inspector_set(
+    written: tuple[Path, list[dict[str, Any]]], in_the_project: None, limit: int
+) -> None:
+    directory, rows = written
+    build_inspector_set.main(
+        criterion="helpful",
+        similarity=directory / "pairs.jsonl",
+        split=directory / "split.jsonl",
+        pairs=limit,
+        seed=0,
+        **outputs(directory),
+    )
+    counts, sides = read_json(directory / "counts.json"), read_sides(directory)
+    surplus = {"over_limit": 50} if limit == 40 else {}
+    assert counts == {"in": 100, "out": min(90, limit), "dropped": {"near_copy": 10, **surplus}}
+    assert len(read_rows(directory / "dropped.jsonl")) == sum(counts["dropped"].values())
+    assert sum(map(len, sides.values())) == 2 * counts["out"]
+    for side, numbers in SIDES.items():
+        assert {row["question"] for row in sides[side]} <= {rows[n]["question"] for n in numbers}
+        assert Counter(row["label"] for row in sides[side]) == dict.fromkeys(
+            (0, 1), len(sides[side]) // 2
+        )

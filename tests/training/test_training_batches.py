@@ -1,0 +1,74 @@
+"""Batches: a function of seed and epoch, the same rows on any number of processes."""
+
+import pytest
+
+from aligners.core.errors import UserError
+from aligners.training.batches import GlobalBatches
+
+LENGTHS = [10 + (number * 37) % 101 for number in range(1003)]
+
+
+def make(packed: bool = True, **options: int) -> GlobalBatches:
+    """Return batches of sixteen rows, 400 tokens at a time."""
+    return GlobalBatches(LENGTHS, 16, 400, packed=packed, **{"seed": 3, "epochs": 2, **options})
+
+
+def steps(batches: GlobalBatches, epoch: int) -> list[list[list[int]]]:
+    """Return the parts of each step that one process computes."""
+    batches.set_epoch(epoch)
+    parts = list(batches)
+    assert len(parts) == len(batches)
+    return [parts[start : start + batches.parts] for start in range(0, len(parts), batches.parts)]
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+def test_every_row_comes_once_in_an_epoch_in_batches_of_equal_size(packed: bool) -> None:
+    found = steps(make(packed), 0)
+    assert len(found) == 63
+    assert sorted(row for step in found for part in step for row in part) == list(range(1003))
+    assert {sum(map(len, step)) for step in found} == {15, 16}
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+def test_the_order_depends_on_seed_and_epoch_alone(packed: bool) -> None:
+    assert steps(make(packed), 1) == steps(make(packed), 1)
+    assert steps(make(packed), 1) != steps(make(packed), 0)
+    assert steps(make(packed, seed=4), 0) != steps(make(packed), 0)
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("processes", [2, 3, 7])
+def test_processes_share_the_batches_that_one_has(packed: bool, processes: int) -> None:
+    alone = [{row for part in step for row in part} for step in steps(make(packed), 1)]
+    shares = [
+        steps(make(packed, processes=processes, process=process), 1) for process in range(processes)
+    ]
+    for expected, *parts in zip(alone, *shares, strict=True):
+        rows = [row for share in parts for part in share for row in part]
+        assert sorted(rows) == sorted(expected)
+        assert all(part for share in parts for part in share)
+
+
+def test_parts_keep_to_their_tokens_and_weigh_the_same() -> None:
+    batches = make()
+    for step in steps(batches, 0) + steps(batches, 1):
+        tokens = [sum(LENGTHS[row] for row in part) for part in step]
+        assert max(tokens) <= 400
+        assert max(tokens) - min(tokens) <= max(LENGTHS)
+    assert batches.unpadded_share == 1
+
+
+def test_padded_parts_keep_to_their_tokens_and_hold_rows_of_similar_length() -> None:
+    batches = make(packed=False)
+    for step in steps(batches, 0):
+        assert max(max(LENGTHS[row] for row in part) * len(part) for part in step) <= 400
+    assert 0.95 <= batches.unpadded_share < 1
+
+
+def test_a_row_longer_than_a_part_is_one_alone() -> None:
+    assert list(GlobalBatches([1000, 10, 10], 3, 400, packed=True)) == [[0], [1, 2]]
+
+
+def test_more_processes_than_rows_in_a_batch_are_refused() -> None:
+    with pytest.raises(UserError, match="5 processes cannot share batches of 4 rows"):
+        GlobalBatches([10] * 8, 4, 400, packed=True, processes=5)

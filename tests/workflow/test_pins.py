@@ -1,0 +1,88 @@
+"""Versions agree in pyproject.toml, constraints.txt and envs/; documents name real make targets."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+# No rule's: a server that a job starts has an environment of its own.
+SERVER = ROOT / "envs/vllm.yaml"
+
+
+def project() -> dict[str, Any]:
+    """Return the [project] table of pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def requirements(lines: list[str]) -> dict[str, SpecifierSet]:
+    """Return the version specifiers of requirements by canonical name."""
+    parsed = [Requirement(line) for line in lines]
+    names = [canonicalize_name(item.name) for item in parsed]
+    assert len(set(names)) == len(names), "a package is named twice"
+    return {name: item.specifier for name, item in zip(names, parsed, strict=True)}
+
+
+def project_requirements() -> dict[str, SpecifierSet]:
+    """Return what pyproject.toml asks for, the extras included."""
+    extras = [line for lines in project()["optional-dependencies"].values() for line in lines]
+    return requirements(project()["dependencies"] + extras)
+
+
+def environment(path: Path) -> tuple[dict[str, SpecifierSet], dict[str, SpecifierSet]]:
+    """Return what a conda environment takes from conda, in pip's notation, and from pip."""
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
+    from_conda = [entry for entry in entries if isinstance(entry, str)]
+    from_pip = [line for entry in entries if isinstance(entry, dict) for line in entry["pip"]]
+    in_pip_notation = [re.sub(r"(?<![=<>!~])=(?!=)", "==", entry) for entry in from_conda]
+    return requirements(in_pip_notation), requirements(from_pip)
+
+
+def test_every_dependency_of_the_project_is_pinned() -> None:
+    unpinned = [line for line in project()["dependencies"] if not re.search(r"==[\w.]+$", line)]
+    assert not unpinned
+
+
+def test_constraints_pin_what_the_project_asks_for() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+    constraints = requirements(lines)
+    for name, specifier in project_requirements().items():
+        if str(specifier).startswith("=="):
+            assert constraints.get(name) == specifier, f"constraints.txt: {name}{specifier}"
+        elif name in constraints:
+            version = str(constraints[name]).removeprefix("==")
+            assert version in specifier, f"constraints.txt: {name}=={version}"
+
+
+def test_there_is_an_environment_for_every_rule() -> None:
+    rules = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("workflow/rules/*.smk"))
+    named = set(re.findall(r'"\.\./\.\./envs/([\w-]+\.yaml)"', rules))
+    assert named | {SERVER.name} == {path.name for path in ENVIRONMENTS}
+
+
+@pytest.mark.parametrize("path", sorted({*ENVIRONMENTS} - {SERVER}), ids=lambda path: path.stem)
+def test_an_environment_has_the_pins_of_the_project(path: Path) -> None:
+    from_conda, from_pip = environment(path)
+    python = str(from_conda["python"]).removeprefix("==")
+    assert python in SpecifierSet(project()["requires-python"])
+    wanted = project_requirements()
+    assert set(from_pip) <= set(wanted)
+    assert from_pip == {name: wanted[name] for name in from_pip}
+
+
+def test_documents_name_make_targets_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([\w./-]+):", makefile, re.MULTILINE))
+    named = set()
+    for document in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        named |= set(re.findall(r"(?:^|`)make ([\w./-]+)", text, re.MULTILINE))
+    assert {"demo", "test"} <= named <= targets

@@ -1,0 +1,127 @@
+"""The quickstart, its recipes, and the walk-through of one's own policy are as they should run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from projects import ROOT, run_snakemake
+
+from aligners.configuration.recipes import load_recipe, validate_experiment
+from aligners.core.yaml_files import read_yaml
+from aligners.llms.engines.served import Server
+
+QUICKSTART = Path("config/quickstart.yaml")
+POLICY = ROOT / "docs/your-own-policy.md"
+# Stands in for vLLM: it shows how it was started, and says that it is healthy.
+VLLM = f"""#!{sys.executable}
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+print(*sys.argv[1:], flush=True)
+HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).serve_forever()
+"""
+
+
+def planned_jobs(project: Path, config: str, *targets: str) -> dict[str, int]:
+    """Return how many jobs of each rule a dry run plans."""
+    output = run_snakemake(project, "-n", *targets, config=config)
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
+
+
+# Quickstart
+
+
+def test_quickstart_stands_by_itself() -> None:
+    """Laid over config.yaml, whatever it left out would be the paper's."""
+    paper, quickstart = read_yaml(ROOT / "config/config.yaml"), read_yaml(ROOT / QUICKSTART)
+    assert list(quickstart) == list(paper)
+    for key in ("shards", "split"):
+        assert list(quickstart[key]) == list(paper[key])
+
+
+def test_quickstart_is_planned_from_topics_to_alpaca_eval(project: Path) -> None:
+    assert {
+        "generate_topics": 1,
+        "generate_pairs": 1,
+        "train_inspector": 1,
+        "train_aligner": 1,
+        "generate_responses": 2,
+        "apply_squad": 1,
+        "write_alpaca_eval": 4,
+    }.items() <= planned_jobs(project, str(QUICKSTART)).items()
+
+
+def test_any_teacher_that_quickstart_names_takes_its_place_by_one_line(
+    in_the_project: None,
+) -> None:
+    config = read_yaml(QUICKSTART)
+    offered = re.findall(r"^#   ([a-z0-9.-]+) {2,}", QUICKSTART.read_text("utf-8"), re.MULTILINE)
+    assert len(offered) == 3
+    for teacher in [config["teacher"], *offered]:
+        validate_experiment({**config, "teacher": teacher}, QUICKSTART)
+        assert load_recipe("llms", teacher)["chat"], teacher
+    # A hosted endpoint refuses parameters that it does not know.
+    assert load_recipe("synthesis", config["synthesis"])["pairs"]["repetition_penalty"] == 1.0
+
+
+def test_the_served_teacher_starts_in_its_own_environment(project: Path) -> None:
+    programs = project / ".venv-vllm/bin"
+    programs.mkdir(parents=True)
+    (programs / "activate").write_text(f'PATH="{programs}:$PATH"\n')
+    (programs / "vllm").write_text(VLLM)
+    (programs / "vllm").chmod(0o755)
+    recipe = load_recipe("llms", read_yaml(QUICKSTART)["teacher"])
+    server = Server(recipe)
+    try:
+        server.wait_until_ready()
+    finally:
+        server.stop()
+    started = server.log.read_text().split()
+    assert started[:4] == ["serve", recipe["model"], "--revision", recipe["revision"]]
+    assert "--enable-prefix-caching" in started
+
+
+# The pages
+
+
+def commands(page: Path) -> list[str]:
+    """Return the commands of a page, block by block."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return [block for language, block in found if not language]
+
+
+def test_ones_own_policy_is_planned_as_its_page_says(project: Path) -> None:
+    writing = [
+        block for block in commands(POLICY) if "> resources/" in block or "> config/" in block
+    ]
+    assert len(writing) == 3
+    subprocess.run(["bash", "-e"], input="".join(writing), text=True, cwd=project, check=True)
+    everything = planned_jobs(project, "config/mine.yaml")
+    assert {
+        "generate_pairs": 1,
+        "train_inspector": 1,
+        "apply_squad": 1,
+    }.items() <= everything.items()
+    runs = re.findall(r"^snakemake .*", "".join(commands(POLICY)), re.MULTILINE)
+    targets = {word for line in runs for word in line.split() if word.startswith("results/")}
+    assert len(targets) == 5
+    assert planned_jobs(project, "config/mine.yaml", *sorted(targets))["train_aligner"] == 1
+
+
+@pytest.mark.parametrize("page", ["engines.md", "your-own-policy.md"])
+def test_pages_name_files_and_recipes_that_exist(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    for link in re.findall(r"\]\(([^)#]+)", text):
+        assert (ROOT / "docs" / link).exists(), link
+    rows = re.findall(
+        r"^\|(.+?)\| (?:openai|served|transformers|closed-world)\b", text, re.MULTILINE
+    )
+    for name in re.findall(r"`([a-z0-9.-]+-[a-z0-9.-]+)`", "".join(rows)):
+        assert name.startswith("-") or (ROOT / f"config/llms/{name}.yaml").exists(), name

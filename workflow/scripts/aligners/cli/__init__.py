@@ -1,0 +1,1 @@
+"""The command `aligners`, a module for each subcommand."""

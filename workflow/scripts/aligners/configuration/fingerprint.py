@@ -1,0 +1,168 @@
+"""The fingerprint of a job: one string of everything but its input files that decides its result.
+
+It names the program's code and each deciding setting with a short hash, so that Snakemake reruns
+what a change of meaning touches, and shows which part changed.
+
+Code counts by its meaning: the syntax trees of the program and of the modules it imports, as a set
+without paths, docstrings and import lines. A comment, a renamed or moved module changes nothing. A
+module that decides no result, such as a progress bar, says so with `DECIDES = False` and is left
+out, with all that only it imports.
+"""
+
+import ast
+import functools
+from collections.abc import Mapping
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from aligners.configuration.recipes import KINDS, WILDCARDS, deciding_recipe, load_recipe
+from aligners.core.hashes import short_hash
+
+SCRIPTS = Path(__file__).parents[2]
+LIBRARY = "aligners"
+
+
+def module_path(name: str) -> Path | None:
+    """Return the file of a module of the library, or None for other libraries."""
+    path = SCRIPTS / Path(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if name.split(".")[0] == LIBRARY and candidate.is_file():
+            return candidate
+    return None
+
+
+class LibraryImports(ast.NodeTransformer):
+    """Takes the library's import lines out of a syntax tree, and remembers what they named.
+
+    Attributes:
+        names: full names of imported modules, and of what may be one.
+        renamed: pairs (name, name here) of what is imported `as` something else. They stay part of
+            the meaning, wherever the module lies.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing imported."""
+        self.names: set[str] = set()
+        self.renamed: set[tuple[str, str]] = set()
+
+    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+        """Keep the other libraries of an import line."""
+        ours = [alias for alias in node.names if alias.name.split(".")[0] == LIBRARY]
+        self.names.update(alias.name for alias in ours)
+        self.note_renamed(ours)
+        others = [alias for alias in node.names if alias not in ours]
+        return ast.Import(others) if others else None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        """Take the line out if it imports from the library."""
+        if not node.module or node.module.split(".")[0] != LIBRARY:
+            return node
+        self.names.add(node.module)
+        self.names.update(f"{node.module}.{alias.name}" for alias in node.names)
+        self.note_renamed(node.names)
+        return None
+
+    def note_renamed(self, aliases: list[ast.alias]) -> None:
+        """Remember the last part of each name that is imported `as` another."""
+        self.renamed.update(
+            (alias.name.split(".")[-1], alias.asname) for alias in aliases if alias.asname
+        )
+
+
+def without_docstrings(tree: ast.AST) -> ast.AST:
+    """Remove the docstrings of a module, its classes and its functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:]
+    return tree
+
+
+def decides(tree: ast.Module) -> bool:
+    """Tell whether results depend on a module: not if it sets `DECIDES = False`."""
+    return not any(
+        isinstance(node, ast.Assign) and ast.unparse(node) == "DECIDES = False"
+        for node in tree.body
+    )
+
+
+@functools.cache
+def read_module(path: Path) -> tuple[str | None, frozenset[Path]]:
+    """Return a hash of what a module means, and the modules of the library that it imports.
+
+    A module that decides nothing has None and no imports; an empty one has None.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not decides(tree):
+        return None, frozenset()
+    imports = LibraryImports()
+    code = ast.unparse(imports.visit(without_docstrings(tree)))
+    # Python also runs the packages that a module lies in.
+    names = {part for name in imports.names for part in accumulate(name.split("."), "{}.{}".format)}
+    paths = {found for name in names if (found := module_path(name))}
+    meaning = short_hash([code, sorted(imports.renamed)]) if code else None
+    return meaning, frozenset(paths)
+
+
+@functools.cache
+def code_hash(program: Path) -> str:
+    """Return a hash of a program and of every module of the library that decides what it makes.
+
+    Modules are followed through imports anywhere in the code; what is loaded by name is not.
+    """
+    meanings: dict[Path, str | None] = {}
+    open_paths = {program}
+    while open_paths:
+        path = open_paths.pop()
+        meanings[path], imports = read_module(path)
+        open_paths |= imports - set(meanings)
+    return short_hash(sorted({meaning for meaning in meanings.values() if meaning}))
+
+
+def fingerprint(rule: str, settings: Mapping[str, int | float | str]) -> str:
+    """Return the fingerprint of a rule's program with its deciding settings.
+
+    Example: `code=3f2a91c04d teacher=falcon-40b:77e1d90b12 seed=0`.
+    """
+    parts = [f"code={code_hash(SCRIPTS / f'{rule}.py')}"]
+    parts += [f"{name}={value}" for name, value in settings.items()]
+    return " ".join(parts)
+
+
+def llm_identity(name: str) -> Any:
+    """Return what decides an LLM's completions of a prompt: the model, and the code that is one.
+
+    Its partner, and how it is asked for answers to test inputs (`llm.answers`), do not.
+    """
+    engine = load_recipe("llms", name)["engine"]
+    recipe = deciding_recipe("llms", name)
+    chosen = {key: recipe[key] for key in recipe if key not in ("answers", "finetuned")}
+    identity: dict[str, Any] = {"recipe": chosen}
+    if engine == "closed-world":
+        identity["code"] = code_hash(SCRIPTS / "aligners/llms/engines/closed_world.py")
+    return identity
+
+
+def deciding_setting(name: str, names: Mapping[str, Any]) -> int | float | str:
+    """Return what decides a result in a setting, for a fingerprint.
+
+    A setting is a wildcard or a key of the configuration, both in `names`; a dot goes on to a key
+    below it: `seed`, `shards.pairs`, `backbone`, `synthesis.topics`. One that names a recipe stands
+    for the deciding keys of the recipe.
+    """
+    head, *keys = name.split(".")
+    value = names[head]
+    kind = WILDCARDS.get(head, KINDS.get(head))
+    if isinstance(value, str) and kind == "llms" and not keys:
+        return f"{value}:{short_hash(llm_identity(value))}"
+    if isinstance(value, str) and kind:
+        return f"{value}:{short_hash(deciding_recipe(kind, value, *keys))}"
+    for key in keys:
+        value = value[key]
+    return value if isinstance(value, int | float | str) else short_hash(value)

@@ -1,0 +1,1 @@
+"""What every program shares: rows, counts, files, progress, errors, and what LLMs are asked."""

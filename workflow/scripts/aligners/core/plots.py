@@ -1,0 +1,61 @@
+"""Pictures of training and of data, as PNG files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")  # No display: jobs run on servers.
+
+import matplotlib.pyplot as plt
+
+from aligners.core.rows import atomic_path
+
+# No result depends on this module: fingerprints leave it out.
+DECIDES = False
+
+
+def plot_losses(
+    losses: Sequence[dict[str, Any]], path: Path, unit: str = "token", title: str = ""
+) -> None:
+    """Draw the training and validation loss over the steps.
+
+    Args:
+        losses: entries with `step` and `train_loss` or `validation_loss`.
+        path: of the PNG file.
+        unit: what the loss is the mean over.
+        title: above the picture.
+    """
+    figure, axes = plt.subplots(figsize=(7, 4))
+    # Each step has a training loss: a fine line. Evaluations are few: points.
+    for key, label, style in (
+        ("train_loss", "training", {"linewidth": 0.6}),
+        ("validation_loss", "validation", {"marker": "o"}),
+    ):
+        points = [(entry["step"], entry[key]) for entry in losses if key in entry]
+        if points:
+            axes.plot(*zip(*points, strict=True), label=label, **style)
+    axes.set(xlabel="training step", ylabel=f"loss (nats per {unit})", title=title)
+    axes.legend()
+    save(figure, path)
+
+
+def plot_histogram(
+    values: Sequence[float], path: Path, xlabel: str, threshold: float | None = None
+) -> None:
+    """Draw how many rows have which value, with a line at the threshold if there is one."""
+    figure, axes = plt.subplots(figsize=(7, 4))
+    axes.hist(values, bins=50)
+    axes.set(xlabel=xlabel, ylabel="rows")
+    if threshold is not None:
+        axes.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:g}")
+        axes.legend()
+    save(figure, path)
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, atomically."""
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format="png", dpi=120, bbox_inches="tight")
+    plt.close(figure)

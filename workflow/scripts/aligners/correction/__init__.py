@@ -1,0 +1,1 @@
+"""Aligners and squads: trained, and used on responses."""

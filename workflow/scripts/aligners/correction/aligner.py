@@ -1,0 +1,175 @@
+"""Use a trained aligner: of one criterion, told its principles as text, or an external one."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from aligners.configuration.criteria import load_principles, numbered
+from aligners.core.completions import Decoding
+from aligners.core.errors import UserError
+from aligners.core.progress import track
+from aligners.correction.input_format import InputFormat, external_format, load_format
+from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
+from aligners.models.text_generation import context_length, generate
+
+logger = logging.getLogger(__name__)
+
+BATCH_TOKENS = 32_768
+
+
+class Aligner:
+    """Writes aligned responses.
+
+    Attributes:
+        truncated: responses that were cut so far, since the row was too long.
+        unchanged: responses returned as they were, since there was no room for any of the response.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        input_format: InputFormat,
+        decoding: Decoding,
+        max_tokens: int,
+        batch_tokens: int = BATCH_TOKENS,
+    ):
+        """Take a loaded model and how to use it; `from_directory` and `from_recipe` do both."""
+        self.model, self.tokenizer, self.input_format = model, tokenizer, input_format
+        self.decoding, self.batch_tokens = decoding, batch_tokens
+        self.max_tokens = min(max_tokens, context_length(model) or max_tokens)
+        self.end_token_ids = {input_format.end_token_id(tokenizer), tokenizer.eos_token_id} - {None}
+        self.truncated = self.unchanged = 0
+
+    @classmethod
+    def from_directory(
+        cls,
+        path: Path,
+        input_format: InputFormat | None = None,
+        decoding: Decoding | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> "Aligner":
+        """Load an aligner that `train_aligner` wrote, which says itself how it is used.
+
+        Raises:
+            UserError: the directory is not an aligner's, or holds no weights.
+        """
+        saved_format, settings = load_format(Path(path))
+        recipe = {**settings, "model": str(path), "batch_tokens": batch_tokens}
+        return cls.from_recipe(recipe, input_format or saved_format, decoding)
+
+    @classmethod
+    def from_recipe(
+        cls,
+        recipe: dict[str, Any],
+        input_format: InputFormat | None = None,
+        decoding: Decoding | None = None,
+    ) -> "Aligner":
+        """Load an external aligner by its recipe of config/external/, which names a model.
+
+        Raises:
+            UserError: the model cannot be had; the message says what to do.
+        """
+        tokenizer = load_tokenizer(recipe)
+        return cls(
+            load_for_inference(AutoModelForCausalLM, recipe, best_dtype(recipe["dtype"])),
+            tokenizer,
+            input_format or external_format(recipe),
+            decoding or Decoding(**recipe["decoding"]),
+            recipe["max_tokens"],
+            recipe["batch_tokens"],
+        )
+
+    def for_criterion(self, criterion: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
+        """Return `align` by the principles of a criterion, for an aligner that reads principles.
+
+        Any other aligner has learnt its criterion, and gets no principles.
+        """
+        if not self.input_format.reads_principles:
+            return self.align
+        return partial(self.align, principles=numbered(load_principles(criterion)))
+
+    def align(
+        self,
+        questions: Sequence[str],
+        responses: Sequence[str],
+        principles: str = "",
+        description: str = "aligning",
+    ) -> list[str]:
+        """Return an aligned response for each (question, response), in order.
+
+        A response that does not fit is cut before the aligner reads it; where nothing of it fits,
+        it is returned as it is. Both are counted and logged.
+
+        Args:
+            questions, responses: equally many texts.
+            principles: what a conditioned aligner is to correct by, also by principles that its
+                training has not seen; `criteria.numbered` gives them the form that it was trained
+                on. Empty for any other aligner.
+            description: of the progress that is logged.
+
+        Raises:
+            UserError: a conditioned aligner without principles, or another aligner with some.
+        """
+        self.check_principles(principles)
+        aligned = list(responses)
+        places, prompts = self.encode(questions, responses, principles)
+        generated = generate(
+            self.model,
+            self.tokenizer,
+            prompts,
+            self.decoding,
+            sorted(self.end_token_ids),
+            self.batch_tokens,
+        )
+        for row in track(generated, len(prompts), description):
+            aligned[places[row.index]] = row.text.strip()
+        return aligned
+
+    def check_principles(self, principles: str) -> None:
+        """Refuse to correct by principles that the aligner was not given or cannot read."""
+        name = self.model.name_or_path
+        if self.input_format.reads_principles and not principles.strip():
+            raise UserError(
+                f"{name}: a conditioned aligner corrects by the principles that it is given; "
+                "give some as text"
+            )
+        if principles and not self.input_format.reads_principles:
+            raise UserError(
+                f"{name}: this aligner reads no principles; give none, or take the conditioned one"
+            )
+
+    def encode(
+        self, questions: Sequence[str], responses: Sequence[str], principles: str
+    ) -> tuple[list[int], list[list[int]]]:
+        """Return the places of the rows that fit and their prompts as token ids."""
+        limit = self.prompt_limit()
+        places, prompts, truncated = [], [], 0
+        for place, (question, response) in enumerate(zip(questions, responses, strict=True)):
+            prompt = self.input_format.encode_prompt(
+                self.tokenizer, question, response, limit, principles
+            )
+            if prompt is not None:
+                places.append(place)
+                prompts.append(prompt.ids)
+                truncated += prompt.truncated
+        unchanged = len(questions) - len(places)
+        if truncated or unchanged:
+            logger.warning(
+                "of %d rows, %d have a response cut to fit %d tokens, and %d no room for any of it",
+                len(questions),
+                truncated,
+                limit,
+                unchanged,
+            )
+        self.truncated += truncated
+        self.unchanged += unchanged
+        return places, prompts
+
+    def prompt_limit(self) -> int:
+        """Return the most tokens of a prompt: what the answer may need is kept free, up to half."""
+        return max(self.max_tokens - self.decoding.max_new_tokens, self.max_tokens // 2)

@@ -1,0 +1,30 @@
+"""The trace of a corrected response: what each turn of an aligner came to, in words."""
+
+from typing import Any
+
+Turn = dict[str, Any]
+
+DIGITS = 3
+
+
+def verdict(turn: Turn) -> str:
+    """Tell of a turn what its inspector's score was before and after, and what came of it."""
+    if turn["before"] is None:
+        return "acted; no inspector was asked"
+    before, after = turn["before"][turn["criterion"]], turn["after"]
+    move = "rose" if after > before else "fell" if after < before else "stayed the same"
+    if not turn["accepted"]:
+        outcome = f"refused: the score {move}"
+    elif after > before:
+        outcome = f"accepted: the score {move}"
+    else:
+        outcome = f"accepted without a gate: the score {move}"
+    return f"{scores_apart(before, after)}  {outcome}"
+
+
+def scores_apart(before: float, after: float) -> str:
+    """Return two scores with as many digits as tell them apart, such as `0.4964 → 0.4962`."""
+    form, digits = f".{DIGITS}f", DIGITS
+    while before != after and f"{before:{form}}" == f"{after:{form}}":
+        form, digits = f".{digits}g", digits + 1
+    return f"{before:{form}} → {after:{form}}"

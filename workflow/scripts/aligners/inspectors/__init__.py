@@ -1,0 +1,1 @@
+"""Inspectors: trained, calibrated, and used."""

@@ -1,0 +1,131 @@
+"""Use a trained inspector: the calibrated probability that an answer is aligned."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import (
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from aligners.core.errors import UserError
+from aligners.inspectors.calibration import aligned_probability
+from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
+
+# Tokens in one batch: a GPU wants them many, a processor has its caches.
+BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
+
+
+class Inspector:
+    """Scores answers by one criterion."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        temperature: float,
+        max_tokens: int,
+    ):
+        """Take a loaded classifier and its calibration; `from_directory` loads both."""
+        self.model, self.tokenizer = model, tokenizer
+        self.temperature, self.max_tokens = temperature, max_tokens
+        self.batch_tokens = BATCH_TOKENS[model.device.type]
+
+    @classmethod
+    def from_directory(cls, path: Path) -> "Inspector":
+        """Load an inspector that `train_inspector` wrote.
+
+        Raises:
+            UserError: the directory is not an inspector's, or holds no weights.
+        """
+        recipe = {"model": str(path)}
+        tokenizer = load_tokenizer(recipe)
+        model: Any = load_for_inference(AutoModelForSequenceClassification, recipe, torch.float32)
+        settings = getattr(model.config, "inspector", None)
+        if settings is None:
+            raise UserError(
+                f"{path}: not an inspector's directory, since its config.json holds no "
+                "calibration; train the inspector anew"
+            )
+        model.to(best_dtype(settings["dtype"]))
+        return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])
+
+    def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float]:
+        """Return P(aligned) in [0, 1] for each (question, response), in order.
+
+        Equal pairs are computed once. Pairs too long for the inspector are cut at the longer text.
+        """
+        pairs = list(zip(questions, responses, strict=True))
+        unique = list(dict.fromkeys(pairs))
+        scores = dict(zip(unique, self.score_unique(unique), strict=True))
+        return [scores[pair] for pair in pairs]
+
+    def score_unique(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Return P(aligned) for each pair, computed in batches of similar length."""
+        if not pairs:
+            return []
+        questions, responses = zip(*pairs, strict=True)
+        encoded = encode_pairs(self.tokenizer, questions, responses, self.max_tokens)
+        logits = np.zeros((len(pairs), 2))
+        lengths = [len(pair.inputs["input_ids"]) for pair in encoded]
+        for batch in batches(lengths, self.batch_tokens):
+            logits[batch] = self.logits([encoded[index].inputs for index in batch])
+        return [float(score) for score in aligned_probability(logits, self.temperature)]
+
+    @torch.inference_mode()
+    def logits(self, inputs: list[dict[str, list[int]]]) -> NDArray[np.floating]:
+        """Return the logits of one batch, rows x 2."""
+        batch = self.tokenizer.pad(inputs, return_tensors="pt").to(self.model.device)
+        logits: NDArray[np.floating] = self.model(**batch).logits.float().cpu().numpy()
+        return logits
+
+
+@dataclass(frozen=True)
+class EncodedPair:
+    """A model's inputs for a question and an answer, and whether these were cut to fit."""
+
+    inputs: dict[str, list[int]]
+    truncated: bool
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Sequence[str],
+    responses: Sequence[str],
+    max_tokens: int,
+) -> list[EncodedPair]:
+    """Encode questions and answers with the tokenizer's own separator between them.
+
+    Pairs of more than `max_tokens` are cut at the longer text.
+    """
+    whole = tokenizer(list(questions), list(responses), split_special_tokens=True)
+    encoded = []
+    for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
+        inputs = {name: whole[name][index] for name in whole}
+        truncated = len(inputs["input_ids"]) > max_tokens
+        if truncated:
+            inputs = tokenizer(
+                question,
+                response,
+                split_special_tokens=True,
+                truncation="longest_first",
+                max_length=max_tokens,
+            ).data
+        encoded.append(EncodedPair(inputs, truncated))
+    return encoded
+
+
+def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Yield row numbers in batches by length, padded to at most `batch_tokens` tokens each."""
+    order = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
+    start = 0
+    while start < len(order):
+        size = max(1, batch_tokens // lengths[order[start]])
+        yield order[start : start + size]
+        start += size

@@ -1,0 +1,1 @@
+"""Judges: which of two responses is better."""

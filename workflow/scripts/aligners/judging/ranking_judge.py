@@ -1,0 +1,27 @@
+"""A ranking model as the judge of two answers."""
+
+from scipy.special import expit
+
+from aligners.configuration.recipes import Recipe
+from aligners.judging.judged_pairs import Shown, Verdict
+from aligners.judging.pairrm import PairRanker
+from aligners.llms.usage import Usage
+
+
+class RankingJudge:
+    """PairRM, whose preference is a probability (see pair_ranker)."""
+
+    def __init__(self, recipe: Recipe):
+        """Load the model of a judge's recipe.
+
+        Raises:
+            UserError: it cannot be had, or is no PairRM.
+        """
+        self.ranker = PairRanker.from_recipe(recipe)
+        self.usage = Usage()
+        self.served_models: list[str] = []
+
+    def judge(self, shown: list[Shown]) -> dict[Shown, Verdict]:
+        """Return the verdicts on pairs."""
+        preferences = expit(self.ranker.compare(shown)).tolist()
+        return {one: Verdict(value) for one, value in zip(shown, preferences, strict=True)}

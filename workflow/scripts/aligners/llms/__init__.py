@@ -1,0 +1,1 @@
+"""LLMs: their completions, kept in a ledger, from one of the engines."""

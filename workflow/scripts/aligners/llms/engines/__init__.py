@@ -1,0 +1,24 @@
+"""Engines: the one way to get completions from an LLM, wherever it runs."""
+
+from importlib import import_module
+from typing import Any
+
+from aligners.core.completions import Engine
+
+MODULES = {
+    "closed-world": "closed_world",
+    "transformers": "transformers",
+    "openai": "openai",
+    "served": "served",
+}
+
+
+def load_engine(recipe: dict[str, Any]) -> Engine:
+    """Load the engine that an LLM's recipe names (`engine`).
+
+    Raises:
+        UserError: the model cannot be loaded, or the endpoint not be asked, as the recipe says.
+    """
+    module = import_module(f"aligners.llms.engines.{MODULES[recipe['engine']]}")
+    engine: Engine = module.load(recipe)
+    return engine

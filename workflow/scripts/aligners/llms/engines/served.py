@@ -1,0 +1,138 @@
+"""The `served` engine: starts a server for the job, and asks it like any endpoint.
+
+The server listens on 127.0.0.1 alone, and ends with the job, however that ends (server_guard.py).
+"""
+
+import atexit
+import logging
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import torch
+
+from aligners.core.completions import Engine
+from aligners.core.errors import UserError
+from aligners.llms.engines import server_guard as guard
+from aligners.llms.engines.openai import Endpoint
+
+logger = logging.getLogger(__name__)
+
+LOGS = Path("logs/servers")
+LAST_LINES = 15
+FIRST_POLL, LONGEST_POLL = 0.1, 2.0
+
+
+def load(recipe: dict[str, Any]) -> Engine:
+    """Start the server of a recipe, wait until it is ready, and return the engine that asks it.
+
+    Raises:
+        UserError: the command cannot be run, or the server is not ready in time.
+    """
+    server = Server(recipe)
+    atexit.register(server.stop)
+    server.wait_until_ready()
+    recipe = {**recipe, "endpoint": f"http://127.0.0.1:{server.port}/v1"}
+    # Proxies of the environment are not for this machine.
+    endpoint = Endpoint(recipe, "none", trust_environment=False, check_server=server.check)
+    return endpoint.complete
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def server_command(recipe: dict[str, Any], port: int) -> list[str]:
+    """Return the words of the recipe's command, filled in."""
+    values = {
+        "{model}": recipe["model"],
+        "{revision}": recipe["revision"],
+        "{port}": str(port),
+        "{gpus}": str(max(1, torch.cuda.device_count())),
+    }
+    try:
+        words = shlex.split(recipe["command"])
+    except ValueError as error:
+        raise UserError(f"the recipe of {recipe['model']}, key command: {error}; mend it") from None
+    for name, value in values.items():
+        words = [word.replace(name, value) for word in words]
+    if shutil.which(words[0]) is None:
+        raise UserError(
+            f"{words[0]}: no such program; install the server (docs/engines.md), "
+            "or mend the key command of the recipe"
+        )
+    return words
+
+
+class Server:
+    """A running server, its port and its log."""
+
+    def __init__(self, recipe: dict[str, Any]):
+        """Start it; its output goes to a log of its own."""
+        self.recipe, self.port = recipe, free_port()
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.log = LOGS / f"{Path(recipe['model']).name}-{os.getpid()}.log"
+        command = server_command(recipe, self.port)
+        logger.info("%s; its log is %s", shlex.join(command), self.log)
+        with self.log.open("ab") as log:
+            self.guard = subprocess.Popen(
+                [sys.executable, "-P", guard.__file__, *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Wait until the server says that it is healthy."""
+        url = f"http://127.0.0.1:{self.port}{self.recipe['health']}"
+        deadline = time.monotonic() + self.recipe["startup_seconds"]
+        pause = FIRST_POLL
+        with httpx2.Client(trust_env=False, timeout=LONGEST_POLL) as client:
+            while True:
+                self.check()
+                try:
+                    if client.get(url).status_code == httpx2.codes.OK:
+                        return
+                except httpx2.TransportError:
+                    pass
+                if time.monotonic() > deadline:
+                    self.stop()
+                    limit = self.recipe["startup_seconds"]
+                    raise UserError(self.message(f"was not ready within {limit} seconds"))
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_POLL)
+
+    def check(self) -> None:
+        """Refuse to go on with a server that has ended.
+
+        Raises:
+            UserError: shows the last lines of its log.
+        """
+        status = self.guard.poll()
+        if status is not None:
+            raise UserError(self.message(f"ended with status {status}"))
+
+    def message(self, what: str) -> str:
+        """Say what happened to the server, with the end of its log."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
+        return "\n  ".join(
+            [f"the server of {self.recipe['model']} {what}; the last lines of {self.log}:", *lines]
+        )
+
+    def stop(self) -> None:
+        """Stop the server and wait until it is gone."""
+        if self.guard.stdin:
+            self.guard.stdin.close()
+        self.guard.wait()

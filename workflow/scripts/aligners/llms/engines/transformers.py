@@ -1,0 +1,113 @@
+"""The `transformers` engine: an LLM that is loaded in the job itself."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import jinja2
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+
+from aligners.core.completions import (
+    Completion,
+    Decoding,
+    Engine,
+    Failure,
+    Message,
+    Prompt,
+    Request,
+)
+from aligners.core.errors import UserError
+from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
+from aligners.models.text_generation import context_length, generate
+
+# Requests that are taken, sorted by length and batched at a time.
+WINDOW = 4096
+
+
+def load(recipe: dict[str, Any]) -> Engine:
+    """Load the model of an LLM's recipe, over all GPUs that there are.
+
+    Raises:
+        UserError: the model cannot be had, or is a chat LLM without a chat template.
+    """
+    tokenizer = load_tokenizer(recipe)
+    if recipe.get("chat_template"):
+        tokenizer.chat_template = recipe["chat_template"]
+    if recipe["chat"] and not tokenizer.chat_template:
+        raise UserError(
+            f"{recipe['model']}: the tokenizer has no chat template; "
+            "set chat: false in the recipe, or give a chat_template there"
+        )
+    stored = recipe["dtype"] == "auto"
+    dtype = "auto" if stored else best_dtype(recipe["dtype"])
+    model = load_for_inference(AutoModelForCausalLM, recipe, dtype)
+    ends = end_token_ids(model, tokenizer)
+
+    context = context_length(model)
+
+    def engine(requests: Iterable[Request], decoding: Decoding) -> Iterator[Completion | Failure]:
+        coming = iter(requests)
+        while window := list(islice(coming, WINDOW)):
+            ids, prompts = [], []
+            for request in window:
+                prompt = encode(tokenizer, request.prompt, recipe["chat"])
+                if context is not None and len(prompt) >= context:
+                    yield too_long(request, len(prompt), context)
+                else:
+                    ids.append(request.id)
+                    prompts.append(prompt)
+            for row in generate(
+                model, tokenizer, prompts, decoding, ends, recipe["batch_tokens"], ids
+            ):
+                yield Completion(
+                    ids[row.index],
+                    row.text,
+                    row.finish,
+                    tokens_in=len(prompts[row.index]),
+                    tokens_out=row.tokens,
+                    seconds=row.seconds,
+                )
+
+    return engine
+
+
+def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Return the tokens that end a text, by the generation settings and by the tokenizer."""
+    ends = model.generation_config.eos_token_id if model.generation_config else None
+    ids = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
+    return [token_id for token_id in ids if token_id is not None]
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> list[int]:
+    """Return the token ids of a prompt: a chat LLM's through its template, a base LLM's as text."""
+    if not chat:
+        return list(tokenizer(prompt)["input_ids"])
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    try:
+        return apply_template(tokenizer, messages)
+    except jinja2.TemplateError as error:
+        if messages[0]["role"] != "system":
+            raise UserError(
+                f"{tokenizer.name_or_path}: the chat template refuses the messages: {error}"
+            ) from None
+        return apply_template(tokenizer, without_system(messages))
+
+
+def apply_template(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
+    """Return the token ids of messages, up to where the LLM's reply begins."""
+    encoded: Any = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, tokenize=True, return_dict=True
+    )
+    return list(encoded["input_ids"])
+
+
+def without_system(messages: list[Message]) -> list[Message]:
+    """Put the system message before the first user message: some templates know no system role."""
+    system, first, *rest = messages
+    return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+
+
+def too_long(request: Request, tokens: int, context: int) -> Failure:
+    """Return the failure of a request whose prompt leaves no room for an answer."""
+    message = f"its prompt of {tokens} tokens fills the model's context of {context}"
+    return Failure(request.id, "prompt_too_long", message)

@@ -1,0 +1,1 @@
+"""Language models and classifiers: found, loaded, made from random weights, and generating."""

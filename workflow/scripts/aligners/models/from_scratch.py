@@ -1,0 +1,133 @@
+"""Small models that start from random weights, with a tokenizer trained on the training texts.
+
+They are written like a downloaded model and load through the same `from_pretrained`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.processors import ByteLevel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    BertTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
+
+from aligners.core.errors import UserError
+from aligners.core.rows import atomic_path
+from aligners.models.pretrained import quiet
+
+END_OF_TEXT = "<|endoftext|>"
+BERT_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def make_causal_model(
+    shape: dict[str, Any], texts: Sequence[str], directory: Path, seed: int
+) -> None:
+    """Write a causal language model with random weights and a byte-level BPE tokenizer.
+
+    Args:
+        shape: the recipe's `from_scratch`: model_type, vocabulary_size, config.
+        texts: what the tokenizer is trained on.
+        directory: where the model goes, whole or not at all.
+
+    Raises:
+        UserError: transformers does not know the shape.
+    """
+    tokenizer = train_byte_tokenizer(texts, shape["vocabulary_size"])
+    make_model(AutoModelForCausalLM, tokenizer, shape, directory, seed)
+
+
+def make_classifier(
+    shape: dict[str, Any], texts: Sequence[str], directory: Path, seed: int
+) -> None:
+    """Write a two-label classifier with random weights and a WordPiece tokenizer.
+
+    Arguments and errors are those of `make_causal_model`.
+    """
+    tokenizer = train_wordpiece_tokenizer(texts, shape["vocabulary_size"])
+    make_model(AutoModelForSequenceClassification, tokenizer, shape, directory, seed)
+
+
+def make_model(
+    auto_class: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    shape: dict[str, Any],
+    directory: Path,
+    seed: int,
+) -> None:
+    """Write a model with random weights beside its tokenizer."""
+    try:
+        config = AutoConfig.for_model(
+            shape["model_type"],
+            vocab_size=len(tokenizer),
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            **shape["config"],
+        )
+        set_seed(seed)
+        quiet()
+        model = auto_class.from_config(config)
+    except (ValueError, TypeError) as error:
+        first_line = str(error).splitlines()[0]
+        raise UserError(
+            f"from_scratch: transformers cannot make a model of type {shape['model_type']!r} "
+            f"in this shape: {first_line}; mend model_type or config in the recipe"
+        ) from None
+    with atomic_path(directory) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+
+
+def train_byte_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE tokenizer, as GPT-2 has: no text is out of vocabulary."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = ByteLevel(trim_offsets=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def train_wordpiece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> BertTokenizer:
+    """Train a lower-case WordPiece tokenizer, as BERT has.
+
+    The trainer numbers the characters within words as it meets them, in an order that is another in
+    every run, and breaks ties by number. Named beforehand, they have the same numbers always.
+    """
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words = {
+        word
+        for text in texts
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(
+            tokenizer.normalizer.normalize_str(text)
+        )
+    }
+    within = sorted({f"##{character}" for word in words for character in word[1:]})
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocabulary_size, special_tokens=[*BERT_TOKENS, *within], show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    # As `vocab`: given a file instead, the tokenizer would silently have five tokens.
+    return BertTokenizer(vocab=tokenizer.get_vocab())

@@ -1,0 +1,118 @@
+"""Load tokenizers and models from the Hub or a directory, with errors that say what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from aligners.core.errors import UserError
+from aligners.models.hub import BIN_MESSAGE, check_access, explained, revision
+
+Recipe = dict[str, Any]
+
+
+def quiet() -> None:
+    """Keep transformers from drawing bars of its own: progress.py shows how far a job is."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_warning()
+
+
+def best_dtype(name: str) -> torch.dtype:
+    """Return the number type for computation that a recipe names; `auto` is the device's best.
+
+    Processors compute float32 where float16 is asked for: most of its operations are missing there.
+    """
+    if torch.cuda.is_available():
+        best = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        return getattr(torch, best if name == "auto" else name)
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def best_training_dtype(name: str) -> torch.dtype:
+    """Return the number type in which training computes; weights and updates stay float32.
+
+    On a processor, `auto` is bfloat16 where it multiplies such numbers by itself.
+    """
+    if torch.cuda.is_available() or name != "auto":
+        return best_dtype(name)
+    by_itself = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if by_itself else torch.float32
+
+
+def set_dropout(model: PreTrainedModel, probability: float | None) -> None:
+    """Set every dropout of a model; None leaves them as the model was made."""
+    if probability is None:
+        return
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = probability
+        # Layers that hand it to an attention function.
+        for name in ("attention_dropout", "attn_dropout", "dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, probability)
+
+
+def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of the recipe's `model` at its `revision`.
+
+    Raises:
+        UserError: the model cannot be had; the message says what to do.
+    """
+    check_access(recipe)
+    with explained(recipe):
+        return AutoTokenizer.from_pretrained(
+            recipe["model"],
+            revision=revision(recipe),
+            trust_remote_code=recipe.get("trust_remote_code", False),
+        )
+
+
+def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedModel:
+    """Load the weights of the recipe's `model`: safetensors, unless it says `weights: bin`.
+
+    Weights in .bin files are unpickled as data only (`weights_only` of torch.load): no code runs.
+
+    Args:
+        auto_class: the transformers Auto class of the task, such as AutoModelForCausalLM.
+        recipe: holds `model` and, for the Hub, `revision`; `attention` and `trust_remote_code`.
+        options: further options of `from_pretrained`, such as dtype.
+
+    Raises:
+        UserError: the weights cannot be had; the message says what to do.
+    """
+    check_access(recipe)
+    check_weights(recipe)
+    quiet()
+    if "attention" in recipe:
+        options["attn_implementation"] = recipe["attention"]
+    with explained(recipe):
+        return auto_class.from_pretrained(
+            recipe["model"],
+            revision=revision(recipe),
+            trust_remote_code=recipe.get("trust_remote_code", False),
+            use_safetensors=recipe.get("weights") != "bin",
+            weights_only=True,
+            **options,
+        )
+
+
+def load_for_inference(auto_class: Any, recipe: Recipe, dtype: Any) -> PreTrainedModel:
+    """Load a model to compute with: on the GPUs that there are, or on the processor."""
+    options = {"device_map": "auto"} if torch.cuda.is_available() else {}
+    return load_model(auto_class, recipe, dtype=dtype, **options).eval()
+
+
+def check_weights(recipe: Recipe) -> None:
+    """Refuse a local model directory without weights of the kind that the recipe names."""
+    directory = Path(recipe["model"])
+    if not directory.is_dir() or any(directory.glob("*.safetensors")):
+        return
+    if any(directory.glob("*.bin")):
+        if recipe.get("weights") == "bin":
+            return
+        what = f"holds weights as .bin only; {BIN_MESSAGE}"
+    else:
+        what = "holds no weights (*.safetensors); copy them there, or train the model anew"
+    raise UserError(f"{directory}: the model directory {what}")

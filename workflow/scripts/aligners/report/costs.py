@@ -1,0 +1,79 @@
+"""What the page says of costs: time and memory of jobs, tokens and money of completions."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from aligners.configuration.experiment import RECORD
+from aligners.core.rows import read_json
+
+BENCHMARK, USAGE = ".benchmark.tsv", ".usage.json"
+
+
+def costs_section(logs: Path, results: Path) -> dict[str, Any]:
+    """Return times by rule, usage by file, and sums.
+
+    Args:
+        logs: its benchmark files are read, each of the last run of a job.
+        results: its usage files are read, and when its experiment began.
+    """
+    usage = usage_rows(results)
+    began = results / RECORD.name
+    times = times_by_rule(logs, began.stat().st_mtime if began.exists() else 0)
+    return {
+        "times": times,
+        "seconds": sum(time["seconds"] for time in times),
+        "jobs": sum(time["jobs"] for time in times),
+        "usage": usage,
+        "tokens_in": sum(row["tokens_in"] for row in usage),
+        "tokens_out": sum(row["tokens_out"] for row in usage),
+        "costs": costs_by_currency(usage),
+    }
+
+
+def times_by_rule(logs: Path, began: float) -> list[dict[str, Any]]:
+    """Return jobs, seconds, the longest job and the largest memory of each rule, slowest first.
+
+    Of several experiments, one after another, results/ is moved away and logs/ stays: what was
+    measured before this one began is not its own.
+    """
+    jobs = [
+        {"rule": path.relative_to(logs).parts[0].removesuffix(BENCHMARK), **job}
+        for path in sorted(logs.rglob(f"*{BENCHMARK}"))
+        if path.stat().st_mtime >= began
+        for job in pd.read_csv(path, sep="\t").to_dict("records")
+    ]
+    if not jobs:
+        return []
+    # A job too short to be measured has "-" or nothing as its memory.
+    table = pd.DataFrame(jobs)
+    for column in ("s", "max_rss", "cpu_time"):
+        table[column] = pd.to_numeric(table[column], errors="coerce").fillna(0.0)
+    rules = table.groupby("rule").agg(
+        jobs=("s", "size"),
+        seconds=("s", "sum"),
+        longest=("s", "max"),
+        processor=("cpu_time", "sum"),
+        memory_mib=("max_rss", "max"),
+    )
+    rules = rules.sort_values("seconds", ascending=False).reset_index()
+    return [{str(key): value for key, value in row.items()} for row in rules.to_dict("records")]
+
+
+def usage_rows(results: Path) -> list[dict[str, Any]]:
+    """Return the usage files with their names; those of shards are in the gathered ones."""
+    return [
+        {"name": path.relative_to(results).as_posix().removesuffix(USAGE), **read_json(path)}
+        for path in sorted(results.rglob(f"*{USAGE}"))
+        if not path.parent.with_name(path.parent.name + USAGE).exists()
+    ]
+
+
+def costs_by_currency(usage: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the money spent in each currency."""
+    sums: dict[str, float] = {}
+    for row in usage:
+        if row["cost"] is not None:
+            sums[row["currency"]] = sums.get(row["currency"], 0.0) + row["cost"]
+    return sums

@@ -1,0 +1,1 @@
+"""The figures of the report as SVG, a module for each section."""

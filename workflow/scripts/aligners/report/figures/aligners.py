@@ -1,0 +1,54 @@
+"""Figures of the aligners: their loss curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import LogLocator
+
+from aligners.report.figures.svg import BLUE, INK, VERMILION, new_figure, save_svg
+
+# More points than this are no finer on a page, only heavier.
+POINTS = 300
+# A loss that falls to less than a tenth is drawn on a logarithmic axis.
+LOGARITHMIC = 10
+
+
+def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None:
+    """Draw the training and the validation loss over the steps.
+
+    Args:
+        losses: entries with `step` and `train_loss` or `validation_loss`.
+        name: of the model, for the title.
+        path: of the SVG file.
+    """
+    training = [(entry["step"], entry["train_loss"]) for entry in losses if "train_loss" in entry]
+    validation = [
+        (entry["step"], entry["validation_loss"]) for entry in losses if "validation_loss" in entry
+    ]
+    figure, axes = new_figure(2.2)
+    if training:
+        chunks = np.array_split(np.array(training), min(POINTS, len(training)))
+        means = np.array([chunk.mean(axis=0) for chunk in chunks])
+        axes.plot(means[:, 0], means[:, 1], color=BLUE, linewidth=0.8, label="training")
+    told = "No validation."
+    if validation:
+        steps, values = zip(*validation, strict=True)
+        axes.plot(steps, values, color=VERMILION, marker="o", label="validation")
+        best = int(np.argmin(values))
+        axes.plot(steps[best], values[best], "o", markersize=9, fillstyle="none", color=INK)
+        told = (
+            f"The validation loss goes from {values[0]:.3f} at step {steps[0]} to {values[-1]:.3f} "
+            f"at step {steps[-1]}; the best is {values[best]:.3f} at step {steps[best]}, circled."
+        )
+    axes.set(xlabel="training step", ylabel="loss (nats per token)")
+    lowest, highest = axes.dataLim.intervaly
+    if 0 < LOGARITHMIC * lowest <= highest:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    axes.grid()
+    axes.legend()
+    save_svg(figure, path, f"{name}: losses; the kept weights are circled", told)

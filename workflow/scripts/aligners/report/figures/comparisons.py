@@ -1,0 +1,181 @@
+"""Figures of the comparisons: win rates, by category, by threshold; and shares of clean answers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from aligners.report.comparisons import read_truth
+from aligners.report.figures.svg import (
+    BLUE,
+    GREEN,
+    INK,
+    MARKERS,
+    SERIES,
+    VERMILION,
+    Estimates,
+    error_bars,
+    new_figure,
+    save_svg,
+)
+
+
+def draw_estimates(
+    axes: Any,
+    positions: Sequence[float],
+    estimates: Estimates,
+    colour: str,
+    name: str,
+    height: float,
+) -> None:
+    """Draw a bar with its interval for each estimate that there is."""
+    places, values, errors = error_bars(positions, estimates)
+    axes.barh(
+        places,
+        values,
+        height=height,
+        color=colour,
+        label=name,
+        xerr=errors,
+        error_kw={"ecolor": INK, "elinewidth": 1, "capsize": 2},
+    )
+
+
+def share_axis(axes: Any, labels: Sequence[str], xlabel: str, middle: bool = True) -> None:
+    """Make the axes those of shares by label, the first on top, with a line at one half."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlim=(0, 1), ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    if middle:
+        axes.axvline(0.5, color=INK, linestyle=":", linewidth=1)
+
+
+def tell(estimate: dict[str, Any] | None) -> str:
+    """Return an estimate in words."""
+    if not estimate or estimate["value"] is None:
+        return "none"
+    return f"{estimate['value']:.1%} ({estimate['low']:.1%} to {estimate['high']:.1%})"
+
+
+def names_of(comparison: dict[str, Any]) -> str:
+    """Return in words which answers were compared, and who judged them."""
+    return "{dataset}, {llm}, judge {judge}".format(**comparison)
+
+
+def draw_rates(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the win rates of all systems against one reference, raw and length-controlled."""
+    backbones = {comparison["backbone"] for comparison in comparisons}
+    labels = [
+        comparison["system"]
+        if len(backbones) == 1
+        else f"{comparison['backbone']}\n{comparison['system']}"
+        for comparison in comparisons
+    ]
+    raw = [comparison["win_rate"] for comparison in comparisons]
+    controlled = [comparison["length_controlled"]["rate"] for comparison in comparisons]
+    figure, axes = new_figure(0.9 + 0.38 * len(labels))
+    above, below = ([row + shift for row in range(len(labels))] for shift in (-0.19, 0.19))
+    draw_estimates(axes, above, raw, BLUE, "win rate", 0.34)
+    draw_estimates(axes, below, controlled, GREEN, "at equal length", 0.34)
+    share_axis(axes, labels, "win rate, ties as half")
+    figure.legend(loc="outside upper left", ncols=2)
+    told = "; ".join(
+        f"{comparison['backbone']} {comparison['system']}: {tell(rate)}, at equal length {tell(lc)}"
+        for comparison, rate, lc in zip(comparisons, raw, controlled, strict=True)
+    )
+    first = comparisons[0]
+    title = f"{names_of(first)}: win rates against {first['reference']}"
+    save_svg(figure, path, title, told)
+
+
+def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the win rate in each category, for a few systems of one backbone and reference."""
+    names = sorted({name for comparison in comparisons for name in comparison["by_category"]})
+    figure, axes = new_figure(0.9 + (0.14 + 0.1 * len(comparisons)) * len(names))
+    step = 0.6 / len(comparisons)
+    for number, comparison in enumerate(comparisons):
+        shift = (number - (len(comparisons) - 1) / 2) * step
+        rates = [comparison["by_category"].get(name) for name in names]
+        places, values, errors = error_bars([place + shift for place in range(len(names))], rates)
+        axes.errorbar(
+            values,
+            places,
+            xerr=errors,
+            fmt=MARKERS[number],
+            color=SERIES[number],
+            elinewidth=1,
+            label=comparison["system"],
+        )
+    counts = {
+        name: max(c["by_category"].get(name, {"n": 0})["n"] for c in comparisons) for name in names
+    }
+    share_axis(
+        axes, [f"{shorten(name)} ({counts[name]})" for name in names], "win rate, ties as half"
+    )
+    figure.legend(loc="outside upper left", ncols=len(comparisons))
+    told = "; ".join(
+        f"{comparison['system']} in {name}: {tell(rate)}"
+        for comparison in comparisons
+        for name, rate in comparison["by_category"].items()
+    )
+    first = comparisons[0]
+    title = (
+        f"{names_of(first)}, {first['backbone']} against {first['reference']}: "
+        "by category (questions)"
+    )
+    save_svg(figure, path, title, told)
+
+
+def shorten(name: str, longest: int = 26) -> str:
+    """Return a name that leaves room for the figure beside it."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
+    """Draw the win rate of the squad by its threshold, and the share of answers it acted on."""
+    table = pd.read_csv(thresholds)
+    figure, axes = new_figure(2.4)
+    axes.fill_between(
+        table["threshold"], table["low"], table["high"], color=BLUE, alpha=0.25, linewidth=0
+    )
+    axes.plot(table["threshold"], table["win_rate"], color=BLUE, marker="o", label="win rate")
+    axes.plot(
+        table["threshold"],
+        table["acted"],
+        color=VERMILION,
+        linestyle="--",
+        label="share acted on",
+    )
+    axes.axhline(0.5, color=INK, linestyle=":", linewidth=1)
+    # Above the squad's own threshold there are no turns to tell from.
+    axes.set(xlabel="threshold of the squad", xlim=(0, table["threshold"].max()), ylim=(0, 1))
+    axes.grid()
+    figure.legend(loc="outside upper left", ncols=2)
+    told = "; ".join(
+        f"threshold {row.threshold:g}: win rate {row.win_rate:.1%}, {row.acted:.1%} acted on"
+        for row in table.itertuples()
+    )
+    save_svg(figure, path, title, told)
+
+
+def draw_truth(scorecard: Path, directory: Path) -> None:
+    """Draw the share of answers that keep to all criteria, by the closed world's truth.
+
+    Args:
+        scorecard: of the closed world.
+        directory: gets a directory for each LLM.
+    """
+    for llm, answers in read_truth(scorecard).items():
+        shares = {scores["name"]: scores["clean"] for scores in answers}
+        figure, axes = new_figure(0.7 + 0.27 * len(shares))
+        draw_estimates(axes, range(len(shares)), list(shares.values()), BLUE, "", 0.7)
+        share_axis(axes, list(shares), "share of clean answers, known facts", middle=False)
+        told = "; ".join(f"{name}: {tell(estimate)}" for name, estimate in shares.items())
+        save_svg(
+            figure,
+            directory / llm / "clean.svg",
+            f"Clean answers: of {llm}, and after each system",
+            told,
+        )

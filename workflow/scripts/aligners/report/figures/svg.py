@@ -1,0 +1,139 @@
+"""Figures as SVG for a page: small, with text as text, and readable on light and dark."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+matplotlib.use("svg")  # No display: jobs run on servers.
+
+import matplotlib.pyplot as plt
+
+from aligners.core.rows import atomic_path
+
+# As in comparison.json: value, low, high, and the value None where there is none.
+Estimates = Sequence[dict[str, Any] | None]
+
+# Of Okabe and Ito's colours, which the colour-blind tell apart, those that stand out on white and
+# on black; the blue is lighter than theirs, for lines on black.
+BLUE, VERMILION, GREEN, PURPLE = "#1a80c4", "#d55e00", "#009e73", "#cc79a7"
+SERIES = (BLUE, VERMILION, GREEN, PURPLE)
+MARKERS = ("o", "s", "^", "D")
+GREY = "#8a8f98"
+# Stands for the colour of the text around the figure until the file is written.
+INK = "#010203"
+# Inches: 350 pixels, the width of a phone.
+WIDTH = 350 / 96
+plt.rcParams.update(
+    {
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "svg.hashsalt": "aligners",
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "legend.fontsize": 7.5,
+        "legend.frameon": False,
+        "text.color": INK,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "grid.color": INK,
+        "grid.alpha": 0.15,
+        "grid.linewidth": 0.6,
+        "lines.linewidth": 1.5,
+        "lines.markersize": 4,
+        "figure.constrained_layout.use": True,
+    }
+)
+
+
+def new_figure(height: float) -> tuple[Any, Any]:
+    """Return a figure of a phone's width with one pair of axes.
+
+    Args:
+        height: in inches.
+    """
+    return plt.subplots(figsize=(WIDTH, height))
+
+
+def save_svg(figure: Any, path: Path, title: str, description: str) -> None:
+    """Write a figure as SVG, atomically.
+
+    Args:
+        figure: of `new_figure`.
+        path: `<kind>.svg` in a directory of its subject.
+        title: what is shown, for the caption.
+        description: what there is to see, for those who cannot.
+    """
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format="svg", transparent=True)
+        plt.close(figure)
+        drawn = partial.read_text(encoding="utf-8")
+        partial.write_text(for_a_page(drawn, path, title, description), encoding="utf-8")
+
+
+def for_a_page(svg: str, path: Path, title: str, description: str) -> str:
+    """Return a drawing with title and description, ids of its own, and the colour of the text."""
+    prefix = re.sub(r"\W", "-", "-".join(path.with_suffix("").parts[-6:]))
+    body = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    body = re.sub(r'\bid="', f'id="{prefix}-', body)
+    body = re.sub(r"url\(#", f"url(#{prefix}-", body)
+    body = re.sub(r'href="#', f'href="#{prefix}-', body)
+    body = body.replace(INK, "currentColor")
+    names = f'role="img" aria-labelledby="{prefix}-title {prefix}-description"'
+    texts = (
+        f'<title id="{prefix}-title">{escape(title)}</title>'
+        f'<desc id="{prefix}-description">{escape(description)}</desc>'
+    )
+    return re.sub(r"<svg([^>]*)>", rf"<svg {names}\1>\n {texts}", body, count=1)
+
+
+def error_bars(
+    positions: Sequence[float], estimates: Estimates
+) -> tuple[list[float], list[float], NDArray[np.floating]]:
+    """Return positions, values and lengths of both error bars, of the estimates that have a value.
+
+    Rounding may put an end of an interval on the wrong side of its value: never below zero.
+    """
+    there = [
+        (position, estimate["value"], estimate["low"], estimate["high"])
+        for position, estimate in zip(positions, estimates, strict=True)
+        if estimate and estimate["value"] is not None
+    ]
+    places, values, lows, highs = np.array(there, dtype=float).reshape(-1, 4).T
+    errors = np.clip([values - lows, highs - values], 0, None)
+    return places.tolist(), values.tolist(), errors
+
+
+def draw_bars(
+    axes: Any, labels: list[str], parts: dict[str, tuple[str, list[int]]], xlabel: str
+) -> None:
+    """Draw horizontal bars, the first on top, each of several parts.
+
+    Args:
+        axes: to draw on.
+        labels: of the bars.
+        parts: by name in the legend, colour and length of that part of each bar.
+        xlabel: of the lengths.
+    """
+    left = [0] * len(labels)
+    for name, (colour, lengths) in parts.items():
+        axes.barh(range(len(labels)), lengths, left=left, color=colour, label=name, height=0.7)
+        left = [start + length for start, length in zip(left, lengths, strict=True)]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_xlabel(xlabel)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.figure.legend(loc="outside upper left", ncols=len(parts))

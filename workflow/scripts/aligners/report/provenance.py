@@ -1,0 +1,131 @@
+"""What was run and with what: the configuration, its recipes, versions, commit and checksums."""
+
+import hashlib
+import importlib.metadata
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aligners.configuration.recipes import KINDS, file_keys, load_recipe, recipe_path, schema
+from aligners.core.rows import read_json, read_text
+from aligners.judging.record import records
+
+LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2", "alpaca_eval")
+
+
+def used_recipes(configuration: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return role, kind, name, description, model and revision of each recipe that is named."""
+    found = []
+    for key, kind in KINDS.items():
+        names = configuration[key]
+        for name in [names] if isinstance(names, str) else names:
+            recipe = load_recipe(kind, name)
+            found.append(
+                {
+                    "role": key,
+                    "kind": kind,
+                    "name": name,
+                    "description": recipe.get("description", ""),
+                    "model": recipe.get("model") or recipe.get("repository"),
+                    "revision": recipe.get("revision"),
+                }
+            )
+    return found
+
+
+def sizes(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a configuration that name no recipe."""
+    return {
+        key: value for key, value in configuration.items() if key not in {*KINDS, "name", "systems"}
+    }
+
+
+def provenance_section(
+    configuration: dict[str, Any], models: Sequence[dict[str, Any]], listings: Sequence[Path]
+) -> dict[str, Any]:
+    """Return what the section shows.
+
+    Args:
+        configuration: of the experiment.
+        models: of `model_section`; the versions that trained them are told.
+        listings: `results/{stage}/all`, checksums and paths.
+    """
+    return {
+        "commit": described_commit(),
+        "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "platform": f"Python {platform.python_version()}, {platform.platform()}",
+        "versions": {name: version for name in LIBRARIES if (version := installed(name))},
+        "trained_with": trained_with(models),
+        "stages": [stage(path) for path in listings],
+        "fetched": [read_json(path) for path in sorted(Path("results/models").glob("*/*.json"))],
+        "configuration": yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
+        "recipes": {path.as_posix(): read_text(path) for path in recipe_files(configuration)},
+        "judges": {
+            path.as_posix(): read_text(path)
+            for judge in configuration["judges"]
+            for path in records(judge)[:1]  # Those of its other jobs have the same identity.
+        },
+    }
+
+
+def recipe_files(configuration: dict[str, Any]) -> list[Path]:
+    """Return the recipes that a configuration names, each before the files that it names itself.
+
+    Those are principles, seed questions and prompts: the tables of data sets are too large.
+    """
+    found = []
+    for recipe in used_recipes(configuration):
+        kind, name = recipe["kind"], recipe["name"]
+        found.append(recipe_path(kind, name))
+        if kind in ("criteria", "judges"):
+            files = file_keys(load_recipe(kind, name), schema(kind))
+            found += [Path(path) for _, path in files]
+    return found
+
+
+def described_commit() -> str:
+    """Return the commit that is checked out, `-dirty` if files differ from it; or that none is."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        described = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:
+        described = ""
+    return described.strip() or "not in a git checkout"
+
+
+def installed(library: str) -> str | None:
+    """Return the version of a library, None where it is not installed."""
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def trained_with(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the different sets of versions and hardware that trained the models, with these."""
+    found: dict[str, dict[str, Any]] = {}
+    for model in models:
+        training = model["training"]
+        versions = ", ".join(f"{name} {value}" for name, value in training["versions"].items())
+        hardware = training["hardware"]
+        device = f"{hardware['processes']} × {hardware['device']}, {hardware['dtype']}"
+        made = found.setdefault(
+            f"{versions} {device}", {"versions": versions, "device": device, "models": []}
+        )
+        made["models"].append(f"{model['recipe']}/{model['name']}")
+    return list(found.values())
+
+
+def stage(listing: Path) -> dict[str, Any]:
+    """Return a stage's name, its files with checksums, and the checksum of the list itself."""
+    text = read_text(listing)
+    return {
+        "name": listing.parent.name,
+        "checksum": hashlib.sha256(text.encode()).hexdigest(),
+        "files": [line.split("  ", 1) for line in text.splitlines()],
+    }

@@ -1,0 +1,118 @@
+"""What the page says of the squads: who acted, kept, refused; answers before and after."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aligners.core.rows import Row
+from aligners.correction.answers_file import read_answers
+from aligners.correction.trace import verdict
+from aligners.report.changes import marked_changes
+from aligners.report.data import choose
+from aligners.statistics.verdicts import TIE, preferences, read_verdicts
+
+# Rows of before and after on the page, over all files.
+ROWS = 400
+FEWEST_ROWS = 20
+
+
+def squad_section(aligned: Sequence[Path], judge: Path | None, seed: int) -> list[dict[str, Any]]:
+    """Return who acted and some rows, for each file of a squad's answers.
+
+    Args:
+        aligned: `{dataset}/{llm}/{backbone}/{system}.jsonl` of the squads.
+        judge: directory of the verdicts that tell which answers became worse, None without.
+        seed: decides which rows are shown.
+    """
+    wanted = max(FEWEST_ROWS, ROWS // max(1, len(aligned)))
+    sections = []
+    for path in aligned:
+        dataset, llm, backbone = path.parts[-4:-1]
+        rows = read_answers(path)
+        worse = judged_worse(judge, path) if judge else set()
+        sections.append(
+            {
+                "dataset": dataset,
+                "llm": llm,
+                "backbone": backbone,
+                "system": path.stem,
+                "rows": len(rows),
+                "changed": sum(row["aligned_response"] != row["response"] for row in rows),
+                "turns": sorted(Counter(len(row["trace"]) for row in rows).items()),
+                "criteria": turns_by_criterion(rows),
+                "examples": [
+                    {**example(row), "worse": row["id"] in worse}
+                    for row in refused_first(rows, wanted, seed)
+                ],
+            }
+        )
+    return sections
+
+
+def judged_worse(judge: Path, aligned: Path) -> set[str]:
+    """Return the ids of a squad's answers whose original the judge prefers, by both orders."""
+    names = aligned.with_suffix("").parts[-4:]
+    verdicts = read_verdicts(judge.joinpath(*names, "base", "verdicts.jsonl"))
+    return set(verdicts["id"][preferences(verdicts) < TIE])
+
+
+def refused_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+    """Return some rows: first those with a refused turn, which are rare, then others by chance."""
+    refused = [row for row in rows if not all(turn["accepted"] for turn in row["trace"])]
+    others = [row for row in rows if all(turn["accepted"] for turn in row["trace"])]
+    chosen = choose(refused, count, seed)
+    return chosen + choose(others, count - len(chosen), seed)
+
+
+def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return for each criterion on how many answers its aligner acted, and what came of it.
+
+    An answer counts as kept if one of the aligner's corrections was; `before` and `after` are the
+    mean scores by the criterion's inspector over its turns, None where there were none.
+    """
+    scored: dict[str, list[tuple[float, float]]] = {}
+    kept: Counter[str] = Counter()
+    acted: Counter[str] = Counter()
+    for row in rows:
+        for turn in row["trace"]:
+            for criterion in turn["before"]:
+                scored.setdefault(criterion, [])
+            before = turn["before"][turn["criterion"]]
+            scored[turn["criterion"]].append((before, turn["after"]))
+        acted.update({turn["criterion"] for turn in row["trace"]})
+        kept.update({turn["criterion"] for turn in row["trace"] if turn["accepted"]})
+    return [
+        {
+            "criterion": criterion,
+            "kept": kept[criterion],
+            "refused": acted[criterion] - kept[criterion],
+            "idle": len(rows) - acted[criterion],
+            "before": mean([before for before, _ in scores]),
+            "after": mean([after for _, after in scores]),
+        }
+        for criterion, scores in scored.items()
+    ]
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Return the mean, or None of nothing."""
+    return sum(values) / len(values) if values else None
+
+
+def example(row: Row) -> dict[str, Any]:
+    """Return a row for the table of answers: the words marked that changed, and the turns."""
+    return {
+        "id": row["id"],
+        "category": row["category"],
+        "question": row["question"],
+        **marked_changes(row["response"], row["aligned_response"]),
+        "turns": [
+            {
+                "criterion": turn["criterion"],
+                "verdict": verdict(turn),
+                "refused": None if turn["accepted"] else turn["aligned_response"],
+            }
+            for turn in row["trace"]
+        ],
+    }

@@ -1,0 +1,70 @@
+"""Verdicts of one comparison: our system against a reference, on the same questions.
+
+A table has one row for each question:
+
+| column | meaning |
+| --- | --- |
+| id | the question's id, unique in the table |
+| category | its category, or None |
+| first_order | preference where our answer was shown first |
+| second_order | preference where the reference's answer was shown first |
+| length, reference_length | length of our answer and of the reference's, in characters or tokens |
+| unchanged | whether our answer is the base answer, copied |
+
+A preference is 1 where ours is better, 0 where the reference is, 0.5 for a tie; between them it is
+the judge's probability that ours is better; NaN where there is no usable verdict.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from aligners.core.rows import read_rows
+
+ORDERS = ["first_order", "second_order"]
+LENGTHS = ["length", "reference_length"]
+COLUMNS = ["id", "category", *ORDERS, *LENGTHS, "unchanged"]
+TIE = 0.5
+
+
+def read_verdicts(path: Path) -> pd.DataFrame:
+    """Read a file of verdicts (docs/data.md) as such a table; null becomes NaN."""
+    table = pd.DataFrame(read_rows(path), columns=[*COLUMNS, "category_id"])
+    return table.astype(dict.fromkeys(ORDERS, float))
+
+
+def check_verdicts(verdicts: pd.DataFrame) -> None:
+    """Hold a table against what is said above.
+
+    Raises:
+        ValueError: a column is missing, an id occurs twice, or a value is out of its range.
+    """
+    missing = [column for column in COLUMNS if column not in verdicts]
+    if missing:
+        raise ValueError(f"table of verdicts: no column {missing[0]!r}; it needs {COLUMNS}.")
+    repeated = verdicts["id"][verdicts["id"].duplicated()]
+    if len(repeated):
+        raise ValueError(f"table of verdicts: the id {repeated.iloc[0]!r} occurs more than once.")
+    for column in ORDERS:
+        wrong = verdicts[column].notna() & ~verdicts[column].between(0, 1)
+        if wrong.any():
+            raise ValueError(
+                f"table of verdicts: {column} of {verdicts['id'][wrong].iloc[0]!r} is "
+                f"{verdicts[column][wrong].iloc[0]}; a preference lies between 0 and 1."
+            )
+    for column in LENGTHS:
+        wrong = ~(verdicts[column] >= 0)
+        if wrong.any():
+            raise ValueError(
+                f"table of verdicts: {column} of {verdicts['id'][wrong].iloc[0]!r} is "
+                f"{verdicts[column][wrong].iloc[0]}; it has to be a number that is not negative."
+            )
+
+
+def preferences(verdicts: pd.DataFrame) -> pd.Series:
+    """Return the preference of each question: the mean of both orders, NaN where one is unusable.
+
+    A judge's bias for a position cancels out in the mean of both orders only, so that one usable
+    order is no verdict.
+    """
+    return verdicts[ORDERS].mean(axis=1, skipna=False)

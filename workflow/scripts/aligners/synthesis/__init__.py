@@ -1,0 +1,1 @@
+"""From topics to training sets: what the teacher writes, cleaned and split."""

@@ -1,0 +1,60 @@
+"""Similarity of a response and its correction: cosine of their sentence embeddings."""
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aligners.core.errors import UserError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def load_encoder(recipe: dict[str, Any]) -> "SentenceTransformer":
+    """Load the sentence encoder of a recipe: from the Hub, a directory, or a Python package.
+
+    Raises:
+        UserError: the package that carries the weights is not installed, or carries none.
+    """
+    source, revision = recipe.get("model"), recipe.get("revision")
+    if recipe.get("package"):
+        try:
+            source = str(import_module(recipe["package"]).get_model_path())
+        except (ImportError, AttributeError):
+            raise UserError(
+                f"encoder's recipe, key package: {recipe['package']} is not installed, or has no "
+                "get_model_path(); pip install it, or give model and revision instead"
+            ) from None
+        revision = None
+    # It takes seconds, and torch with it.
+    from sentence_transformers import SentenceTransformer
+
+    encoder = SentenceTransformer(
+        source, revision=revision, model_kwargs={"use_safetensors": True}, trust_remote_code=False
+    )
+    encoder.max_seq_length = recipe["max_tokens"]
+    return encoder
+
+
+def cosine_similarities(
+    encoder: "SentenceTransformer", first: Sequence[str], second: Sequence[str], batch_size: int
+) -> list[float]:
+    """Return the cosine of each pair of texts, in [-1, 1].
+
+    Every distinct text is encoded once; equal texts have a cosine of 1 without it.
+    """
+    pairs = list(zip(first, second, strict=True))
+    texts = sorted({text for pair in pairs if pair[0] != pair[1] for text in pair})
+    if not texts:
+        return [1.0] * len(pairs)
+    embeddings = encoder.encode(
+        texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
+    )
+    position = {text: index for index, text in enumerate(texts)}
+    cosines = (
+        1.0 if left == right else np.dot(embeddings[position[left]], embeddings[position[right]])
+        for left, right in pairs
+    )
+    return [round(float(np.clip(cosine, -1.0, 1.0)), 6) for cosine in cosines]

@@ -1,0 +1,61 @@
+"""One split of questions into train, validation and test, for all criteria and every stage.
+
+Near-duplicates form a group over all criteria, and a group lies on one side. Criteria are taken in
+the order of the configuration, and a group keeps the side of its first member: a criterion added at
+the end changes nothing before it.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from aligners.core.counts import Sieve
+from aligners.core.rows import Row, row_id
+from aligners.synthesis.near_duplicates import NearDuplicates
+
+SPLITS = ("train", "validation", "test")
+
+
+def side_of(key: str, shares: Mapping[str, float]) -> str:
+    """Return the side that a group's key falls on, by its hash and the shares (adding up to 1)."""
+    position = int(row_id("split", key), 16) / 16**16
+    for side in SPLITS:
+        position -= shares[side]
+        if position < 0:
+            return side
+    return SPLITS[-1]
+
+
+def split_questions(
+    earlier: Sequence[Row],
+    questions: Sequence[Row],
+    shares: Mapping[str, float],
+    shingle: int,
+    similarity: float,
+) -> Sieve:
+    """Assign the questions of one criterion, given the split rows of the criteria before it.
+
+    A question that is near to groups on different sides is dropped: on either side it would leak.
+    """
+    near = NearDuplicates(shingle, similarity)
+    assigned: dict[str, Row] = {}
+    for row in earlier:
+        if row["id"] not in assigned:
+            near.find_and_add(row["id"], row["question"], keep_if_found=True)
+            assigned[row["id"]] = row
+    sieve = Sieve()
+    for question in questions:
+        row = {"id": question["id"], "question": question["question"]}
+        known = assigned.get(row["id"])
+        if known:
+            sieve.keep({**row, "group": known["group"], "split": known["split"]})
+            continue
+        found = [assigned[key] for key in near.find_and_add(row["id"], row["question"], True)]
+        group = found[0]["group"] if found else row["id"]
+        side = found[0]["split"] if found else side_of(row["id"], shares)
+        row |= {"group": group, "split": side}
+        if len({other["split"] for other in found}) > 1:
+            near.remove(row["id"])
+            sieve.drop(row, "near_several_splits")
+        else:
+            assigned[row["id"]] = row
+            sieve.keep(row)
+    return sieve

@@ -1,0 +1,1 @@
+"""The training that aligners and inspectors have in common."""

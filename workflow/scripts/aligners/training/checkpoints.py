@@ -1,0 +1,83 @@
+"""Checkpoints of a training: complete and undamaged, or passed over; and the disk they take."""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from aligners.core.errors import UserError
+from aligners.core.hashes import file_hash
+from aligners.core.rows import read_json, write_json
+
+logger = logging.getLogger(__name__)
+
+CHECKSUMS = "checksums.json"
+# The best and the last, and one that is being written.
+KEPT = 2
+AT_ONCE = KEPT + 1
+
+
+def write_checksums(checkpoint: Path) -> None:
+    """Write the SHA-256 of each file of a checkpoint: without them, it does not count as whole."""
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
+    sums = {path.relative_to(checkpoint).as_posix(): file_hash(path) for path in files}
+    write_json(checkpoint / CHECKSUMS, sums)
+
+
+def last_whole_checkpoint(directory: Path) -> Path | None:
+    """Return the newest checkpoint that is whole, or None.
+
+    One that was not written to its end, or was damaged on the disk, is taken away, so that it is
+    not taken for the best one later.
+    """
+    for checkpoint in sorted(directory.glob("checkpoint-*"), key=step_of, reverse=True):
+        problem = what_is_wrong(checkpoint)
+        if problem is None:
+            return checkpoint
+        logger.warning("%s: %s; going on from the checkpoint before it", checkpoint, problem)
+        shutil.rmtree(checkpoint)
+    return None
+
+
+def what_is_wrong(checkpoint: Path) -> str | None:
+    """Return why a checkpoint cannot be used, or None."""
+    if not (checkpoint / CHECKSUMS).is_file():
+        return "it was not written to its end"
+    for name, expected in read_json(checkpoint / CHECKSUMS).items():
+        path = checkpoint / name
+        if not path.is_file() or file_hash(path) != expected:
+            return f"{name} is damaged"
+    return None
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the training step of a checkpoint directory."""
+    return int(checkpoint.name.rsplit("-", 1)[1])
+
+
+def check_disk(model: PreTrainedModel, directory: Path) -> None:
+    """Log how much disk the checkpoints of a model take, and see that there is room.
+
+    A checkpoint has the weights that are trained and two moments of AdamW for each, in float32.
+
+    Raises:
+        UserError: there is too little room.
+    """
+    trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
+    checkpoint = 3 * 4 * trained
+    if any(not each.requires_grad for each in model.parameters()):
+        # Adapters are saved without the model, but with its embeddings.
+        embeddings: Any = model.get_input_embeddings()
+        checkpoint += 4 * embeddings.weight.numel()
+    needed = AT_ONCE * checkpoint + 4 * model.num_parameters()
+    held = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    free = shutil.disk_usage(directory).free
+    logger.info("checkpoints and model take up to %.2f GB in %s", needed / 1e9, directory)
+    if free + held < needed:
+        raise UserError(
+            f"{directory}: {free / 1e9:.2f} GB are free, but up to {AT_ONCE} checkpoints of "
+            f"{checkpoint / 1e9:.2f} GB and the model need {(needed - held) / 1e9:.2f} GB; "
+            "free some space, or let results/.working be a link to a larger disk"
+        )
