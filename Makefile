@@ -25,12 +25,13 @@ test-slurm: .venv/installed  ## the tests on a real Slurm on this machine (Debia
 	tests/slurm/install
 	$(BIN)/pytest tests/slurm
 
-check: .venv/installed  ## formatting, lint and types
+check: .venv/installed  ## formatting, lint, types, and which package may import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: .venv/installed  ## time, memory and quality, printed and written to benchmarks/results/
 	$(BIN)/python benchmarks/run.py

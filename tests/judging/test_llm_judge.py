@@ -18,10 +18,11 @@ from fake_engine import FakeEngine
 from aligners.closed_world.judge import judge as opinion
 from aligners.closed_world.truth import Truth
 from aligners.configuration import recipes
-from aligners.configuration.fingerprint import SCRIPTS, code_hash, short_hash
+from aligners.configuration.fingerprint import SCRIPTS, code_hash
 from aligners.configuration.recipes import check_judge_recipe, load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
+from aligners.core.hashes import content_hash, short_hash
 from aligners.core.rows import row_id, write_json, write_rows
 from aligners.judging.comparison_files import Pair, read_pairs
 from aligners.judging.judged_pairs import Verdict, both_orders, to_judge, verdict_row
@@ -391,9 +392,8 @@ def test_the_revision_of_the_closed_worlds_judge_is_that_of_its_code_and_world(
     in_the_project: None,
 ) -> None:
     recipe = load_recipe("llms", "closed-world-judge")
-    world = Path(recipe["model"]).read_text(encoding="utf-8")
     code = code_hash(SCRIPTS / "aligners/closed_world/judge.py")
-    assert recipe["revision"] == short_hash([code, world])
+    assert recipe["revision"] == short_hash([code, content_hash(Path(recipe["model"]))])
 
 
 def test_verdicts_are_read_back_as_a_table(tmp_path: Path) -> None:
