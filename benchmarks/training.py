@@ -22,7 +22,7 @@ from texts import load_texts, make_rows
 from torch.utils.data import SequentialSampler
 from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
 
-from aligners.configuration.recipes import validate
+from aligners.configuration.schemas import validate
 from aligners.core.rows import Row, read_json, write_rows
 from aligners.correction.input_format import OWN_FORMAT
 from aligners.correction.train import encode_rows, load_backbone, train_aligner

@@ -12,7 +12,7 @@ import pytest
 from fake_engine import FakeEngine
 from projects import ROOT, make_project
 
-from aligners.configuration import recipes
+from aligners.configuration import recipes, workflow_files
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A temporary copy of the project, to write and break things in; the working directory."""
     make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workflow_files, "WORKFLOW", tmp_path)
     recipes.load_recipe.cache_clear()
     yield tmp_path
     recipes.load_recipe.cache_clear()

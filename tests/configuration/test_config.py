@@ -9,14 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.recipes import (
-    KINDS,
-    SCHEMAS,
-    load_recipe,
-    schema,
-    validate,
-    validate_experiment,
-)
+from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.recipes import KINDS, load_recipe
+from aligners.configuration.schemas import SCHEMAS, schema, validate
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 from aligners.synthesis.pairs import pairs_prompt

@@ -6,13 +6,9 @@ from typing import Any
 import pytest
 from yaml_edits import set_keys
 
-from aligners.configuration.recipes import (
-    base_llms,
-    deciding_recipe,
-    load_recipe,
-    validate_experiment,
-    with_defaults,
-)
+from aligners.configuration.experiment import base_llms, validate_experiment
+from aligners.configuration.recipes import deciding_recipe, load_recipe
+from aligners.configuration.schemas import with_defaults
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 

@@ -59,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             learning_rate=1e-2,
         )
         patch.setattr("train_aligner.load_recipe", lambda kind, name: settings)
-        patch.setattr("aligners.core.working_state.ROOT", project / "working")
+        patch.setattr("aligners.configuration.working_state.ROOT", project / "working")
         paths = []
         for criterion in TARGETS:
             paths.append(project / f"{criterion}.jsonl")

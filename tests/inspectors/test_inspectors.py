@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aligners.configuration.recipes import validate
+from aligners.configuration.schemas import validate
 from aligners.core.errors import UserError
 from aligners.inspectors.calibration import (
     aligned_probability,

@@ -18,8 +18,9 @@ from fake_engine import FakeEngine
 from aligners.closed_world.judge import judge as opinion
 from aligners.closed_world.truth import Truth
 from aligners.configuration import recipes
+from aligners.configuration.experiment import check_judge_recipe
 from aligners.configuration.fingerprint import SCRIPTS, code_hash
-from aligners.configuration.recipes import check_judge_recipe, load_recipe
+from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.core.hashes import content_hash, short_hash

@@ -14,7 +14,7 @@ import pytest
 from faulty_server import FAULTS, answer_to
 from projects import SUPPORT
 
-from aligners.configuration.recipes import schema, validate, with_defaults
+from aligners.configuration.schemas import schema, validate, with_defaults
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine

@@ -19,7 +19,7 @@ from faulty_server import answer_to
 from projects import ROOT
 from tiny_models import make_model
 
-from aligners.configuration.recipes import schema, with_defaults
+from aligners.configuration.schemas import schema, with_defaults
 from aligners.core.completions import Completion, Decoding, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine

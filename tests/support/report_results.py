@@ -13,7 +13,7 @@ import yaml
 from compare_systems import as_row
 from projects import MINIATURE
 
-from aligners.configuration.recipes import validate_experiment
+from aligners.configuration.experiment import validate_experiment
 from aligners.core.counts import write_counts
 from aligners.core.rows import Row, write_json, write_rows
 from aligners.statistics.comparison import compare

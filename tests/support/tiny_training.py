@@ -5,7 +5,7 @@ from typing import Any
 
 from tiny_models import SHAPES, rows
 
-from aligners.configuration.recipes import validate
+from aligners.configuration.schemas import validate
 from aligners.correction.input_format import OWN_FORMAT, InputFormat
 from aligners.correction.train import train_aligner
 from aligners.training.record import Source

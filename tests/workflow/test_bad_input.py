@@ -15,8 +15,12 @@ from tiny_models import make_model
 from yaml_edits import set_keys
 
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.experiment import check_experiment, record_experiment
-from aligners.configuration.recipes import load_recipe, validate_experiment
+from aligners.configuration.experiment import (
+    check_experiment,
+    record_experiment,
+    validate_experiment,
+)
+from aligners.configuration.recipes import load_recipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_json
 from aligners.core.yaml_files import read_yaml

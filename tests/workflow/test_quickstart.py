@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from projects import ROOT, run_snakemake
 
-from aligners.configuration.recipes import load_recipe, validate_experiment
+from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.recipes import load_recipe
 from aligners.core.yaml_files import read_yaml
 from aligners.llms.engines.served import Server
 

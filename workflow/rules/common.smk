@@ -13,7 +13,8 @@ import aligners.configuration.fingerprint
 from aligners.configuration.criteria import load_principles, load_question_types, numbered
 from aligners.core.errors import UserError
 from aligners.configuration.experiment import check_experiment, record_experiment
-from aligners.configuration.recipes import base_llms, load_recipe, validate_experiment
+from aligners.configuration.experiment import base_llms, validate_experiment
+from aligners.configuration.recipes import load_recipe
 
 # Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))

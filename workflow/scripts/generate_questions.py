@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from aligners.configuration.criteria import load_question_types
-from aligners.configuration.recipes import Recipe, load_recipe
+from aligners.configuration.recipes import load_recipe
+from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Completion, Request
 from aligners.core.counts import Sieve, write_sieve
 from aligners.core.program import run

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from aligners.configuration.criteria import load_principles, numbered
 from aligners.configuration.recipes import load_recipe
+from aligners.configuration.working_state import working_directory
 from aligners.core.plots import plot_losses
 from aligners.core.program import run
 from aligners.core.rows import Row, read_rows, write_json
-from aligners.core.working_state import working_directory
 from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT, InputFormat
 from aligners.correction.train import train_aligner
 from aligners.synthesis.training_sets import sample

@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 from aligners.configuration.recipes import load_recipe
+from aligners.configuration.working_state import working_directory
 from aligners.core.plots import plot_losses
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_json, write_rows
-from aligners.core.working_state import working_directory
 from aligners.inspectors.train import train_inspector
 from aligners.training.record import Source
 from aligners.training.trainer import process_state

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from aligners.configuration.recipes import load_recipe, validate
+from aligners.configuration.recipes import load_recipe
+from aligners.configuration.schemas import validate
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from aligners.configuration.recipes import KINDS, WILDCARDS, deciding_recipe, load_recipe
+from aligners.configuration.workflow_files import SCRIPTS
 from aligners.core.hashes import short_hash
 
-SCRIPTS = Path(__file__).parents[2]
 LIBRARY = "aligners"
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from aligners.configuration.recipes import Recipe, load_recipe
+from aligners.configuration.recipes import load_recipe
+from aligners.configuration.schemas import Recipe
 from aligners.core.completions import CHARACTERS_PER_TOKEN, Completion, Failure, Prompt
 from aligners.estimate.sample import Sample
 from aligners.estimate.stages import Stage, question_requests

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from aligners.configuration.criteria import QuestionType, load_principles, load_question_types
-from aligners.configuration.recipes import Recipe, load_recipe, validate_experiment
+from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.recipes import load_recipe
+from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Decoding, Request
 from aligners.core.rows import row_id
 from aligners.core.yaml_files import read_yaml

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from aligners.configuration.recipes import Recipe
+from aligners.configuration.schemas import Recipe
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json
 from aligners.estimate.figures import Figures, estimate, total

@@ -1,7 +1,9 @@
 """The judging of a run: how many verdicts its judges will be asked for, and examples of them."""
 
 from aligners.configuration.criteria import load_principles
-from aligners.configuration.recipes import Recipe, base_llms, load_recipe
+from aligners.configuration.experiment import base_llms
+from aligners.configuration.recipes import load_recipe
+from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Request
 from aligners.core.rows import row_id
 from aligners.estimate.stages import Stage, dataset_rows, interleave

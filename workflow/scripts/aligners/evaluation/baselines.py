@@ -1,6 +1,6 @@
 """Answers: how an LLM is asked to answer a question, by its recipe."""
 
-from aligners.configuration.recipes import Recipe
+from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Decoding, Prompt
 from aligners.llms.generator import llm_prompt
 

@@ -16,7 +16,9 @@ import pandas as pd
 import yaml
 from alpaca_eval.annotators import PairwiseAnnotator
 
-from aligners.configuration.recipes import JUDGED_TEXTS, Recipe, load_recipe, recipe_path
+from aligners.configuration.experiment import JUDGED_TEXTS
+from aligners.configuration.recipes import load_recipe, recipe_path
+from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Completion, Request
 from aligners.core.errors import UserError
 from aligners.judging.judged_pairs import Shown, Verdict

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from aligners.configuration.recipes import JUDGED_TEXTS, Recipe
+from aligners.configuration.experiment import JUDGED_TEXTS
+from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Decoding
 
 # As many as OpenAI's API gives; a label may be spelt in several tokens, of which one counts.

@@ -2,7 +2,7 @@
 
 from scipy.special import expit
 
-from aligners.configuration.recipes import Recipe
+from aligners.configuration.schemas import Recipe
 from aligners.judging.judged_pairs import Shown, Verdict
 from aligners.judging.pairrm import PairRanker
 from aligners.llms.usage import Usage

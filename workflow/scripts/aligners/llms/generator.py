@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aligners.configuration.fingerprint import llm_identity
-from aligners.configuration.recipes import Recipe, load_recipe, recipe_path
+from aligners.configuration.recipes import load_recipe, recipe_path
+from aligners.configuration.schemas import Recipe
+from aligners.configuration.working_state import working_directory
 from aligners.core.completions import (
     CHARACTERS_PER_TOKEN,
     Completion,
@@ -30,7 +32,6 @@ from aligners.core.completions import (
 from aligners.core.errors import UserError
 from aligners.core.progress import Progress
 from aligners.core.rows import write_json
-from aligners.core.working_state import working_directory
 from aligners.llms.engines import load_engine
 from aligners.llms.ledger import KEY_DIGITS, Entry, Ledger, LedgerWriter
 from aligners.llms.usage import Usage

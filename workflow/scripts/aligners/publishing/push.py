@@ -11,8 +11,8 @@ from huggingface_hub.constants import ENDPOINT, REPOCARD_NAME
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from aligners.configuration.working_state import ROOT
 from aligners.core.errors import UserError
-from aligners.core.working_state import ROOT
 from aligners.publishing.data_card import write_data_card
 
 # Files that can run code when they are loaded.

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from aligners.configuration.recipes import KINDS, file_keys, load_recipe, recipe_path, schema
+from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
+from aligners.configuration.schemas import file_keys, schema
 from aligners.core.rows import read_json, read_text
 from aligners.judging.record import records
 

@@ -1,0 +1,155 @@
+"""Every path under results/: built and read back here, by the names in it.
+
+A pattern has its names in braces, as in Snakemake; docs/data.md says what each file holds.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+# No result depends on where it lies: fingerprints leave this module out.
+DECIDES = False
+
+ROWS = ".jsonl"
+
+
+class ResultPath(str):
+    """A path under results/ with names in braces, such as `results/inputs/{dataset}.jsonl`."""
+
+    @property
+    def fields(self) -> list[str]:
+        """The names in braces, in their order."""
+        return re.findall(r"\{(\w+)\}", self)
+
+    def fill(self, **names: str) -> "ResultPath":
+        """Return the pattern with some names filled in."""
+        text = str(self)
+        for field, name in names.items():
+            text = text.replace(f"{{{field}}}", name)
+        return ResultPath(text)
+
+    def path(self, **names: str) -> Path:
+        """Return the path with all names filled in; further names are left aside.
+
+        Raises:
+            KeyError: a name is missing.
+        """
+        return Path(self.format_map(names))
+
+    def paths(self, names: Mapping[str, Sequence[str]]) -> list[Path]:
+        """Return the paths of all combinations of names, the last name of the pattern first."""
+        choices = [names[field] for field in self.fields]
+        return [
+            self.path(**dict(zip(self.fields, chosen, strict=True))) for chosen in product(*choices)
+        ]
+
+    def names(self, path: Path | str) -> dict[str, str]:
+        """Return the names in a path of this pattern, wherever results/ lies.
+
+        Raises:
+            ValueError: the path is of another pattern.
+        """
+        parts = re.split(r"\{(\w+)\}", self)
+        # Every second part is a name.
+        expression = "".join(
+            f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part)
+            for place, part in enumerate(parts)
+        )
+        found = re.search(f"(?:^|/){expression}$", Path(path).as_posix())
+        if not found:
+            raise ValueError(f"{path} is not of the form {self}")
+        return found.groupdict()
+
+    def beside(self, ending: str) -> "ResultPath":
+        """Return the file beside rows: `topics.jsonl` has `topics.counts.json` beside it."""
+        return ResultPath(f"{self.removesuffix(ROWS)}.{ending}")
+
+
+# Synthetic data
+TOPICS = ResultPath("results/synthetic/{criterion}/topics.jsonl")
+DISTINCT_TOPICS = ResultPath("results/synthetic/{criterion}/topics_deduplicated.jsonl")
+QUESTIONS = ResultPath("results/synthetic/{criterion}/questions.jsonl")
+QUESTIONS_TABLE = ResultPath("results/synthetic/{criterion}/questions.csv")
+PAIRS_SHARD = ResultPath("results/synthetic/{criterion}/pairs/{shard}.jsonl")
+PAIRS = ResultPath("results/synthetic/{criterion}/pairs.jsonl")
+SPLIT = ResultPath("results/synthetic/{criterion}/split.jsonl")
+FILTERED_PAIRS = ResultPath("results/synthetic/{criterion}/pairs_filtered.jsonl")
+SIMILARITY = ResultPath("results/synthetic/{criterion}/pairs_similarity.jsonl")
+SIMILARITY_HISTOGRAM = ResultPath("results/synthetic/{criterion}/pairs_similarity.png")
+TRAINING_SET = ResultPath("results/synthetic/{criterion}/{kind}/{side}.jsonl")
+TRAINING_SET_COUNTS = ResultPath("results/synthetic/{criterion}/{kind}/counts.json")
+TRAINING_SET_DROPPED = ResultPath("results/synthetic/{criterion}/{kind}/dropped.jsonl")
+
+# Models
+MODEL_RECORD = ResultPath("results/models/{hub_model}.json")
+INSPECTOR = ResultPath("results/inspectors/{inspector}/{criterion}/model")
+INSPECTOR_METRICS = ResultPath("results/inspectors/{inspector}/{criterion}/metrics.json")
+INSPECTOR_SCORES = ResultPath("results/inspectors/{inspector}/{criterion}/test_scores.jsonl")
+INSPECTOR_LOSSES = ResultPath("results/inspectors/{inspector}/{criterion}/losses.png")
+INSPECTOR_CARD = ResultPath("results/inspectors/{inspector}/{criterion}/README.md")
+ALIGNER = ResultPath("results/aligners/{backbone}/{aligner}/model")
+ALIGNER_METRICS = ResultPath("results/aligners/{backbone}/{aligner}/metrics.json")
+ALIGNER_LOSSES = ResultPath("results/aligners/{backbone}/{aligner}/losses.png")
+ALIGNER_CARD = ResultPath("results/aligners/{backbone}/{aligner}/README.md")
+
+# Responses and corrections
+INPUTS = ResultPath("results/inputs/{dataset}.jsonl")
+RESPONSES_SHARD = ResultPath("results/responses/{dataset}/{llm}/{shard}.jsonl")
+RESPONSES = ResultPath("results/responses/{dataset}/{llm}.jsonl")
+ALIGNED = ResultPath("results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl")
+EXTERNAL = ResultPath("results/external/{dataset}/{llm}/{external}.jsonl")
+
+# Comparisons
+COMPARED = "{dataset}/{llm}/{backbone}/{system}/{reference}"
+MODEL_OUTPUTS = ResultPath(f"results/alpaca_eval/{COMPARED}/model_outputs.json")
+REFERENCE_OUTPUTS = ResultPath(f"results/alpaca_eval/{COMPARED}/reference_outputs.json")
+VERDICTS = ResultPath(f"results/judged/{{judge}}/{COMPARED}/verdicts.jsonl")
+COMPARISON = ResultPath(f"results/judged/{{judge}}/{COMPARED}/comparison.json")
+TURNS = ResultPath("results/judged/{judge}/{dataset}/{llm}/{backbone}/turns.jsonl")
+THRESHOLDS = ResultPath("results/judged/{judge}/{dataset}/{llm}/{backbone}/thresholds.csv")
+PAIRED_TESTS = ResultPath("results/judged/{judge}/{dataset}/{llm}/paired_tests.json")
+JUDGE_USAGE = ResultPath("results/judged/{judge}/{dataset}/{llm}.usage.json")
+TABLE = ResultPath("results/tables/{judge}/{table}.{form}")
+REPRODUCED_VERDICTS = ResultPath(f"results/reproduction/{{judge}}/{COMPARED}/verdicts.jsonl")
+REPRODUCTION_USAGE = ResultPath("results/reproduction/{judge}/{dataset}/{llm}.usage.json")
+REPORTED_BESIDE_OURS = ResultPath("results/reproduction/{judge}/win_rates.{form}")
+
+# What is said of all of it
+FIGURES = ResultPath("results/figures/{section}")
+REPORT = ResultPath("results/report.html")
+SCORECARD = ResultPath("results/closed_world/scorecard.json")
+DEMO_RUN = ResultPath("results/closed_world/run.json")
+EXPERIMENT_RECORD = ResultPath("results/experiment.json")
+STAGE_LIST = ResultPath("results/{stage}/all")
+
+# What the `all` of a stage lists: its results, without shards, counts, dropped rows and usage.
+STAGES = {
+    "models": [MODEL_RECORD],
+    "synthetic": [
+        TOPICS,
+        DISTINCT_TOPICS,
+        QUESTIONS,
+        QUESTIONS_TABLE,
+        PAIRS,
+        SPLIT,
+        FILTERED_PAIRS,
+        SIMILARITY,
+        SIMILARITY_HISTOGRAM,
+        TRAINING_SET,
+    ],
+    "inspectors": [
+        INSPECTOR,
+        INSPECTOR_METRICS,
+        INSPECTOR_SCORES,
+        INSPECTOR_LOSSES,
+        INSPECTOR_CARD,
+    ],
+    "aligners": [ALIGNER, ALIGNER_METRICS, ALIGNER_LOSSES, ALIGNER_CARD],
+    "responses": [RESPONSES],
+    "aligned": [ALIGNED],
+    "external": [EXTERNAL],
+    "alpaca_eval": [MODEL_OUTPUTS, REFERENCE_OUTPUTS],
+    "judged": [VERDICTS, COMPARISON, PAIRED_TESTS, THRESHOLDS],
+    "tables": [TABLE],
+}
