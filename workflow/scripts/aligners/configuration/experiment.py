@@ -208,7 +208,8 @@ def check_systems(config: Recipe, source: Path) -> None:
     for place, name in enumerate(config["systems"]):
         if name not in SYSTEMS:
             raise UserError(
-                f"{source}, key systems.{place}: {name!r} is unknown; it is one of {', '.join(SYSTEMS)}"
+                f"{source}, key systems.{place}: {name!r} is unknown; "
+                f"it is one of {', '.join(SYSTEMS)}"
             )
 
 
