@@ -1,15 +1,22 @@
 """Aligners: from topics to AlpacaEval files and their evaluation. This file is the table of contents."""
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
+# A working directory without a configuration of its own has the workflow's.
+OWN_CONFIG = "config/config.yaml"
+
+
+configfile: OWN_CONFIG if os.path.exists(OWN_CONFIG) else workflow.source_path(OWN_CONFIG)
 
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/execution.smk"
+include: "workflow/rules/wildcards.smk"
 include: "workflow/rules/hub.smk"
 include: "workflow/rules/judges.smk"
 include: "workflow/rules/models.smk"
@@ -37,30 +44,6 @@ rule all:
     default_target: True
     input:
         "results/alpaca_eval/all",
-
-
-# Jobs of seconds, without a model: on a cluster they run on the submitting machine, without a queue.
-localrules:
-    all,
-    fetch_model,
-    deduplicate_topics,
-    gather_pairs,
-    split_questions,
-    filter_pairs,
-    build_aligner_set,
-    build_inspector_set,
-    sample_inputs,
-    import_inputs,
-    gather_responses,
-    write_alpaca_eval,
-    compare_systems,
-    trace_thresholds,
-    write_tables,
-    compare_with_reported,
-    list_stage,
-    score_closed_world,
-    draw_figures,
-    write_report,
 
 
 onstart:

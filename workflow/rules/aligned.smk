@@ -1,4 +1,4 @@
-"""Aligned responses: by the aligner of one criterion, by the conditioned one, and by the squads.
+"""Corrected responses: by the aligner of one criterion, by the conditioned one, and by the squads.
 
 Reads:  results/responses/{dataset}/{llm}.jsonl; models of aligners and inspectors
 Writes: results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl
@@ -8,66 +8,48 @@ Target: results/aligned/all
 
 rule apply_aligner:
     input:
-        responses="results/responses/{dataset}/{llm}.jsonl",
-        model="results/aligners/{backbone}/{aligner}/model",
+        responses=rules.gather_responses.output.responses,
+        model=rules.train_aligner.output.model,
     output:
-        aligned="results/aligned/{dataset}/{llm}/{backbone}/{aligner}.jsonl",
+        aligned=results.ALIGNED.fill(system="{aligner}"),
     log:
-        "logs/apply_aligner/{dataset}/{llm}/{backbone}/{aligner}.log",
+        log_of("apply_aligner/{dataset}/{llm}/{backbone}/{aligner}"),
     benchmark:
-        "logs/apply_aligner/{dataset}/{llm}/{backbone}/{aligner}.benchmark.tsv"
+        benchmark_of("apply_aligner/{dataset}/{llm}/{backbone}/{aligner}")
     wildcard_constraints:
-        aligner=one_of([*CRITERIA, "conditioned"]),
+        aligner=one_of([*CRITERIA, CONDITIONED]),
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        criteria=passes,
-        fingerprint=fingerprint("apply_aligner", principles=principles),
-        lease=lease_gpus,
+        **program("apply_aligner", principles=principles),
+        criteria=criteria_in_order,
     message:
         "Aligner {wildcards.aligner} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.lease:q} python workflow/scripts/apply_aligner.py"
-        " --criteria {params.criteria:q}"
-        " --backbone {wildcards.backbone:q}"
-        " --responses {input.responses:q}"
-        " --model {input.model:q}"
-        " --output {output.aligned:q}"
-        " 2> {log:q}"
+        "{params.command:q} --criteria {params.criteria:q} --backbone {wildcards.backbone:q}"
+        " --responses {input.responses:q} --model {input.model:q}"
+        " --output {output.aligned:q} 2> {log:q}"
 
 
 rule apply_squad:
     input:
-        responses="results/responses/{dataset}/{llm}.jsonl",
+        responses=rules.gather_responses.output.responses,
         aligners=squad_models,
-        inspectors=expand(
-            "results/inspectors/{inspector}/{criterion}/model",
-            inspector=INSPECTOR,
-            criterion=CRITERIA,
-        ),
+        inspectors=EXPERIMENT.files(results.INSPECTOR, inspector=[INSPECTOR]),
     output:
-        aligned="results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl",
+        aligned=results.ALIGNED,
     log:
-        "logs/apply_squad/{dataset}/{llm}/{backbone}/{system}.log",
+        log_of("apply_squad/{dataset}/{llm}/{backbone}/{system}"),
     benchmark:
-        "logs/apply_squad/{dataset}/{llm}/{backbone}/{system}.benchmark.tsv"
+        benchmark_of("apply_squad/{dataset}/{llm}/{backbone}/{system}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        criteria=config["criteria"],
-        squad_threshold=config["squad_threshold"],
-        fingerprint=fingerprint("apply_squad", "criteria", "squad_threshold", principles=principles),
-        lease=lease_gpus,
+        **program("apply_squad", "criteria", "squad_threshold", principles=principles),
     message:
         "{wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.lease:q} python workflow/scripts/apply_squad.py"
-        " --system {wildcards.system:q}"
-        " --criteria {params.criteria:q}"
-        " --backbone {wildcards.backbone:q}"
-        " --responses {input.responses:q}"
-        " --aligners {input.aligners:q}"
-        " --inspectors {input.inspectors:q}"
-        " --threshold {params.squad_threshold:q}"
-        " --output {output.aligned:q}"
-        " 2> {log:q}"
+        "{params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
+        " --backbone {wildcards.backbone:q} --responses {input.responses:q}"
+        " --aligners {input.aligners:q} --inspectors {input.inspectors:q}"
+        " --threshold {params.squad_threshold:q} --output {output.aligned:q} 2> {log:q}"

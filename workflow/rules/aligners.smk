@@ -1,4 +1,4 @@
-"""Aligners: small language models that rewrite an answer, one per backbone and criterion.
+"""Aligners: small language models that correct a response, one per backbone and criterion.
 
 The conditioned aligner, which reads the principles of a criterion as text, is one more, on the rows
 of all criteria; so is an external aligner that the workflow trains.
@@ -15,37 +15,31 @@ rule train_aligner:
         validation=aligner_rows("validation"),
         fetched=fetched("backbones", "backbone"),
     output:
-        model=directory("results/aligners/{backbone}/{aligner}/model"),
-        metrics="results/aligners/{backbone}/{aligner}/metrics.json",
-        losses="results/aligners/{backbone}/{aligner}/losses.png",
+        model=directory(results.ALIGNER),
+        metrics=results.ALIGNER_METRICS,
+        losses=results.ALIGNER_LOSSES,
     log:
-        "logs/train_aligner/{backbone}/{aligner}.log",
+        log_of("train_aligner/{backbone}/{aligner}"),
     benchmark:
-        "logs/train_aligner/{backbone}/{aligner}.benchmark.tsv"
+        benchmark_of("train_aligner/{backbone}/{aligner}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        aligner_rows=config["aligner_rows"],
-        seed=config["seed"],
-        fingerprint=fingerprint(
-            "train_aligner", "backbone", "aligner_rows", "seed", principles=principles
+        **program(
+            "train_aligner",
+            "backbone",
+            "aligner_rows",
+            "seed",
+            principles=principles,
+            command=launch("train_aligner", "backbones", "backbone"),
         ),
         input_format=input_format,
         principles=conditions,
-        launch=launch("backbones", "backbone"),
     message:
         "Training aligner {wildcards.backbone}: {wildcards.aligner}"
     shell:
-        "{params.launch:q} workflow/scripts/train_aligner.py"
-        " --backbone {wildcards.backbone:q}"
-        " --train {input.train:q}"
-        " --validation {input.validation:q}"
-        " --rows {params.aligner_rows:q}"
-        " --seed {params.seed:q}"
-        " --fingerprint {params.fingerprint:q}"
-        " --input-format={params.input_format:q}"
-        " --principles {params.principles:q}"
-        " --model {output.model:q}"
-        " --metrics {output.metrics:q}"
-        " --losses {output.losses:q}"
-        " 2> {log:q}"
+        "{params.command:q} --backbone {wildcards.backbone:q} --train {input.train:q}"
+        " --validation {input.validation:q} --rows {params.aligner_rows:q}"
+        " --seed {params.seed:q} --fingerprint {params.fingerprint:q}"
+        " --input-format={params.input_format:q} --principles {params.principles:q}"
+        " --model {output.model:q} --metrics {output.metrics:q} --losses {output.losses:q} 2> {log:q}"

@@ -8,58 +8,35 @@ Target: results/closed_world/scorecard.json
 
 rule score_closed_world:
     input:
-        pairs=expand("results/synthetic/{criterion}/pairs.jsonl", criterion=CRITERIA),
-        filtered=expand("results/synthetic/{criterion}/pairs_filtered.jsonl", criterion=CRITERIA),
-        splits=expand("results/synthetic/{criterion}/split.jsonl", criterion=CRITERIA),
-        inspectors=expand(
-            "results/inspectors/{inspector}/{criterion}/metrics.json",
-            inspector=INSPECTOR,
-            criterion=CRITERIA,
-        ),
-        responses=expand(
-            "results/responses/{dataset}/{llm}.jsonl",
-            dataset=config["datasets"],
-            llm=config["llms"],
-        ),
-        aligned=expand(
-            "results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl",
-            dataset=config["datasets"],
-            llm=BASE_LLMS,
-            backbone=config["backbones"][0],
-            system=SYSTEMS,
-        ),
-        external=expand(
-            "results/external/{dataset}/{llm}/{external}.jsonl",
-            dataset=config["datasets"],
-            llm=BASE_LLMS,
-            external=config["external"],
-        ),
+        pairs=EXPERIMENT.files(results.PAIRS),
+        filtered=EXPERIMENT.files(results.FILTERED_PAIRS),
+        splits=EXPERIMENT.files(results.SPLIT),
+        inspectors=EXPERIMENT.files(results.INSPECTOR_METRICS, inspector=[INSPECTOR]),
+        responses=EXPERIMENT.files(results.RESPONSES),
+        aligned=EXPERIMENT.files(results.ALIGNED, backbone=config["backbones"][:1]),
+        external=EXPERIMENT.files(results.EXTERNAL),
     output:
-        scorecard="results/closed_world/scorecard.json",
+        scorecard=results.SCORECARD,
     log:
-        "logs/score_closed_world.log",
+        log_of("score_closed_world"),
     benchmark:
-        "logs/score_closed_world.benchmark.tsv"
+        benchmark_of("score_closed_world")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        criteria=config["criteria"],
-        teacher=config["teacher"],
-        seed=config["seed"],
-        fingerprint=fingerprint("score_closed_world", "criteria", "teacher", "seed"),
+        **program("score_closed_world", "criteria", "teacher", "seed"),
+        inspector=INSPECTOR,
+        backbone=config["backbones"][0],
+        systems=EXPERIMENT.systems,
+        llms=config["llms"],
+        datasets=config["datasets"],
+        external=config["external"],
     message:
         "Scorecard of the closed world"
     shell:
-        "python workflow/scripts/score_closed_world.py"
-        " --criteria {params.criteria:q}"
-        " --teacher {params.teacher:q}"
-        " --seed {params.seed:q}"
-        " --pairs {input.pairs:q}"
-        " --filtered {input.filtered:q}"
-        " --splits {input.splits:q}"
-        " --inspectors {input.inspectors:q}"
-        " --responses {input.responses:q}"
-        " --aligned {input.aligned:q}"
-        " --external {input.external:q}"
-        " --output {output.scorecard:q}"
-        " 2> {log:q}"
+        "{params.command:q} --results results --criteria {params.criteria:q}"
+        " --inspector {params.inspector:q} --backbone {params.backbone:q}"
+        " --datasets {params.datasets:q} --llms {params.llms:q} --systems {params.systems:q}"
+        " --external {params.external:q} --teacher {params.teacher:q} --seed {params.seed:q}"
+        " --output {output.scorecard:q} 2> {log:q}"

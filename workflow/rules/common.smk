@@ -1,5 +1,6 @@
-"""What all rules share: the validated configuration, names and choices, and the fingerprint."""
+"""What all rules share: the experiment, and one helper for what a rule runs and what decides it."""
 
+import json
 import os
 import re
 import sys
@@ -7,14 +8,40 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, "workflow/scripts")
 
-import aligners.configuration.fingerprint
+def workflow_directory():
+    """Return the directory of the workflow; a hosted one (`github(...)`) is unpacked first."""
+    rules_directory = workflow.current_basedir
+    if isinstance(rules_directory, (str, Path)) or rules_directory.is_local:
+        return Path(str(rules_directory)).parents[1]
+    git = rules_directory.hosted_repo.repo.git
+    commit = git.rev_list("-1", rules_directory.ref)
+    unpacked = Path(".snakemake/aligners", commit).absolute()
+    if not unpacked.exists():
+        partial = unpacked.with_suffix(".partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        git.execute(["git", "--work-tree", str(partial), "checkout", commit, "--", "."])
+        partial.rename(unpacked)
+    return unpacked
+
+
+SCRIPTS = workflow_directory() / "workflow/scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, load_question_types, numbered
+from aligners.configuration.experiment import (
+    Experiment,
+    check_experiment,
+    record_experiment,
+    validate_experiment,
+)
+from aligners.configuration.fingerprint import deciding_setting, fingerprint
+from aligners.configuration.recipes import KINDS, load_recipe
+from aligners.configuration.systems import CONDITIONED, SQUAD, SQUAD_PAPER, SQUADS, is_conditioned
+from aligners.configuration.workflow_files import WORKFLOW, find_file
 from aligners.core.errors import UserError
-from aligners.configuration.experiment import check_experiment, record_experiment
-from aligners.configuration.experiment import base_llms, validate_experiment
-from aligners.configuration.recipes import load_recipe
+from aligners.core.hashes import content_hash
 
 # Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
@@ -31,26 +58,26 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-# A dry run goes on with this warning; a real one stops before its first job (`onstart`).
+# A dry run continues with this warning; a real one stops before its first job (`onstart`).
 try:
     check_experiment(config["name"])
 except UserError as error:
     logger.warning(f"A real run would stop: {error}")
 
+EXPERIMENT = Experiment(config)
 CRITERIA = config["criteria"]
 INSPECTOR = config["inspectors"][0]
-BASE_LLMS = base_llms(config)
 TRAINED_EXTERNAL = [
     name for name in config["external"] if load_recipe("external", name).get("train")
 ]
-REFERENCES = ["base", "finetuned", *config["external"]]
-SYSTEMS = CRITERIA + config["systems"]
-CONDITIONED = ["conditioned", "squad-conditioned"]
-ALIGNERS = CRITERIA + (["conditioned"] if set(CONDITIONED) & set(config["systems"]) else [])
 SYNTHETIC_DATASETS = [
     name for name in config["datasets"] if load_recipe("datasets", name)["source"] == "synthetic"
 ]
 IMPORTED_DATASETS = [name for name in config["datasets"] if name not in SYNTHETIC_DATASETS]
+
+# The software of a rule with `--sdm conda`.
+DATA = "../../envs/data.yaml"
+MODELS = "../../envs/models.yaml"
 
 
 def one_of(names):
@@ -60,188 +87,81 @@ def one_of(names):
 
 wildcard_constraints:
     criterion=one_of(CRITERIA),
-    aligner=one_of([*CRITERIA, "conditioned", *TRAINED_EXTERNAL]),
+    aligner=one_of([*CRITERIA, CONDITIONED, *TRAINED_EXTERNAL]),
     inspector=one_of(config["inspectors"]),
     backbone=one_of(config["backbones"]),
     llm=one_of(config["llms"]),
     dataset=one_of(config["datasets"]),
     external=one_of(config["external"]),
-    system=one_of(["squad", "squad-paper", "squad-conditioned"]),
-    reference=one_of(REFERENCES),
+    system=one_of(SQUADS),
+    reference=one_of(EXPERIMENT.references),
+    judge=one_of(config["judges"]),
+    hub_model=one_of(EXPERIMENT.hub_models),
+    stage=one_of(results.STAGES),
     shard=r"\d+",
 
 
-def fingerprint(rule, *settings, **more):
-    """Return the param that makes a job run again when its code or one of its settings changes.
+def program(script, *settings, command=None, **derived):
+    """Return the params that every rule has, the command, the settings, and their fingerprint.
 
-    A setting is a wildcard or a key of config.yaml, or a key below one: `synthesis.topics`. One
-    that is neither is given as a function of the wildcards.
+    A job runs again when the fingerprint changes: the program's code, or what decides a setting.
+
+    Args:
+        script: name of the program, that of the rule.
+        settings: keys of config.yaml, each a param of that name, and wildcards; a dot goes on to a
+            key below: `seed`, `shards.pairs`, `synthesis.topics` (of the recipe), `backbone`.
+        command: function that returns the command as a list; by default Python runs the program.
+        derived: what decides and is neither, as functions of the wildcards.
     """
 
-    def of(wildcards):
-        own = {name: setting(wildcards) for name, setting in more.items()}
+    def fingerprint_of(wildcards):
+        own = {name: derive(wildcards) for name, derive in derived.items()}
         names = {**config, **wildcards, **own}
-        values = {
-            name: aligners.configuration.fingerprint.deciding_setting(name, names)
-            for name in [*settings, *own]
-        }
-        return aligners.configuration.fingerprint.fingerprint(rule, values)
+        values = {name: deciding_setting(name, names) for name in [*settings, *own]}
+        return fingerprint(script, values)
 
-    return of
-
-
-def earlier_splits(wildcards):
-    """Return the splits of the criteria that come before this one in the configuration."""
-    earlier = CRITERIA[: CRITERIA.index(wildcards.criterion)]
-    return expand("results/synthetic/{criterion}/split.jsonl", criterion=earlier)
-
-
-def aligner_rows(side):
-    """Return the input function for an aligner's rows: its criterion's, else those of all."""
-
-    def of(wildcards):
-        own = [wildcards.aligner] if wildcards.aligner in CRITERIA else CRITERIA
-        return expand(
-            "results/synthetic/{criterion}/aligner/{side}.jsonl",
-            criterion=own,
-            side=side,
-        )
-
-    return of
-
-
-def input_format(wildcards):
-    """Return the input format of the external aligner that is trained; else ours is."""
-    if wildcards.aligner not in TRAINED_EXTERNAL:
-        return ""
-    return load_recipe("external", wildcards.aligner)["input_format"]
-
-
-def conditions(wildcards):
-    """Return the criteria whose principles a job's aligner reads: all if it is conditioned."""
-    names = {wildcards.get("aligner"), wildcards.get("system")}
-    return CRITERIA if names & set(CONDITIONED) else []
-
-
-def principles(wildcards):
-    """Return the principles that a job's aligner reads, as text by criterion."""
-    return {criterion: numbered(load_principles(criterion)) for criterion in conditions(wildcards)}
-
-
-def passes(wildcards):
-    """Return the criteria by which an aligner alone corrects, a pass for each."""
-    return conditions(wildcards) or wildcards.aligner
-
-
-def squad_models(wildcards):
-    """Return the aligner of each criterion in a squad; the conditioned one is that of all."""
-    own = ["conditioned"] * len(CRITERIA) if conditions(wildcards) else CRITERIA
-    return [f"results/aligners/{wildcards.backbone}/{aligner}/model" for aligner in own]
-
-
-def external_model(wildcards):
-    """Return the model of an external aligner that the workflow trains; a released one has none."""
-    train = load_recipe("external", wildcards.external).get("train")
-    return expand(
-        "results/aligners/{backbone}/{external}/model",
-        backbone=train["backbone"] if train else [],
-        external=wildcards.external,
-    )
-
-
-def near_copies(wildcards):
-    """Return by criterion from which similarity on a correction is a near copy."""
     return {
-        criterion: load_recipe("criteria", criterion)["near_copy_similarity"]
-        for criterion in CRITERIA
+        **dict(map(setting, (name for name in settings if name.split(".")[0] in config))),
+        "fingerprint": fingerprint_of,
+        "command": command or run_by(script),
     }
 
 
-def partner(llm):
-    """Return the finetuned partner of a base LLM."""
-    return load_recipe("llms", llm)["finetuned"]
+def setting(name):
+    """Return the name and the value of a param for a setting: the name of a recipe, or the value."""
+    head, *keys = name.split(".")
+    value = config[head]
+    for key in keys if head not in KINDS else []:
+        value = value[key]
+    return head, value
 
 
-def reference_answers(wildcards):
-    """Return the answers that a system is compared with."""
-    if wildcards.reference in config["external"]:
-        return "results/external/{dataset}/{llm}/{reference}.jsonl"
-    llm = wildcards.llm if wildcards.reference == "base" else partner(wildcards.llm)
-    return f"results/responses/{wildcards.dataset}/{llm}.jsonl"
+def log_of(job):
+    """Return the log of a job; `job` names it by rule and wildcards, as in train/{criterion}."""
+    return f"logs/{job}.log"
 
 
-def reference_name(wildcards):
-    """Return the name of the generator that a system is compared with."""
-    if wildcards.reference in config["external"]:
-        return f"{wildcards.llm}+{wildcards.reference}"
-    return wildcards.llm if wildcards.reference == "base" else partner(wildcards.llm)
+def benchmark_of(job):
+    """Return the file of a job's time and memory."""
+    return f"logs/{job}.benchmark.tsv"
 
 
-STAGES = {
-    "synthetic": [
-        "results/synthetic/{criterion}/topics.jsonl",
-        "results/synthetic/{criterion}/topics_deduplicated.jsonl",
-        "results/synthetic/{criterion}/questions.jsonl",
-        "results/synthetic/{criterion}/questions.csv",
-        "results/synthetic/{criterion}/pairs.jsonl",
-        "results/synthetic/{criterion}/split.jsonl",
-        "results/synthetic/{criterion}/pairs_filtered.jsonl",
-        "results/synthetic/{criterion}/pairs_similarity.jsonl",
-        "results/synthetic/{criterion}/pairs_similarity.png",
-        "results/synthetic/{criterion}/{kind}/{side}.jsonl",
-    ],
-    "inspectors": [
-        "results/inspectors/{inspector}/{criterion}/model",
-        "results/inspectors/{inspector}/{criterion}/metrics.json",
-        "results/inspectors/{inspector}/{criterion}/test_scores.jsonl",
-        "results/inspectors/{inspector}/{criterion}/losses.png",
-    ],
-    "aligners": [
-        "results/aligners/{backbone}/{aligner}/model",
-        "results/aligners/{backbone}/{aligner}/metrics.json",
-        "results/aligners/{backbone}/{aligner}/losses.png",
-    ],
-    "responses": ["results/responses/{dataset}/{llm}.jsonl"],
-    "aligned": ["results/aligned/{dataset}/{base_llm}/{backbone}/{system}.jsonl"],
-    "external": ["results/external/{dataset}/{base_llm}/{external}.jsonl"],
-    "alpaca_eval": [
-        "results/alpaca_eval/{dataset}/{base_llm}/{backbone}/{system}/{reference}/model_outputs.json",
-        "results/alpaca_eval/{dataset}/{base_llm}/{backbone}/{system}/{reference}/reference_outputs.json",
-    ],
-}
+def counted(rows, *beside):
+    """Return the outputs beside a file of rows: dropped rows, counts, and others such as usage."""
+    files = {"dropped": "dropped.jsonl", "counts": "counts.json"}
+    files.update({name: f"{name}.json" for name in beside})
+    return {name: rows.beside(ending) for name, ending in files.items()}
 
 
-STAGE_NAMES = {
-    "criterion": CRITERIA,
-    "kind": ["aligner", "inspector"],
-    "side": ["train", "validation", "test"],
-    "inspector": config["inspectors"],
-    "aligner": ALIGNERS,
-    "backbone": config["backbones"],
-    "dataset": config["datasets"],
-    "llm": config["llms"],
-    "base_llm": BASE_LLMS,
-    "external": config["external"],
-    "system": SYSTEMS,
-    "reference": REFERENCES,
-    "judge": config["judges"],
-}
+def shards_of(rows, count):
+    """Return the inputs of a gathering rule: the rows of each shard, and the files beside them."""
+    shards = [rows.fill(shard=str(number)) for number in range(count)]
+    endings = ["dropped.jsonl", "usage.json"]
+    beside = [shard.beside(ending) for shard in shards for ending in endings]
+    return {"shards": shards, "beside": beside}
 
 
-def stage_files(wildcards):
-    """Return every file of a stage."""
-    return expand(STAGES[wildcards.stage], **STAGE_NAMES)
-
-
-def stage_patterns(wildcards):
-    """Return a stage's files as a shell spells them: {a,b} for a choice of names.
-
-    All files of a stage, one by one, may be more than a command line holds.
-    """
-    choices = {
-        name: names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
-        for name, names in STAGE_NAMES.items()
-        if names
-    }
-    patterns = STAGES[wildcards.stage]
-    return [each.format(**choices) for each in patterns if expand(each, **STAGE_NAMES)]
+def names_json(*fields):
+    """Return names of the experiment by field as JSON: a command line that stays short."""
+    own = {"traced": EXPERIMENT.traced}
+    return json.dumps({field: own.get(field, EXPERIMENT.names.get(field)) for field in fields})

@@ -1,23 +1,33 @@
-"""Where jobs run: the GPUs they lease, how trainings are launched, what a cluster can run."""
+"""Where jobs run: how a program is started, the GPUs it leases, what a cluster can run."""
 
 from aligners.cluster.slurm import Demand, check_demands, check_status_command, warn_of_preemption
 
 
-def lease_gpus(wildcards, resources):
-    """Return the command that leases a job its GPUs where no scheduler gives it some.
+def run_by(script):
+    """Return the function for the command of a program that Python runs, on leased GPUs if any.
 
-    A param that depends on resources makes no job run again: GPUs change the time alone.
+    A param that depends on resources makes no job run again: where the workflow lies, and GPUs,
+    change no result.
     """
+
+    def command(wildcards, resources):
+        return [*lease_gpus(resources), "python", SCRIPTS / f"{script}.py"]
+
+    return command
+
+
+def lease_gpus(resources):
+    """Return the command that leases a job its GPUs where no scheduler gives it some."""
     gpus = resources.get("gpu", 0)
     if workflow.remote_exec or not gpus:
         return []
-    return ["python", "workflow/scripts/lease_gpus.py", gpus]
+    return ["python", SCRIPTS / "lease_gpus.py", gpus]
 
 
-def launch(kind, recipe):
-    """Return the command that launches a training on the nodes and GPUs that the profile gives."""
+def launch(script, kind, recipe):
+    """Return the function for the command of a training, on the nodes and GPUs of the profile."""
 
-    def of(wildcards, resources, threads):
+    def command(wildcards, resources, threads):
         nodes = resources.get("nodes", 1)
         if nodes > 1 and not (resources.get("mpi") and resources.get("gpus_per_node")):
             raise WorkflowError(
@@ -29,20 +39,21 @@ def launch(kind, recipe):
         name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
         options = [
             "--quiet",
-            f"--config_file=config/accelerate/{name}.yaml",
+            f"--config_file={find_file(f'config/accelerate/{name}.yaml')}",
             f"--num_machines={nodes}",
             f"--num_processes={max(nodes * gpus, 1)}",
             f"--num_cpu_threads_per_process={max(threads // max(gpus, 1), 1)}",
         ]
+        training = SCRIPTS / f"{script}.py"
         if nodes == 1:
             # A free port: two jobs may run on one node.
-            lease = lease_gpus(wildcards, resources)
-            return [*lease, "accelerate", "launch", *options, "--main_process_port=0"]
+            accelerate = ["accelerate", "launch", *options, "--main_process_port=0"]
+            return [*lease_gpus(resources), *accelerate, training]
         on_each_node = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
-        program = "workflow/scripts/launch_on_node.py"
-        return [resources.mpi, *on_each_node, "python", program, *options]
+        node_program = SCRIPTS / "launch_on_node.py"
+        return [resources.mpi, *on_each_node, "python", node_program, *options, training]
 
-    return of
+    return command
 
 
 def demand(job):

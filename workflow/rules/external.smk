@@ -1,4 +1,4 @@
-"""External aligners, such as that of Ji et al. (arXiv 2402.02416), on the same answers.
+"""External aligners, such as that of Ji et al. (arXiv 2402.02416), on the same responses.
 
 Reads:  results/responses/{dataset}/{llm}.jsonl; config/external/{external}.yaml
 Writes: results/external/{dataset}/{llm}/{external}.jsonl
@@ -8,26 +8,21 @@ Target: results/external/all
 
 rule apply_external:
     input:
-        responses="results/responses/{dataset}/{llm}.jsonl",
+        responses=rules.gather_responses.output.responses,
         model=external_model,
         fetched=fetched("external", "external"),
     output:
-        aligned="results/external/{dataset}/{llm}/{external}.jsonl",
+        aligned=results.EXTERNAL,
     log:
-        "logs/apply_external/{dataset}/{llm}/{external}.log",
+        log_of("apply_external/{dataset}/{llm}/{external}"),
     benchmark:
-        "logs/apply_external/{dataset}/{llm}/{external}.benchmark.tsv"
+        benchmark_of("apply_external/{dataset}/{llm}/{external}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        fingerprint=fingerprint("apply_external", "external"),
-        lease=lease_gpus,
+        **program("apply_external", "external"),
     message:
         "External aligner {wildcards.external}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.lease:q} python workflow/scripts/apply_external.py"
-        " --external {wildcards.external:q}"
-        " --responses {input.responses:q}"
-        " --model {input.model:q}"
-        " --output {output.aligned:q}"
-        " 2> {log:q}"
+        "{params.command:q} --external {wildcards.external:q} --responses {input.responses:q}"
+        " --model {input.model:q} --output {output.aligned:q} 2> {log:q}"

@@ -2,36 +2,13 @@
 
 import functools
 
-from aligners.configuration.recipes import is_on_the_hub
+from aligners.configuration.experiment import judge_model
+
+HUB_MODELS = EXPERIMENT.hub_models
 
 # Compute nodes often have no network: what their jobs need was fetched before.
 if workflow.remote_exec:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-
-def judge_model(judge):
-    """Return the recipe, as kind and name, of the model that a judge is: its LLM's, or its own."""
-    recipe = load_recipe("judges", judge)
-    return ("llms", recipe["llm"]) if "llm" in recipe else ("judges", judge)
-
-
-USED_RECIPES = [
-    *[("llms", name) for name in dict.fromkeys([config["teacher"], *config["llms"]])],
-    ("encoders", config["encoder"]),
-    *[(kind, name) for kind in ["inspectors", "backbones", "external"] for name in config[kind]],
-    *[judge_model(name) for name in config["judges"]],
-]
-HUB_MODELS = {
-    f"{kind}/{name}": load_recipe(kind, name)
-    for kind, name in USED_RECIPES
-    if is_on_the_hub(load_recipe(kind, name))
-}
-
-STAGES["models"] = [f"results/models/{name}.json" for name in HUB_MODELS]
-
-
-wildcard_constraints:
-    hub_model=one_of(HUB_MODELS),
 
 
 def fetched(kind, name):
@@ -40,10 +17,10 @@ def fetched(kind, name):
     The recipe's name is a wildcard or a key of config.yaml. Its record is to be there, however old.
     """
 
-    def of(wildcards):
+    def record(wildcards):
         return model_record(f"{kind}/{ {**config, **wildcards}[name]}")
 
-    return ancient(of)
+    return ancient(record)
 
 
 def judge_fetched(wildcards):
@@ -56,7 +33,7 @@ def model_record(model):
     if model not in HUB_MODELS:
         return []
     warn_if_missing(model)
-    return [f"results/models/{model}.json"]
+    return [results.MODEL_RECORD.fill(hub_model=model)]
 
 
 @functools.cache
@@ -83,6 +60,6 @@ def hub_recipe(wildcards):
 def check_models():
     """Refuse, before the first job, models that are to be fetched where there is no network."""
     for job in workflow.dag.needrun_jobs():
-        if job.rule.name == "fetch_model":
+        if "hub_model" in job.wildcards.keys():
             if problem := warn_if_missing(job.wildcards.hub_model):
                 raise UserError(problem)

@@ -1,4 +1,4 @@
-"""Inspectors: classifiers that score whether an answer is aligned, one per criterion.
+"""Inspectors: classifiers that score whether a response is aligned, one per criterion.
 
 Reads:  results/synthetic/{criterion}/inspector/; config/inspectors/{inspector}.yaml
 Writes: results/inspectors/{inspector}/{criterion}/model/, metrics.json, test_scores.jsonl, losses.png
@@ -8,37 +8,33 @@ Target: results/inspectors/all
 
 rule train_inspector:
     input:
-        train="results/synthetic/{criterion}/inspector/train.jsonl",
-        validation="results/synthetic/{criterion}/inspector/validation.jsonl",
-        test="results/synthetic/{criterion}/inspector/test.jsonl",
+        train=rules.build_inspector_set.output.train,
+        validation=rules.build_inspector_set.output.validation,
+        test=rules.build_inspector_set.output.test,
         fetched=fetched("inspectors", "inspector"),
     output:
-        model=directory("results/inspectors/{inspector}/{criterion}/model"),
-        metrics="results/inspectors/{inspector}/{criterion}/metrics.json",
-        test_scores="results/inspectors/{inspector}/{criterion}/test_scores.jsonl",
-        losses="results/inspectors/{inspector}/{criterion}/losses.png",
+        model=directory(results.INSPECTOR),
+        metrics=results.INSPECTOR_METRICS,
+        test_scores=results.INSPECTOR_SCORES,
+        losses=results.INSPECTOR_LOSSES,
     log:
-        "logs/train_inspector/{inspector}/{criterion}.log",
+        log_of("train_inspector/{inspector}/{criterion}"),
     benchmark:
-        "logs/train_inspector/{inspector}/{criterion}.benchmark.tsv"
+        benchmark_of("train_inspector/{inspector}/{criterion}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        seed=config["seed"],
-        fingerprint=fingerprint("train_inspector", "inspector", "seed"),
-        launch=launch("inspectors", "inspector"),
+        **program(
+            "train_inspector",
+            "inspector",
+            "seed",
+            command=launch("train_inspector", "inspectors", "inspector"),
+        ),
     message:
         "Training inspector {wildcards.inspector}: {wildcards.criterion}"
     shell:
-        "{params.launch:q} workflow/scripts/train_inspector.py"
-        " --inspector {wildcards.inspector:q}"
-        " --train {input.train:q}"
-        " --validation {input.validation:q}"
-        " --test {input.test:q}"
-        " --seed {params.seed:q}"
-        " --fingerprint {params.fingerprint:q}"
-        " --model {output.model:q}"
-        " --metrics {output.metrics:q}"
-        " --test-scores {output.test_scores:q}"
-        " --losses {output.losses:q}"
-        " 2> {log:q}"
+        "{params.command:q} --inspector {wildcards.inspector:q} --train {input.train:q}"
+        " --validation {input.validation:q} --test {input.test:q} --seed {params.seed:q}"
+        " --fingerprint {params.fingerprint:q} --model {output.model:q}"
+        " --metrics {output.metrics:q} --test-scores {output.test_scores:q}"
+        " --losses {output.losses:q} 2> {log:q}"

@@ -10,53 +10,30 @@ Target: results/judged/all
 
 rule judge_comparisons:
     input:
-        inputs="results/inputs/{dataset}.jsonl",
-        responses="results/responses/{dataset}/{llm}.jsonl",
-        model_outputs=compared(
-            "results/alpaca_eval/{dataset}/{llm}/{backbone}/{system}/{reference}/model_outputs.json"
-        ),
-        reference_outputs=compared(
-            "results/alpaca_eval/{dataset}/{llm}/{backbone}/{system}/{reference}/reference_outputs.json"
-        ),
-        squads=expand(
-            "results/aligned/{dataset}/{llm}/{backbone}/squad.jsonl",
-            backbone=TRACED,
-            allow_missing=True,
-        ),
+        inputs=results.INPUTS,
+        responses=results.RESPONSES,
+        model_outputs=compared(results.MODEL_OUTPUTS),
+        reference_outputs=compared(results.REFERENCE_OUTPUTS),
+        squads=compared(results.ALIGNED, backbone=EXPERIMENT.traced, system=[SQUAD.name]),
         fetched=ancient(judge_fetched),
     output:
-        verdicts=compared(
-            "results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/{reference}/verdicts.jsonl"
-        ),
-        turns=expand(
-            "results/judged/{judge}/{dataset}/{llm}/{backbone}/turns.jsonl",
-            backbone=TRACED,
-            allow_missing=True,
-        ),
-        usage="results/judged/{judge}/{dataset}/{llm}.usage.json",
+        verdicts=compared(results.VERDICTS),
+        turns=compared(results.TURNS),
+        usage=results.JUDGE_USAGE,
     log:
-        "logs/judge_comparisons/{judge}/{dataset}/{llm}.log",
+        log_of("judge_comparisons/{judge}/{dataset}/{llm}"),
     benchmark:
-        "logs/judge_comparisons/{judge}/{dataset}/{llm}.benchmark.tsv"
+        benchmark_of("judge_comparisons/{judge}/{dataset}/{llm}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        fingerprint=fingerprint("judge_comparisons", identity=identity),
-        lease=lease_gpus,
+        **program("judge_comparisons", identity=identity),
+        names=names_json("backbone", "system", "reference", "traced"),
     message:
         "Verdicts of {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.lease:q} python workflow/scripts/judge_comparisons.py"
-        " --judge {wildcards.judge:q}"
-        " --inputs {input.inputs:q}"
-        " --responses {input.responses:q}"
-        " --model-outputs {input.model_outputs:q}"
-        " --reference-outputs {input.reference_outputs:q}"
-        " --squads {input.squads:q}"
-        " --verdicts {output.verdicts:q}"
-        " --turns {output.turns:q}"
-        " --usage {output.usage:q}"
-        " 2> {log:q}"
+        "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
+        " --llm {wildcards.llm:q} --names {params.names:q} 2> {log:q}"
 
 
 rule compare_systems:
@@ -65,58 +42,44 @@ rule compare_systems:
         reference_outputs=rules.judge_comparisons.input.reference_outputs,
         verdicts=rules.judge_comparisons.output.verdicts,
     output:
-        comparisons=compared(
-            "results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/{reference}/comparison.json"
-        ),
-        tests="results/judged/{judge}/{dataset}/{llm}/paired_tests.json",
+        comparisons=compared(results.COMPARISON),
+        tests=results.PAIRED_TESTS,
     log:
-        "logs/compare_systems/{judge}/{dataset}/{llm}.log",
+        log_of("compare_systems/{judge}/{dataset}/{llm}"),
     benchmark:
-        "logs/compare_systems/{judge}/{dataset}/{llm}.benchmark.tsv"
+        benchmark_of("compare_systems/{judge}/{dataset}/{llm}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        seed=config["seed"],
-        fingerprint=fingerprint("compare_systems", "seed"),
+        **program("compare_systems", "seed"),
+        names=names_json("backbone", "system", "reference"),
     message:
         "Rates of {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "python workflow/scripts/compare_systems.py"
-        " --judge {wildcards.judge:q}"
-        " --model-outputs {input.model_outputs:q}"
-        " --reference-outputs {input.reference_outputs:q}"
-        " --verdicts {input.verdicts:q}"
-        " --comparisons {output.comparisons:q}"
-        " --tests {output.tests:q}"
-        " --seed {params.seed:q}"
-        " 2> {log:q}"
+        "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
+        " --llm {wildcards.llm:q} --names {params.names:q} --seed {params.seed:q} 2> {log:q}"
 
 
 rule trace_thresholds:
     input:
-        squad="results/aligned/{dataset}/{llm}/{backbone}/squad.jsonl",
-        verdicts="results/judged/{judge}/{dataset}/{llm}/{backbone}/squad/base/verdicts.jsonl",
-        turns="results/judged/{judge}/{dataset}/{llm}/{backbone}/turns.jsonl",
+        squad=results.ALIGNED.fill(system=SQUAD.name),
+        verdicts=results.VERDICTS.fill(system=SQUAD.name, reference="base"),
+        turns=results.TURNS,
     output:
-        curve="results/judged/{judge}/{dataset}/{llm}/{backbone}/thresholds.csv",
+        curve=results.THRESHOLDS,
     log:
-        "logs/trace_thresholds/{judge}/{dataset}/{llm}/{backbone}.log",
+        log_of("trace_thresholds/{judge}/{dataset}/{llm}/{backbone}"),
     benchmark:
-        "logs/trace_thresholds/{judge}/{dataset}/{llm}/{backbone}.benchmark.tsv"
+        benchmark_of("trace_thresholds/{judge}/{dataset}/{llm}/{backbone}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        squad_threshold=config["squad_threshold"],
-        seed=config["seed"],
-        fingerprint=fingerprint("trace_thresholds", "squad_threshold", "seed"),
+        **program("trace_thresholds", "squad_threshold", "seed"),
     message:
         "Win rate by threshold, {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}"
     shell:
-        "python workflow/scripts/trace_thresholds.py"
-        " --squad {input.squad:q}"
-        " --verdicts {input.verdicts:q}"
-        " --turns {input.turns:q}"
-        " --threshold {params.squad_threshold:q}"
-        " --seed {params.seed:q}"
-        " --output {output.curve:q}"
-        " 2> {log:q}"
+        "{params.command:q} --squad {input.squad:q} --verdicts {input.verdicts:q}"
+        " --turns {input.turns:q} --threshold {params.squad_threshold:q} --seed {params.seed:q}"
+        " --output {output.curve:q} 2> {log:q}"

@@ -8,19 +8,17 @@ Target: results/models/all
 
 rule fetch_model:
     output:
-        record="results/models/{hub_model}.json",
+        record=results.MODEL_RECORD,
     log:
-        "logs/fetch_model/{hub_model}.log",
+        log_of("fetch_model/{hub_model}"),
     benchmark:
-        "logs/fetch_model/{hub_model}.benchmark.tsv"
+        benchmark_of("fetch_model/{hub_model}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        fingerprint=fingerprint("fetch_model", recipe=hub_recipe),
+        **program("fetch_model", recipe=hub_recipe),
     message:
         "Fetching the model of {wildcards.hub_model}"
     shell:
-        "python workflow/scripts/fetch_model.py"
-        " --recipe {wildcards.hub_model:q}"
-        " --output {output.record:q}"
-        " 2> {log:q}"
+        "{params.command:q} --recipe {wildcards.hub_model:q} --output {output.record:q} 2> {log:q}"

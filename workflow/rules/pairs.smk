@@ -8,25 +8,19 @@ Target: results/synthetic/{criterion}/pairs.jsonl
 
 rule generate_pairs:
     input:
-        questions="results/synthetic/{criterion}/questions.jsonl",
+        questions=rules.generate_questions.output.questions,
         fetched=fetched("llms", "teacher"),
     output:
-        pairs="results/synthetic/{criterion}/pairs/{shard}.jsonl",
-        dropped="results/synthetic/{criterion}/pairs/{shard}.dropped.jsonl",
-        counts="results/synthetic/{criterion}/pairs/{shard}.counts.json",
-        usage="results/synthetic/{criterion}/pairs/{shard}.usage.json",
+        **counted(results.PAIRS_SHARD, "usage"),
+        pairs=results.PAIRS_SHARD,
     log:
-        "logs/generate_pairs/{criterion}/{shard}.log",
+        log_of("generate_pairs/{criterion}/{shard}"),
     benchmark:
-        "logs/generate_pairs/{criterion}/{shard}.benchmark.tsv"
+        benchmark_of("generate_pairs/{criterion}/{shard}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        teacher=config["teacher"],
-        synthesis=config["synthesis"],
-        shards=config["shards"]["pairs"],
-        seed=config["seed"],
-        fingerprint=fingerprint(
+        **program(
             "generate_pairs",
             "criterion.principles",
             "teacher",
@@ -34,54 +28,33 @@ rule generate_pairs:
             "shards.pairs",
             "seed",
         ),
-        lease=lease_gpus,
     message:
         "Pairs: {wildcards.criterion}, shard {wildcards.shard}"
     shell:
-        "{params.lease:q} python workflow/scripts/generate_pairs.py"
-        " --criterion {wildcards.criterion:q}"
-        " --teacher {params.teacher:q}"
-        " --synthesis {params.synthesis:q}"
-        " --questions {input.questions:q}"
-        " --shard {wildcards.shard:q}"
-        " --shards {params.shards:q}"
-        " --seed {params.seed:q}"
-        " --output {output.pairs:q}"
-        " 2> {log:q}"
+        "{params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
+        " --synthesis {params.synthesis:q} --questions {input.questions:q}"
+        " --shard {wildcards.shard:q} --shards {params.shards:q} --seed {params.seed:q}"
+        " --output {output.pairs:q} 2> {log:q}"
 
 
 rule gather_pairs:
     input:
-        questions="results/synthetic/{criterion}/questions.jsonl",
-        shards=expand(
-            "results/synthetic/{criterion}/pairs/{shard}.jsonl",
-            shard=range(config["shards"]["pairs"]),
-            allow_missing=True,
-        ),
-        beside=expand(
-            "results/synthetic/{criterion}/pairs/{shard}.{kind}",
-            shard=range(config["shards"]["pairs"]),
-            kind=["dropped.jsonl", "usage.json"],
-            allow_missing=True,
-        ),
+        **shards_of(results.PAIRS_SHARD, config["shards"]["pairs"]),
+        questions=rules.generate_questions.output.questions,
     output:
-        pairs="results/synthetic/{criterion}/pairs.jsonl",
-        dropped="results/synthetic/{criterion}/pairs.dropped.jsonl",
-        counts="results/synthetic/{criterion}/pairs.counts.json",
-        usage="results/synthetic/{criterion}/pairs.usage.json",
+        **counted(results.PAIRS, "usage"),
+        pairs=results.PAIRS,
     log:
-        "logs/gather_pairs/{criterion}.log",
+        log_of("gather_pairs/{criterion}"),
     benchmark:
-        "logs/gather_pairs/{criterion}.benchmark.tsv"
+        benchmark_of("gather_pairs/{criterion}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        fingerprint=fingerprint("gather_pairs"),
+        **program("gather_pairs"),
     message:
         "Pairs gathered: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/gather_pairs.py"
-        " --questions {input.questions:q}"
-        " --shards {input.shards:q}"
-        " --output {output.pairs:q}"
-        " 2> {log:q}"
+        "{params.command:q} --questions {input.questions:q} --shards {input.shards:q}"
+        " --output {output.pairs:q} 2> {log:q}"

@@ -8,26 +8,20 @@ Target: results/synthetic/{criterion}/questions.jsonl
 
 rule generate_questions:
     input:
-        topics="results/synthetic/{criterion}/topics_deduplicated.jsonl",
+        topics=rules.deduplicate_topics.output.topics,
         fetched=fetched("llms", "teacher"),
     output:
-        questions="results/synthetic/{criterion}/questions.jsonl",
-        dropped="results/synthetic/{criterion}/questions.dropped.jsonl",
-        counts="results/synthetic/{criterion}/questions.counts.json",
-        usage="results/synthetic/{criterion}/questions.usage.json",
-        table="results/synthetic/{criterion}/questions.csv",
+        **counted(results.QUESTIONS, "usage"),
+        questions=results.QUESTIONS,
+        table=results.QUESTIONS_TABLE,
     log:
-        "logs/generate_questions/{criterion}.log",
+        log_of("generate_questions/{criterion}"),
     benchmark:
-        "logs/generate_questions/{criterion}.benchmark.tsv"
+        benchmark_of("generate_questions/{criterion}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        teacher=config["teacher"],
-        synthesis=config["synthesis"],
-        questions_per_criterion=config["questions_per_criterion"],
-        seed=config["seed"],
-        fingerprint=fingerprint(
+        **program(
             "generate_questions",
             "criterion.seed_questions",
             "teacher",
@@ -35,17 +29,10 @@ rule generate_questions:
             "questions_per_criterion",
             "seed",
         ),
-        lease=lease_gpus,
     message:
         "Questions: {wildcards.criterion}"
     shell:
-        "{params.lease:q} python workflow/scripts/generate_questions.py"
-        " --criterion {wildcards.criterion:q}"
-        " --teacher {params.teacher:q}"
-        " --synthesis {params.synthesis:q}"
-        " --topics {input.topics:q}"
-        " --questions {params.questions_per_criterion:q}"
-        " --seed {params.seed:q}"
-        " --output {output.questions:q}"
-        " --table {output.table:q}"
-        " 2> {log:q}"
+        "{params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
+        " --synthesis {params.synthesis:q} --topics {input.topics:q}"
+        " --questions {params.questions_per_criterion:q} --seed {params.seed:q}"
+        " --output {output.questions:q} --table {output.table:q} 2> {log:q}"

@@ -10,76 +10,59 @@ Target: results/reproduction/{judge}/win_rates.md
 NUMBERED_DATASETS = [
     name for name in IMPORTED_DATASETS if load_recipe("datasets", name)["columns"]["category_id"]
 ]
+PAPERS = {"system": [SQUAD_PAPER.name]}
 
 
 rule judge_reproduction:
     input:
-        inputs="results/inputs/{dataset}.jsonl",
-        responses="results/responses/{dataset}/{llm}.jsonl",
-        model_outputs=reproduced(
-            "results/alpaca_eval/{dataset}/{llm}/{backbone}/squad-paper/{reference}/model_outputs.json"
-        ),
-        reference_outputs=reproduced(
-            "results/alpaca_eval/{dataset}/{llm}/{backbone}/squad-paper/{reference}/reference_outputs.json"
-        ),
+        inputs=results.INPUTS,
+        responses=results.RESPONSES,
+        model_outputs=compared(results.MODEL_OUTPUTS, **PAPERS),
+        reference_outputs=compared(results.REFERENCE_OUTPUTS, **PAPERS),
         fetched=ancient(judge_fetched),
     output:
-        verdicts=reproduced(
-            "results/reproduction/{judge}/{dataset}/{llm}/{backbone}/squad-paper/{reference}/verdicts.jsonl"
-        ),
-        usage="results/reproduction/{judge}/{dataset}/{llm}.usage.json",
+        verdicts=compared(results.REPRODUCED_VERDICTS, **PAPERS),
+        usage=results.REPRODUCTION_USAGE,
     log:
-        "logs/judge_reproduction/{judge}/{dataset}/{llm}.log",
+        log_of("judge_reproduction/{judge}/{dataset}/{llm}"),
     benchmark:
-        "logs/judge_reproduction/{judge}/{dataset}/{llm}.benchmark.tsv"
+        benchmark_of("judge_reproduction/{judge}/{dataset}/{llm}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        fingerprint=fingerprint("judge_reproduction", identity=identity),
-        lease=lease_gpus,
+        **program("judge_reproduction", identity=identity),
+        names=names_json("backbone", "reference"),
     message:
         "Verdicts of {wildcards.judge} by the paper's protocol: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.lease:q} python workflow/scripts/judge_reproduction.py"
-        " --judge {wildcards.judge:q}"
-        " --dataset {wildcards.dataset:q}"
-        " --inputs {input.inputs:q}"
-        " --responses {input.responses:q}"
-        " --model-outputs {input.model_outputs:q}"
-        " --reference-outputs {input.reference_outputs:q}"
-        " --verdicts {output.verdicts:q}"
-        " --usage {output.usage:q}"
-        " 2> {log:q}"
+        "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
+        " --llm {wildcards.llm:q} --names {params.names:q} 2> {log:q}"
 
 
 rule compare_with_reported:
     input:
-        reported="resources/reported/win_rates.csv",
-        verdicts=expand(
-            "results/reproduction/{{judge}}/{dataset}/{llm}/{backbone}/squad-paper/{reference}/verdicts.jsonl",
-            dataset=NUMBERED_DATASETS,
-            llm=BASE_LLMS,
-            backbone=config["backbones"],
-            reference=REFERENCES,
+        verdicts=EXPERIMENT.files(
+            results.REPRODUCED_VERDICTS, judge=["{judge}"], dataset=NUMBERED_DATASETS, **PAPERS
         ),
     output:
-        csv="results/reproduction/{judge}/win_rates.csv",
-        markdown="results/reproduction/{judge}/win_rates.md",
+        csv=results.REPORTED_BESIDE_OURS.fill(form="csv"),
+        markdown=results.REPORTED_BESIDE_OURS.fill(form="md"),
     log:
-        "logs/compare_with_reported/{judge}.log",
+        log_of("compare_with_reported/{judge}"),
     benchmark:
-        "logs/compare_with_reported/{judge}.benchmark.tsv"
+        benchmark_of("compare_with_reported/{judge}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        fingerprint=fingerprint("compare_with_reported"),
+        **program("compare_with_reported", reported=reported),
+        names=json.dumps(
+            {
+                **json.loads(names_json("llm", "backbone", "reference")),
+                "dataset": NUMBERED_DATASETS,
+            }
+        ),
     message:
-        "Reported win rates and ours: {output.markdown}"
+        "Reported win rates and ours, by {wildcards.judge}"
     shell:
-        "python workflow/scripts/compare_with_reported.py"
-        " --judge {wildcards.judge:q}"
-        " --reported {input.reported:q}"
-        " --verdicts {input.verdicts:q}"
-        " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
-        " 2> {log:q}"
+        "{params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-"""Baselines: the answers of the LLMs themselves.
+"""Baselines: the responses of the LLMs themselves.
 
 Reads:  results/inputs/{dataset}.jsonl; config/llms/{llm}.yaml
 Writes: results/responses/{dataset}/{llm}/{shard}.jsonl, gathered in {llm}.jsonl
@@ -8,71 +8,45 @@ Target: results/responses/all
 
 rule generate_responses:
     input:
-        inputs="results/inputs/{dataset}.jsonl",
+        inputs=results.INPUTS,
         fetched=fetched("llms", "llm"),
     output:
-        responses="results/responses/{dataset}/{llm}/{shard}.jsonl",
-        dropped="results/responses/{dataset}/{llm}/{shard}.dropped.jsonl",
-        counts="results/responses/{dataset}/{llm}/{shard}.counts.json",
-        usage="results/responses/{dataset}/{llm}/{shard}.usage.json",
+        **counted(results.RESPONSES_SHARD, "usage"),
+        responses=results.RESPONSES_SHARD,
     log:
-        "logs/generate_responses/{dataset}/{llm}/{shard}.log",
+        log_of("generate_responses/{dataset}/{llm}/{shard}"),
     benchmark:
-        "logs/generate_responses/{dataset}/{llm}/{shard}.benchmark.tsv"
+        benchmark_of("generate_responses/{dataset}/{llm}/{shard}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        shards=config["shards"]["responses"],
-        seed=config["seed"],
-        fingerprint=fingerprint(
-            "generate_responses", "llm", "llm.answers", "shards.responses", "seed"
-        ),
-        lease=lease_gpus,
+        **program("generate_responses", "llm", "llm.answers", "shards.responses", "seed"),
     message:
-        "Answers of {wildcards.llm}: {wildcards.dataset}, shard {wildcards.shard}"
+        "Responses of {wildcards.llm}: {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "{params.lease:q} python workflow/scripts/generate_responses.py"
-        " --llm {wildcards.llm:q}"
-        " --inputs {input.inputs:q}"
-        " --shard {wildcards.shard:q}"
-        " --shards {params.shards:q}"
-        " --seed {params.seed:q}"
-        " --output {output.responses:q}"
-        " 2> {log:q}"
+        "{params.command:q} --llm {wildcards.llm:q} --inputs {input.inputs:q}"
+        " --shard {wildcards.shard:q} --shards {params.shards:q} --seed {params.seed:q}"
+        " --output {output.responses:q} 2> {log:q}"
 
 
 rule gather_responses:
     input:
-        inputs="results/inputs/{dataset}.jsonl",
-        shards=expand(
-            "results/responses/{dataset}/{llm}/{shard}.jsonl",
-            shard=range(config["shards"]["responses"]),
-            allow_missing=True,
-        ),
-        beside=expand(
-            "results/responses/{dataset}/{llm}/{shard}.{kind}",
-            shard=range(config["shards"]["responses"]),
-            kind=["dropped.jsonl", "usage.json"],
-            allow_missing=True,
-        ),
+        **shards_of(results.RESPONSES_SHARD, config["shards"]["responses"]),
+        inputs=results.INPUTS,
     output:
-        responses="results/responses/{dataset}/{llm}.jsonl",
-        dropped="results/responses/{dataset}/{llm}.dropped.jsonl",
-        counts="results/responses/{dataset}/{llm}.counts.json",
-        usage="results/responses/{dataset}/{llm}.usage.json",
+        **counted(results.RESPONSES, "usage"),
+        responses=results.RESPONSES,
     log:
-        "logs/gather_responses/{dataset}/{llm}.log",
+        log_of("gather_responses/{dataset}/{llm}"),
     benchmark:
-        "logs/gather_responses/{dataset}/{llm}.benchmark.tsv"
+        benchmark_of("gather_responses/{dataset}/{llm}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        fingerprint=fingerprint("gather_responses"),
+        **program("gather_responses"),
     message:
-        "Answers gathered of {wildcards.llm}: {wildcards.dataset}"
+        "Responses gathered of {wildcards.llm}: {wildcards.dataset}"
     shell:
-        "python workflow/scripts/gather_responses.py"
-        " --inputs {input.inputs:q}"
-        " --shards {input.shards:q}"
-        " --output {output.responses:q}"
-        " 2> {log:q}"
+        "{params.command:q} --inputs {input.inputs:q} --shards {input.shards:q}"
+        " --output {output.responses:q} 2> {log:q}"

@@ -8,29 +8,24 @@ Target: results/synthetic/{criterion}/split.jsonl
 
 rule split_questions:
     input:
-        questions="results/synthetic/{criterion}/questions.jsonl",
+        questions=rules.generate_questions.output.questions,
         earlier=earlier_splits,
     output:
-        split="results/synthetic/{criterion}/split.jsonl",
-        dropped="results/synthetic/{criterion}/split.dropped.jsonl",
-        counts="results/synthetic/{criterion}/split.counts.json",
+        **counted(results.SPLIT),
+        split=results.SPLIT,
     log:
-        "logs/split_questions/{criterion}.log",
+        log_of("split_questions/{criterion}"),
     benchmark:
-        "logs/split_questions/{criterion}.benchmark.tsv"
+        benchmark_of("split_questions/{criterion}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
+        **program("split_questions", "synthesis.split", "split"),
         shares=[config["split"][side] for side in ("train", "validation", "test")],
-        synthesis=config["synthesis"],
-        fingerprint=fingerprint("split_questions", "synthesis.split", "split"),
     message:
         "Split: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/split_questions.py"
-        " --questions {input.questions:q}"
-        " --earlier {input.earlier:q}"
-        " --synthesis {params.synthesis:q}"
-        " --shares {params.shares:q}"
-        " --output {output.split:q}"
-        " 2> {log:q}"
+        "{params.command:q} --questions {input.questions:q} --earlier {input.earlier:q}"
+        " --synthesis {params.synthesis:q} --shares {params.shares:q}"
+        " --output {output.split:q} 2> {log:q}"

@@ -10,22 +10,19 @@ rule list_stage:
     input:
         files=stage_files,
     output:
-        listing="results/{stage}/all",
+        listing=results.STAGE_LIST,
     log:
-        "logs/list_stage/{stage}.log",
+        log_of("list_stage/{stage}"),
     benchmark:
-        "logs/list_stage/{stage}.benchmark.tsv"
-    wildcard_constraints:
-        stage=one_of(STAGES),
+        benchmark_of("list_stage/{stage}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        patterns=stage_patterns,
-        fingerprint=fingerprint("list_stage"),
+        **program("list_stage"),
+        names=stage_names,
     message:
         "Checksums: results/{wildcards.stage}/all"
     shell:
-        "python workflow/scripts/list_stage.py"
-        " --files {params.patterns}"
-        " --output {output.listing:q}"
-        " 2> {log:q}"
+        "{params.command:q} --stage {wildcards.stage:q} --names {params.names:q}"
+        " --output {output.listing:q} 2> {log:q}"

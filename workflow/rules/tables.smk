@@ -5,55 +5,25 @@ Writes: results/tables/{judge}/{win_rates,categories,ablations,thresholds,paired
 Target: results/tables/all
 """
 
-TABLES = ["win_rates", "categories", "ablations", "thresholds", "paired_tests"]
-
-STAGES["tables"] = expand(
-    "results/tables/{judge}/{table}.{form}",
-    judge=JUDGES,
-    table=TABLES,
-    form=["csv", "md", "tex"],
-)
-
 
 rule write_tables:
     input:
-        comparisons=expand(
-            "results/judged/{{judge}}/{dataset}/{llm}/{backbone}/{system}/{reference}/comparison.json",
-            dataset=config["datasets"],
-            llm=BASE_LLMS,
-            backbone=config["backbones"],
-            system=SYSTEMS,
-            reference=REFERENCES,
-        ),
-        paired_tests=expand(
-            "results/judged/{{judge}}/{dataset}/{llm}/paired_tests.json",
-            dataset=config["datasets"],
-            llm=BASE_LLMS,
-        ),
-        thresholds=expand(
-            "results/judged/{{judge}}/{dataset}/{llm}/{backbone}/thresholds.csv",
-            dataset=config["datasets"],
-            llm=BASE_LLMS,
-            backbone=TRACED,
-        ),
+        comparisons=EXPERIMENT.files(results.COMPARISON, judge=["{judge}"]),
+        paired_tests=EXPERIMENT.files(results.PAIRED_TESTS, judge=["{judge}"]),
+        thresholds=EXPERIMENT.files(results.THRESHOLDS, judge=["{judge}"]),
     output:
-        expand("results/tables/{{judge}}/{table}.{form}", table=TABLES, form=["csv", "md", "tex"]),
+        EXPERIMENT.files(results.TABLE, judge=["{judge}"]),
     log:
-        "logs/write_tables/{judge}.log",
+        log_of("write_tables/{judge}"),
     benchmark:
-        "logs/write_tables/{judge}.benchmark.tsv"
+        benchmark_of("write_tables/{judge}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        directory="results/tables/{judge}",
-        fingerprint=fingerprint("write_tables"),
+        **program("write_tables"),
+        names=names_json("dataset", "llm", "backbone", "system", "reference", "traced"),
     message:
         "Tables: results/tables/{wildcards.judge}"
     shell:
-        "python workflow/scripts/write_tables.py"
-        " --judge {wildcards.judge:q}"
-        " --comparisons {input.comparisons:q}"
-        " --paired-tests {input.paired_tests:q}"
-        " --thresholds {input.thresholds:q}"
-        " --directory {params.directory:q}"
-        " 2> {log:q}"
+        "{params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"

@@ -10,22 +10,16 @@ rule generate_topics:
     input:
         fetched=fetched("llms", "teacher"),
     output:
-        topics="results/synthetic/{criterion}/topics.jsonl",
-        dropped="results/synthetic/{criterion}/topics.dropped.jsonl",
-        counts="results/synthetic/{criterion}/topics.counts.json",
-        usage="results/synthetic/{criterion}/topics.usage.json",
+        **counted(results.TOPICS, "usage"),
+        topics=results.TOPICS,
     log:
-        "logs/generate_topics/{criterion}.log",
+        log_of("generate_topics/{criterion}"),
     benchmark:
-        "logs/generate_topics/{criterion}.benchmark.tsv"
+        benchmark_of("generate_topics/{criterion}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        teacher=config["teacher"],
-        synthesis=config["synthesis"],
-        topic_rounds=config["topic_rounds"],
-        seed=config["seed"],
-        fingerprint=fingerprint(
+        **program(
             "generate_topics",
             "criterion.seed_questions",
             "teacher",
@@ -33,43 +27,31 @@ rule generate_topics:
             "topic_rounds",
             "seed",
         ),
-        lease=lease_gpus,
     message:
         "Topics: {wildcards.criterion}"
     shell:
-        "{params.lease:q} python workflow/scripts/generate_topics.py"
-        " --criterion {wildcards.criterion:q}"
-        " --teacher {params.teacher:q}"
-        " --synthesis {params.synthesis:q}"
-        " --rounds {params.topic_rounds:q}"
-        " --seed {params.seed:q}"
-        " --output {output.topics:q}"
-        " 2> {log:q}"
+        "{params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
+        " --synthesis {params.synthesis:q} --rounds {params.topic_rounds:q} --seed {params.seed:q}"
+        " --output {output.topics:q} 2> {log:q}"
 
 
 rule deduplicate_topics:
     input:
-        topics="results/synthetic/{criterion}/topics.jsonl",
+        topics=rules.generate_topics.output.topics,
     output:
-        topics="results/synthetic/{criterion}/topics_deduplicated.jsonl",
-        dropped="results/synthetic/{criterion}/topics_deduplicated.dropped.jsonl",
-        counts="results/synthetic/{criterion}/topics_deduplicated.counts.json",
+        **counted(results.DISTINCT_TOPICS),
+        topics=results.DISTINCT_TOPICS,
     log:
-        "logs/deduplicate_topics/{criterion}.log",
+        log_of("deduplicate_topics/{criterion}"),
     benchmark:
-        "logs/deduplicate_topics/{criterion}.benchmark.tsv"
+        benchmark_of("deduplicate_topics/{criterion}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        synthesis=config["synthesis"],
-        seed=config["seed"],
-        fingerprint=fingerprint("deduplicate_topics", "synthesis.topics", "seed"),
+        **program("deduplicate_topics", "synthesis.topics", "seed"),
     message:
         "Distinct topics: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/deduplicate_topics.py"
-        " --topics {input.topics:q}"
-        " --synthesis {params.synthesis:q}"
-        " --seed {params.seed:q}"
-        " --output {output.topics:q}"
-        " 2> {log:q}"
+        "{params.command:q} --topics {input.topics:q} --synthesis {params.synthesis:q}"
+        " --seed {params.seed:q} --output {output.topics:q} 2> {log:q}"

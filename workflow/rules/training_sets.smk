@@ -9,136 +9,95 @@ Target: results/synthetic/all
 
 rule filter_pairs:
     input:
-        pairs="results/synthetic/{criterion}/pairs.jsonl",
-        split="results/synthetic/{criterion}/split.jsonl",
+        pairs=rules.gather_pairs.output.pairs,
+        split=rules.split_questions.output.split,
     output:
-        pairs="results/synthetic/{criterion}/pairs_filtered.jsonl",
-        dropped="results/synthetic/{criterion}/pairs_filtered.dropped.jsonl",
-        counts="results/synthetic/{criterion}/pairs_filtered.counts.json",
+        **counted(results.FILTERED_PAIRS),
+        pairs=results.FILTERED_PAIRS,
     log:
-        "logs/filter_pairs/{criterion}.log",
+        log_of("filter_pairs/{criterion}"),
     benchmark:
-        "logs/filter_pairs/{criterion}.benchmark.tsv"
+        benchmark_of("filter_pairs/{criterion}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        synthesis=config["synthesis"],
-        fingerprint=fingerprint("filter_pairs", "synthesis.cleaning"),
+        **program("filter_pairs", "synthesis.cleaning"),
     message:
         "Pairs filtered: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/filter_pairs.py"
-        " --pairs {input.pairs:q}"
-        " --split {input.split:q}"
-        " --synthesis {params.synthesis:q}"
-        " --output {output.pairs:q}"
-        " 2> {log:q}"
+        "{params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
+        " --synthesis {params.synthesis:q} --output {output.pairs:q} 2> {log:q}"
 
 
 rule score_similarity:
     input:
-        pairs="results/synthetic/{criterion}/pairs_filtered.jsonl",
+        pairs=rules.filter_pairs.output.pairs,
         fetched=fetched("encoders", "encoder"),
     output:
-        pairs="results/synthetic/{criterion}/pairs_similarity.jsonl",
-        histogram="results/synthetic/{criterion}/pairs_similarity.png",
+        pairs=results.SIMILARITY,
+        histogram=results.SIMILARITY_HISTOGRAM,
     log:
-        "logs/score_similarity/{criterion}.log",
+        log_of("score_similarity/{criterion}"),
     benchmark:
-        "logs/score_similarity/{criterion}.benchmark.tsv"
+        benchmark_of("score_similarity/{criterion}")
     conda:
-        "../../envs/models.yaml"
+        MODELS
     params:
-        encoder=config["encoder"],
-        fingerprint=fingerprint("score_similarity", "encoder", "criterion.near_copy_similarity"),
-        lease=lease_gpus,
+        **program("score_similarity", "encoder", "criterion.near_copy_similarity"),
     message:
         "Similarity of pairs: {wildcards.criterion}"
     shell:
-        "{params.lease:q} python workflow/scripts/score_similarity.py"
-        " --criterion {wildcards.criterion:q}"
-        " --pairs {input.pairs:q}"
-        " --encoder {params.encoder:q}"
-        " --output {output.pairs:q}"
-        " --histogram {output.histogram:q}"
-        " 2> {log:q}"
+        "{params.command:q} --criterion {wildcards.criterion:q} --pairs {input.pairs:q}"
+        " --encoder {params.encoder:q} --output {output.pairs:q}"
+        " --histogram {output.histogram:q} 2> {log:q}"
 
 
 rule build_aligner_set:
     input:
-        pairs="results/synthetic/{criterion}/pairs_filtered.jsonl",
-        split="results/synthetic/{criterion}/split.jsonl",
+        pairs=rules.filter_pairs.output.pairs,
+        split=rules.split_questions.output.split,
     output:
-        train="results/synthetic/{criterion}/aligner/train.jsonl",
-        validation="results/synthetic/{criterion}/aligner/validation.jsonl",
-        test="results/synthetic/{criterion}/aligner/test.jsonl",
-        counts="results/synthetic/{criterion}/aligner/counts.json",
-        dropped="results/synthetic/{criterion}/aligner/dropped.jsonl",
+        **training_set("aligner"),
     log:
-        "logs/build_aligner_set/{criterion}.log",
+        log_of("build_aligner_set/{criterion}"),
     benchmark:
-        "logs/build_aligner_set/{criterion}.benchmark.tsv"
+        benchmark_of("build_aligner_set/{criterion}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        identity_share=config["identity_share"],
-        aligner_rows=config["aligner_rows"],
-        seed=config["seed"],
-        fingerprint=fingerprint("build_aligner_set", "identity_share", "aligner_rows", "seed"),
+        **program("build_aligner_set", "identity_share", "aligner_rows", "seed"),
     message:
         "Aligner set: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/build_aligner_set.py"
-        " --pairs {input.pairs:q}"
-        " --split {input.split:q}"
-        " --identity-share {params.identity_share:q}"
-        " --rows {params.aligner_rows:q}"
-        " --seed {params.seed:q}"
-        " --train {output.train:q}"
-        " --validation {output.validation:q}"
-        " --test {output.test:q}"
-        " --counts {output.counts:q}"
-        " --dropped {output.dropped:q}"
-        " 2> {log:q}"
+        "{params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
+        " --identity-share {params.identity_share:q} --rows {params.aligner_rows:q}"
+        " --seed {params.seed:q} --train {output.train:q} --validation {output.validation:q}"
+        " --test {output.test:q} --counts {output.counts:q} --dropped {output.dropped:q} 2> {log:q}"
 
 
 rule build_inspector_set:
     input:
-        similarity="results/synthetic/{criterion}/pairs_similarity.jsonl",
-        split="results/synthetic/{criterion}/split.jsonl",
+        similarity=rules.score_similarity.output.pairs,
+        split=rules.split_questions.output.split,
     output:
-        train="results/synthetic/{criterion}/inspector/train.jsonl",
-        validation="results/synthetic/{criterion}/inspector/validation.jsonl",
-        test="results/synthetic/{criterion}/inspector/test.jsonl",
-        counts="results/synthetic/{criterion}/inspector/counts.json",
-        dropped="results/synthetic/{criterion}/inspector/dropped.jsonl",
+        **training_set("inspector"),
     log:
-        "logs/build_inspector_set/{criterion}.log",
+        log_of("build_inspector_set/{criterion}"),
     benchmark:
-        "logs/build_inspector_set/{criterion}.benchmark.tsv"
+        benchmark_of("build_inspector_set/{criterion}")
+    localrule: True
     conda:
-        "../../envs/data.yaml"
+        DATA
     params:
-        inspector_pairs=config["inspector_pairs"],
-        seed=config["seed"],
-        fingerprint=fingerprint(
-            "build_inspector_set",
-            "criterion.near_copy_similarity",
-            "inspector_pairs",
-            "seed",
+        **program(
+            "build_inspector_set", "criterion.near_copy_similarity", "inspector_pairs", "seed"
         ),
     message:
         "Inspector set: {wildcards.criterion}"
     shell:
-        "python workflow/scripts/build_inspector_set.py"
-        " --criterion {wildcards.criterion:q}"
-        " --similarity {input.similarity:q}"
-        " --split {input.split:q}"
-        " --pairs {params.inspector_pairs:q}"
-        " --seed {params.seed:q}"
-        " --train {output.train:q}"
-        " --validation {output.validation:q}"
-        " --test {output.test:q}"
-        " --counts {output.counts:q}"
-        " --dropped {output.dropped:q}"
-        " 2> {log:q}"
+        "{params.command:q} --criterion {wildcards.criterion:q} --similarity {input.similarity:q}"
+        " --split {input.split:q} --pairs {params.inspector_pairs:q} --seed {params.seed:q}"
+        " --train {output.train:q} --validation {output.validation:q} --test {output.test:q}"
+        " --counts {output.counts:q} --dropped {output.dropped:q} 2> {log:q}"

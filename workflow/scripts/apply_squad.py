@@ -2,25 +2,19 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
 
 from aligners.configuration.recipes import load_recipe
+from aligners.configuration.systems import SYSTEMS
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
 from aligners.correction.aligner import Aligner
 from aligners.correction.squad import align_with_squad, align_with_squad_paper
 from aligners.inspectors.inspector import Inspector
 
-SYSTEMS = {
-    "squad": align_with_squad,
-    "squad-paper": align_with_squad_paper,
-    "squad-conditioned": align_with_squad,
-}
-
 
 def main(
     *,
-    system: Literal["squad", "squad-paper", "squad-conditioned"],
+    system: str,
     criteria: list[str],
     backbone: str,
     responses: Path,
@@ -39,7 +33,8 @@ def main(
     models = {
         path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)
     }
-    results = SYSTEMS[system](
+    align = align_with_squad if SYSTEMS[system].gated else align_with_squad_paper
+    results = align(
         [row["question"] for row in rows],
         [row["response"] for row in rows],
         {

@@ -74,6 +74,10 @@ class Experiment:
 
     def files(self, pattern: ResultPath, **names: Sequence[str]) -> list[Path]:
         """Return the files of a pattern for all names of the experiment, or for those given."""
+        return pattern.paths({**self.names_of(pattern), **names})
+
+    def names_of(self, pattern: ResultPath) -> dict[str, Sequence[str]]:
+        """Return the names that stand for each name in braces of a pattern."""
         own: dict[str, Sequence[str]] = {}
         if pattern == results.RESPONSES:
             own["llm"] = self.config["llms"]
@@ -81,7 +85,17 @@ class Experiment:
             own["backbone"] = self.traced
         if pattern == results.MODEL_RECORD:
             own["hub_model"] = list(self.hub_models)
-        return pattern.paths({**self.names, **own, **names})
+        names = {**self.names, **own}
+        return {field: names[field] for field in pattern.fields if field in names}
+
+    def aligner_files(self, pattern: ResultPath) -> list[Path]:
+        """Return the files of a pattern for all aligners, and for trained external ones."""
+        external = [
+            pattern.path(backbone=train["backbone"], aligner=name)
+            for name in self.config["external"]
+            if (train := load_recipe("external", name).get("train"))
+        ]
+        return [*self.files(pattern), *external]
 
     def stage_files(self, stage: str) -> list[Path]:
         """Return the files that the `all` of a stage lists."""

@@ -123,6 +123,16 @@ DEMO_RUN = ResultPath("results/closed_world/run.json")
 EXPERIMENT_RECORD = ResultPath("results/experiment.json")
 STAGE_LIST = ResultPath("results/{stage}/all")
 
+# Counts of rows kept and dropped, in the order of the steps.
+STEPS = [
+    *(
+        rows.beside("counts.json")
+        for rows in (TOPICS, DISTINCT_TOPICS, QUESTIONS, SPLIT, PAIRS, FILTERED_PAIRS)
+    ),
+    TRAINING_SET_COUNTS.fill(kind="aligner"),
+    TRAINING_SET_COUNTS.fill(kind="inspector"),
+]
+
 # What the `all` of a stage lists: its results, without shards, counts, dropped rows and usage.
 STAGES = {
     "models": [MODEL_RECORD],
@@ -143,9 +153,8 @@ STAGES = {
         INSPECTOR_METRICS,
         INSPECTOR_SCORES,
         INSPECTOR_LOSSES,
-        INSPECTOR_CARD,
     ],
-    "aligners": [ALIGNER, ALIGNER_METRICS, ALIGNER_LOSSES, ALIGNER_CARD],
+    "aligners": [ALIGNER, ALIGNER_METRICS, ALIGNER_LOSSES],
     "responses": [RESPONSES],
     "aligned": [ALIGNED],
     "external": [EXTERNAL],

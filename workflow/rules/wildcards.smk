@@ -1,0 +1,154 @@
+"""Functions of wildcards: the inputs, outputs and params that depend on a job, by rules file."""
+
+# aligners.smk and aligned.smk
+
+
+def principles(wildcards):
+    """Return the principles that a job's aligner reads, as text by criterion."""
+    return {criterion: numbered(load_principles(criterion)) for criterion in conditions(wildcards)}
+
+
+def conditions(wildcards):
+    """Return the criteria whose principles a job's aligner reads: all if it is conditioned."""
+    names = [wildcards.get("aligner"), wildcards.get("system")]
+    return CRITERIA if any(map(is_conditioned, names)) else []
+
+
+# split.smk
+
+
+def earlier_splits(wildcards):
+    """Return the splits of the criteria that come before this one in the configuration."""
+    earlier = CRITERIA[: CRITERIA.index(wildcards.criterion)]
+    return EXPERIMENT.files(results.SPLIT, criterion=earlier)
+
+
+# training_sets.smk
+
+
+def training_set(kind):
+    """Return the outputs of a training set: a file for each side of the split, and its counts."""
+    sides = EXPERIMENT.names["side"]
+    return {
+        **{side: results.TRAINING_SET.fill(kind=kind, side=side) for side in sides},
+        "counts": results.TRAINING_SET_COUNTS.fill(kind=kind),
+        "dropped": results.TRAINING_SET_DROPPED.fill(kind=kind),
+    }
+
+
+# aligners.smk
+
+
+def aligner_rows(side):
+    """Return the input function for an aligner's rows: its criterion's, else those of all."""
+
+    def files(wildcards):
+        own = [wildcards.aligner] if wildcards.aligner in CRITERIA else CRITERIA
+        pattern = results.TRAINING_SET.fill(kind="aligner", side=side)
+        return EXPERIMENT.files(pattern, criterion=own)
+
+    return files
+
+
+def input_format(wildcards):
+    """Return the input format of the external aligner that is trained; else ours is."""
+    if wildcards.aligner not in TRAINED_EXTERNAL:
+        return ""
+    return load_recipe("external", wildcards.aligner)["input_format"]
+
+
+# aligned.smk
+
+
+def criteria_in_order(wildcards):
+    """Return the criteria by which an aligner alone corrects, one after another."""
+    return conditions(wildcards) or wildcards.aligner
+
+
+def squad_models(wildcards):
+    """Return the aligner of each criterion in a squad; the conditioned one is that of all."""
+    names = [CONDITIONED] * len(CRITERIA) if conditions(wildcards) else CRITERIA
+    return [results.ALIGNER.fill(backbone=wildcards.backbone, aligner=name) for name in names]
+
+
+# external.smk
+
+
+def external_model(wildcards):
+    """Return the model of an external aligner that the workflow trains; a released one has none."""
+    train = load_recipe("external", wildcards.external).get("train")
+    if not train:
+        return []
+    return results.ALIGNER.fill(backbone=train["backbone"], aligner=wildcards.external)
+
+
+# alpaca_eval.smk
+
+
+def reference_llm(wildcards):
+    """Return the LLM that a system is compared with: the base LLM or its finetuned partner."""
+    base = wildcards.reference == "base"
+    return wildcards.llm if base else load_recipe("llms", wildcards.llm)["finetuned"]
+
+
+def reference_responses(wildcards):
+    """Return the responses that a system is compared with."""
+    if wildcards.reference in config["external"]:
+        return results.EXTERNAL.fill(external=wildcards.reference)
+    return results.RESPONSES.fill(llm=reference_llm(wildcards))
+
+
+def reference_name(wildcards):
+    """Return the name of the generator that a system is compared with."""
+    if wildcards.reference in config["external"]:
+        return f"{wildcards.llm}+{wildcards.reference}"
+    return reference_llm(wildcards)
+
+
+# reproduction.smk
+
+
+def reported(wildcards):
+    """Return what the reported win rates say."""
+    return content_hash(find_file("resources/reported/win_rates.csv"))
+
+
+# stages.smk
+
+
+def stage_files(wildcards):
+    """Return every file of a stage."""
+    return EXPERIMENT.stage_files(wildcards.stage)
+
+
+def stage_names(wildcards):
+    """Return the names in the paths of a stage, for each of its patterns, as JSON."""
+    patterns = results.STAGES[wildcards.stage]
+    return json.dumps([EXPERIMENT.names_of(pattern) for pattern in patterns])
+
+
+# report.smk
+
+
+def near_copies(wildcards):
+    """Return by criterion from which similarity on a correction is a near copy."""
+    return {
+        criterion: load_recipe("criteria", criterion)["near_copy_similarity"]
+        for criterion in CRITERIA
+    }
+
+
+def page_parts(wildcards):
+    """Return what the template, the style sheet and the script of the page say."""
+    return [content_hash(path) for path in sorted(WORKFLOW.glob("workflow/report/*.[hcj]*"))]
+
+
+def figures(section):
+    """Return a section's directory of figures, for Snakemake's own report too."""
+    return report(
+        directory(results.FIGURES.fill(section=section)),
+        patterns=["{subject}/{figure}.svg"],
+        caption=f"../report/{section}.rst",
+        category=section.capitalize(),
+        labels={"subject": "{subject}", "figure": "{figure}"},
+    )
