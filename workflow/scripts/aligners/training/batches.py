@@ -117,6 +117,14 @@ class GlobalBatches(Sampler[list[int]]):
             batches = [batches[place] for place in generator.permutation(self.steps)]
         return [batch.tolist() for batch in batches]
 
+    def tokens_of_steps(self, steps: int) -> int:
+        """Return the tokens of the first steps, without padding."""
+        epochs, rest = divmod(steps, self.steps)
+        tokens = epochs * sum(self.lengths)
+        for batch in self.batches(epochs)[:rest]:
+            tokens += sum(self.lengths[row] for row in batch)
+        return tokens
+
     def sort_together(self, batches: list[Any]) -> list[Any]:
         """Exchange rows between neighbouring batches, so that each has rows of similar length."""
         lengths = np.asarray(self.lengths)
