@@ -207,7 +207,7 @@ class Job:
         """Train with one row at a time, in float32, logits everywhere."""
         _, model = load_backbone(self.recipe, OWN_FORMAT)
         lengths = [len(row["input_ids"]) for row in self.encoded]
-        [*batches] = GlobalBatches(lengths, GLOBAL_BATCH, 1, packed=True).batches(0)
+        [*batches] = GlobalBatches(lengths, GLOBAL_BATCH, 1, packed=True).global_batches(0)
         rows = [
             {"input_ids": row["input_ids"], "labels": with_ignored(row)}
             for row in (self.encoded[place] for batch in batches for place in batch)

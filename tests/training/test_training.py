@@ -281,7 +281,7 @@ def test_training_json_says_from_what_and_how(tmp_path: Path) -> None:
     assert record["metrics"] == metrics
     assert record["recipe"] == recipe() and record["seed"] == 1
     assert record["tokens"] > 2 * 36 * 10
-    assert record["tokens_per_second"] > 0 and record["hours"] > 0
+    assert record["tokens_per_second"] > 0 and record["hours"] >= 0
     assert {"torch", "transformers", "peft", "python"} <= set(record["versions"])
     assert metrics["unpadded_share"] == 1
 

@@ -81,7 +81,7 @@ def training_arguments(
         output_dir=str(directory),
         seed=seed,
         num_train_epochs=recipe["epochs"],
-        gradient_accumulation_steps=batches.parts,
+        gradient_accumulation_steps=batches.micro_batches,
         activation_checkpointing=recipe["gradient_checkpointing"],
         learning_rate=recipe["learning_rate"],
         lr_scheduler_type=(
@@ -116,11 +116,16 @@ def training_arguments(
 def mean_cross_entropy(
     outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
-    """Return the share of a part in the mean loss of its global batch, in nats.
+    """Return what a micro-batch adds to the mean loss of its global batch, in nats.
 
     Labels are not shifted: each belongs to the logits at its own place.
+
+    Args:
+        outputs: with logits: of an aligner 1 x places x vocabulary, of an inspector rows x 2.
+        labels: 1 x places, or rows.
+        num_items_in_batch: labels in the global batch; without it, the mean is over `labels`.
     """
-    logits = outputs["logits"].flatten(0, -2).float()
+    logits = outputs["logits"].flatten(0, -2).float()  # labels x classes
     total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
     return total / (num_items_in_batch if num_items_in_batch is not None else labels.numel())
 
@@ -136,8 +141,8 @@ class BatchTrainer(Trainer):
         self.model_accepts_loss_kwargs = self._loss_shifts_labels = False
 
     def get_train_dataloader(self) -> Any:
-        """Return the loader of this process's parts of the global batches."""
-        # Not `prepare`d by accelerate: the batches are shared out already.
+        """Return the loader of this process's micro-batches."""
+        # Not prepared by accelerate, which would distribute the batches over the processes again.
         return DataLoaderShard(
             self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator
         )
@@ -149,15 +154,15 @@ class BatchTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Return and log eval_loss: the mean over all tokens or rows, whatever the parts."""
+        """Return and log eval_loss: the mean over all tokens or rows of the validation sample."""
         model: Any = self.model
         model.eval()
-        sums = torch.zeros(2, dtype=torch.float64)
+        sums = torch.zeros(2, dtype=torch.float64)  # of the losses, and of the labels
         loader = DataLoaderShard(
             self.eval_dataset, batch_sampler=self.validation_batches, collate_fn=self.data_collator
         )
-        for part in loader:
-            inputs = self._prepare_inputs(part)
+        for micro_batch in loader:
+            inputs = self._prepare_inputs(micro_batch)
             labels = inputs.pop("labels")
             sums[0] += mean_cross_entropy(model(**inputs), labels, 1).item()
             sums[1] += (labels != IGNORED).sum().item()
@@ -179,11 +184,9 @@ class BatchTrainer(Trainer):
 
     def rows_of(self, step: int) -> str:
         """Return the ids of the rows of a training step."""
-        epoch, place = divmod(step - 1, self.batches.steps)
         rows: Any = self.train_dataset
-        return "rows " + ", ".join(
-            str(rows[number]["id"]) for number in self.batches.batches(epoch)[place]
-        )
+        numbers = self.batches.rows_of_step(step - 1)  # The Trainer counts from 1.
+        return "rows " + ", ".join(str(rows[number]["id"]) for number in numbers)
 
 
 def make_trainer(
