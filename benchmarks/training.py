@@ -25,12 +25,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArgu
 from aligners.configuration.recipes import validate
 from aligners.core.rows import Row, read_json, write_rows
 from aligners.correction.input_format import OWN_FORMAT
-from aligners.correction.train import encode_rows, load_backbone, train_aligner
+from aligners.correction.train import RowEncoder, load_backbone, train_aligner
 from aligners.models.from_scratch import train_byte_tokenizer
 from aligners.models.pretrained import best_training_dtype
 from aligners.training.batches import GlobalBatches, Rows
 from aligners.training.packing import IGNORED, pad
 from aligners.training.record import Source
+from aligners.training.run import TrainingRun
 from aligners.training.trainer import mean_cross_entropy
 
 VOCABULARY = 50_257
@@ -137,9 +138,9 @@ def train_and_read(
     working = directory / "working"
     working.mkdir(parents=True)
     source = Source("aligner", "benchmark", "benchmark", [])
-    model = directory / "model"
-    train_aligner(recipe, OWN_FORMAT, train, validation, model, working, 0, source)
-    record: dict[str, Any] = read_json(model / "training.json")
+    training = TrainingRun(source, recipe, 0, directory / "model", working)
+    train_aligner(training, OWN_FORMAT, train, validation)
+    record: dict[str, Any] = read_json(directory / "model" / "training.json")
     return record
 
 
@@ -173,7 +174,7 @@ class Job:
         self.recipe, self.train, self.validation = recipe, train, validation
         tokenizer, _ = load_backbone(recipe, OWN_FORMAT)
         self.encoded, self.held_out = (
-            encode_rows(tokenizer, OWN_FORMAT, rows, recipe["max_tokens"], [])
+            RowEncoder(tokenizer, OWN_FORMAT, recipe["max_tokens"]).encode(rows)
             for rows in (train, validation)
         )
         self.answer_tokens = sum(len(r["input_ids"]) - r["prompt_tokens"] for r in self.encoded)

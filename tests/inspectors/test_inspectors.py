@@ -17,6 +17,7 @@ from aligners.inspectors.inspector import Inspector, batches, encode_pairs
 from aligners.inspectors.train import train_inspector
 from aligners.models.from_scratch import train_wordpiece_tokenizer
 from aligners.training.record import Source
+from aligners.training.run import TrainingRun
 
 OWN: dict[str, Any] = {
     "from_scratch": {
@@ -67,7 +68,7 @@ def train(
     """Train on training, validation and test rows into `directory`/model."""
     working = directory / "work"
     working.mkdir()
-    return train_inspector(recipe, *sets, directory / "model", working, seed=2, source=SOURCE)
+    return train_inspector(TrainingRun(SOURCE, recipe, 2, directory / "model", working), *sets)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""training.json, beside every trained model: from what, with what, on what and how fast."""
+"""What metrics.json and training.json record of a training."""
 
 import importlib.metadata
 import platform
@@ -10,12 +10,10 @@ from typing import Any
 import torch
 
 from aligners.core.hashes import file_hash
-from aligners.core.rows import read_rows, write_json
-from aligners.models.pretrained import best_training_dtype
-from aligners.training.callbacks import Clock
-from aligners.training.trainer import BatchTrainer, process_state
+from aligners.core.rows import read_rows
+from aligners.training.process import process_state
+from aligners.training.trainer import BatchTrainer
 
-FILE_NAME = "training.json"
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "tokenizers")
 
 
@@ -27,7 +25,7 @@ class Source:
         kind: aligner or inspector.
         name: the criterion, or the aligner's name.
         recipe_name: of the backbone or the inspector.
-        files: the data, read by the training.
+        files: the data that the training reads.
     """
 
     kind: str
@@ -36,45 +34,10 @@ class Source:
     files: Sequence[Path]
 
 
-def training_record(
-    source: Source,
-    recipe: dict[str, Any],
-    seed: int,
-    trainer: BatchTrainer,
-    clock: Clock,
-    metrics: dict[str, Any],
-) -> dict[str, Any]:
-    """Return what training.json holds.
-
-    Returns:
-        kind, name, recipe_name, recipe, license, data (path, sha256, rows), versions, seed,
-        hardware, tokens (seen in training, again in each epoch), tokens_per_second (of training
-        steps), hours (evaluations and checkpoints included), metrics.
-    """
-    tokens = trainer.batches.tokens_of_steps(metrics["steps"])
-    return {
-        "kind": source.kind,
-        "name": source.name,
-        "recipe_name": source.recipe_name,
-        "recipe": recipe,
-        "license": recipe["license"],
-        "data": [describe_file(path) for path in source.files],
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in LIBRARIES},
-        },
-        "seed": seed,
-        "hardware": describe_hardware(best_training_dtype(recipe["dtype"])),
-        "tokens": tokens,
-        "tokens_per_second": round(tokens / clock.training_seconds, 1),
-        "hours": round(clock.seconds / 3600, 4),
-        "metrics": metrics,
-    }
-
-
-def write_record(directory: Path, record: dict[str, Any]) -> None:
-    """Write training.json into a model's directory."""
-    write_json(directory / FILE_NAME, record)
+def library_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that decide a training's result."""
+    libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    return {"python": platform.python_version(), **libraries}
 
 
 def describe_file(path: Path) -> dict[str, Any]:
@@ -91,3 +54,46 @@ def describe_hardware(dtype: torch.dtype) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "dtype": str(dtype).removeprefix("torch."),
     }
+
+
+def count_rows(
+    train: Sequence[dict[str, Any]],
+    validation: Sequence[dict[str, Any]],
+    test: Sequence[dict[str, Any]] = (),
+) -> dict[str, int]:
+    """Return train_rows, validation_rows, and how many rows of all sets were truncated."""
+    return {
+        "train_rows": len(train),
+        "validation_rows": len(validation),
+        "truncated": sum(row["truncated"] for row in [*train, *validation, *test]),
+    }
+
+
+def training_metrics(trainer: BatchTrainer) -> dict[str, Any]:
+    """Return best_step, validation_loss, steps, epochs, parameters, unpadded_share and losses."""
+    model: Any = trainer.model
+    losses = loss_history(trainer)
+    return {
+        "best_step": trainer.state.best_global_step,
+        "validation_loss": trainer.state.best_metric,
+        "steps": max(entry["step"] for entry in losses),
+        "epochs": max(entry["epoch"] for entry in losses),
+        "parameters": model.num_parameters(),
+        "unpadded_share": round(trainer.batches.unpadded_share, 4),
+        "losses": losses,
+    }
+
+
+def loss_history(trainer: BatchTrainer) -> list[dict[str, Any]]:
+    """Return the losses in order.
+
+    Returns:
+        Entries with step, epoch, and train_loss and learning_rate, or validation_loss.
+    """
+    names = {"loss": "train_loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
+    history = []
+    for entry in trainer.state.log_history:
+        found = {name: entry[logged] for logged, name in names.items() if logged in entry}
+        if found:
+            history.append({"step": entry["step"], "epoch": round(entry["epoch"], 3), **found})
+    return history
