@@ -20,7 +20,7 @@ from aligners.training.callbacks import (
     ShowProgress,
     StopOnNonFiniteLoss,
 )
-from aligners.training.checkpoints import check_disk, last_whole_checkpoint
+from aligners.training.checkpoints import check_disk, last_complete_checkpoint
 from aligners.training.packing import pack
 from aligners.training.process import keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
@@ -143,7 +143,7 @@ class TrainingRun:
         trainer.add_callback(CheckpointOnSigterm())
         # The main process removes damaged checkpoints before the others look.
         with state.main_process_first():
-            checkpoint = last_whole_checkpoint(self.working_directory)
+            checkpoint = last_complete_checkpoint(self.working_directory)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def record(self, trainer: BatchTrainer, metrics: dict[str, Any]) -> dict[str, Any]:
