@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
-from test_inspectors import rows as inspector_rows
-from test_inspectors import train as train_inspector
+from tiny_inspector import rows as inspector_rows
+from tiny_inspector import train as train_inspector
 from tiny_training import train
 from tokenizers import processors
 from transformers import (
