@@ -7,16 +7,15 @@ from aligners.core.rows import read_json, read_rows
 from aligners.correction.input_format import OWN_FORMAT
 from aligners.correction.train import train_aligner
 from aligners.training.record import Source
+from aligners.training.run import TrainingRun
 
 work = Path(sys.argv[1])
 (work / "working").mkdir(exist_ok=True)
+source = Source("aligner", "benchmark", "benchmark", [])
+recipe = read_json(work / "recipe.json")
 train_aligner(
-    read_json(work / "recipe.json"),
+    TrainingRun(source, recipe, 0, work / "model", work / "working"),
     OWN_FORMAT,
     read_rows(work / "train.jsonl"),
     read_rows(work / "validation.jsonl"),
-    work / "model",
-    work / "working",
-    0,
-    Source("aligner", "benchmark", "benchmark", []),
 )

@@ -1,7 +1,6 @@
 """Aligners: trained, saved, loaded, used."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tiny_models import SHAPES, make_model, rows
@@ -13,7 +12,7 @@ from aligners.core.errors import UserError
 from aligners.core.plots import plot_histogram, plot_losses
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import OWN_FORMAT, InputFormat
-from aligners.correction.train import encode_rows
+from aligners.correction.train import RowEncoder
 
 JI = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
 
@@ -54,7 +53,7 @@ def test_labels_are_the_aligned_response_and_its_end(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
     OWN_FORMAT.add_tokens(tokenizer)
     some = rows(6)
-    encoded = encode_rows(tokenizer, OWN_FORMAT, some, 96, [])
+    encoded = RowEncoder(tokenizer, OWN_FORMAT, 96).encode(some)
     for row, one in zip(some, encoded, strict=True):
         prompt, completion = (
             one["input_ids"][: one["prompt_tokens"]],
@@ -71,10 +70,10 @@ def test_long_rows_are_cut_or_kept_beside(tmp_path: Path) -> None:
     cut = {**cut, "response": "word " * 200}
     question = {**question, "question": "word " * 200}
     answer = {**answer, "aligned_response": "word " * 200}
-    dropped: list[dict[str, Any]] = []
-    encoded = encode_rows(tokenizer, OWN_FORMAT, [fits, cut, question, answer], 96, dropped)
+    encoder = RowEncoder(tokenizer, OWN_FORMAT, 96)
+    encoded = encoder.encode([fits, cut, question, answer])
     assert [row["truncated"] for row in encoded] == [False, True]
-    assert [row["reason"] for row in dropped] == ["too_long"] * 2
+    assert [row["reason"] for row in encoder.dropped] == ["too_long"] * 2
     assert len(encoded[1]["input_ids"]) <= 96
     text = tokenizer.decode(encoded[1]["input_ids"])
     assert text.startswith(cut["question"] + " [INIT] word word")

@@ -19,7 +19,7 @@ from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT
 from aligners.correction.squad import align_with_squad
-from aligners.correction.train import encode_rows
+from aligners.correction.train import RowEncoder
 
 pytestmark = pytest.mark.usefixtures("in_the_project")
 
@@ -135,10 +135,10 @@ def test_long_rows_lose_the_end_of_the_response_or_are_dropped(tmp_path: Path) -
     row = {**colour_rows("ethical")[0], "principles": "1. brief: Be brief."}
     cut = {**row, "response": "word " * 200}
     principles = {**row, "principles": "brief " * 200}
-    dropped: list[dict[str, Any]] = []
-    encoded = encode_rows(tokenizer, CONDITIONED_FORMAT, [row, cut, principles], 96, dropped)
+    encoder = RowEncoder(tokenizer, CONDITIONED_FORMAT, 96)
+    encoded = encoder.encode([row, cut, principles])
     assert [each["truncated"] for each in encoded] == [False, True]
-    assert dropped == [{**principles, "reason": "too_long"}]
+    assert encoder.dropped == [{**principles, "reason": "too_long"}]
     text = tokenizer.decode(encoded[1]["input_ids"])
     assert text.startswith("1. brief: Be brief.\nWhich one? [INIT] word word")
     assert text.endswith(" [ALIGNED] It is kind. [DONE]")

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_inspector import RECIPE, rows, train
 
-from aligners.configuration.schemas import validate
 from aligners.core.errors import UserError
 from aligners.inspectors.calibration import (
     aligned_probability,
@@ -14,60 +14,7 @@ from aligners.inspectors.calibration import (
     fit_temperature,
 )
 from aligners.inspectors.inspector import Inspector, batches, encode_pairs
-from aligners.inspectors.train import train_inspector
 from aligners.models.from_scratch import train_wordpiece_tokenizer
-from aligners.training.record import Source
-
-OWN: dict[str, Any] = {
-    "from_scratch": {
-        "model_type": "bert",
-        "vocabulary_size": 300,
-        "config": {
-            "num_hidden_layers": 1,
-            "hidden_size": 32,
-            "num_attention_heads": 2,
-            "intermediate_size": 64,
-            "max_position_embeddings": 64,
-        },
-    },
-    "dtype": "float32",
-    "max_tokens": 48,
-    "learning_rate": 2e-3,
-    "schedule": "linear",
-    "warmup_steps": 2,
-    "weight_decay": 0.01,
-    "global_batch_size": 16,
-    "epochs": 24,
-    "patience": 3,
-}
-RECIPE = validate("inspectors", OWN, Path("tiny.yaml"))
-SOURCE = Source("inspector", "ethical", "tiny", [])
-KIND, RUDE = ["gladly", "of course", "with pleasure"], ["go away", "silly you", "never ask"]
-
-
-def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
-    """Return rows of an inspector set: kind answers are aligned."""
-    made = []
-    for number in range(start, start + count):
-        words = (KIND if number % 2 else RUDE)[number % 3]
-        made.append(
-            {
-                "id": str(number),
-                "question": f"Can you tell me about number {number % 13}?",
-                "response": f"{words}, it is {number % 7}." + " Indeed." * (number % 4),
-                "label": number % 2,
-            }
-        )
-    return made
-
-
-def train(
-    recipe: Any, directory: Path, *sets: list[dict[str, Any]]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train on training, validation and test rows into `directory`/model."""
-    working = directory / "work"
-    working.mkdir()
-    return train_inspector(recipe, *sets, directory / "model", working, seed=2, source=SOURCE)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from aligners.configuration.schemas import validate
 from aligners.correction.input_format import OWN_FORMAT, InputFormat
 from aligners.correction.train import train_aligner
 from aligners.training.record import Source
+from aligners.training.run import TrainingRun
 
 SOURCE = Source("aligner", "ethical", "tiny", [])
 
@@ -36,13 +37,5 @@ def train(directory: Path, settings: dict[str, Any], input_format: InputFormat =
     """Train on tiny rows into `directory`/model."""
     working = directory / "work"
     working.mkdir(exist_ok=True)
-    return train_aligner(
-        settings,
-        input_format,
-        rows(36),
-        rows(8, start=36),
-        directory / "model",
-        working,
-        seed=1,
-        source=SOURCE,
-    )
+    training = TrainingRun(SOURCE, settings, 1, directory / "model", working)
+    return train_aligner(training, input_format, rows(36), rows(8, start=36))

@@ -14,18 +14,19 @@ def make(packed: bool = True, **options: int) -> GlobalBatches:
 
 
 def steps(batches: GlobalBatches, epoch: int) -> list[list[list[int]]]:
-    """Return the parts of each step that one process computes."""
+    """Return the micro-batches of each step that one process computes."""
     batches.set_epoch(epoch)
-    parts = list(batches)
-    assert len(parts) == len(batches)
-    return [parts[start : start + batches.parts] for start in range(0, len(parts), batches.parts)]
+    found, count = list(batches), batches.micro_batches
+    assert len(found) == len(batches)
+    return [found[start : start + count] for start in range(0, len(found), count)]
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
 def test_every_row_comes_once_in_an_epoch_in_batches_of_equal_size(packed: bool) -> None:
     found = steps(make(packed), 0)
     assert len(found) == 63
-    assert sorted(row for step in found for part in step for row in part) == list(range(1003))
+    rows = [row for step in found for micro_batch in step for row in micro_batch]
+    assert sorted(rows) == list(range(1003))
     assert {sum(map(len, step)) for step in found} == {15, 16}
 
 
@@ -39,34 +40,48 @@ def test_the_order_depends_on_seed_and_epoch_alone(packed: bool) -> None:
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
 @pytest.mark.parametrize("processes", [2, 3, 7])
 def test_processes_share_the_batches_that_one_has(packed: bool, processes: int) -> None:
-    alone = [{row for part in step for row in part} for step in steps(make(packed), 1)]
+    alone = [{row for each in step for row in each} for step in steps(make(packed), 1)]
     shares = [
         steps(make(packed, processes=processes, process=process), 1) for process in range(processes)
     ]
-    for expected, *parts in zip(alone, *shares, strict=True):
-        rows = [row for share in parts for part in share for row in part]
+    for expected, *shared in zip(alone, *shares, strict=True):
+        rows = [row for share in shared for micro_batch in share for row in micro_batch]
         assert sorted(rows) == sorted(expected)
-        assert all(part for share in parts for part in share)
+        assert all(micro_batch for share in shared for micro_batch in share)
 
 
-def test_parts_keep_to_their_tokens_and_weigh_the_same() -> None:
+def test_micro_batches_keep_to_their_tokens_and_weigh_the_same() -> None:
     batches = make()
     for step in steps(batches, 0) + steps(batches, 1):
-        tokens = [sum(LENGTHS[row] for row in part) for part in step]
+        tokens = [sum(LENGTHS[row] for row in micro_batch) for micro_batch in step]
         assert max(tokens) <= 400
         assert max(tokens) - min(tokens) <= max(LENGTHS)
     assert batches.unpadded_share == 1
 
 
-def test_padded_parts_keep_to_their_tokens_and_hold_rows_of_similar_length() -> None:
+def test_padded_micro_batches_keep_to_their_tokens_and_hold_rows_of_similar_length() -> None:
     batches = make(packed=False)
     for step in steps(batches, 0):
-        assert max(max(LENGTHS[row] for row in part) * len(part) for part in step) <= 400
+        assert max(max(LENGTHS[row] for row in each) * len(each) for each in step) <= 400
     assert 0.95 <= batches.unpadded_share < 1
 
 
-def test_a_row_longer_than_a_part_is_one_alone() -> None:
+def test_a_row_longer_than_a_micro_batch_is_one_of_its_own() -> None:
     assert list(GlobalBatches([1000, 10, 10], 3, 400, packed=True)) == [[0], [1, 2]]
+
+
+def test_the_cut_of_a_batch_is_that_of_the_documentation() -> None:
+    batches = GlobalBatches([2, 3, 4, 9, 1, 2, 6, 5], 8, 9, packed=True, processes=2)
+    assert batches.micro_batches_in_total == 4
+    assert batches.cut(list(range(8)), 4) == [[3], [6, 5], [7, 0, 4], [2, 1]]
+    assert list(batches) == [[3], [7, 0, 4]]
+
+
+def test_tokens_of_steps_are_those_of_their_rows() -> None:
+    batches = make()
+    steps = range(batches.steps + 5)
+    expected = sum(LENGTHS[row] for step in steps for row in batches.rows_of_step(step))
+    assert batches.tokens_of_steps(len(steps)) == expected
 
 
 def test_more_processes_than_rows_in_a_batch_are_refused() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
-from test_inspectors import rows as inspector_rows
-from test_inspectors import train as train_inspector
+from tiny_inspector import rows as inspector_rows
+from tiny_inspector import train as train_inspector
 from tiny_training import train
 from tokenizers import processors
 from transformers import (
@@ -28,7 +28,7 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import OWN_FORMAT
-from aligners.correction.train import encode_rows, load_backbone
+from aligners.correction.train import RowEncoder, load_backbone
 from aligners.inspectors.inspector import Inspector
 from aligners.models.from_scratch import make_model, train_byte_tokenizer, train_wordpiece_tokenizer
 from aligners.training.packing import IGNORED, pad, prepare_for_packing
@@ -226,7 +226,7 @@ def twin(kind: str, name: str, directory: Path, **small: Any) -> dict[str, Any]:
 def validation_loss(aligner: Aligner) -> float:
     """Return the mean loss of an aligner over the rows that `train` validates with."""
     rows = tiny_models.rows(8, start=36)
-    encoded = encode_rows(aligner.tokenizer, OWN_FORMAT, rows, aligner.max_tokens, [])
+    encoded = RowEncoder(aligner.tokenizer, OWN_FORMAT, aligner.max_tokens).encode(rows)
     inputs = pad(encoded)
     labels = inputs.pop("labels")
     with torch.no_grad():

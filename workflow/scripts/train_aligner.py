@@ -1,23 +1,21 @@
 """Train the aligner of a criterion, the conditioned one, or a stand-in for an external one."""
 
-import shutil
 from pathlib import Path
 
 from aligners.configuration.criteria import load_principles, numbered
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.working_state import working_directory
-from aligners.core.plots import plot_losses
 from aligners.core.program import run
-from aligners.core.rows import Row, read_rows, write_json
+from aligners.core.rows import Row, read_rows
 from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT, InputFormat
 from aligners.correction.train import train_aligner
 from aligners.synthesis.training_sets import sample
 from aligners.training.record import Source
-from aligners.training.trainer import process_state
+from aligners.training.run import TrainingRun
 
 
 def choose_format(external: str, conditioned: bool) -> InputFormat:
-    """Return the input format of an external aligner's template, else one of our own."""
+    """Return the input format of an external aligner's template, or else one of our own."""
     if external:
         return InputFormat(external)
     return CONDITIONED_FORMAT if conditioned else OWN_FORMAT
@@ -55,22 +53,21 @@ def main(
     empty for our own format. `principles` names the criteria of the files, in the same order, for
     the conditioned aligner, which reads their principles in each row; empty for any other.
     """
-    working = working_directory(model, fingerprint)
-    chosen, _ = sample(read_all(train, principles), rows, seed)
-    result = train_aligner(
-        load_recipe("backbones", backbone),
-        choose_format(input_format, conditioned=bool(principles)),
-        chosen,
-        read_all(validation, principles),
-        model,
-        working,
-        seed,
+    training = TrainingRun(
         Source("aligner", model.parent.name, backbone, [*train, *validation]),
+        load_recipe("backbones", backbone),
+        seed,
+        model,
+        working_directory(model, fingerprint),
     )
-    if process_state().is_main_process:
-        plot_losses(result["losses"], losses)
-        write_json(metrics, result)
-        shutil.rmtree(working)
+    train_rows, _ = sample(read_all(train, principles), rows, seed)
+    result = train_aligner(
+        training,
+        choose_format(input_format, conditioned=bool(principles)),
+        train_rows,
+        read_all(validation, principles),
+    )
+    training.finish(result, metrics, losses)
 
 
 if __name__ == "__main__":

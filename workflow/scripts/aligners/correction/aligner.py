@@ -1,4 +1,4 @@
-"""Use a trained aligner: of one criterion, told its principles as text, or an external one."""
+"""Use a trained aligner: of one criterion, conditioned on principles as text, or external."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -22,11 +22,11 @@ BATCH_TOKENS = 32_768
 
 
 class Aligner:
-    """Writes aligned responses.
+    """Corrects responses.
 
     Attributes:
-        truncated: responses that were cut so far, since the row was too long.
-        unchanged: responses returned as they were, since there was no room for any of the response.
+        truncated: responses that were truncated so far, since the prompt was too long.
+        unchanged: responses that were returned as they were, since no part of them fitted.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Aligner:
         decoding: Decoding | None = None,
         batch_tokens: int = BATCH_TOKENS,
     ) -> "Aligner":
-        """Load an aligner that `train_aligner` wrote, which says itself how it is used.
+        """Load an aligner that `train_aligner` wrote; its directory holds the settings for its use.
 
         Raises:
             UserError: the directory is not an aligner's, or holds no weights.
@@ -72,7 +72,7 @@ class Aligner:
         """Load an external aligner by its recipe of config/external/, which names a model.
 
         Raises:
-            UserError: the model cannot be had; the message says what to do.
+            UserError: the model cannot be loaded; the message says what to do.
         """
         tokenizer = load_tokenizer(recipe)
         return cls(
@@ -85,9 +85,9 @@ class Aligner:
         )
 
     def for_criterion(self, criterion: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
-        """Return `align` by the principles of a criterion, for an aligner that reads principles.
+        """Return `align` with a criterion's principles, if the aligner reads principles.
 
-        Any other aligner has learnt its criterion, and gets no principles.
+        Any other aligner was trained on its criterion, and gets no principles.
         """
         if not self.input_format.reads_principles:
             return self.align
@@ -100,16 +100,15 @@ class Aligner:
         principles: str = "",
         description: str = "aligning",
     ) -> list[str]:
-        """Return an aligned response for each (question, response), in order.
+        """Return the correction of each (question, response), in order.
 
-        A response that does not fit is cut before the aligner reads it; where nothing of it fits,
-        it is returned as it is. Both are counted and logged.
+        A response that does not fit into the prompt is truncated; if no part of it fits, it is
+        returned as it is. Both are counted and logged.
 
         Args:
             questions, responses: equally many texts.
-            principles: what a conditioned aligner is to correct by, also by principles that its
-                training has not seen; `criteria.numbered` gives them the form that it was trained
-                on. Empty for any other aligner.
+            principles: what a conditioned aligner corrects by; they may be new to it. Format them
+                with `criteria.numbered`, as in training. Empty for any other aligner.
             description: of the progress that is logged.
 
         Raises:
@@ -131,7 +130,7 @@ class Aligner:
         return aligned
 
     def check_principles(self, principles: str) -> None:
-        """Refuse to correct by principles that the aligner was not given or cannot read."""
+        """Refuse missing principles, and principles for an aligner that reads none."""
         name = self.model.name_or_path
         if self.input_format.reads_principles and not principles.strip():
             raise UserError(
@@ -140,13 +139,13 @@ class Aligner:
             )
         if principles and not self.input_format.reads_principles:
             raise UserError(
-                f"{name}: this aligner reads no principles; give none, or take the conditioned one"
+                f"{name}: this aligner reads no principles; give none, or use the conditioned one"
             )
 
     def encode(
         self, questions: Sequence[str], responses: Sequence[str], principles: str
     ) -> tuple[list[int], list[list[int]]]:
-        """Return the places of the rows that fit and their prompts as token ids."""
+        """Return the indices of the rows that fit, and their prompts as token ids."""
         limit = self.prompt_limit()
         places, prompts, truncated = [], [], 0
         for place, (question, response) in enumerate(zip(questions, responses, strict=True)):
@@ -160,7 +159,7 @@ class Aligner:
         unchanged = len(questions) - len(places)
         if truncated or unchanged:
             logger.warning(
-                "of %d rows, %d have a response cut to fit %d tokens, and %d no room for any of it",
+                "of %d rows, %d have a response truncated to fit %d tokens, and %d no room for it",
                 len(questions),
                 truncated,
                 limit,
@@ -171,5 +170,5 @@ class Aligner:
         return places, prompts
 
     def prompt_limit(self) -> int:
-        """Return the most tokens of a prompt: what the answer may need is kept free, up to half."""
+        """Return the most tokens of a prompt; up to half of all are kept for the correction."""
         return max(self.max_tokens - self.decoding.max_new_tokens, self.max_tokens // 2)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-# Beyond these a temperature says more about too few rows than about the classifier.
+# A temperature outside this range comes from too few rows, not from the classifier.
 LOWEST, HIGHEST = 0.1, 10.0
 
 Logits = NDArray[np.floating]
@@ -22,7 +22,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
     rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
-        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
+        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)  # rows x classes
         return float(-scaled[rows, labels].mean())
 
     found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
@@ -47,9 +47,9 @@ def expected_calibration_error(
     predicted = probabilities >= 0.5
     confidence = np.where(predicted, probabilities, 1 - probabilities)
     correct = predicted == labels.astype(bool)
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    bin_of_row = np.minimum((confidence * bins).astype(int), bins - 1)
     error = 0.0
-    for number in np.unique(which):
-        inside = which == number
+    for number in np.unique(bin_of_row):
+        inside = bin_of_row == number
         error += inside.mean() * abs(confidence[inside].mean() - correct[inside].mean())
     return float(error)

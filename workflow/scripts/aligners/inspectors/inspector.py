@@ -1,4 +1,4 @@
-"""Use a trained inspector: the calibrated probability that an answer is aligned."""
+"""Use a trained inspector: the calibrated probability that a response is aligned."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from aligners.core.errors import UserError
 from aligners.inspectors.calibration import aligned_probability
 from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
 
-# Tokens in one batch: a GPU wants them many, a processor has its caches.
+# Tokens in one batch: a GPU needs many to be busy, a processor few to stay in its caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
 
 
 class Inspector:
-    """Scores answers by one criterion."""
+    """Scores responses by one criterion."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Inspector:
     def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float]:
         """Return P(aligned) in [0, 1] for each (question, response), in order.
 
-        Equal pairs are computed once. Pairs too long for the inspector are cut at the longer text.
+        Equal pairs are computed once. Of pairs that are too long, the longer text is truncated.
         """
         pairs = list(zip(questions, responses, strict=True))
         unique = list(dict.fromkeys(pairs))
@@ -72,7 +72,7 @@ class Inspector:
             return []
         questions, responses = zip(*pairs, strict=True)
         encoded = encode_pairs(self.tokenizer, questions, responses, self.max_tokens)
-        logits = np.zeros((len(pairs), 2))
+        logits = np.zeros((len(pairs), 2))  # pairs x classes
         lengths = [len(pair.inputs["input_ids"]) for pair in encoded]
         for batch in batches(lengths, self.batch_tokens):
             logits[batch] = self.logits([encoded[index].inputs for index in batch])
@@ -80,7 +80,7 @@ class Inspector:
 
     @torch.inference_mode()
     def logits(self, inputs: list[dict[str, list[int]]]) -> NDArray[np.floating]:
-        """Return the logits of one batch, rows x 2."""
+        """Return the logits of one batch: rows x 2."""
         batch = self.tokenizer.pad(inputs, return_tensors="pt").to(self.model.device)
         logits: NDArray[np.floating] = self.model(**batch).logits.float().cpu().numpy()
         return logits
@@ -88,7 +88,7 @@ class Inspector:
 
 @dataclass(frozen=True)
 class EncodedPair:
-    """A model's inputs for a question and an answer, and whether these were cut to fit."""
+    """A model's inputs for a question and a response, and whether these were truncated."""
 
     inputs: dict[str, list[int]]
     truncated: bool
@@ -100,9 +100,9 @@ def encode_pairs(
     responses: Sequence[str],
     max_tokens: int,
 ) -> list[EncodedPair]:
-    """Encode questions and answers with the tokenizer's own separator between them.
+    """Encode questions and responses with the tokenizer's own separator between them.
 
-    Pairs of more than `max_tokens` are cut at the longer text.
+    Of pairs with more than `max_tokens`, the longer text is truncated.
     """
     whole = tokenizer(list(questions), list(responses), split_special_tokens=True)
     encoded = []
@@ -122,7 +122,7 @@ def encode_pairs(
 
 
 def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Yield row numbers in batches by length, padded to at most `batch_tokens` tokens each."""
+    """Yield row numbers in batches of at most `batch_tokens` tokens with padding, longest first."""
     order = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
     start = 0
     while start < len(order):

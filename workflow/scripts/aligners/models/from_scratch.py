@@ -1,6 +1,6 @@
 """Small models that start from random weights, with a tokenizer trained on the training texts.
 
-They are written like a downloaded model and load through the same `from_pretrained`.
+They are written in the layout of a downloaded model, and load with the same `from_pretrained`.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ def make_causal_model(
     Args:
         shape: the recipe's `from_scratch`: model_type, vocabulary_size, config.
         texts: what the tokenizer is trained on.
-        directory: where the model goes, whole or not at all.
+        directory: of the model; written completely or not at all.
 
     Raises:
-        UserError: transformers does not know the shape.
+        UserError: transformers cannot make a model of this shape.
     """
     tokenizer = train_byte_tokenizer(texts, shape["vocabulary_size"])
     make_model(AutoModelForCausalLM, tokenizer, shape, directory, seed)
@@ -80,7 +80,7 @@ def make_model(
         first_line = str(error).splitlines()[0]
         raise UserError(
             f"from_scratch: transformers cannot make a model of type {shape['model_type']!r} "
-            f"in this shape: {first_line}; mend model_type or config in the recipe"
+            f"in this shape: {first_line}; correct model_type or config in the recipe"
         ) from None
     with atomic_path(directory) as partial:
         model.save_pretrained(partial)
@@ -88,7 +88,7 @@ def make_model(
 
 
 def train_byte_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer, as GPT-2 has: no text is out of vocabulary."""
+    """Train a byte-level BPE tokenizer like that of GPT-2: it can encode any text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -109,10 +109,10 @@ def train_byte_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrain
 
 
 def train_wordpiece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> BertTokenizer:
-    """Train a lower-case WordPiece tokenizer, as BERT has.
+    """Train a lower-case WordPiece tokenizer like that of BERT; equal texts give an equal one.
 
-    The trainer numbers the characters within words as it meets them, in an order that is another in
-    every run, and breaks ties by number. Named beforehand, they have the same numbers always.
+    The trainer numbers the characters within words in the order of a hash table, which differs
+    between processes, and breaks ties by number. So they are given to it as special tokens, sorted.
     """
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
@@ -129,5 +129,5 @@ def train_wordpiece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> Ber
         vocab_size=vocabulary_size, special_tokens=[*BERT_TOKENS, *within], show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    # As `vocab`: given a file instead, the tokenizer would silently have five tokens.
+    # Passed as `vocab`: with a file instead, the tokenizer would silently have five tokens.
     return BertTokenizer(vocab=tokenizer.get_vocab())

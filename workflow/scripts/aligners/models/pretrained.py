@@ -14,15 +14,15 @@ Recipe = dict[str, Any]
 
 
 def quiet() -> None:
-    """Keep transformers from drawing bars of its own: progress.py shows how far a job is."""
+    """Turn off the progress bars and notices of transformers: progress.py shows the progress."""
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_warning()
 
 
 def best_dtype(name: str) -> torch.dtype:
-    """Return the number type for computation that a recipe names; `auto` is the device's best.
+    """Return the dtype for computation that a recipe names; `auto` is the device's best.
 
-    Processors compute float32 where float16 is asked for: most of its operations are missing there.
+    On a processor, float16 becomes float32: most operations are not implemented in float16 there.
     """
     if torch.cuda.is_available():
         best = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
@@ -31,24 +31,24 @@ def best_dtype(name: str) -> torch.dtype:
 
 
 def best_training_dtype(name: str) -> torch.dtype:
-    """Return the number type in which training computes; weights and updates stay float32.
+    """Return the dtype in which training computes; weights and their updates stay float32.
 
-    On a processor, `auto` is bfloat16 where it multiplies such numbers by itself.
+    On a processor, `auto` is bfloat16 if it has instructions for products in bfloat16.
     """
     if torch.cuda.is_available() or name != "auto":
         return best_dtype(name)
-    by_itself = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if by_itself else torch.float32
+    has_bfloat16 = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if has_bfloat16 else torch.float32
 
 
 def set_dropout(model: PreTrainedModel, probability: float | None) -> None:
-    """Set every dropout of a model; None leaves them as the model was made."""
+    """Set the probability of every dropout of a model; None keeps those of its configuration."""
     if probability is None:
         return
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
-        # Layers that hand it to an attention function.
+        # Some layers keep the probability as a number, and pass it to an attention function.
         for name in ("attention_dropout", "attn_dropout", "dropout"):
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, probability)
@@ -58,7 +58,7 @@ def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
     """Load the tokenizer of the recipe's `model` at its `revision`.
 
     Raises:
-        UserError: the model cannot be had; the message says what to do.
+        UserError: the model cannot be loaded; the message says what to do.
     """
     check_access(recipe)
     with explained(recipe):
@@ -70,7 +70,7 @@ def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
 
 
 def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedModel:
-    """Load the weights of the recipe's `model`: safetensors, unless it says `weights: bin`.
+    """Load the weights of the recipe's `model`: safetensors, or .bin with `weights: bin`.
 
     Weights in .bin files are unpickled as data only (`weights_only` of torch.load): no code runs.
 
@@ -80,7 +80,7 @@ def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedMod
         options: further options of `from_pretrained`, such as dtype.
 
     Raises:
-        UserError: the weights cannot be had; the message says what to do.
+        UserError: the weights cannot be loaded; the message says what to do.
     """
     check_access(recipe)
     check_weights(recipe)
@@ -99,13 +99,17 @@ def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedMod
 
 
 def load_for_inference(auto_class: Any, recipe: Recipe, dtype: Any) -> PreTrainedModel:
-    """Load a model to compute with: on the GPUs that there are, or on the processor."""
+    """Load a model for inference: on the available GPUs, or on the processor."""
     options = {"device_map": "auto"} if torch.cuda.is_available() else {}
     return load_model(auto_class, recipe, dtype=dtype, **options).eval()
 
 
 def check_weights(recipe: Recipe) -> None:
-    """Refuse a local model directory without weights of the kind that the recipe names."""
+    """Check that a local model directory has weights of the kind that the recipe names.
+
+    Raises:
+        UserError: it has none.
+    """
     directory = Path(recipe["model"])
     if not directory.is_dir() or any(directory.glob("*.safetensors")):
         return

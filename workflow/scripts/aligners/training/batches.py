@@ -1,7 +1,7 @@
-"""Which rows make up each training step, and how the devices share them.
+"""Which rows make up each training step, and how the processes share them.
 
-A global batch depends on the seed and the epoch alone: not on the number of devices, nor on what
-was drawn before. So a killed job goes on with the batch it was at, on any number of devices.
+A global batch depends on the seed and the epoch only: not on the number of processes, nor on what
+was drawn before. So a killed job continues with the batch it was at, on any number of processes.
 """
 
 import heapq
@@ -10,14 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, Sampler
 
 from aligners.core.errors import UserError
 
-# Batches between which rows are sorted by length where they are padded.
+# Where rows are padded, they are sorted by length within this many global batches.
 BATCHES_SORTED_TOGETHER = 32
 
-Parts = list[list[int]]
+# The row numbers of one batch or micro-batch.
+RowNumbers = list[int]
 
 
 class Rows(Dataset[dict[str, Any]]):
@@ -34,16 +36,24 @@ class Rows(Dataset[dict[str, Any]]):
         return self.rows[index]
 
 
-class GlobalBatches(Sampler[list[int]]):
-    """Row numbers of each part of each global batch: what one device computes at a time.
+class GlobalBatches(Sampler[RowNumbers]):
+    """The micro-batches of one process: row numbers, in the order in which it computes them.
 
-    All global batches have as many rows as batch_size, or one or a few less so that all are about
-    equal: a last one of few rows would weigh as much as the others. All have equally many parts,
-    with about equally many tokens.
+    Every global batch is cut into the same number of micro-batches, with about equally many tokens,
+    the longest first. The processes take them in turns, and accumulate gradients over their own:
+
+        rows of a global batch       0   1   2   3   4   5   6   7
+        tokens                       2   3   4   9   1   2   6   5
+        4 micro-batches in total     [3]   [6 5]   [7 0 4]   [2 1]
+        process 0 of 2 computes      [3]           [7 0 4]
+        process 1 of 2 computes            [6 5]             [2 1]
+
+    All global batches have batch_size rows, or all have about equally many below that: a last one
+    of few rows would weigh as much as the others.
 
     Attributes:
-        parts: parts of a global batch on one process, gradients being accumulated over them.
         steps: global batches in an epoch.
+        micro_batches: of a global batch on one process; the gradient accumulation steps.
         unpadded_share: share of the tokens computed in the first epoch that are not padding.
     """
 
@@ -51,7 +61,7 @@ class GlobalBatches(Sampler[list[int]]):
         self,
         lengths: Sequence[int],
         batch_size: int,
-        part_tokens: int,
+        micro_batch_tokens: int,
         *,
         packed: bool,
         seed: int = 0,
@@ -59,17 +69,18 @@ class GlobalBatches(Sampler[list[int]]):
         processes: int = 1,
         process: int = 0,
     ):
-        """Find the number of parts.
+        """Find the number of micro-batches: the smallest that keeps to micro_batch_tokens.
 
         Args:
             lengths: tokens of each row.
             batch_size: most rows of a global batch.
-            part_tokens: most tokens of a part, padding included; a longer row is a part alone.
+            micro_batch_tokens: most tokens of a micro-batch, padding included; a longer row is a
+                micro-batch of its own.
             packed: whether rows are packed; else they are padded, and batches hold rows of similar
                 length.
-            seed: what the order depends on, together with the epoch.
-            epochs: how many there will be.
-            processes, process: how many share the work, and which of them this is.
+            seed: decides the order, together with the epoch.
+            epochs: number of epochs of the training.
+            processes, process: how many processes share the work, and the index of this one.
 
         Raises:
             UserError: there are more processes than rows in a batch.
@@ -77,80 +88,102 @@ class GlobalBatches(Sampler[list[int]]):
         self.lengths, self.packed, self.seed, self.epoch = lengths, packed, seed, 0
         self.processes, self.process = processes, process
         self.steps = math.ceil(len(lengths) / batch_size)
-        fewest = len(lengths) // self.steps
-        if fewest < processes:
+        fewest_rows = len(lengths) // self.steps
+        if fewest_rows < processes:
             raise UserError(
-                f"{processes} processes cannot share batches of {fewest} rows; "
+                f"{processes} processes cannot share batches of {fewest_rows} rows; "
                 "use fewer GPUs, or raise the recipe's global batch size"
             )
-        batches = [batch for epoch in range(epochs) for batch in self.batches(epoch)]
-        enough = max(self.parts_needed(batch, part_tokens) for batch in batches)
-        self.parts = max(1, min(math.ceil(enough / processes), fewest // processes))
+        batches = [batch for epoch in range(epochs) for batch in self.global_batches(epoch)]
+        needed = max(self.micro_batches_needed(batch, micro_batch_tokens) for batch in batches)
+        # No micro-batch of any process may be empty.
+        self.micro_batches = min(math.ceil(needed / processes), fewest_rows // processes)
         computed = sum(
-            self.tokens(part) for batch in self.batches(0) for part in self.split(batch, self.all)
+            self.computed_tokens(micro_batch)
+            for batch in batches[: self.steps]
+            for micro_batch in self.cut(batch, self.micro_batches_in_total)
         )
         self.unpadded_share = sum(lengths) / computed
 
     @property
-    def all(self) -> int:
-        """Parts of a global batch on all processes together."""
-        return self.parts * self.processes
+    def micro_batches_in_total(self) -> int:
+        """Micro-batches of a global batch on all processes together."""
+        return self.micro_batches * self.processes
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that comes next; the Trainer calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.steps * self.parts
+        return self.steps * self.micro_batches
 
-    def __iter__(self) -> Iterator[list[int]]:
-        for batch in self.batches(self.epoch):
-            yield from self.split(batch, self.all)[self.process :: self.processes]
+    def __iter__(self) -> Iterator[RowNumbers]:
+        for batch in self.global_batches(self.epoch):
+            yield from self.cut(batch, self.micro_batches_in_total)[self.process :: self.processes]
 
-    def batches(self, epoch: int) -> Parts:
+    def global_batches(self, epoch: int) -> list[RowNumbers]:
         """Return the rows of each global batch of an epoch."""
         generator = np.random.default_rng([self.seed, epoch])
-        order = generator.permutation(len(self.lengths))
-        batches = np.array_split(order, self.steps)
+        order = generator.permutation(len(self.lengths))  # rows
+        batches = np.array_split(order, self.steps)  # steps x batch_size, or fewer rows
         if not self.packed:
-            batches = self.sort_together(batches)
+            batches = self.sort_by_length(batches)
+            # Without this, batches of short rows would come before batches of long ones.
             batches = [batches[place] for place in generator.permutation(self.steps)]
         return [batch.tolist() for batch in batches]
 
-    def sort_together(self, batches: list[Any]) -> list[Any]:
-        """Exchange rows between neighbouring batches, so that each has rows of similar length."""
+    def rows_of_step(self, step: int) -> RowNumbers:
+        """Return the rows of a training step, counted from 0 over all epochs."""
+        epoch, place = divmod(step, self.steps)
+        return self.global_batches(epoch)[place]
+
+    def tokens_of_steps(self, steps: int) -> int:
+        """Return the tokens of the first steps, without padding."""
+        epochs, rest = divmod(steps, self.steps)
+        tokens = epochs * sum(self.lengths)  # An epoch has each row once.
+        for batch in self.global_batches(epochs)[:rest]:
+            tokens += sum(self.lengths[row] for row in batch)
+        return tokens
+
+    def sort_by_length(self, batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+        """Exchange rows between neighbouring batches, so that each has rows of similar length.
+
+        The sizes of the batches stay as they are.
+        """
         lengths = np.asarray(self.lengths)
-        alike = []
+        similar: list[NDArray[np.int64]] = []
         for start in range(0, len(batches), BATCHES_SORTED_TOGETHER):
             group = batches[start : start + BATCHES_SORTED_TOGETHER]
             rows = np.concatenate(group)
             rows = rows[np.argsort(lengths[rows], kind="stable")]
-            alike += np.split(rows, np.cumsum([len(batch) for batch in group])[:-1])
-        return alike
+            similar += np.split(rows, np.cumsum([len(batch) for batch in group])[:-1])
+        return similar
 
-    def parts_needed(self, batch: list[int], part_tokens: int) -> int:
-        """Return how many parts keep to a number of tokens."""
-        limit = max(part_tokens, *(self.lengths[row] for row in batch))
-        count = max(1, math.ceil(sum(self.lengths[row] for row in batch) / limit))
-        while max(map(self.tokens, self.split(batch, count))) > limit:
+    def micro_batches_needed(self, batch: RowNumbers, micro_batch_tokens: int) -> int:
+        """Return into how many micro-batches a global batch must be cut to keep to the tokens."""
+        lengths = [self.lengths[row] for row in batch]
+        limit = max(micro_batch_tokens, *lengths)
+        count = math.ceil(sum(lengths) / limit)
+        while max(map(self.computed_tokens, self.cut(batch, count))) > limit:
             count += 1
         return count
 
-    def tokens(self, part: list[int]) -> int:
-        """Return the tokens of a part, padding included."""
-        lengths = [self.lengths[row] for row in part]
+    def computed_tokens(self, micro_batch: RowNumbers) -> int:
+        """Return the tokens that a micro-batch computes, padding included."""
+        lengths = [self.lengths[row] for row in micro_batch]
         return sum(lengths) if self.packed else max(lengths) * len(lengths)
 
-    def split(self, batch: list[int], count: int) -> Parts:
-        """Return the rows of a batch in parts, the longest part first."""
+    def cut(self, batch: RowNumbers, count: int) -> list[RowNumbers]:
+        """Return a global batch as `count` micro-batches, the longest first."""
         rows = sorted(batch, key=lambda row: (-self.lengths[row], row))
         if not self.packed:
-            return [part.tolist() for part in np.array_split(rows, count)]
-        # Each row goes to the part with the fewest tokens so far (Graham's LPT rule).
-        parts: Parts = [[] for _ in range(count)]
-        heap = [(0, place) for place in range(count)]
+            # Neighbours in this order have similar lengths, and need little padding.
+            return [micro_batch.tolist() for micro_batch in np.array_split(rows, count)]
+        # Each row goes to the micro-batch with the fewest tokens so far (Graham's LPT rule).
+        micro_batches: list[RowNumbers] = [[] for _ in range(count)]
+        heap = [(0, place) for place in range(count)]  # (tokens, place of the micro-batch)
         for row in rows:
             tokens, place = heapq.heappop(heap)
-            parts[place].append(row)
+            micro_batches[place].append(row)
             heapq.heappush(heap, (tokens + self.lengths[row], place))
-        return sorted(parts, key=lambda part: (-self.tokens(part), part))
+        return sorted(micro_batches, key=lambda each: (-self.computed_tokens(each), each))

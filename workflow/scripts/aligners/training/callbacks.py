@@ -1,14 +1,14 @@
-"""What happens between the steps of a training: progress, early stop, limits, a farewell."""
+"""Callbacks of the Trainer: progress, early stopping, time limits, SIGTERM, non-finite losses."""
 
 import ctypes
 import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import (
     EarlyStoppingCallback,
     TrainerCallback,
@@ -20,18 +20,19 @@ from transformers.trainer_callback import ExportableState
 
 from aligners.core.errors import UserError
 from aligners.core.progress import Progress
+from aligners.training.process import any_process, decided_by_first_process
 
 # Of prctl(2).
 PR_SET_PDEATHSIG = 1
 
 
 class EarlyStopping(EarlyStoppingCallback):
-    """Early stop that a killed job remembers: one that had stopped does not go on to train."""
+    """Early stopping that also holds after a restart: a training that had stopped stays stopped."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop at once if the patience was at its end when the checkpoint was written."""
+        """Stop at once if the patience was used up when the checkpoint was written."""
         super().on_train_begin(args, state, control, **kwargs)
         if self.early_stopping_patience_counter >= self.early_stopping_patience:
             control.should_training_stop = True
@@ -41,13 +42,13 @@ class ShowProgress(TrainerCallback):
     """Shows how many training steps are done."""
 
     def __init__(self, description: str):
-        """Remember what is trained."""
+        """Take the description that the progress bar shows."""
         self.description = description
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Open the bar, at the step of the checkpoint if there was one."""
+        """Open the bar, at the step of the checkpoint if there is one."""
         self.bar = Progress(state.max_steps, self.description, "steps", state.global_step)
 
     def on_step_end(
@@ -64,21 +65,21 @@ class ShowProgress(TrainerCallback):
 
 
 class Clock(TrainerCallback, ExportableState):
-    """Counts the time of the steps and evaluations over all jobs that a training was spread over.
+    """Measures the time of a training over all its jobs, and enforces the limits on it.
 
-    It writes a checkpoint where the last one is long ago, and ends the training when its hours are
-    over. The first process decides for all.
+    It requests a checkpoint `checkpoint_minutes` after the last one, and ends the training after
+    `max_hours`. The first process decides for all processes.
 
     Attributes:
-        seconds: time of the training up to the last step.
+        seconds: time of the training up to the last step, over all jobs.
         training_seconds: the same, without evaluations and checkpoints.
     """
 
     def __init__(self, max_hours: float | None, checkpoint_minutes: float):
-        """Remember the limits; None is no limit."""
+        """Take the limits; None is no limit."""
         self.max_hours, self.checkpoint_minutes = max_hours, checkpoint_minutes
         self.seconds = self.training_seconds = 0.0
-        self.last = self.saved = time.monotonic()
+        self.last_tick = self.last_save = time.monotonic()
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps."""
@@ -94,92 +95,92 @@ class Clock(TrainerCallback, ExportableState):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Start counting, or stop at once if the hours were over when the job was killed."""
-        self.last = self.saved = time.monotonic()
-        if decided_by_the_first(self.is_over())[0]:
+        """Start the clock, or stop at once if earlier jobs have used up the hours."""
+        self.last_tick = self.last_save = time.monotonic()
+        if decided_by_first_process(self.is_over())[0]:
             control.should_training_stop = True
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Count what came between two steps."""
+        """Add the time between two steps: evaluations and checkpoints."""
         now = time.monotonic()
-        self.seconds += now - self.last
-        self.last = now
+        self.seconds += now - self.last_tick
+        self.last_tick = now
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Count a step, and see whether it is time."""
+        """Add the time of a step, and apply the limits."""
         now = time.monotonic()
-        self.seconds += now - self.last
-        self.training_seconds += now - self.last
-        self.last = now
-        old = now - self.saved >= 60 * self.checkpoint_minutes
-        over, old = decided_by_the_first(self.is_over(), old)
+        self.seconds += now - self.last_tick
+        self.training_seconds += now - self.last_tick
+        self.last_tick = now
+        save_due = now - self.last_save >= 60 * self.checkpoint_minutes
+        over, save_due = decided_by_first_process(self.is_over(), save_due)
         if over:
             control.should_training_stop = True
             control.should_evaluate = True
-        if over or old:
+        if over or save_due:
             control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Remember when the last checkpoint was written."""
-        self.saved = time.monotonic()
+        """Record the time of the checkpoint."""
+        self.last_save = time.monotonic()
 
 
-class Farewell(TrainerCallback):
-    """Writes a checkpoint when the job is told to end (SIGTERM), and ends it.
+class CheckpointOnSigterm(TrainerCallback):
+    """Writes a checkpoint after SIGTERM, then ends the job.
 
-    A cluster warns a job so before it takes the machine away. The exit status is that of a process
-    that the signal has ended, so that a scheduler's retries continue the job.
+    Clusters send SIGTERM before they stop a job. The exit status is that of a process that was
+    terminated by the signal, so that a scheduler retries the job, which then continues.
     """
 
     def __init__(self) -> None:
-        """Nothing was said yet."""
-        self.told = False
+        """Start without a signal."""
+        self.received = False
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Listen; the death of what launched this process counts as a word, too."""
+        """Install the signal handler; the kernel also sends SIGTERM when the launcher dies."""
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        self.before = signal.signal(signal.SIGTERM, self.listen)
+        self.previous_handler = signal.signal(signal.SIGTERM, self.receive)
 
-    def listen(self, *_: Any) -> None:
-        """Remember that the job has to end."""
-        self.told = True
+    def receive(self, *_: Any) -> None:
+        """Handle the signal; the step that is being computed is finished first."""
+        self.received = True
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Ask for a checkpoint in all processes if one of them was told."""
-        self.told = any_process(self.told)
-        if self.told:
+        """Request a checkpoint in all processes if one of them has received the signal."""
+        self.received = any_process(self.received)
+        if self.received:
             control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """End the job; the checkpoint is written."""
-        if self.told:
+        """End the job, now that the checkpoint is written."""
+        if self.received:
             raise SystemExit(128 + signal.SIGTERM)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """From here on a signal ends the job as usual."""
-        signal.signal(signal.SIGTERM, self.before)
+        """Restore the previous signal handler."""
+        signal.signal(signal.SIGTERM, self.previous_handler)
 
 
-class StopAtNoNumber(TrainerCallback):
-    """Ends a training whose loss is no number any more, before a checkpoint keeps such weights."""
+class StopOnNonFiniteLoss(TrainerCallback):
+    """Ends a training whose loss is NaN or infinite, before a checkpoint stores such weights."""
 
-    def __init__(self, describe_step: Any):
-        """Take a function from a step to a description of its rows."""
+    def __init__(self, describe_step: Callable[[int], str]):
+        """Take a function that describes the rows of a step, for the message."""
         self.describe_step = describe_step
 
     def on_log(
@@ -190,10 +191,10 @@ class StopAtNoNumber(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Look at the loss of the step.
+        """Check the loss of the step.
 
         Raises:
-            UserError: it is not finite.
+            UserError: a loss or the norm of the gradients is not finite.
         """
         for name in ("loss", "grad_norm", "eval_loss"):
             value = (logs or {}).get(name)
@@ -201,24 +202,6 @@ class StopAtNoNumber(TrainerCallback):
                 raise UserError(
                     f"{Path(str(args.output_dir)).name}: {name} is {value} at step "
                     f"{state.global_step} ({self.describe_step(state.global_step)}); the "
-                    "checkpoint before it is kept. Look at these rows, lower learning_rate, or set "
+                    "checkpoint before it is kept. Check these rows, lower learning_rate, or set "
                     "dtype: float32 in the recipe"
                 )
-
-
-def decided_by_the_first(*values: bool) -> list[bool]:
-    """Return the values that the first process has: clocks differ, decisions must not."""
-    if not torch.distributed.is_initialized():
-        return list(values)
-    shared = list(values)
-    torch.distributed.broadcast_object_list(shared, src=0)
-    return shared
-
-
-def any_process(value: bool) -> bool:
-    """Return whether a value is true in any process."""
-    if not torch.distributed.is_initialized():
-        return value
-    gathered: list[Any] = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(gathered, value)
-    return any(gathered)

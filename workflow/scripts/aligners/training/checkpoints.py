@@ -1,4 +1,4 @@
-"""Checkpoints of a training: complete and undamaged, or passed over; and the disk they take."""
+"""Checkpoints of a training: which of them are complete, and the disk space they need."""
 
 import logging
 import shutil
@@ -14,37 +14,36 @@ from aligners.core.rows import read_json, write_json
 logger = logging.getLogger(__name__)
 
 CHECKSUMS = "checksums.json"
-# The best and the last, and one that is being written.
+# The best and the last one are kept; a third exists while it is being written.
 KEPT = 2
 AT_ONCE = KEPT + 1
 
 
 def write_checksums(checkpoint: Path) -> None:
-    """Write the SHA-256 of each file of a checkpoint: without them, it does not count as whole."""
+    """Write the SHA-256 of each file of a checkpoint, last: they mark it as complete."""
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
     sums = {path.relative_to(checkpoint).as_posix(): file_hash(path) for path in files}
     write_json(checkpoint / CHECKSUMS, sums)
 
 
-def last_whole_checkpoint(directory: Path) -> Path | None:
-    """Return the newest checkpoint that is whole, or None.
+def last_complete_checkpoint(directory: Path) -> Path | None:
+    """Return the newest checkpoint that is complete, or None.
 
-    One that was not written to its end, or was damaged on the disk, is taken away, so that it is
-    not taken for the best one later.
+    Incomplete and damaged ones are deleted, so that the Trainer cannot load one as the best later.
     """
     for checkpoint in sorted(directory.glob("checkpoint-*"), key=step_of, reverse=True):
-        problem = what_is_wrong(checkpoint)
+        problem = find_problem(checkpoint)
         if problem is None:
             return checkpoint
-        logger.warning("%s: %s; going on from the checkpoint before it", checkpoint, problem)
+        logger.warning("%s: %s; continuing from the checkpoint before it", checkpoint, problem)
         shutil.rmtree(checkpoint)
     return None
 
 
-def what_is_wrong(checkpoint: Path) -> str | None:
+def find_problem(checkpoint: Path) -> str | None:
     """Return why a checkpoint cannot be used, or None."""
     if not (checkpoint / CHECKSUMS).is_file():
-        return "it was not written to its end"
+        return "it is incomplete"
     for name, expected in read_json(checkpoint / CHECKSUMS).items():
         path = checkpoint / name
         if not path.is_file() or file_hash(path) != expected:
@@ -58,26 +57,26 @@ def step_of(checkpoint: Path) -> int:
 
 
 def check_disk(model: PreTrainedModel, directory: Path) -> None:
-    """Log how much disk the checkpoints of a model take, and see that there is room.
+    """Log how much disk space the checkpoints of a model need, and check that it is free.
 
-    A checkpoint has the weights that are trained and two moments of AdamW for each, in float32.
+    A checkpoint has the trained weights and two moments of AdamW for each, in float32.
 
     Raises:
-        UserError: there is too little room.
+        UserError: too little space is free.
     """
     trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
-    checkpoint = 3 * 4 * trained
+    checkpoint = 3 * 4 * trained  # bytes
     if any(not each.requires_grad for each in model.parameters()):
-        # Adapters are saved without the model, but with its embeddings.
+        # Adapters are saved without the model's other weights, but with its embeddings.
         embeddings: Any = model.get_input_embeddings()
         checkpoint += 4 * embeddings.weight.numel()
     needed = AT_ONCE * checkpoint + 4 * model.num_parameters()
-    held = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    in_use = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     free = shutil.disk_usage(directory).free
-    logger.info("checkpoints and model take up to %.2f GB in %s", needed / 1e9, directory)
-    if free + held < needed:
+    logger.info("checkpoints and model need up to %.2f GB in %s", needed / 1e9, directory)
+    if free + in_use < needed:
         raise UserError(
             f"{directory}: {free / 1e9:.2f} GB are free, but up to {AT_ONCE} checkpoints of "
-            f"{checkpoint / 1e9:.2f} GB and the model need {(needed - held) / 1e9:.2f} GB; "
-            "free some space, or let results/.working be a link to a larger disk"
+            f"{checkpoint / 1e9:.2f} GB and the model need {(needed - in_use) / 1e9:.2f} GB; "
+            "free some space, or make results/.working a link to a larger disk"
         )

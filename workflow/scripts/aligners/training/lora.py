@@ -1,6 +1,6 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021): trained in place of the weights, then merged into them.
+"""Low-rank adapters (LoRA, Hu et al. 2021): trained instead of the weights, then merged into them.
 
-What is exported is a plain model of transformers; nobody who uses it needs peft.
+The exported model is a plain one of transformers: using it does not need peft.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from transformers import PreTrainedModel
 
 
 def add_adapters(model: PreTrainedModel, lora: dict[str, Any], new_tokens: Sequence[int]) -> Any:
-    """Return a model with adapters in all its linear layers; nothing else of it is trained.
+    """Return a model with adapters in all its linear layers; its other weights are frozen.
 
     Args:
         model: the backbone.
         lora: the recipe's `lora`: rank, alpha, dropout.
-        new_tokens: ids of tokens that the backbone has not learned; their rows of the embeddings,
-            and of the layer that predicts tokens where that has its own, are trained as well.
+        new_tokens: ids of tokens that are new to the backbone; their rows of the embeddings, and of
+            the output layer if its weights are separate, are trained as well.
     """
-    # Most recipes do without, and peft takes two seconds to import.
+    # Imported here: peft takes two seconds to import, and most recipes do not use it.
     from peft import LoraConfig, get_peft_model
 
     layers: list[Any] = [model.get_input_embeddings()]
@@ -37,6 +37,6 @@ def add_adapters(model: PreTrainedModel, lora: dict[str, Any], new_tokens: Seque
 
 
 def merge_adapters(model: Any) -> PreTrainedModel:
-    """Return the plain model that computes what a model with adapters does."""
+    """Return the plain model that computes the same as a model with adapters."""
     merged: PreTrainedModel = model.merge_and_unload()
     return merged

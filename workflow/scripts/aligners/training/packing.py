@@ -1,8 +1,13 @@
-"""Rows of uneven length as one sequence without padding, in which each row attends to itself only.
+"""Packing: rows of different lengths as one sequence without padding.
 
-Positions start anew with each row. Where a recipe asks for flash attention, transformers tells the
-rows apart by that; everywhere else the attention function below takes them one after the other,
-so that no mask of all tokens by all tokens is made.
+Each row attends to itself only, and its positions start at 0:
+
+    tokens          a1 a2 a3 b1 b2 c1 c2 c3 c4
+    position_ids     0  1  2  0  1  0  1  2  3
+    row_lengths            3     2           4
+
+With flash attention, transformers finds the rows by their positions. Otherwise the attention
+function below computes them one after the other, so that no mask of tokens x tokens is needed.
 """
 
 from collections.abc import Sequence
@@ -14,8 +19,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 ATTENTION = "packed"
 IGNORED = -100
-# Logits of a row alone and of the same row in a pack differ by rounding at most. That is some
-# 1e-6 of the largest in float32; a convolution over three tokens with new weights makes 1e-3.
+# The logits of a row alone and in a pack differ by rounding only: by about 1e-6 of the largest in
+# float32. If rows mix, they differ by more: a convolution over three tokens, new, makes 1e-3.
 TOLERANCE = 3e-5
 
 
@@ -35,42 +40,47 @@ def packed_attention(
     Args:
         module: the model's attention layer.
         query, key, value: 1 x heads x tokens x width.
-        attention_mask: not used; there is no padding.
+        attention_mask: unused, since there is no padding.
         row_lengths: tokens of each row, in order; without them all tokens are one row.
-        sliding_window: most tokens that a token sees back to, itself included.
-        options: what the function of transformers takes besides.
+        sliding_window: how many tokens a token attends to, itself included.
+        options: further arguments of the attention function of transformers.
 
     Returns:
         1 x tokens x heads x width, and no attention weights.
     """
     lengths = list(row_lengths or [query.shape[2]])
     options["is_causal"] = True
+    outputs = []
+    # Of each row, 1 x heads x its tokens x width.
     rows = (states.split(lengths, dim=2) for states in (query, key, value))
-    parts = []
-    for asked, keys, values in zip(*rows, strict=True):
-        mask = window_mask(asked, sliding_window)
-        parts.append(sdpa_attention_forward(module, asked, keys, values, mask, **options)[0])
-    return torch.cat(parts, dim=1), None
+    for queries, keys, values in zip(*rows, strict=True):
+        mask = window_mask(queries, sliding_window)
+        outputs.append(sdpa_attention_forward(module, queries, keys, values, mask, **options)[0])
+    return torch.cat(outputs, dim=1), None
 
 
 def window_mask(query: torch.Tensor, window: int | None) -> torch.Tensor | None:
-    """Return which tokens each token of a row sees, where the row is longer than the window."""
+    """Return which tokens each token attends to (1 x 1 x tokens x tokens), or None for all before.
+
+    A mask is needed only for a row that is longer than the window.
+    """
     tokens = query.shape[2]
     if window is None or tokens <= window:
         return None
-    places = torch.arange(tokens, device=query.device)
-    back = places[:, None] - places[None, :]
-    return ((back >= 0) & (back < window))[None, None]
+    positions = torch.arange(tokens, device=query.device)
+    distance = positions[:, None] - positions[None, :]  # of each token back to each token
+    return ((distance >= 0) & (distance < window))[None, None]
 
 
 AttentionInterface.register(ATTENTION, packed_attention)
 
 
 def prepare_for_packing(model: PreTrainedModel) -> bool:
-    """Let a model compute packs; if it then computes rows otherwise than alone, undo that.
+    """Set a model's attention for packs, unless the model would mix the rows of a pack.
 
-    Recurrent layers, convolutions over tokens and positions that are not given run from one row
-    into the next. Rather than from a list of architectures, that is seen from two short rows.
+    Recurrent layers, convolutions over tokens and positions that cannot be given carry one row into
+    the next. Two short rows are computed alone and packed to find out: a list of architectures
+    would never be complete.
 
     Returns:
         Whether the model can compute packs.
@@ -89,7 +99,7 @@ def prepare_for_packing(model: PreTrainedModel) -> bool:
             inputs = pack([{"input_ids": row.tolist(), "prompt_tokens": 1} for row in rows])
             del inputs["labels"], inputs["logits_to_keep"]
             packed = model(**{name: on(model.device, each) for name, each in inputs.items()}).logits
-        expected = torch.cat(alone)
+        expected = torch.cat(alone)  # tokens of both rows x vocabulary
         can = bool((packed[0] - expected).abs().max() <= TOLERANCE * expected.abs().max())
     except (TypeError, ValueError, RuntimeError):
         can = False  # The model does not take positions, or another attention function.
@@ -105,14 +115,14 @@ def on(device: torch.device, value: Any) -> Any:
 
 
 def pack(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the model's inputs for rows in one pack, and what it has to predict.
+    """Return the model's inputs and labels for rows in one pack.
 
     Args:
-        rows: input_ids, and prompt_tokens, how many of them are not to be predicted (at least 1).
+        rows: with input_ids, and prompt_tokens: how many of them are the prompt (at least 1).
 
     Returns:
-        input_ids and position_ids (1 x tokens); row_lengths; logits_to_keep, the places whose
-        logits predict a completion's token, no others are computed; labels (1 x places).
+        input_ids and position_ids (1 x tokens); row_lengths; logits_to_keep, the places that
+        predict a token of a completion: logits are computed only there; labels (1 x places).
     """
     ids: list[int] = []
     positions: list[int] = []
@@ -139,8 +149,8 @@ def pad(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the same as `pack` for a model that cannot compute packs: rows padded on the right.
 
     Returns:
-        input_ids and attention_mask (rows x tokens); logits_to_keep, from how many places before
-        the end on; labels (rows x places), those that predict nothing ignored.
+        input_ids and attention_mask (rows x tokens); logits_to_keep, the number of last places
+        with logits; labels (rows x places), IGNORED where no token of a completion is predicted.
     """
     width = max(len(row["input_ids"]) for row in rows)
     kept = width - min(row["prompt_tokens"] for row in rows) + 1
@@ -151,6 +161,7 @@ def pad(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ids, start = torch.tensor(row["input_ids"]), row["prompt_tokens"]
         input_ids[place, : len(ids)] = ids
         attention_mask[place, : len(ids)] = 1
+        # Each label is at the place that predicts it, one before its own.
         labels[place, start - 1 : len(ids) - 1] = ids[start:]
     return {
         "input_ids": input_ids,

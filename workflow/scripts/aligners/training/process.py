@@ -1,0 +1,46 @@
+"""The processes of a training: which one this is, what they decide together, and their memory."""
+
+import ctypes
+import sys
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+# Of mallopt(3).
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+def process_state() -> PartialState:
+    """Return which of the job's processes this one is."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+def decided_by_first_process(*values: bool) -> list[bool]:
+    """Return the values of the first process: clocks differ, but all must decide the same."""
+    shared = list(values)
+    if torch.distributed.is_initialized():
+        torch.distributed.broadcast_object_list(shared, src=0)
+    return shared
+
+
+def any_process(value: bool) -> bool:
+    """Return whether a value is true in any process."""
+    if not torch.distributed.is_initialized():
+        return value
+    gathered: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, value)
+    return any(gathered)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory of freed tensors.
+
+    By default it returns large blocks to the system and requests the same pages again at every
+    step, which takes a tenth of the time on a processor. Only glibc has these settings.
+    """
+    library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(library, "mallopt"):
+        library.mallopt(M_MMAP_MAX, 0)
+        library.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        library.mallopt(M_TOP_PAD, 2**28)

@@ -1,0 +1,207 @@
+"""The steps that the training of an aligner and of an inspector have in common."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
+
+from aligners.core.plots import plot_losses
+from aligners.core.rows import atomic_path, write_json
+from aligners.models.pretrained import best_training_dtype
+from aligners.models.text_generation import context_length
+from aligners.training.batches import GlobalBatches, Rows
+from aligners.training.callbacks import (
+    CheckpointOnSigterm,
+    Clock,
+    EarlyStopping,
+    ShowProgress,
+    StopOnNonFiniteLoss,
+)
+from aligners.training.checkpoints import check_disk, last_complete_checkpoint
+from aligners.training.packing import pack
+from aligners.training.process import keep_freed_memory, process_state
+from aligners.training.record import Source, describe_file, describe_hardware, library_versions
+from aligners.training.trainer import BatchTrainer, training_arguments
+
+Encoded = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """One training, over all the jobs that it may be spread over, and its steps in order.
+
+    Attributes:
+        source: what the model is trained from, for training.json.
+        recipe: of config/backbones/ or config/inspectors/.
+        seed: decides new weights, the order of the rows and the validation sample.
+        output_directory: of the trained model; written completely, at the end, or not at all.
+        working_directory: of the checkpoints; a killed job continues from the last complete one.
+    """
+
+    source: Source
+    recipe: dict[str, Any]
+    seed: int
+    output_directory: Path
+    working_directory: Path
+
+    def base_recipe(
+        self,
+        make: Callable[[dict[str, Any], Sequence[str], Path, int], None],
+        texts: Sequence[str],
+    ) -> dict[str, Any]:
+        """Return the recipe with the model that training starts from, made here if it is new.
+
+        Args:
+            make: writes a model with random weights; from `aligners.models.from_scratch`.
+            texts: what a new tokenizer is trained on.
+        """
+        if "from_scratch" not in self.recipe:
+            return self.recipe
+        # Made once, for all processes and for the jobs that continue this one.
+        directory = self.working_directory / "random_weights"
+        with process_state().main_process_first():
+            if not directory.is_dir():
+                make(self.recipe["from_scratch"], texts, directory, self.seed)
+        return {**self.recipe, "model": str(directory)}
+
+    def max_tokens(self, model: PreTrainedModel) -> int:
+        """Return the most tokens of a row: the recipe's, or the model's context if shorter."""
+        limit: int = self.recipe["max_tokens"]
+        return min(limit, context_length(model) or limit)
+
+    def make_trainer(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        train: Encoded,
+        validation: Encoded,
+        collate: Callable[[Encoded], dict[str, Any]],
+    ) -> BatchTrainer:
+        """Return the trainer of a model.
+
+        Args:
+            model, tokenizer: what is trained, and what is saved with it.
+            train, validation: encoded rows, each with id and input_ids.
+            collate: makes the model's inputs and labels from rows; `pack`, or one that pads.
+
+        Raises:
+            UserError: there are more processes than rows in a batch.
+        """
+        state = process_state()
+        how = {
+            "packed": collate is pack,
+            "processes": state.num_processes,
+            "process": state.process_index,
+        }
+        micro_batch_tokens = self.recipe["micro_batch_tokens"]
+        batches = GlobalBatches(
+            [len(row["input_ids"]) for row in train],
+            self.recipe["global_batch_size"],
+            micro_batch_tokens,
+            seed=self.seed,
+            epochs=self.recipe["epochs"],
+            **how,
+        )
+        validation_batches = GlobalBatches(
+            [len(row["input_ids"]) for row in validation],
+            len(validation),
+            2 * micro_batch_tokens,  # Without gradients, more tokens fit into memory.
+            **how,
+        )
+        return BatchTrainer(
+            batches,
+            validation_batches,
+            model=model,
+            args=training_arguments(self.recipe, self.working_directory, self.seed, batches),
+            train_dataset=Rows(train),
+            eval_dataset=Rows(validation),
+            processing_class=tokenizer,
+            data_collator=collate,
+        )
+
+    def train_to_best(self, trainer: BatchTrainer) -> None:
+        """Train until the patience, the epochs or the hours end; continue a killed training.
+
+        After it, the trainer's model has the weights with the lowest validation loss.
+
+        Raises:
+            UserError: a loss is not finite, or the disk has no room for the checkpoints.
+        """
+        keep_freed_memory()
+        state = process_state()
+        trainer.remove_callback(PrinterCallback)  # It would print past the log.
+        trainer.add_callback(StopOnNonFiniteLoss(trainer.rows_of))
+        trainer.add_callback(EarlyStopping(early_stopping_patience=self.recipe["patience"]))
+        trainer.add_callback(Clock(self.recipe["max_hours"], self.recipe["checkpoint_minutes"]))
+        if state.is_main_process:
+            trainer.add_callback(ShowProgress(f"training the {self.source.kind}"))
+            model: Any = trainer.model
+            check_disk(model, self.working_directory)
+        trainer.add_callback(CheckpointOnSigterm())
+        # The main process removes damaged checkpoints before the others look.
+        with state.main_process_first():
+            checkpoint = last_complete_checkpoint(self.working_directory)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+
+    def record(self, trainer: BatchTrainer, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Return the content of training.json.
+
+        Among it: tokens seen in training, counted again in each epoch; tokens_per_second of
+        training steps; hours, with evaluations and checkpoints.
+        """
+        clock = trainer.clock
+        tokens = trainer.batches.tokens_of_steps(metrics["steps"])
+        return {
+            "kind": self.source.kind,
+            "name": self.source.name,
+            "recipe_name": self.source.recipe_name,
+            "recipe": self.recipe,
+            "license": self.recipe["license"],
+            "data": [describe_file(path) for path in self.source.files],
+            "versions": library_versions(),
+            "seed": self.seed,
+            "hardware": describe_hardware(best_training_dtype(self.recipe["dtype"])),
+            "tokens": tokens,
+            "tokens_per_second": round(tokens / clock.training_seconds, 1),
+            "hours": round(clock.seconds / 3600, 4),
+            "metrics": metrics,
+        }
+
+    def export(
+        self,
+        trainer: BatchTrainer,
+        metrics: dict[str, Any],
+        write_more: Callable[[Path], None] = lambda _: None,
+    ) -> None:
+        """Write the model, its tokenizer and training.json, completely or not at all.
+
+        All processes call this, since each may hold a part of the weights.
+
+        Args:
+            trainer: after training.
+            metrics: for training.json.
+            write_more: writes further files into the directory that it is given.
+        """
+        model: Any = trainer.model
+        model.config.use_cache = True  # The Trainer turns it off.
+        if trainer.is_world_process_zero():
+            with atomic_path(self.output_directory) as partial:
+                trainer.save_model(str(partial))
+                (partial / "training_args.bin").unlink()
+                write_more(partial)
+                write_json(partial / "training.json", self.record(trainer, metrics))
+        else:
+            trainer.save_model(str(self.output_directory))
+        trainer.accelerator.wait_for_everyone()
+
+    def finish(
+        self, metrics: dict[str, Any], metrics_path: Path, losses_path: Path, unit: str = "token"
+    ) -> None:
+        """Write metrics.json and the plot of the losses (per `unit`); remove the checkpoints."""
+        if process_state().is_main_process:
+            plot_losses(metrics["losses"], losses_path, unit)
+            write_json(metrics_path, metrics)
+            shutil.rmtree(self.working_directory)
