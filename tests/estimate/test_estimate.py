@@ -163,6 +163,23 @@ def test_examples_are_what_the_programs_ask(project: Path, engine: FakeEngine, n
     assert all((request.prompt, stage.decoding) in asked for request in stage.examples)
 
 
+@pytest.mark.parametrize(
+    ("number", "prompt"),
+    [
+        (0, "aligners.synthesis.topics.topics_prompt"),
+        (1, "aligners.synthesis.questions.questions_prompt"),
+        (2, "aligners.synthesis.pairs.pairs_prompt"),
+        (3, "aligners.evaluation.baselines.llm_prompt"),
+    ],
+)
+def test_a_changed_prompt_changes_the_estimate(
+    in_the_project: None, monkeypatch: pytest.MonkeyPatch, number: int, prompt: str
+) -> None:
+    monkeypatch.setattr(prompt, lambda *_: "Changed.")
+    stage = make_stages(load_experiment(DEMO), 3)[number]
+    assert [request.prompt for request in stage.examples] == 3 * ["Changed."]
+
+
 def test_examples_take_turns_among_criteria(in_the_project: None) -> None:
     for stage in make_stages(load_experiment(DEMO), 6)[:3]:
         criteria = [request.id.split("/")[0] for request in stage.examples]
