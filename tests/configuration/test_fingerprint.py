@@ -314,9 +314,9 @@ def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:
     }
     assert set(wildcards) == set(WILDCARDS)
     calls = [
-        (path.stem, re.findall(r'"([^"]+)"', call))
+        (path.stem, re.findall(r'"([^"]+)"', call.split("command=")[0]))
         for path in Path("workflow/rules").glob("*.smk")
-        for call in re.findall(r"fingerprint=fingerprint\(([^)]+)\)", path.read_text())
+        for call in re.findall(r"\*\*program\(([^)]+)\)", path.read_text())
     ]
     assert len(calls) >= 20
     for _, (rule, *settings) in calls:

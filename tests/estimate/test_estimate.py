@@ -24,15 +24,16 @@ from aligners.estimate.figures import project as project_stage
 from aligners.estimate.sample import Sample, ask, count_gpus, take_samples
 from aligners.estimate.stages import (
     Stage,
+    count_question_requests,
     dataset_rows,
     example_topics,
     load_experiment,
     make_stages,
-    question_requests,
 )
 from aligners.estimate.table import count, duration, print_estimate, spent
 from aligners.estimate.verdicts import verdicts_stages
 from aligners.synthesis.pairs import STOP
+from aligners.synthesis.task import Task, load_task
 
 DEMO, PAPER = Path("config/demo.yaml"), Path("config/config.yaml")
 TEACHER, BASE, CHAT = "closed-world-teacher", "closed-world-base", "closed-world-finetuned"
@@ -54,8 +55,8 @@ def test_the_demo_is_counted(in_the_project: None) -> None:
         ("topics", TEACHER): 3 * 3 * 20,  # criteria, rounds, question types
         ("questions", TEACHER): 3 * 287,  # 4300 hints, 15 in a prompt
         ("pairs", TEACHER): 3 * 4300,
-        ("answers", BASE): 3 * 120 + 420,  # the held-out ones, and a file of 420 rows
-        ("answers", CHAT): 3 * 120 + 420,
+        ("responses", BASE): 3 * 120 + 420,  # the held-out ones, and a file of 420 rows
+        ("responses", CHAT): 3 * 120 + 420,
     }
 
 
@@ -65,7 +66,7 @@ def test_the_paper_is_counted_but_for_a_dataset_of_the_hub(in_the_project: None)
         ("topics", "falcon-40b"): 3 * 20 * 20,
         ("questions", "falcon-40b"): 3 * 10200,
         ("pairs", "falcon-40b"): 3 * 153000,
-        **{("answers", llm): 3 * 5000 for llm in config["llms"]},
+        **{("responses", llm): 3 * 5000 for llm in config["llms"]},
     }
     assert dataset_rows(config, "beavertails") is None
 
@@ -73,7 +74,7 @@ def test_the_paper_is_counted_but_for_a_dataset_of_the_hub(in_the_project: None)
 def test_rows_of_a_hub_dataset_that_its_recipe_limits_are_counted(project: Path) -> None:
     set_keys("config/datasets/beavertails.yaml", rows=700)
     config = load_experiment(PAPER)
-    assert requests_of(make_stages(config, 2))["answers", "llama-2-13b"] == 3 * 5000 + 700
+    assert requests_of(make_stages(config, 2))["responses", "llama-2-13b"] == 3 * 5000 + 700
 
 
 def test_verdicts_are_counted_in_both_orders_of_every_comparison(project: Path) -> None:
@@ -101,9 +102,9 @@ def test_a_judge_that_is_no_llm_is_asked_for_nothing(project: Path) -> None:
 
 def test_hints_without_a_question_are_asked_again(in_the_project: None) -> None:
     config = {**load_experiment(DEMO), "criteria": ["ethical"], "questions_per_criterion": 100}
-    assert question_requests(config) == 7
-    assert question_requests(config, 0.5) == 7 + 4 + 2  # 100, 50 and 25 hints
-    assert question_requests(config, 1.0) == 3 * 7
+    assert count_question_requests(config) == 7
+    assert count_question_requests(config, 0.5) == 7 + 4 + 2  # 100, 50 and 25 hints
+    assert count_question_requests(config, 1.0) == 3 * 7
 
 
 def test_a_configuration_is_laid_over_the_default(project: Path) -> None:
@@ -116,6 +117,11 @@ def test_a_configuration_is_laid_over_the_default(project: Path) -> None:
     }
 
 
+def ethical_task() -> Task:
+    """Return what the demo asks its teacher for the criterion ethical."""
+    return load_task("questions", "ethical", TEACHER, "closed-world", 0)
+
+
 def run_stage(name: str, config: dict[str, Any], stage: Stage) -> None:
     """Run the program of a stage so that it asks what the estimate takes as examples."""
     given = {"synthesis": config["synthesis"], "teacher": config["teacher"], "seed": 0}
@@ -126,7 +132,7 @@ def run_stage(name: str, config: dict[str, Any], stage: Stage) -> None:
     if name == "topics":
         generate_topics.main(criterion="ethical", rounds=1, output=Path("t.jsonl"), **given)
     elif name == "questions":
-        write_rows(Path("topics.jsonl"), example_topics(seeds, 0))
+        write_rows(Path("topics.jsonl"), example_topics(ethical_task()))
         paths = {"topics": Path("topics.jsonl"), "output": Path("q.jsonl"), "table": Path("q.csv")}
         generate_questions.main(criterion="ethical", questions=100, **paths, **given)
     elif name == "pairs":
@@ -157,6 +163,23 @@ def test_examples_are_what_the_programs_ask(project: Path, engine: FakeEngine, n
     assert all((request.prompt, stage.decoding) in asked for request in stage.examples)
 
 
+@pytest.mark.parametrize(
+    ("number", "prompt"),
+    [
+        (0, "aligners.synthesis.topics.topics_prompt"),
+        (1, "aligners.synthesis.questions.questions_prompt"),
+        (2, "aligners.synthesis.pairs.pairs_prompt"),
+        (3, "aligners.evaluation.baselines.llm_prompt"),
+    ],
+)
+def test_a_changed_prompt_changes_the_estimate(
+    in_the_project: None, monkeypatch: pytest.MonkeyPatch, number: int, prompt: str
+) -> None:
+    monkeypatch.setattr(prompt, lambda *_: "Changed.")
+    stage = make_stages(load_experiment(DEMO), 3)[number]
+    assert [request.prompt for request in stage.examples] == 3 * ["Changed."]
+
+
 def test_examples_take_turns_among_criteria(in_the_project: None) -> None:
     for stage in make_stages(load_experiment(DEMO), 6)[:3]:
         criteria = [request.id.split("/")[0] for request in stage.examples]
@@ -164,7 +187,7 @@ def test_examples_take_turns_among_criteria(in_the_project: None) -> None:
 
 
 def test_example_hints_mix_the_question_types(in_the_project: None) -> None:
-    topics = example_topics(load_question_types("ethical"), 0)
+    topics = example_topics(ethical_task())
     assert len({row["question_type"] for row in topics[:15]}) > 5
     assert len(topics) == len({(row["question_type"], row["topic"]) for row in topics}) == 100
 
@@ -311,8 +334,8 @@ def test_a_sample_tells_tokens_and_cost(priced: Path, engine: FakeEngine) -> Non
         ("topics", "priced", "openai", 2 * 3 * 20),
         ("questions", "priced", "openai", questions),
         ("pairs", "priced", "openai", 2 * 150),
-        ("answers", BASE, "closed-world", 2 * 120),
-        ("answers", CHAT, "closed-world", 2 * 120),
+        ("responses", BASE, "closed-world", 2 * 120),
+        ("responses", CHAT, "closed-world", 2 * 120),
     ]
     assert [tuple(row[key] for key in keys) for row in figures["stages"]] == [
         (*row, 3, 1000 * row[3], 100 * row[3]) for row in expected
@@ -357,7 +380,8 @@ def test_a_dataset_of_unknown_size_is_said_to_be_left_out(
 ) -> None:
     print_estimate(PAPER, 0, None)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "beavertails: only the Hub knows how many rows it has; its answers are not" in shown
+    assert "beavertails: " in shown
+    assert "rows in config/datasets/beavertails.yaml" in shown
     assert "synthetic_mixed" not in shown
 
 
@@ -432,7 +456,7 @@ def test_a_sample_without_any_completion_measures_nothing(priced: Path, engine: 
     set_keys("config/llms/priced.yaml", require_all=False)
     engine.reply = lambda request, _: Failure(request.id, "timeout", "no reply")
     stages = make_stages(load_experiment(priced), 2)
-    assert ask("priced", stages[:1]) == ({}, "no request of the sample of topics was answered")
+    assert ask("priced", stages[:1]) == ({}, "the sample of topics has no completion")
 
 
 # What is printed

@@ -335,7 +335,7 @@ def test_a_change_of_parsing_asks_nothing(
     generate()
     [pair] = read_rows(Path("pairs.jsonl"))
     assert (pair["response"], pair["critique"], pair["aligned_response"]) == ("So.", "Fine.", "So.")
-    monkeypatch.setattr(generate_pairs, "parse_pair", lambda completion: ({}, "too_dull"))
+    monkeypatch.setattr("aligners.synthesis.pairs.parse_pair", lambda _: ({}, "too_dull"))
     generate()
     assert read_json(Path("pairs.counts.json")) == {"in": 1, "out": 0, "dropped": {"too_dull": 1}}
     [dropped] = read_rows(Path("pairs.dropped.jsonl"))

@@ -1,7 +1,8 @@
-"""Estimate of a run before it begins: requests, tokens, time and money of each generating stage.
+"""Estimate of a run before it starts: requests, tokens, time and money of each generating stage.
 
-stages     what each stage will ask, by the configuration; the same prompts and decodings
-sample     some of these requests asked for real, and what they took
-figures    what follows for the whole run, or without a sample the bounds
-table      the command: figures in the terminal
+stages     what each stage will ask, by the configuration
+verdicts   the same for the judges
+sample     sends some of these requests and measures what they take
+figures    scales the sample to the whole run; without a sample, upper bounds
+table      the command: prints the figures
 """

@@ -1,4 +1,4 @@
-"""What a run will take: by a sample of its requests, or without one at most."""
+"""What a run will take: scaled from a sample of its requests, or upper bounds without one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,10 +8,10 @@ from aligners.configuration.recipes import load_recipe
 from aligners.configuration.schemas import Recipe
 from aligners.core.completions import CHARACTERS_PER_TOKEN, Completion, Failure, Prompt
 from aligners.estimate.sample import Sample
-from aligners.estimate.stages import Stage, question_requests
+from aligners.estimate.stages import Stage, count_question_requests
 from aligners.llms.engines.pacing import MINUTE
 from aligners.llms.usage import Usage
-from aligners.synthesis.questions import parse_questions, question_reason
+from aligners.synthesis.questions import HintGroup, read_lines
 
 SECONDS_PER_HOUR = 3600
 
@@ -21,11 +21,11 @@ class Figures:
     """What one stage will take of one LLM.
 
     Attributes:
-        sampled: completions that tokens and time follow from. Without any, tokens_in is a guess by
-            characters, tokens_out the limit of the decoding, and there is no time.
-        tokens_per_second: written by one job, all its requests under way together.
-        seconds: of one job that sends all requests.
-        gpu_hours: its time times the GPUs of the sample; None where there was none.
+        sampled: number of completions that were measured. If 0, tokens_in is estimated by
+            characters, tokens_out is the limit of the decoding, and times are None.
+        tokens_per_second: that one job writes, with all its requests sent together.
+        seconds: for one job that sends all requests.
+        gpu_hours: seconds times the GPUs of the sample; None if it used none.
         cost: by the recipe's prices, in their currency; None without prices.
     """
 
@@ -44,7 +44,7 @@ class Figures:
 
 
 def bound(stage: Stage) -> Figures:
-    """Return what a stage takes at most, if every completion is as long as its limit."""
+    """Return upper bounds for a stage: every completion is as long as its limit."""
     lengths = [count_characters(example.prompt) for example in stage.examples]
     mean_length = sum(lengths) / len(lengths)
     return figures(
@@ -73,7 +73,7 @@ def project(stage: Stage, sample: Sample) -> Figures:
 
 
 def figures(stage: Stage, tokens_in: int, tokens_out: int) -> Figures:
-    """Return the figures that follow from tokens."""
+    """Return the figures of a stage without a sample, for these tokens."""
     recipe = load_recipe("llms", stage.llm)
     prices = recipe.get("prices")
     return Figures(
@@ -93,10 +93,13 @@ def figures(stage: Stage, tokens_in: int, tokens_out: int) -> Figures:
 
 
 def least_seconds(stage: Stage) -> float:
-    """Return the time that the recipe's limits per minute demand; a sample may be below them."""
+    """Return the shortest time that the recipe's limits per minute allow.
+
+    A sample is often too small to reach the limits.
+    """
     recipe, most = load_recipe("llms", stage.llm), bound(stage)
     by_requests = stage.requests / recipe.get("requests_per_minute", float("inf"))
-    # A request counts with its prompt and all tokens that it may write.
+    # Servers count a request with its prompt and its limit of tokens, not with what it writes.
     by_tokens = (most.tokens_in + most.tokens_out) / recipe.get("tokens_per_minute", float("inf"))
     return MINUTE * max(by_requests, by_tokens)
 
@@ -111,7 +114,7 @@ def count_characters(prompt: Prompt) -> int:
 def estimate(
     config: Recipe, stages: Sequence[Stage], samples: Mapping[tuple[str, str], Sample]
 ) -> list[Figures]:
-    """Return the figures of each stage, by its sample where there is one (LLM, stage)."""
+    """Return the figures of each stage, by its sample if there is one; keys are (LLM, stage)."""
     rows = []
     for stage in stages:
         sample = samples.get((stage.llm, stage.name))
@@ -119,33 +122,27 @@ def estimate(
             rows.append(bound(stage))
             continue
         if stage.name == "questions":
-            unanswered = unanswered_share(stage.numbers, sample.results)
-            stage = replace(stage, requests=question_requests(config, unanswered))
+            unanswered = unanswered_share(stage.groups, sample.results)
+            stage = replace(stage, requests=count_question_requests(config, unanswered))
         rows.append(project(stage, sample))
     return rows
 
 
 def unanswered_share(
-    numbers: Mapping[str, range], results: Mapping[str, Completion | Failure]
+    groups: Sequence[HintGroup], results: Mapping[str, Completion | Failure]
 ) -> float:
-    """Return the share of the hints without a question: their line is missing or is none.
-
-    Args:
-        numbers: of the lines that each request asks for.
-        results: of these requests.
-    """
-    asked = answered = 0
-    for key, result in results.items():
-        if isinstance(result, Completion):
-            complete = result.finish == "stop"
-            found = parse_questions(result.text, numbers[key].start, complete)
-            asked += len(numbers[key])
-            answered += sum(question_reason(found.get(n, "")) is None for n in numbers[key])
-    return 1 - answered / asked
+    """Return the share of hints without a question in the completions of groups of hints."""
+    lines = [
+        line
+        for group in groups
+        if isinstance(result := results[group.request.id], Completion)
+        for line in read_lines(group, result)
+    ]
+    return 1 - sum(line.reason is None for line in lines) / len(lines)
 
 
 def total(rows: Sequence[Figures]) -> dict[str, Any]:
-    """Return the sums over stages; `seconds` and `gpu_hours` of those that have them."""
+    """Return the sums over stages; `seconds` and `gpu_hours` over those that have them."""
     costs: dict[str, float] = {}
     for row in rows:
         if row.cost is not None and row.currency:

@@ -1,7 +1,7 @@
-"""A sample of the requests of a run, asked for real: what they took, and what came back.
+"""A sample: some requests of a run are sent, and what they take is measured.
 
-Completions are kept under results/.working like those of a run, so that a second estimate asks for
-nothing again.
+The ledger under results/.working keeps the completions, as in a run: a second estimate does not ask
+again.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ class Sample:
     """What the examples of a stage took.
 
     Attributes:
-        usage: the sums of a usage file (docs/data.md).
-        results: by the requests' ids.
-        gpus: how many GPUs the LLM computed on.
+        usage: as in a usage file (docs/data.md).
+        results: by the ids of the requests.
+        gpus: how many GPUs the LLM used.
     """
 
     usage: dict[str, Any]
@@ -40,20 +40,20 @@ class Sample:
 
 
 def take_samples(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
-    """Ask an LLM in a process of its own (see `ask`).
+    """Ask an LLM in a separate process (see `ask`).
 
-    What it holds of memory and GPUs, and a server that it started, are gone before the next LLM
-    comes; and one that is killed for want of memory takes nothing with it.
+    The end of the process frees memory and GPUs and stops a server before the next LLM loads. If
+    the system kills the process for lack of memory, the samples of other LLMs are kept.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(ask, llm, stages).result()
         except BrokenProcessPool:
-            return {}, "its process was killed, most often for want of memory"
+            return {}, "its process was killed, most often for lack of memory"
 
 
 def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
-    """Return a sample of each stage by its name, and why some are missing or an empty text."""
+    """Return samples by the stage's name, and the reason if some are missing (else empty)."""
     samples: dict[str, Sample] = {}
     engine = None
     gpus = count_gpus(llm)
@@ -67,17 +67,17 @@ def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
                     stage.examples, stage.decoding, f"{stage.name}, sample"
                 )
                 if not generator.usage.completions:
-                    raise UserError(f"no request of the sample of {stage.name} was answered")
+                    raise UserError(f"the sample of {stage.name} has no completion")
                 engine = generator.engine
                 samples[stage.name] = Sample(generator.usage.summary(), results, gpus)
-    # A GPU without enough memory is a RuntimeError.
+    # torch raises a RuntimeError if a GPU lacks memory.
     except (UserError, RuntimeError, MemoryError) as error:
         return samples, (str(error) or repr(error)).splitlines()[0]
     return samples, ""
 
 
 def count_gpus(llm: str) -> int:
-    """Return how many GPUs an LLM computes on that is loaded or served on this machine."""
+    """Return how many GPUs an LLM uses; 0 unless it is loaded or served on this machine."""
     if load_recipe("llms", llm)["engine"] not in ON_GPUS:
         return 0
     import torch

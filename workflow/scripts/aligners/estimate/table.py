@@ -1,4 +1,4 @@
-"""The estimate of a run as a table in the terminal and as a file."""
+"""The command `aligners estimate`: a table in the terminal, and a file of the same figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from aligners.configuration.recipes import recipe_path
 from aligners.configuration.schemas import Recipe
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json
@@ -16,27 +17,27 @@ from aligners.estimate.sample import LOGS, Sample, take_samples
 from aligners.estimate.stages import Stage, dataset_rows, load_experiment, make_stages
 from aligners.estimate.verdicts import verdicts_stages
 
-# Requests whose length is measured where none is sent.
+# Without a sample, the lengths of this many requests give the mean length of a prompt.
 EXAMPLES = 24
 AT_MOST = "≤ "
-# Wide enough for the table where the output is a file.
+# Wide enough for the table if the output is a file.
 FILE_WIDTH = 110
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 SAMPLED = (
-    "Measured: tokens and time, in a sample of up to {sample} requests of each stage; estimated: "
-    "that all requests are like them. Time is that of one job at a time without the loading of the "
-    "LLM; shards that run side by side divide it. A sample does not fill a batch, nor the "
-    "concurrency of a recipe: a run may take less time, and a larger --sample shows it."
+    "Measured: tokens and time of up to {sample} requests of each stage. Assumed: all requests are "
+    "like them. Time is for one job at a time, without loading the LLM; shards that run in "
+    "parallel divide it. A small sample fills neither a batch nor the concurrency of a recipe: a "
+    "run may take less time, and a larger --sample gives a better estimate."
 )
 BOUNDS = (
-    "≤ is at most, not measured: every completion as long as max_new_tokens. Tokens in are "
-    "estimated there, one for 4 characters; time only a sample tells (--sample 8)."
+    "≤ is at most, not measured: every completion is as long as max_new_tokens, and tokens in are "
+    "one for 4 characters. To estimate time, send a sample (--sample 8)."
 )
 UPPER = (
-    "Pairs and answers are at most one for each question asked for; duplicates leave before. "
-    "Verdicts are those of results/judged/all; equal answers take none, equal comparisons one. "
-    "Hints that get no question are asked again, {again}."
+    "Pairs and responses are at most one for each question; duplicate questions are dropped "
+    "before. Verdicts are those of results/judged/all; equal responses need none, equal "
+    "comparisons one. Hints that get no question are asked again, {again}."
 )
 
 
@@ -57,31 +58,22 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
     config = load_experiment(path)
     examples = sample or EXAMPLES
     stages = [*make_stages(config, examples), *verdicts_stages(config, examples)]
-    notes = unknown_datasets(config)
-    samples: dict[tuple[str, str], Sample] = {}
-    if sample:
-        samples, problems = ask_all(stages, console)
-        notes += problems
+    samples, problems = ask_all(stages, console) if sample else ({}, [])
     rows = estimate(config, stages, samples)
+    notes = [*unknown_datasets(config), *problems]
     console.print(estimate_table(rows, f"Estimate of {config['name']}"))
     console.print("\n".join(explanations(rows, sample)), highlight=False)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if output:
-        figures = {
-            "experiment": config["name"],
-            "sample": sample,
-            "stages": [asdict(row) for row in rows],
-            "total": total(rows),
-            "notes": notes,
-        }
-        write_json(output, figures)
+        figures = {"stages": [asdict(row) for row in rows], "total": total(rows), "notes": notes}
+        write_json(output, {"experiment": config["name"], "sample": sample, **figures})
 
 
 def ask_all(
     stages: Sequence[Stage], console: Console
 ) -> tuple[dict[tuple[str, str], Sample], list[str]]:
-    """Return samples by LLM and stage, and a line for each LLM that could not be asked."""
+    """Return samples by (LLM, stage), and a note for each LLM that could not be asked."""
     samples, problems = {}, []
     for llm in dict.fromkeys(stage.llm for stage in stages):
         own = [stage for stage in stages if stage.llm == llm]
@@ -99,27 +91,28 @@ def ask_all(
 
 
 def unknown_datasets(config: Recipe) -> list[str]:
-    """Return a line for each dataset whose size is not known before it is downloaded."""
+    """Return a note for each data set whose size is unknown before its download."""
     return [
-        f"{name}: only the Hub knows how many rows it has; its answers are not counted."
+        f"{name}: its size is unknown before the download; its responses are not counted. Set "
+        f"rows in {recipe_path('datasets', name)} to count them."
         for name in config["datasets"]
         if dataset_rows(config, name) is None
     ]
 
 
 def explanations(rows: Sequence[Figures], sample: int) -> list[str]:
-    """Return what a reader has to know about the figures: what is measured, what is not."""
+    """Return what a reader must know about the figures: what is measured and what is not."""
     measured = [row for row in rows if row.sampled]
     lines = [SAMPLED.format(sample=sample)] if measured else []
     if len(measured) < len(rows):
         lines.append(BOUNDS)
     counted = any(row.stage == "questions" for row in measured)
-    again = "counted as often as in the sample" if counted else "which comes on top"
+    again = "as often as in the sample" if counted else "which is not counted"
     return [*lines, UPPER.format(again=again)]
 
 
 def make_console() -> Console:
-    """Return the terminal, or a file with room for the table."""
+    """Return the console: as wide as the terminal, or as the table if the output is a file."""
     console = Console()
     return console if console.is_terminal else Console(width=FILE_WIDTH)
 
@@ -149,7 +142,7 @@ def estimate_table(rows: Sequence[Figures], title: str) -> Table:
 
 
 def total_cells(rows: Sequence[Figures]) -> list[str]:
-    """Return the cells of the last row: the time is more than the sum where one is not known."""
+    """Return the cells of the last row; the time is a lower bound if some stage has none."""
     sums = total(rows)
     measured = all(row.sampled for row in rows)
     time = "-"
@@ -182,7 +175,7 @@ def count(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it, such as `5.3 h`."""
+    """Return a time in a suitable unit, such as `5.3 h`."""
     if seconds < MINUTE:
         return f"{seconds:.2g} s"
     if seconds < HOUR:

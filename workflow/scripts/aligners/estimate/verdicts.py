@@ -1,4 +1,4 @@
-"""The judging of a run: how many verdicts its judges will be asked for, and examples of them."""
+"""The judges of a run: how many verdicts each gives, and examples of their requests."""
 
 from aligners.configuration.criteria import load_principles
 from aligners.configuration.experiment import base_llms
@@ -26,7 +26,7 @@ def verdicts_stages(config: Recipe, examples: int) -> list[Stage]:
 
 
 def verdicts_stage(config: Recipe, judge: str, recipe: Recipe, examples: int) -> Stage:
-    """Return the verdicts of a judge; the examples compare the principles' demonstrations."""
+    """Return the stage of a judge; the examples compare responses of demonstrations."""
     llm = load_recipe("llms", recipe["llm"])
     shown = interleave(
         [load_principles(criterion).demonstrations for criterion in config["criteria"]]
@@ -46,9 +46,9 @@ def verdicts_stage(config: Recipe, judge: str, recipe: Recipe, examples: int) ->
 
 
 def count_verdicts(config: Recipe) -> int:
-    """Return how many verdicts a judge gives at most: equal answers take none.
+    """Return how many verdicts a judge gives at most; equal responses need none.
 
-    A data set whose size only the Hub knows counts as if its sample were full.
+    A data set of unknown size counts with the whole sample that the judges get.
     """
     most = config["alpaca_eval_rows"]
     sizes = [dataset_rows(config, name) for name in config["datasets"]]
@@ -56,7 +56,7 @@ def count_verdicts(config: Recipe) -> int:
     criteria = len(config["criteria"])
     systems = criteria + len(config["systems"])
     comparisons = systems * (OWN_REFERENCES + len(config["external"]))
-    # A squad's answers between its first and its last, against the base answers.
-    on_the_way = criteria - 1 if "squad" in config["systems"] else 0
+    # The corrections of a squad before its last turn are compared with the responses.
+    earlier_turns = criteria - 1 if "squad" in config["systems"] else 0
     models = len(base_llms(config)) * len(config["backbones"])
-    return ORDERS * rows * models * (comparisons + on_the_way)
+    return ORDERS * rows * models * (comparisons + earlier_turns)

@@ -1,4 +1,4 @@
-"""AlpacaEval files: two lists of outputs to the same instructions, to be compared by a judge."""
+"""AlpacaEval files: two lists of outputs to the same questions, which a judge compares."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,9 +6,9 @@ from aligners.core.rows import Row, seeded_order
 
 
 def sample_inputs(inputs: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """Return a seeded sample of min(count, n) inputs in their own order.
+    """Return a seeded sample of min(count, n) test questions, in their original order.
 
-    It depends on the rows' ids alone, so that every comparison of a data set has the same rows.
+    The sample depends only on the ids: all comparisons on a data set use the same rows.
     """
     chosen = sorted(inputs, key=lambda row: seeded_order(row, seed))[:count]
     ids = {row["id"] for row in chosen}
@@ -18,7 +18,7 @@ def sample_inputs(inputs: Sequence[Row], count: int, seed: int) -> list[Row]:
 def alpaca_eval_rows(
     inputs: Sequence[Row], outputs: Mapping[str, str], generator: str, dataset: str
 ) -> list[Row]:
-    """Return the list that AlpacaEval reads. `outputs` holds an answer for every input's id."""
+    """Return the list that AlpacaEval reads; `outputs` has a text for the id of every question."""
     return [
         {
             "instruction": row["question"],
@@ -32,7 +32,7 @@ def alpaca_eval_rows(
 
 
 def final_answers(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the answer of each row by its id: the aligned response of a row that has one."""
+    """Return the final text of each row by id: the correction if there is one, or the response."""
     return {
         row["id"]: row["aligned_response" if "aligned_response" in row else "response"]
         for row in rows

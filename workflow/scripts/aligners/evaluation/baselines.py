@@ -1,22 +1,53 @@
-"""Answers: how an LLM is asked to answer a question, by its recipe."""
+"""Baselines: responses of an LLM to the test questions, before any correction."""
+
+from collections.abc import Sequence
 
 from aligners.configuration.schemas import Recipe
-from aligners.core.completions import Decoding, Prompt
-from aligners.llms.generator import llm_prompt
+from aligners.core.completions import Decoding, Failure, Request
+from aligners.core.counts import Sieve
+from aligners.core.rows import Row
+from aligners.llms.generator import Generator, llm_prompt
 
 
-def answer_prompt(recipe: Recipe, question: str) -> Prompt:
-    """Ask for an answer: a chat LLM gets the question, a base LLM its recipe's prompt with it."""
-    template: str = recipe["answers"]["prompt"]
-    text = question if recipe["chat"] else template.replace("{question}", question)
-    return llm_prompt(recipe, text)
+def response_request(llm: Recipe, question: Row) -> Request:
+    """Return the request for the response to a question, under the question's id.
+
+    A chat LLM gets the question alone, a base LLM the prompt of its recipe around the question.
+    """
+    template: str = llm["answers"]["prompt"]
+    text = question["question"]
+    prompt = text if llm["chat"] else template.replace("{question}", text)
+    return Request(question["id"], llm_prompt(llm, prompt))
 
 
-def answer_decoding(recipe: Recipe, seed: int) -> Decoding:
-    """Return how answers are drawn: greedily, by the LLM's `answers`."""
+def response_decoding(llm: Recipe, seed: int) -> Decoding:
+    """Return how responses are decoded: greedily, by `answers` of the LLM's recipe."""
     return Decoding(
-        max_new_tokens=recipe["answers"]["max_new_tokens"],
-        repetition_penalty=recipe["answers"]["repetition_penalty"],
-        stop=tuple(recipe["answers"]["stop"]),
+        max_new_tokens=llm["answers"]["max_new_tokens"],
+        repetition_penalty=llm["answers"]["repetition_penalty"],
+        stop=tuple(llm["answers"]["stop"]),
         seed=seed,
     )
+
+
+def generate_responses(
+    generator: Generator, questions: Sequence[Row], seed: int, description: str
+) -> Sieve:
+    """Return the responses to questions; `description` names the questions in the log.
+
+    An empty response is kept. A failed request is dropped with its cause.
+    """
+    llm = generator.recipe
+
+    def request_for(question: Row) -> Request:
+        return response_request(llm, question)
+
+    sieve = Sieve()
+    results = generator.complete(questions, request_for, response_decoding(llm, seed), description)
+    for question, result in results:
+        row = {"id": question["id"], "question": question["question"]}
+        if isinstance(result, Failure):
+            sieve.drop(row, result.cause)
+        else:
+            sieve.keep({**row, "response": result.text.strip()})
+    return sieve

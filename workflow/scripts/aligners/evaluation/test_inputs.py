@@ -1,4 +1,4 @@
-"""Questions to test on: held-out synthetic ones, and data sets from the Hub or a file."""
+"""Test questions: held-out synthetic ones, and data sets from the Hub or a file."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV, JSON, JSON Lines or Parquet file; every cell of a CSV is text.
 
     Raises:
-        UserError: the file is missing, not UTF-8, not readable as its ending says.
+        UserError: the file is missing, not UTF-8, or not of the type of its extension.
     """
     if path.suffix == ".csv":
         return read_csv(path)
@@ -40,7 +40,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file; an empty line is a row of empty cells.
+    """Read a CSV file; an empty line becomes a row of empty cells.
 
     Raises:
         UserError: the file is missing, not UTF-8, or not a CSV.
@@ -49,7 +49,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
     try:
         with warnings.catch_warnings():
-            # More cells than the header has: pandas would shift or cut them.
+            # If a line has more cells than the header, pandas only warns, and shifts or cuts them.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(text, index_col=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
@@ -62,7 +62,7 @@ def read_list(path: Path) -> list[Row]:
     """Read a JSON file that is a list of objects.
 
     Raises:
-        UserError: the file is missing, not JSON, or something else than such a list.
+        UserError: the file is missing, not JSON, or not a list of objects.
     """
     rows = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -71,11 +71,11 @@ def read_list(path: Path) -> list[Row]:
 
 
 def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
-    """Download a data set from the Hub: one file of it if the recipe names one, else a split.
+    """Download a data set from the Hub: the file that the recipe names, or else a split.
 
     Raises:
-        UserError: the Hub cannot be reached, has no such data set, revision, file or split, or the
-            data set is a script, which is not run.
+        UserError: the Hub cannot be reached; it does not have the data set, revision, file or
+            split; or the data set is a script, which is never executed.
     """
     try:
         return hub_file(recipe) if recipe.get("file") else hub_split(recipe)
@@ -88,7 +88,7 @@ def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def hub_split(recipe: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a split as the library of data sets loads it."""
+    """Return a split, loaded with the library `datasets`."""
     from datasets import load_dataset
 
     data = load_dataset(recipe["repository"], split=recipe["split"], revision=recipe["revision"])
@@ -105,10 +105,10 @@ def hub_file(recipe: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def check_columns(table: pd.DataFrame, columns: Mapping[str, str | None], source: str) -> None:
-    """Refuse a table that lacks a column that the recipe names.
+    """Check that a table has the columns that the recipe names.
 
     Raises:
-        UserError: names the column and those that there are.
+        UserError: a column is missing; the message lists the existing ones.
     """
     for key, name in columns.items():
         if name is not None and name not in table.columns:
@@ -124,7 +124,7 @@ def table_rows(
 ) -> Sieve:
     """Turn a table into rows of questions with their categories.
 
-    Empty, overlong and repeated questions are dropped with their line as `number` (from 0).
+    Empty, too long and duplicate questions are dropped; `number` is their line, from 0.
     """
     check_columns(table, columns, source)
     sieve, seen = Sieve(), set()
@@ -150,7 +150,7 @@ def table_rows(
 def drop_training_questions(
     sieve: Sieve, training: Sequence[Row], shingle: int, similarity: float
 ) -> Sieve:
-    """Drop test rows that repeat, or nearly repeat, a question that models were trained on."""
+    """Drop test questions that are duplicates or near-duplicates of training questions."""
     near = NearDuplicates(shingle, similarity)
     for number, row in enumerate(training):
         near.find_and_add(f"training-{number}", row["question"])
@@ -163,7 +163,7 @@ def drop_training_questions(
 
 
 def import_dataset(name: str, recipe: Mapping[str, Any]) -> Sieve:
-    """Return the rows of an external data set, from its local file if the recipe gives one."""
+    """Return the rows of an external data set, from a local file if the recipe has a path."""
     if recipe.get("path"):
         table, source = read_table(Path(recipe["path"])), recipe["path"]
     else:
@@ -180,7 +180,7 @@ def sample_held_out(
 ) -> Sieve:
     """Return a seeded sample of `count` held-out questions of each criterion.
 
-    A question of two criteria counts for the first; one that is no plain English text is dropped.
+    A question of two criteria counts for the first. A text that is not plain English is dropped.
     """
     sieve, seen = Sieve(), set()
     for questions in held_out:

@@ -1,8 +1,8 @@
-"""Generation that loses and repeats nothing: every completion is kept as soon as it exists.
+"""Generation: asks an LLM for completions and writes each to a ledger as soon as it exists.
 
-Completions go to a ledger outside the declared outputs, keyed by what decides them: the LLM, the
-prompt and the decoding. A job that was killed asks only for what is missing, and a change of how
-completions are parsed asks for nothing at all.
+The ledger lies outside the outputs that Snakemake deletes. Its keys are what decides a completion:
+the row's id, the LLM, the prompt and the decoding. After a kill, a job asks only for the missing
+completions; after a change of a parser, it asks for none.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ from aligners.llms.usage import Usage
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-# The fields of Completion that the ledger keeps, and those that it keeps where there are any.
+# Fields of Completion that every entry of the ledger has, and those left out if they are None.
 KEPT = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts")
 KEPT_IF_ANY = ("served_model", "first_token_logprobs")
 
@@ -51,28 +51,28 @@ def digest(*parts: Any) -> str:
 
 
 def decoding_values(decoding: Decoding) -> dict[str, Any]:
-    """Return a decoding for keys and entries; what is not asked for stays out.
+    """Return a decoding for keys and entries, without `top_logprobs` if it is 0.
 
-    So the keys of completions are the same as before there were log-probabilities.
+    Ledgers that are older than `top_logprobs` keep their keys this way.
     """
     values = asdict(decoding)
     return {name: value for name, value in values.items() if name != "top_logprobs" or value}
 
 
 def llm_prompt(recipe: Recipe, text: str) -> Prompt:
-    """Return a text as the prompt of an LLM: a user's message for a chat LLM, else as it is."""
+    """Return a text as a prompt: a user's message for a chat LLM, the text for a base LLM."""
     return [{"role": "user", "content": text}] if recipe["chat"] else text
 
 
 class Generator:
-    """Asks one LLM for the completions of one output and keeps each in the ledger of the stage.
+    """Asks one LLM for the completions of one output, through the ledger of the stage.
 
     Attributes:
-        usage: what the completions that were returned so far took.
+        usage: the sums over all completions that were returned so far.
     """
 
     def __init__(self, llm: str, output: Path):
-        """Prepare the LLM named by its recipe; it is loaded when the first row is missing."""
+        """Load the recipe of an LLM; the engine is loaded when a completion is missing."""
         self.llm, self.output = llm, output
         self.recipe = load_recipe("llms", llm)
         self.identity = llm_identity(llm)
@@ -87,18 +87,17 @@ class Generator:
         decoding: Decoding,
         description: str,
     ) -> Iterator[tuple[Item, Completion | Failure]]:
-        """Ask for the completion of every row, then yield each row with it, in order.
+        """Ask for the missing completions, then yield each row with its own, in order.
 
         Args:
-            rows: read more than once; what `request_for` makes of them is not kept, so that long
-                prompts take no memory.
+            rows: read up to three times; requests are made anew each time to save memory.
             request_for: makes the request of a row; ids differ within an output.
-            decoding: how the completions are drawn.
-            description: what a reader of the progress sees.
+            decoding: how the completions are sampled.
+            description: names the rows in the log and the progress bar.
 
         Raises:
-            UserError: the LLM cannot be asked; or rows have failed, and the recipe's `require_all`
-                does not let a stage go on without them. What was completed is kept.
+            UserError: the LLM cannot be asked; or rows failed and the recipe has `require_all`.
+                The ledger keeps what was completed.
         """
         job = Job(self, decoding)
         characters = [
@@ -125,9 +124,9 @@ class Generator:
     def announce(
         self, missing: int, asked: int, characters: int, decoding: Decoding, description: str
     ) -> None:
-        """Say in the log what is about to be asked for, and about what it will cost.
+        """Log how many completions are missing, and an upper bound of their cost.
 
-        Tokens of the prompts are estimated; completions are taken to be as long as they may be.
+        Tokens of the prompts are estimated; completions count as long as their limit.
         """
         estimate = Usage(
             self.usage.prices,
@@ -141,12 +140,12 @@ class Generator:
     def complete_all(
         self, requests: Collection[Request], decoding: Decoding, description: str
     ) -> dict[str, Completion | Failure]:
-        """Return the completions of a few requests by the requests' ids (see `complete`)."""
+        """Return the completions of requests by their ids (see `complete`); holds all in memory."""
         results = self.complete(requests, lambda request: request, decoding, description)
         return {request.id: result for request, result in results}
 
     def check_failures(self, failures: dict[int, Failure], asked: int) -> None:
-        """Refuse or report rows that have no completion."""
+        """Raise an error for rows without a completion, or log a warning, by `require_all`."""
         if not failures:
             return
         causes = Counter(failure.cause for failure in failures.values())
@@ -164,15 +163,15 @@ class Generator:
         logger.warning("%s", found)
 
     def write_usage(self) -> None:
-        """Write what the completions took to `<output>.usage.json`."""
+        """Write the usage to `<output>.usage.json`."""
         write_json(self.output.with_suffix(".usage.json"), self.usage.summary())
 
 
 class Job:
-    """One call of `Generator.complete`: keys of requests, and the engine's work on the missing."""
+    """One call of `Generator.complete`: computes keys, and asks the engine for what is missing."""
 
     def __init__(self, generator: Generator, decoding: Decoding):
-        """Prepare what all keys and all entries of the call have in common."""
+        """Compute what all keys and all entries of the call have in common."""
         self.generator, self.decoding = generator, decoding
         self.prefix = digest(generator.identity, decoding_values(decoding))
         self.failures: dict[int, Failure] = {}
@@ -190,7 +189,7 @@ class Job:
         return int(digest(self.prefix, request.id, digest(request.prompt)), 16)
 
     def requests(self, requests: Iterator[Request]) -> Iterator[Request]:
-        """Pass on the requests without a completion, and remember which are under way."""
+        """Yield the requests without a completion, and remember that they were sent."""
         for request in requests:
             key = self.key(request)
             if key not in self.generator.ledger:
@@ -198,7 +197,7 @@ class Job:
                 yield request
 
     def generate(self, requests: Iterator[Request], missing: int, description: str) -> None:
-        """Ask the engine, and append each completion to the ledger as it comes."""
+        """Ask the engine, and append each completion to the ledger when it arrives."""
         generator = self.generator
         if generator.engine is None:
             generator.engine = load_engine(generator.recipe)
@@ -208,7 +207,7 @@ class Job:
         try:
             with LedgerWriter(generator.ledger) as ledger:
                 for result in generator.engine(self.requests(requests), self.decoding):
-                    # A reply that comes twice is counted once.
+                    # An engine may yield a completion twice; only the first counts.
                     key, prompt = self.waiting.pop(result.id, (None, ""))
                     if key is None:
                         continue

@@ -1,8 +1,8 @@
 """The ledger of a stage: every completion, on disk as soon as it exists.
 
-Append-only files of JSON lines, each with a checksum, one file for each job of the stage. A job
-writes its own file and reads those of its neighbours: when the stage is cut into another number of
-jobs, rows that move to another job are not asked for again.
+Each job of the stage has one file, to which it appends JSON lines with checksums. A job also reads
+the files of the other jobs: if the number of shards changes, rows that move to another job are not
+asked again.
 """
 
 import json
@@ -25,12 +25,12 @@ HEADER = b'{"ledger": "aligners completions", "version": 1}\n'
 SYNC_SECONDS = 1.0
 KEY_DIGITS = 16
 KEY_START = len('{"key": "')
-# Where a file's number and an offset in it share one integer: a million of them fit in memory.
+# The number of a file and an offset in it share one integer, which takes less memory than a tuple.
 OFFSET_BITS = 44
 
 
 def encode(entry: Entry) -> bytes:
-    """Return an entry as a line that ends with the checksum (CRC-32) of what stands before it."""
+    """Return an entry as a line that ends with a checksum: the CRC-32 of the rest of the line."""
     body = json.dumps(entry, ensure_ascii=False)[:-1].encode()
     return body + b', "checksum": "%08x"}\n' % zlib.crc32(body)
 
@@ -39,15 +39,16 @@ CHECKSUM_LENGTH = len(b', "checksum": "00000000"}\n')
 
 
 def is_whole(line: bytes) -> bool:
-    """Tell whether a line is as it was written."""
+    """Tell whether the checksum of a line is right."""
     body, end = line[:-CHECKSUM_LENGTH], line[-CHECKSUM_LENGTH:]
     return end == b', "checksum": "%08x"}\n' % zlib.crc32(body)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (offset, line) of every whole entry; damaged lines are passed over and logged.
+    """Yield (offset, line) of every whole entry; log and skip damaged lines.
 
-    A last line without its end is one that a kill cut in half, or that a neighbour writes now.
+    A last line without a line break is skipped silently: a kill cut it, or another job writes it
+    at this moment.
 
     Raises:
         UserError: another version of the program wrote the file.
@@ -69,10 +70,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 class Ledger:
-    """The completions of a stage, found by key; new ones go to the file of this job."""
+    """Finds the completions of a stage by key; new ones go to the file of this job."""
 
     def __init__(self, path: Path):
-        """Index the files of the stage, those in the directory of `path`, which may be missing.
+        """Index the files of the stage: all in the directory of `path`, which may be missing.
 
         Raises:
             UserError: another version of the program wrote one of the files.
@@ -89,7 +90,7 @@ class Ledger:
                 self.places[key] = number << OFFSET_BITS | offset
 
     def repair(self) -> None:
-        """Cut off a last line of the job's own file that has no end."""
+        """Remove the last line of the job's own file if it has no line break."""
         if not self.path.exists():
             return
         with self.path.open("rb+") as handle:
@@ -105,7 +106,7 @@ class Ledger:
         return key in self.places
 
     def read(self, key: int) -> Entry:
-        """Return the entry of a key that the ledger has."""
+        """Return the entry of a key, which must be in the ledger."""
         number, offset = divmod(self.places[key], 1 << OFFSET_BITS)
         if number not in self.readers:
             self.readers[number] = self.files[number].open("rb")
@@ -115,17 +116,17 @@ class Ledger:
         return entry
 
     def close(self) -> None:
-        """Close the files that were read."""
+        """Close the files that `read` opened."""
         for reader in self.readers.values():
             reader.close()
         self.readers.clear()
 
 
 class LedgerWriter:
-    """Appends entries to a job's file: each is with the system at once, and on disk each second."""
+    """Appends entries to the file of a job: flushes each, and syncs to disk once a second."""
 
     def __init__(self, ledger: Ledger):
-        """Open the job's file; a new one begins with a line that tells the version."""
+        """Open the file of the job; a new file starts with a line with the format's version."""
         self.ledger = ledger
         ledger.path.parent.mkdir(parents=True, exist_ok=True)
         self.file = ledger.path.open("ab")

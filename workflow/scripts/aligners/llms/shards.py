@@ -1,4 +1,4 @@
-"""Shards: the jobs into which a long generation is cut, and how their rows come together again."""
+"""Shards: a long stage runs as several jobs, and their rows are gathered in one file."""
 
 from pathlib import Path
 
@@ -8,14 +8,14 @@ from aligners.llms.usage import add_usage
 
 
 def shard_rows(rows: list[Row], shard: int, shards: int) -> list[Row]:
-    """Return the rows of one shard of several; a row's shard depends on its id alone."""
+    """Return the rows of one of several shards; the shard of a row depends only on its id."""
     return [row for row in rows if int(row["id"], 16) % shards == shard]
 
 
 def gather_shards(asked: Path, shards: list[Path], output: Path) -> None:
-    """Write the rows of all shards to `output`, in the order of the rows that were asked for.
+    """Write the rows of all shards to `output`, in the order of the rows in `asked`.
 
-    Dropped rows, counts and usage go beside it, as each shard has them.
+    Dropped rows, counts and usage of all shards go beside it.
     """
     kept = by_id(row for shard in shards for row in read_rows(shard))
     dropped = by_id(

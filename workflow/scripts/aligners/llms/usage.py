@@ -1,4 +1,4 @@
-"""What a stage's completions took: tokens, time, money, and what failed for which cause."""
+"""Usage: tokens, time and cost of the completions of a stage, and failures by cause."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ TOKENS_PER_PRICE = 1_000_000
 
 @dataclass
 class Usage:
-    """Sums over the completions of one job, those of earlier runs included.
+    """Sums over the completions of one job, including those of earlier runs.
 
     Attributes:
-        prices: of a million tokens, as in an LLM's recipe (input, output, currency); None if free.
+        prices: of a million tokens, as in an LLM's recipe (input, output, currency), or None.
     """
 
     prices: dict[str, Any] | None = None
@@ -36,14 +36,14 @@ class Usage:
         self.run_seconds[entry["run"]] = max(self.run_seconds[entry["run"]], entry["at"])
 
     def cost(self) -> float | None:
-        """Return the cost of the completions by the recipe's prices, in their currency."""
+        """Return the cost in the currency of the prices; None without prices."""
         if not self.prices:
             return None
         spent = self.tokens_in * self.prices["input"] + self.tokens_out * self.prices["output"]
         return float(spent / TOKENS_PER_PRICE)
 
     def cost_text(self) -> str | None:
-        """Return the cost with its currency, to be read; None without prices."""
+        """Return the cost with its currency as text; None without prices."""
         cost = self.cost()
         return f"{cost:.2f} {self.prices['currency']}" if self.prices else None
 
@@ -64,7 +64,7 @@ class Usage:
 
 
 def rates(sums: dict[str, Any]) -> dict[str, Any]:
-    """Return what follows from sums: tokens written per second, share failed, mean latency."""
+    """Return rates computed from sums: tokens per second, share of failures, mean latency."""
     asked = sums["completions"] + sum(sums["failed"].values())
     written, seconds = sums["tokens_out"], sums["job_seconds"]
     return {
@@ -77,7 +77,7 @@ def rates(sums: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_usage(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the usage of several jobs as one; seconds are those of all jobs added up."""
+    """Return the usage of several jobs as one; seconds are summed over jobs."""
     sums: dict[str, Any] = {
         key: round(sum(summary[key] for summary in summaries), 3)
         for key in (

@@ -1,7 +1,7 @@
 """Filters of questions and pairs: each returns the reason to drop a row, or None.
 
-They look for whole words, tags and constructs, never for substrings: "code of conduct",
-"10 < 20", curly quotes and "nothing is wrong with that" stay.
+The patterns match whole words, tags and constructs, not substrings: texts with "code of conduct",
+"10 < 20", curly quotes or "nothing is wrong with that" are kept.
 """
 
 import re
@@ -58,9 +58,9 @@ NO_CONTENT = re.compile(
 
 
 def text_reason(text: str, language: dict[str, Any]) -> str | None:
-    """Return why a question or an answer is no plain English text, or None.
+    """Return the reason why a text is not plain English, or None.
 
-    `language` holds `minimum_words` and `minimum_ratio` of `language.is_english`.
+    `language` has the arguments `minimum_words` and `minimum_ratio` of `is_english`.
     """
     if LEAKED_PROMPT.search(text):
         return "leaked_prompt"
@@ -74,7 +74,7 @@ def text_reason(text: str, language: dict[str, Any]) -> str | None:
 
 
 def pair_reason(row: Row, language: dict[str, Any]) -> str | None:
-    """Return why a pair is of no use for training, or None.
+    """Return the reason why a pair is useless for training, or None.
 
     The reasons are empty, no_content, leaked_prompt, code, markup and language.
     """

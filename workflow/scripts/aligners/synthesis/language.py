@@ -1,12 +1,12 @@
-"""Is a text English? By the language-identification library lingua."""
+"""Language identification with the library lingua: whether a text is English."""
 
 import functools
 
 from lingua import Language, LanguageDetector, LanguageDetectorBuilder
 
-# The languages that language models slip into most. Each costs time and memory, a rare one also
-# good rows: short English texts with names come out as Latin or Tagalog. A language that is left
-# out (Danish, Ukrainian, ...) looks like a relative of it, so it is not English all the same.
+# The languages that LLMs write most often by mistake. Each one costs time and memory. A rare one
+# also costs good rows: short English texts with names are taken for Latin or Tagalog. Texts in a
+# language that is not here (Danish, Ukrainian, ...) are taken for a related one, not for English.
 LANGUAGES = [
     Language.ENGLISH, Language.GERMAN, Language.FRENCH, Language.SPANISH, Language.PORTUGUESE,
     Language.ITALIAN, Language.DUTCH, Language.SWEDISH, Language.POLISH, Language.RUSSIAN,
@@ -17,17 +17,17 @@ LANGUAGES = [
 
 @functools.cache
 def detector() -> LanguageDetector:
-    """Return the detector; it loads its language models when first used."""
+    """Return the detector, which loads its language models when it is first used."""
     return LanguageDetectorBuilder.from_languages(*LANGUAGES).build()
 
 
-# Short answers recur; an answer and its correction are often the same text.
+# Short responses recur, and a response and its correction are often the same text.
 @functools.lru_cache(maxsize=100_000)
 def is_english(text: str, minimum_words: int, minimum_ratio: float) -> bool:
     """Tell whether a text may be English.
 
-    A text of fewer than `minimum_words` words is given the benefit of the doubt, and so is one for
-    which English is at least `minimum_ratio` times as likely as the likeliest language.
+    This is true for an ASCII text of fewer than `minimum_words` words, and for a text whose
+    probability of English is at least `minimum_ratio` times that of the likeliest language.
     """
     if len(text.split()) < minimum_words and text.isascii():
         return True

@@ -1,8 +1,8 @@
 """Near-duplicate texts: Jaccard similarity of their character shingles.
 
 Candidates come from datasketch's MinHash LSH (Broder 1997; Leskovec, Rajaraman and Ullman, Mining
-of Massive Datasets, chapter 3); every candidate is verified by its exact similarity, so that the
-threshold means what it says.
+of Massive Datasets, chapter 3). The exact similarity of every candidate is then compared with the
+threshold, so there are no false positives.
 """
 
 import unicodedata
@@ -15,7 +15,7 @@ PERMUTATIONS = 128
 def normalise(text: str) -> str:
     """Return the text in lower case with single spaces (Unicode NFC, as in a row's id).
 
-    Equal texts are exact duplicates.
+    Texts that are equal in this form are exact duplicates.
     """
     return " ".join(unicodedata.normalize("NFC", text).lower().split())
 
@@ -32,14 +32,14 @@ def jaccard(first: set[str], second: set[str]) -> float:
 
 
 class NearDuplicates:
-    """An index of texts that finds those at least `similarity` alike."""
+    """An index of texts that finds those with a similarity of at least `similarity`."""
 
     def __init__(self, shingle: int, similarity: float):
         """Index by shingles of `shingle` characters, with a Jaccard threshold in (0, 1]."""
         self.size = shingle
         self.similarity = similarity
-        # One pair in a hundred is lost right at the threshold, one in a thousand 0.05 above it; the
-        # false candidates that this costs are verified away.
+        # The weights favour recall: the index misses 1 in 100 pairs at the threshold and 1 in 1000
+        # at 0.05 above it. The exact similarity removes the extra false candidates.
         self.index = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS, weights=(0.01, 0.99))
         self.empty = MinHash(num_perm=PERMUTATIONS)
         self.shingles: dict[str, set[str]] = {}
@@ -53,14 +53,14 @@ class NearDuplicates:
         return sketch
 
     def remove(self, key: str) -> None:
-        """Forget an indexed text."""
+        """Remove a text from the index."""
         self.index.remove(key)
         del self.shingles[key], self.ordinals[key]
 
     def find_and_add(self, key: str, text: str, keep_if_found: bool = False) -> list[str]:
-        """Return the keys of indexed texts near this one, oldest first; index it.
+        """Return the keys of indexed near-duplicates, oldest first, and index the text.
 
-        A text that has near-duplicates is indexed itself only with `keep_if_found`.
+        A text with near-duplicates is indexed only with `keep_if_found`.
         """
         pieces = shingles(text, self.size)
         sketch = self.sketch(pieces)

@@ -1,16 +1,23 @@
-"""Pairs of a response and its correction: the prompt that asks for them, and its parser.
+"""Pairs: the teacher writes a response, a critique and a correction for each question.
 
-Both for a base LLM, which continues a text, and for a chat LLM, which answers messages. One format
-serves all criteria, so that what is asked for is what is parsed.
+One format serves all criteria, base LLMs, which continue a text, and chat LLMs, which get messages:
+the demonstrations in the prompt have the format that the parser reads.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from aligners.configuration.criteria import Demonstration, Principles, numbered
-from aligners.core.completions import Completion, Decoding, Prompt
+from aligners.configuration.criteria import (
+    Demonstration,
+    Principles,
+    load_principles,
+    numbered,
+)
+from aligners.core.completions import Completion, Decoding, Failure, Prompt, Request
+from aligners.core.counts import Sieve
 from aligners.core.rows import Row
+from aligners.llms.generator import Generator
+from aligners.synthesis.task import Task
 
 STOP = "\n\nInput:"
 SECTIONS = re.compile(
@@ -26,8 +33,8 @@ def instructions(principles: Principles) -> str:
     return f"{principles.introduction}\n\n{numbered(principles)}"
 
 
-def answer(demonstration: Demonstration) -> str:
-    """Return a demonstration as it is to be answered."""
+def demonstrated_pair(demonstration: Demonstration) -> str:
+    """Return the pair of a demonstration in the format of a completion."""
     return (
         f"Response: {demonstration.response}\n"
         f"Critique: {demonstration.critique}\n"
@@ -36,32 +43,40 @@ def answer(demonstration: Demonstration) -> str:
 
 
 def pairs_prompt(principles: Principles, question: str, chat: bool) -> Prompt:
-    """Ask for a response to a question, a critique by the principles, and a correction."""
+    """Return a prompt for a response to a question, a critique by the principles, a correction."""
     if not chat:
-        shown = [f"Input: {item.input}\n{answer(item)}" for item in principles.demonstrations]
+        shown = [
+            f"Input: {item.input}\n{demonstrated_pair(item)}" for item in principles.demonstrations
+        ]
         return "\n\n".join([instructions(principles), *shown, f"Input: {question}\nResponse:"])
     messages = [{"role": "system", "content": instructions(principles)}]
     for item in principles.demonstrations:
         messages.append({"role": "user", "content": f"Input: {item.input}"})
-        messages.append({"role": "assistant", "content": answer(item)})
+        messages.append({"role": "assistant", "content": demonstrated_pair(item)})
     return [*messages, {"role": "user", "content": f"Input: {question}"}]
 
 
-def pairs_decoding(settings: Mapping[str, Any], seed: int) -> Decoding:
-    """Return how pairs are drawn, by the synthesis recipe's `pairs`."""
+def pair_request(task: Task, principles: Principles, question: Row) -> Request:
+    """Return the request for the pair of a question, under the question's id."""
+    prompt = pairs_prompt(principles, question["question"], task.llm["chat"])
+    return Request(question["id"], prompt)
+
+
+def pairs_decoding(task: Task) -> Decoding:
+    """Return how pairs are sampled; a base LLM stops before it writes a next question."""
     return Decoding(
-        max_new_tokens=settings["max_new_tokens"],
-        temperature=settings["temperature"],
-        repetition_penalty=settings["repetition_penalty"],
+        max_new_tokens=task.settings["max_new_tokens"],
+        temperature=task.settings["temperature"],
+        repetition_penalty=task.settings["repetition_penalty"],
         stop=(STOP,),
-        seed=seed,
+        seed=task.seed,
     )
 
 
 def parse_pair(completion: Completion) -> tuple[dict[str, str], str | None]:
-    """Return response, critique and aligned response of a completion, or the reason why not.
+    """Return response, critique and aligned response of a completion, or the reason for none.
 
-    The reasons are no_critique, no_correction and cut_off (the limit came before the end).
+    The reasons are no_critique, no_correction and cut_off (the completion reached its limit).
     """
     text = completion.text.split(STOP)[0]
     match = SECTIONS.fullmatch(text)
@@ -85,3 +100,33 @@ def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
         "question": question["question"],
         **fields,
     }
+
+
+def read_pair(
+    criterion: str, question: Row, result: Completion | Failure
+) -> tuple[Row, str | None]:
+    """Return the row of a pair, and the reason to drop it or None.
+
+    A row without a pair keeps the completion, so that a reader sees what the teacher wrote.
+    """
+    if isinstance(result, Failure):
+        return pair_row(criterion, question, {}), result.cause
+    fields, reason = parse_pair(result)
+    return pair_row(criterion, question, fields or {"completion": result.text}), reason
+
+
+def generate_pairs(
+    task: Task, generator: Generator, questions: Sequence[Row], description: str
+) -> Sieve:
+    """Return the pairs of questions; `description` names the questions in the log."""
+    principles = load_principles(task.criterion)
+
+    def request_for(question: Row) -> Request:
+        return pair_request(task, principles, question)
+
+    sieve = Sieve()
+    results = generator.complete(questions, request_for, pairs_decoding(task), description)
+    for question, result in results:
+        row, reason = read_pair(task.criterion, question, result)
+        sieve.put(row, reason)
+    return sieve

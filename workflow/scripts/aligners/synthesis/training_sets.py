@@ -8,12 +8,12 @@ from aligners.synthesis.split import SPLITS
 
 
 def is_identity(pair: Row) -> bool:
-    """Tell whether a pair's correction is the response itself."""
+    """Tell whether a pair's correction equals its response, up to white space."""
     return bool(pair["response"].split() == pair["aligned_response"].split())
 
 
 def aligner_row(pair: Row, response: str) -> Row:
-    """Return the row that teaches an aligner to turn a response into the aligned one."""
+    """Return a row of an aligner's training set: the response in, the correction out."""
     identity = response == pair["aligned_response"]
     return {
         "id": row_id(pair["id"], "identity" if identity else "correction"),
@@ -25,11 +25,11 @@ def aligner_row(pair: Row, response: str) -> Row:
 
 
 def with_identity_share(pairs: Sequence[Row], share: float, seed: int) -> Sieve:
-    """Return aligner rows of which `share` (0 to 0.5) leave the response as it is (y' = y).
+    """Return aligner rows of which `share` (0 to 0.5) are identity rows (y' = y).
 
-    Pairs whose response was good already come first; if they are too few, corrections are also
-    taken as responses (Ji et al., arXiv 2402.02416: a share of 20% did best); if too many, a seeded
-    sample of them stays.
+    Pairs whose correction equals the response are used first. If there are too few, corrections
+    also serve as responses (Ji et al., arXiv 2402.02416: a share of 20% was best). If there are too
+    many, a seeded sample of them is kept.
     """
     ordered = sorted(pairs, key=lambda pair: seeded_order(pair, seed))
     corrections = [pair for pair in ordered if not is_identity(pair)]
@@ -45,9 +45,9 @@ def with_identity_share(pairs: Sequence[Row], share: float, seed: int) -> Sieve:
 
 
 def drop_near_copies(pairs: Sequence[Row], near_copy_similarity: float) -> Sieve:
-    """Drop the pairs with a cosine of `near_copy_similarity` or more, and literal copies.
+    """Drop identity pairs and those with a cosine of at least `near_copy_similarity`.
 
-    They would teach an inspector nothing about either class.
+    Their response and correction would get different labels though they are almost the same.
     """
     sieve = Sieve()
     for pair in pairs:
@@ -71,7 +71,7 @@ def inspector_rows(pair: Row) -> list[Row]:
 
 
 def by_split(rows: Sequence[Row], split: Mapping[str, Row]) -> dict[str, list[Row]]:
-    """Group rows by the side of their question; `split` holds split rows by question id."""
+    """Group rows by the side of their question; `split` has the split rows by question id."""
     sides: dict[str, list[Row]] = {side: [] for side in SPLITS}
     for row in rows:
         sides[split[row["id"]]["split"]].append(row)
@@ -79,7 +79,7 @@ def by_split(rows: Sequence[Row], split: Mapping[str, Row]) -> dict[str, list[Ro
 
 
 def sample(rows: Sequence[Row], limit: int | None, seed: int) -> tuple[list[Row], list[Row]]:
-    """Return a seeded sample of at most `limit` rows, and the others."""
+    """Return a seeded sample of at most `limit` rows, and the rest."""
     if limit is None or len(rows) <= limit:
         return list(rows), []
     ordered = sorted(rows, key=lambda row: seeded_order(row, seed))
