@@ -43,7 +43,13 @@ rule score_closed_world:
     conda:
         "../../envs/data.yaml"
     params:
-        criteria=config["criteria"],
+        criteria=CRITERIA,
+        inspector=INSPECTOR,
+        backbone=config["backbones"][0],
+        datasets=config["datasets"],
+        llms=BASE_LLMS,
+        systems=SYSTEMS,
+        external=config["external"],
         teacher=config["teacher"],
         seed=config["seed"],
         fingerprint=fingerprint("score_closed_world", "criteria", "teacher", "seed"),
@@ -51,15 +57,15 @@ rule score_closed_world:
         "Scorecard of the closed world"
     shell:
         "python workflow/scripts/score_closed_world.py"
+        " --results results"
         " --criteria {params.criteria:q}"
+        " --inspector {params.inspector:q}"
+        " --backbone {params.backbone:q}"
+        " --datasets {params.datasets:q}"
+        " --llms {params.llms:q}"
+        " --systems {params.systems:q}"
+        " --external {params.external:q}"
         " --teacher {params.teacher:q}"
         " --seed {params.seed:q}"
-        " --pairs {input.pairs:q}"
-        " --filtered {input.filtered:q}"
-        " --splits {input.splits:q}"
-        " --inspectors {input.inspectors:q}"
-        " --responses {input.responses:q}"
-        " --aligned {input.aligned:q}"
-        " --external {input.external:q}"
         " --output {output.scorecard:q}"
         " 2> {log:q}"
