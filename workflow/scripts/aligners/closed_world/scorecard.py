@@ -1,29 +1,140 @@
-"""The scorecard: how good everything is, measured where the truth is known.
+"""The scorecard: how good inspectors, filters and systems are, measured where the truth is known.
 
 Rates are given as value, 95% interval (Wilson 1927) and n.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scipy.stats import binomtest
 
+from aligners.closed_world.plans import PLANTED
 from aligners.closed_world.truth import Truth
-from aligners.core.rows import Row
+from aligners.configuration.recipes import load_recipe
+from aligners.core.errors import UserError
+from aligners.core.rows import Row, read_json, read_rows
 
+# The files that the scorecard reads, below the results directory.
+PATTERNS = {
+    "unparsed": "synthetic/{criterion}/pairs.dropped.jsonl",
+    "filtered": "synthetic/{criterion}/pairs_filtered.jsonl",
+    "filtered_out": "synthetic/{criterion}/pairs_filtered.dropped.jsonl",
+    "split": "synthetic/{criterion}/split.jsonl",
+    "metrics": "inspectors/{inspector}/{criterion}/metrics.json",
+    "responses": "responses/{dataset}/{llm}.jsonl",
+    "aligned": "aligned/{dataset}/{llm}/{backbone}/{system}.jsonl",
+    "external": "external/{dataset}/{llm}/{external}.jsonl",
+}
 UNPARSABLE = {"no_critique", "no_correction", "cut_off"}
-FILTER_REASONS = [
-    "unparsable",
-    "leaked_prompt",
-    "markup",
-    "code",
-    "language",
-    "empty",
-    "no_content",
-]
+INSPECTOR_METRICS = ("accuracy", "roc_auc", "ece", "n")
 
 Rate = dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The results to score: their directory, and the names that their paths are made of.
+
+    Attributes:
+        results: the directory of all results.
+        llms: base LLMs; their recipes name the finetuned partners.
+        systems: systems of our aligners.
+        external: external aligners, scored together as the system `external`.
+    """
+
+    results: Path
+    criteria: list[str]
+    inspector: str
+    backbone: str
+    datasets: list[str]
+    llms: list[str]
+    systems: list[str]
+    external: list[str]
+
+    def path(self, kind: str, **names: str) -> Path:
+        """Return the path of one file."""
+        return self.results / PATTERNS[kind].format(**names)
+
+    def rows(self, kind: str) -> list[Row]:
+        """Return the rows of a kind of file that each criterion has."""
+        paths = [self.path(kind, criterion=criterion) for criterion in self.criteria]
+        return [row for path in paths for row in read_rows(path)]
+
+    def answer_files(self, dataset: str, llm: str) -> Iterator[tuple[str, Path]]:
+        """Yield each system whose answers replace the responses of a base LLM, and its file."""
+        row = {"dataset": dataset, "llm": llm}
+        partner = load_recipe("llms", llm)["finetuned"]
+        yield "finetuned", self.path("responses", dataset=dataset, llm=partner)
+        for system in self.systems:
+            yield system, self.path("aligned", **row, backbone=self.backbone, system=system)
+        for external in self.external:
+            yield "external", self.path("external", **row, external=external)
+
+
+def load_truth(teacher: str) -> Truth:
+    """Return the truth of the world that the teacher's recipe names.
+
+    Raises:
+        UserError: the teacher is not of the closed world.
+    """
+    world = load_recipe("llms", teacher).get("world")
+    if not world:
+        raise UserError(
+            f"teacher {teacher}: not of the closed world, so there is no truth to score by; "
+            "the scorecard is for config/demo.yaml"
+        )
+    return Truth.from_file(world)
+
+
+def scorecard(scored: Scored, truth: Truth, seed: int) -> dict[str, Any]:
+    """Return the scores of inspectors, of filters, and of systems by data set and base LLM."""
+    dropped = scored.rows("unparsed") + scored.rows("filtered_out")
+    return {
+        "inspectors": inspector_scores(scored),
+        "filters": filter_scores(truth, scored.rows("filtered"), dropped, seed),
+        "datasets": dataset_scores(scored, truth),
+    }
+
+
+def inspector_scores(scored: Scored) -> dict[str, dict[str, Any]]:
+    """Return accuracy, ROC-AUC, calibration error and n of each criterion's inspector."""
+    scores = {}
+    for criterion in scored.criteria:
+        path = scored.path("metrics", inspector=scored.inspector, criterion=criterion)
+        metrics = read_json(path)
+        scores[criterion] = {key: metrics[key] for key in INSPECTOR_METRICS}
+    return scores
+
+
+def dataset_scores(scored: Scored, truth: Truth) -> dict[str, dict[str, Any]]:
+    """Return the scores of systems by data set and base LLM. The data set `all` pools the rest."""
+    known = trained_items(truth, scored.rows("split"))
+    pools = {name: [name] for name in scored.datasets} | {"all": scored.datasets}
+    return {
+        pool: {
+            llm: known_and_unknown(truth, scored.criteria, known, *read_pool(scored, datasets, llm))
+            for llm in scored.llms
+        }
+        for pool, datasets in pools.items()
+    }
+
+
+def read_pool(
+    scored: Scored, datasets: Sequence[str], llm: str
+) -> tuple[list[Row], dict[str, dict[str, str]]]:
+    """Return a base LLM's responses to some data sets, and each system's answers by row id."""
+    initial: list[Row] = []
+    systems: dict[str, dict[str, str]] = defaultdict(dict)
+    for dataset in datasets:
+        initial += read_rows(scored.path("responses", dataset=dataset, llm=llm))
+        for system, path in scored.answer_files(dataset, llm):
+            for row in read_rows(path):
+                field = "aligned_response" if "aligned_response" in row else "response"
+                systems[system][row["id"]] = row[field]
+    return initial, systems
 
 
 def rate(verdicts: Iterable[bool]) -> Rate:
@@ -67,7 +178,7 @@ def filter_scores(
             "recall": round(hits[reason] / planted[reason], 4) if planted[reason] else None,
             "n": planted[reason],
         }
-        for reason in FILTER_REASONS
+        for reason in PLANTED
     }
 
 

@@ -1,7 +1,8 @@
-"""Squads: several aligners on one answer, led by the inspectors of their criteria.
+"""Squads: the aligners of several criteria correct one response in turns.
 
-Pure functions over callables: an aligner maps questions and responses to aligned responses, an
-inspector to scores in [0, 1]. Rows are batched by aligner and stage.
+A turn is one aligner acting on one row. Scores decide which aligner has the next turn; the gate
+decides whether its correction is accepted. Aligners map questions and responses to corrections,
+inspectors map them to scores in [0, 1]; rows with the same turn are one batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +18,11 @@ Inspectors = Mapping[str, Score]
 
 @dataclass
 class Result:
-    """An aligned response and how it came about.
+    """An aligned response and the turns that led to it.
 
-    Each entry of `trace` is one aligner's turn: `criterion`; `before`, the score of every
-    inspector for the answer it was given; `aligned_response`, the answer it wrote; `after`, the
-    score of its own inspector for that; `accepted`, whether it replaced the one before.
+    Each entry of `trace` is a turn: `criterion`; `before`, the scores of all inspectors for the
+    text that was corrected; `aligned_response`, the correction; `after`, the score of the
+    criterion's inspector for the correction; `accepted`, the decision of the gate.
     """
 
     aligned_response: str
@@ -30,7 +31,10 @@ class Result:
 
 @dataclass
 class State:
-    """A row on its way through a squad: its result so far, its scores and the aligners left."""
+    """A row on its way through a squad: its result so far, its scores, the aligners still to act.
+
+    `scores` are those of the result's text; once no aligner is left, they are not kept up to date.
+    """
 
     question: str
     result: Result
@@ -38,7 +42,14 @@ class State:
     scores: dict[str, float] = field(default_factory=dict)
 
 
-Choose = Callable[[State], str | None]
+def gate(before: float, after: float) -> bool:
+    """Accept a correction only if it raises the score of its criterion."""
+    return after > before
+
+
+def no_gate(before: float, after: float) -> bool:
+    """Accept every correction, as the paper does (arXiv 2403.04224, section 3)."""
+    return True
 
 
 def align_with_squad(
@@ -48,30 +59,31 @@ def align_with_squad(
     inspectors: Inspectors,
     threshold: float,
 ) -> list[Result]:
-    """Send each answer to the aligner whose inspector scores it lowest, until all are content.
+    """Correct each response by the aligner with the lowest score, until no score is too low.
 
-    Each aligner has at most one turn on an answer, and only while its inspector's score is below
-    the threshold. Its answer replaces the one before only if that score rises; then all inspectors
-    score the new answer. A row's result does not depend on its neighbours.
+    Each aligner has at most one turn on a row, and only if its score is below the threshold. If the
+    gate accepts the correction, all inspectors score it before the next turn. The result of a row
+    does not depend on the other rows.
 
     Args:
         questions, responses: equally many texts.
         aligners, inspectors: by criterion, the same criteria in both; their order breaks ties.
-        threshold: score in [0, 1] from which an inspector is content.
+        threshold: lowest score in [0, 1] that needs no correction.
 
     Returns:
         One result for each row, in order.
     """
-
-    def lowest(state: State) -> str | None:
-        criterion = min(state.left, key=lambda name: state.scores[name])
-        return criterion if state.scores[criterion] < threshold else None
-
     states = start(questions, responses, aligners, inspectors)
-    active = states
-    while active := [state for state in active if state.left and lowest(state)]:
-        take_turns(active, lowest, aligners, inspectors, gate=True)
-    return [state.result for state in states]
+    while True:
+        due: list[tuple[State, str]] = []
+        for state in states:
+            lowest = min(state.left, key=state.scores.__getitem__, default=None)
+            if lowest is not None and state.scores[lowest] < threshold:
+                state.left.remove(lowest)
+                due.append((state, lowest))
+        if not due:
+            return [state.result for state in states]
+        take_turns(due, aligners, inspectors, gate)
 
 
 def align_with_squad_paper(
@@ -84,9 +96,9 @@ def align_with_squad_paper(
 ) -> list[Result]:
     """Apply all aligners in an order that `batch_size` consecutive rows share, as the paper does.
 
-    The order is that of the mean scores of the batch's initial answers, lowest first. At its turn
-    an aligner replaces every answer that its inspector scores below the threshold, without a gate
-    (arXiv 2403.04224, section 3). Arguments and result are those of `align_with_squad`.
+    The order is that of the batch's mean scores before the first turn, lowest first. An aligner
+    has its turn on each row whose score is below the threshold at that time. Every correction is
+    accepted. Arguments and result are those of `align_with_squad`.
     """
     states = start(questions, responses, aligners, inspectors)
     for first in range(0, len(states), batch_size):
@@ -94,86 +106,75 @@ def align_with_squad_paper(
         means = {name: fmean(state.scores[name] for state in batch) for name in aligners}
         for state in batch:
             state.left = sorted(aligners, key=means.__getitem__)
-
-    def next_in_order(state: State) -> str | None:
-        return state.left[0] if state.scores[state.left[0]] < threshold else None
-
     for _ in aligners:
-        take_turns(states, next_in_order, aligners, inspectors, gate=False)
+        due: list[tuple[State, str]] = []
+        for state in states:
+            following = state.left.pop(0)
+            if state.scores[following] < threshold:
+                due.append((state, following))
+        take_turns(due, aligners, inspectors, no_gate)
     return [state.result for state in states]
 
 
 def start(
-    questions: Sequence[str],
-    responses: Sequence[str],
-    aligners: Aligners,
-    inspectors: Inspectors,
+    questions: Sequence[str], responses: Sequence[str], aligners: Aligners, inspectors: Inspectors
 ) -> list[State]:
-    """Return the rows with the scores of their initial answers."""
+    """Return the rows with the scores of their responses."""
     states = [
         State(question, Result(response), list(aligners))
         for question, response in zip(questions, responses, strict=True)
     ]
     for name in aligners:
-        scores = inspectors[name](questions, responses) if states else []
-        for state, score in zip(states, scores, strict=True):
-            state.scores[name] = score
+        score_texts(states, name, inspectors[name])
     return states
 
 
 def take_turns(
-    states: Sequence[State],
-    choose: Choose,
+    due: Sequence[tuple[State, str]],
     aligners: Aligners,
     inspectors: Inspectors,
-    gate: bool,
+    accept: Callable[[float, float], bool],
 ) -> None:
-    """Let each row's chosen aligner act, and score the answers that were accepted anew."""
-    chosen = [(state, choose(state)) for state in states]
-    accepted: list[tuple[State, str]] = []
+    """Let the aligner that is due on each row correct it, then score the texts that changed."""
+    changed: list[tuple[State, str]] = []
     for name in aligners:
-        acting = [state for state, choice in chosen if choice == name]
-        if acting:
-            done = act(acting, name, aligners[name], inspectors[name], gate)
-            accepted += [(state, name) for state in done]
-    for state, choice in chosen:
-        state.left.remove(choice if choice is not None else state.left[0])
+        states = [state for state, criterion in due if criterion == name]
+        if not states:
+            continue
+        questions, texts = columns(states)
+        corrections = aligners[name](questions, texts)
+        scores = inspectors[name](questions, corrections)
+        for state, correction, score in zip(states, corrections, scores, strict=True):
+            accepted = accept(state.scores[name], score)
+            state.result.trace.append(
+                {
+                    "criterion": name,
+                    "before": dict(state.scores),
+                    "aligned_response": correction,
+                    "after": score,
+                    "accepted": accepted,
+                }
+            )
+            if accepted:
+                state.result.aligned_response = correction
+                state.scores[name] = score
+                changed.append((state, name))
     for name in aligners:
-        # Its own inspector has scored the answer already; nobody asks after the last turn.
-        others = [state for state, actor in accepted if actor != name and state.left]
-        for state, score in zip(others, ask(inspectors[name], others), strict=True):
-            state.scores[name] = score
+        # The criterion's own inspector has scored it; after the last turn no score is needed.
+        others = [state for state, actor in changed if actor != name and state.left]
+        score_texts(others, name, inspectors[name])
 
 
-def act(states: Sequence[State], name: str, align: Align, score: Score, gate: bool) -> list[State]:
-    """Let one aligner answer for its rows; return those whose answer was replaced."""
-    questions = [state.question for state in states]
-    answers = align(questions, [state.result.aligned_response for state in states])
-    scores = score(questions, answers)
-    replaced = []
-    for state, answer, after in zip(states, answers, scores, strict=True):
-        accepted = not gate or after > state.scores[name]
-        state.result.trace.append(
-            {
-                "criterion": name,
-                "before": dict(state.scores),
-                "aligned_response": answer,
-                "after": after,
-                "accepted": accepted,
-            }
-        )
-        if accepted:
-            state.result.aligned_response = answer
-            state.scores[name] = after
-            replaced.append(state)
-    return replaced
+def score_texts(states: Sequence[State], name: str, score: Score) -> None:
+    """Let an inspector score the present texts of some rows."""
+    if states:
+        for state, value in zip(states, score(*columns(states)), strict=True):
+            state.scores[name] = value
 
 
-def ask(score: Score, states: Sequence[State]) -> Sequence[float]:
-    """Return an inspector's scores of the rows' present answers."""
-    if not states:
-        return []
-    return score(
+def columns(states: Sequence[State]) -> tuple[list[str], list[str]]:
+    """Return the questions and the present texts of some rows."""
+    return (
         [state.question for state in states],
         [state.result.aligned_response for state in states],
     )
