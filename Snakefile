@@ -20,6 +20,7 @@ include: "workflow/rules/split.smk"
 include: "workflow/rules/training_sets.smk"
 include: "workflow/rules/inspectors.smk"
 include: "workflow/rules/aligners.smk"
+include: "workflow/rules/cards.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/responses.smk"
 include: "workflow/rules/aligned.smk"
@@ -49,6 +50,7 @@ localrules:
     filter_pairs,
     build_aligner_set,
     build_inspector_set,
+    write_model_card,
     sample_inputs,
     import_inputs,
     gather_responses,

@@ -192,12 +192,14 @@ STAGES = {
     ],
     "inspectors": [
         "results/inspectors/{inspector}/{criterion}/model",
+        "results/inspectors/{inspector}/{criterion}/README.md",
         "results/inspectors/{inspector}/{criterion}/metrics.json",
         "results/inspectors/{inspector}/{criterion}/test_scores.jsonl",
         "results/inspectors/{inspector}/{criterion}/losses.png",
     ],
     "aligners": [
         "results/aligners/{backbone}/{aligner}/model",
+        "results/aligners/{backbone}/{aligner}/README.md",
         "results/aligners/{backbone}/{aligner}/metrics.json",
         "results/aligners/{backbone}/{aligner}/losses.png",
     ],
