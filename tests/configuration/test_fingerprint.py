@@ -284,7 +284,7 @@ def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]
     ("module", "old", "new", "programs"),
     [
         ("core/progress.py", "{percentage:3.0f}%", "{percentage:4.0f}%", set()),
-        ("publishing/model_card.py", "trained", "learnt", set()),
+        ("publishing/model_card.py", "text-generation", "other", set()),
         ("core/plots.py", "linewidth", "lw", set()),
         ("training/trainer.py", "reduction=", "ignored=", {"train_aligner", "train_inspector"}),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from datasets import load_dataset
 from hub_server import TOKEN, Hub, serve_hub
-from huggingface_hub import DatasetCard, ModelCard
+from huggingface_hub import DatasetCard, ModelCard, metadata_load
+from projects import ROOT
 
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json, write_rows
-from aligners.correction.input_format import OWN_FORMAT, save_format
-from aligners.publishing.data_card import write_data_card
-from aligners.publishing.model_card import write_model_card
+from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT, save_format
+from aligners.publishing.data_card import data_card
+from aligners.publishing.model_card import model_card
 from aligners.publishing.push import push_directory
 
 REPO = "someone/thing"
@@ -33,6 +36,14 @@ METRICS = {
     "aligner": {"validation_loss": 0.61803, "best_step": 40, "steps": 60, "truncated": 0},
     "inspector": {"accuracy": 0.975, "roc_auc": None, "ece": 0.0123, "n": 712, "steps": 60},
 }
+# Every metric that a card shows.
+SHOWN = {
+    "aligner": ["validation_loss", "truncated", "dropped", "best_step", "steps", "epochs"],
+    "inspector": ["accuracy", "roc_auc", "ece", "validation_loss", "n", "temperature"],
+}
+for each in SHOWN.values():
+    each += ["train_rows", "validation_rows", "parameters"]
+PROGRAM = ROOT / "workflow/scripts/write_model_card.py"
 
 
 def record(kind: str = "aligner", **changes: Any) -> dict[str, Any]:
@@ -56,17 +67,21 @@ def record(kind: str = "aligner", **changes: Any) -> dict[str, Any]:
 
 
 def make_model(directory: Path, **changes: Any) -> Path:
-    """Write a model directory as training leaves it, with weights that nobody loads."""
+    """Write a model directory as training leaves it, with weights that nobody loads; its card."""
     directory.mkdir(parents=True)
-    made = record(**changes)
     write_json(directory / "config.json", {"model_type": "gpt2"})
     (directory / "model.safetensors").write_bytes(bytes(range(256)) * 40)
     (directory / "empty.txt").touch()
     save_format(directory, OWN_FORMAT, RECIPE)
     write_rows(directory / "dropped.jsonl", [{"question": "Which rows were secret?"}])
-    write_json(directory / "training.json", made)
-    write_model_card(directory, made)
+    card_of(directory, **changes).save(directory.parent / "README.md")
     return directory
+
+
+def card_of(directory: Path, *arguments: Any, **changes: Any) -> ModelCard:
+    """Write a training.json into a directory, and return the card of the model."""
+    write_json(directory / "training.json", record(*arguments, **changes))
+    return model_card(directory)
 
 
 def make_data(directory: Path) -> Path:
@@ -140,7 +155,8 @@ def on_disk(directory: Path, *names: str) -> dict[str, bytes]:
 
 
 def test_the_card_of_an_aligner(tmp_path: Path) -> None:
-    card = ModelCard.load(make_model(tmp_path / "model") / "README.md")
+    make_model(tmp_path / "model")
+    card = ModelCard.load(tmp_path / "README.md")
     metadata = card.data.to_dict()
     assert metadata["license"] == "apache-2.0"
     assert metadata["base_model"] == "Qwen/Qwen2.5-0.5B"
@@ -170,15 +186,14 @@ def test_the_card_of_an_aligner(tmp_path: Path) -> None:
 
 
 def test_the_card_of_an_inspector(tmp_path: Path) -> None:
-    write_model_card(tmp_path, record("inspector", license=None))
-    card = ModelCard.load(tmp_path / "README.md")
+    card = card_of(tmp_path, "inspector", license=None)
     metadata = card.data.to_dict()
     assert "license" not in metadata
     assert metadata["pipeline_tag"] == "text-classification"
     measured = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert measured == {"accuracy": 0.975, "expected_calibration_error": 0.0123}
     assert "Inspector.from_directory(path).score([question], [response])" in card.text
-    assert "That of Qwen/Qwen2.5-0.5B applies" in card.text
+    assert "The licence of Qwen/Qwen2.5-0.5B applies" in card.text
     assert "None |" not in card.text
 
 
@@ -186,8 +201,7 @@ def test_the_card_of_an_inspector(tmp_path: Path) -> None:
 def test_a_model_that_comes_from_nowhere_on_the_hub(tmp_path: Path, model: str) -> None:
     own = {"from_scratch": {"model_type": "gpt2"}} if model == "random weights" else None
     recipe = own or {**RECIPE, "model": str(tmp_path)}
-    write_model_card(tmp_path, record("inspector", recipe=recipe))
-    card = ModelCard.load(tmp_path / "README.md")
+    card = card_of(tmp_path, "inspector", recipe=recipe)
     assert "base_model" not in card.data.to_dict()
     assert ("random weights" if own else "not on the Hub") in card.text
 
@@ -196,8 +210,8 @@ def test_numbers_that_are_not_there(tmp_path: Path) -> None:
     few = record("inspector", metrics={}, hardware={}, versions={}, data=[])
     for key in ("tokens", "tokens_per_second", "hours"):
         del few[key]
-    write_model_card(tmp_path, few)
-    card = ModelCard.load(tmp_path / "README.md")
+    write_json(tmp_path / "training.json", few)
+    card = model_card(tmp_path)
     assert "model-index" not in card.data.to_dict()
     assert "tokens per second" not in card.text
 
@@ -208,9 +222,40 @@ def test_the_format_of_another_library_is_told_as_it_is(tmp_path: Path) -> None:
         tmp_path / "input_format.json",
         {"prompt": prompt, "end": "", "added_tokens": [], "max_tokens": 9},
     )
-    write_model_card(tmp_path, record())
-    text = ModelCard.load(tmp_path / "README.md").text
+    text = card_of(tmp_path).text
     assert f"prompt = {json.dumps(prompt)}\nend = tokenizer.eos_token\n" in text
+
+
+def test_a_conditioned_aligner_is_used_with_principles(tmp_path: Path) -> None:
+    save_format(tmp_path, CONDITIONED_FORMAT, RECIPE)
+    assert "align([question], [response], principles)" in card_of(tmp_path).text
+
+
+@pytest.mark.parametrize("kind", ["aligner", "inspector"])
+def test_the_program_renders_a_card_with_all_facts(tmp_path: Path, kind: str) -> None:
+    metrics = {key: 100 + place for place, key in enumerate(SHOWN[kind])}
+    made = record(kind, metrics=metrics)
+    write_json(tmp_path / "model/training.json", made)
+    save_format(tmp_path / "model", OWN_FORMAT, RECIPE)
+    card = tmp_path / "README.md"
+    subprocess.run(
+        [sys.executable, PROGRAM, "--model", tmp_path / "model", "--output", card], check=True
+    )
+    text = card.read_text(encoding="utf-8")
+    assert text.endswith(".\n") and "\n\n\n" not in text
+    tables = re.findall(r"^\| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    measured = {value for _, value in tables}
+    assert {str(value) for value in metrics.values()} <= measured
+    named = {"seed": "0", "hours": "0.25", "tokens": "123456", "tokens per second": "4322"}
+    of_hardware = {"device": "NVIDIA \\| one", "cores": "2", "torch": "2.13.0"}
+    assert (named | of_hardware).items() <= dict(tables).items()
+    assert yaml.safe_load(text.split("```yaml")[1].split("```")[0]) == RECIPE
+    for fact in (f"# factuality {kind}", f"`{made['recipe_name']}`", "ab" * 32, "`apache-2.0`"):
+        assert fact in text
+    # The Hub's own class takes the metadata, and gives the same back.
+    metadata = metadata_load(card)
+    assert metadata["model-index"][0]["name"] == f"factuality {kind}"
+    assert ModelCard.load(card).data.to_dict() == metadata
 
 
 # The card of a data set
@@ -219,7 +264,7 @@ def test_the_format_of_another_library_is_told_as_it_is(tmp_path: Path) -> None:
 def test_the_card_of_a_data_set_loads_it(tmp_path: Path) -> None:
     directory = make_data(tmp_path / "aligner")
     (directory / "dropped.jsonl").rename(directory / "other.jsonl")
-    write_data_card(directory, REPO)
+    data_card(directory, REPO).save(directory / "README.md")
     card = DatasetCard.load(directory / "README.md")
     names = [configuration["config_name"] for configuration in card.data.configs]
     assert names == ["default", "other"]
@@ -235,7 +280,7 @@ def test_the_card_of_a_data_set_loads_it(tmp_path: Path) -> None:
 def test_a_data_set_without_rows(tmp_path: Path) -> None:
     write_rows(tmp_path / "train.jsonl", [])
     with pytest.raises(UserError, match="in it has a row"):
-        write_data_card(tmp_path, REPO)
+        data_card(tmp_path, REPO)
 
 
 # What goes up
@@ -247,6 +292,7 @@ def test_a_model_arrives_as_it_is(hub: Hub, tmp_path: Path, way: str) -> None:
     (model / ".working").mkdir()
     (model / ".working" / "state.json").write_text("{}")
     (model / ".partial").write_text("half")
+    (model / "README.md").write_text("Not the card of this model.")
     (model / "vocabulary [1]").mkdir()
     (model / "vocabulary [1]" / "merges.txt").write_text("a b")
     if way != "lfs":
@@ -255,9 +301,10 @@ def test_a_model_arrives_as_it_is(hub: Hub, tmp_path: Path, way: str) -> None:
     url = succeed(hub, model, "--message", "The first one", HF_HUB_DISABLE_XET=disable_xet)
     assert url == f"{hub.url}/{REPO}"
     repository = hub.repositories["model", REPO]
-    assert repository.branches["main"] == on_disk(
+    arrived = repository.branches["main"]
+    assert arrived.pop("README.md") == (tmp_path / "README.md").read_bytes()
+    assert arrived == on_disk(
         model,
-        "README.md",
         "config.json",
         "empty.txt",
         "input_format.json",
@@ -354,6 +401,12 @@ def link(model: Path) -> None:
     (model / "notes.txt").symlink_to("/etc/hostname")
 
 
+def linked_card(model: Path) -> None:
+    card = model.parent / "README.md"
+    card.rename(model.parent / "other.md")
+    card.symlink_to("other.md")
+
+
 def without_weights(model: Path) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
 
@@ -361,7 +414,7 @@ def without_weights(model: Path) -> None:
 @pytest.mark.parametrize(
     "spoil, message",
     [
-        (remove("README.md"), "model/README.md: no such file"),
+        (remove("../README.md"), "README.md: no such file"),
         (remove("training.json"), "model/training.json: no such file"),
         (remove("config.json"), "model: neither a model"),
         (without_weights, "model: neither a model"),
@@ -370,6 +423,7 @@ def without_weights(model: Path) -> None:
         (add("weights.pth"), "model/weights.pth: a pickle"),
         (add("rows.pkl"), "model/rows.pkl: a pickle"),
         (link, "model/notes.txt: a link"),
+        (linked_card, "README.md: a link"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -379,6 +433,19 @@ def test_a_directory_that_cannot_be_published(
     model = make_model(tmp_path / "model")
     spoil(model)
     assert message in refused(model)
+
+
+def test_a_missing_card_is_named_as_a_target(
+    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_model(tmp_path / "results/aligners/gpt2/ethical/model")
+    (model.parent / "README.md").unlink()
+    monkeypatch.chdir(tmp_path)
+    target = "results/aligners/gpt2/ethical/README.md"
+    for path in (model, model.relative_to(tmp_path)):
+        assert f"`snakemake {target}`" in refused(path)
+    monkeypatch.chdir(model)
+    assert "../README.md: no such file" in refused(Path("."))
 
 
 def test_other_paths_that_cannot_be_published(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from datasets import load_dataset
+from huggingface_hub import ModelCard
 from projects import MINIATURE, fail_snakemake, make_project, run_snakemake
 from yaml_edits import set_keys
 
@@ -280,6 +281,23 @@ def test_models_say_what_they_are(finished: Path) -> None:
         assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
     metrics = read_json(finished / "results/inspectors/bert-miniature/ethical/metrics.json")
     assert metrics["n"] == sum(metrics["confusion"].values())
+
+
+def test_a_card_lies_beside_every_model(finished: Path) -> None:
+    run_snakemake(finished, "results/inspectors/all")
+    models = {
+        *(f"inspectors/bert-miniature/{criterion}" for criterion in CRITERIA),
+        *(f"aligners/gpt2-miniature/{aligner}" for aligner in [*CRITERIA, "conditioned"]),
+    }
+    cards = {
+        path.parent.relative_to(finished / "results").as_posix(): ModelCard.load(path)
+        for path in (finished / "results").glob("*/*/*/README.md")
+    }
+    assert set(cards) == models
+    for model, card in cards.items():
+        kind, _, name = model.split("/")
+        assert card.data.model_name == f"{name} {kind.removesuffix('s')}"
+        assert card.data.eval_results
 
 
 def test_other_hardware_reruns_nothing(finished: Path) -> None:

@@ -29,13 +29,13 @@ rule score_closed_world:
         inspector=INSPECTOR,
         backbone=config["backbones"][0],
         systems=EXPERIMENT.systems,
-        llms=config["llms"],
+        llms=EXPERIMENT.names["llm"],
         datasets=config["datasets"],
         external=config["external"],
     message:
         "Scorecard of the closed world"
     shell:
-        "{params.command:q} --results results --criteria {params.criteria:q}"
+        "{params.command:q} --criteria {params.criteria:q}"
         " --inspector {params.inspector:q} --backbone {params.backbone:q}"
         " --datasets {params.datasets:q} --llms {params.llms:q} --systems {params.systems:q}"
         " --external {params.external:q} --teacher {params.teacher:q} --seed {params.seed:q}"

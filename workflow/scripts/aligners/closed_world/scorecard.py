@@ -13,21 +13,12 @@ from scipy.stats import binomtest
 
 from aligners.closed_world.plans import PLANTED
 from aligners.closed_world.truth import Truth
+from aligners.configuration import results
 from aligners.configuration.recipes import load_recipe
+from aligners.configuration.results import ResultPath
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows
 
-# The files that the scorecard reads, below the results directory.
-PATTERNS = {
-    "unparsed": "synthetic/{criterion}/pairs.dropped.jsonl",
-    "filtered": "synthetic/{criterion}/pairs_filtered.jsonl",
-    "filtered_out": "synthetic/{criterion}/pairs_filtered.dropped.jsonl",
-    "split": "synthetic/{criterion}/split.jsonl",
-    "metrics": "inspectors/{inspector}/{criterion}/metrics.json",
-    "responses": "responses/{dataset}/{llm}.jsonl",
-    "aligned": "aligned/{dataset}/{llm}/{backbone}/{system}.jsonl",
-    "external": "external/{dataset}/{llm}/{external}.jsonl",
-}
 UNPARSABLE = {"no_critique", "no_correction", "cut_off"}
 INSPECTOR_METRICS = ("accuracy", "roc_auc", "ece", "n")
 
@@ -36,16 +27,14 @@ Rate = dict[str, float | int | None]
 
 @dataclass(frozen=True)
 class Scored:
-    """The results to score: their directory, and the names that their paths are made of.
+    """The results to score: the names that their paths are made of.
 
     Attributes:
-        results: the directory of all results.
         llms: base LLMs; their recipes name the finetuned partners.
         systems: systems of our aligners.
         external: external aligners, scored together as the system `external`.
     """
 
-    results: Path
     criteria: list[str]
     inspector: str
     backbone: str
@@ -54,24 +43,20 @@ class Scored:
     systems: list[str]
     external: list[str]
 
-    def path(self, kind: str, **names: str) -> Path:
-        """Return the path of one file."""
-        return self.results / PATTERNS[kind].format(**names)
-
-    def rows(self, kind: str) -> list[Row]:
-        """Return the rows of a kind of file that each criterion has."""
-        paths = [self.path(kind, criterion=criterion) for criterion in self.criteria]
+    def rows(self, pattern: ResultPath) -> list[Row]:
+        """Return the rows of a file that each criterion has."""
+        paths = [pattern.path(criterion=criterion) for criterion in self.criteria]
         return [row for path in paths for row in read_rows(path)]
 
     def answer_files(self, dataset: str, llm: str) -> Iterator[tuple[str, Path]]:
         """Yield each system whose answers replace the responses of a base LLM, and its file."""
         row = {"dataset": dataset, "llm": llm}
         partner = load_recipe("llms", llm)["finetuned"]
-        yield "finetuned", self.path("responses", dataset=dataset, llm=partner)
+        yield "finetuned", results.RESPONSES.path(dataset=dataset, llm=partner)
         for system in self.systems:
-            yield system, self.path("aligned", **row, backbone=self.backbone, system=system)
+            yield system, results.ALIGNED.path(**row, backbone=self.backbone, system=system)
         for external in self.external:
-            yield "external", self.path("external", **row, external=external)
+            yield "external", results.EXTERNAL.path(**row, external=external)
 
 
 def load_truth(teacher: str) -> Truth:
@@ -91,10 +76,13 @@ def load_truth(teacher: str) -> Truth:
 
 def scorecard(scored: Scored, truth: Truth, seed: int) -> dict[str, Any]:
     """Return the scores of inspectors, of filters, and of systems by data set and base LLM."""
-    dropped = scored.rows("unparsed") + scored.rows("filtered_out")
+    dropped = [
+        *scored.rows(results.PAIRS.beside("dropped.jsonl")),
+        *scored.rows(results.FILTERED_PAIRS.beside("dropped.jsonl")),
+    ]
     return {
         "inspectors": inspector_scores(scored),
-        "filters": filter_scores(truth, scored.rows("filtered"), dropped, seed),
+        "filters": filter_scores(truth, scored.rows(results.FILTERED_PAIRS), dropped, seed),
         "datasets": dataset_scores(scored, truth),
     }
 
@@ -103,7 +91,7 @@ def inspector_scores(scored: Scored) -> dict[str, dict[str, Any]]:
     """Return accuracy, ROC-AUC, calibration error and n of each criterion's inspector."""
     scores = {}
     for criterion in scored.criteria:
-        path = scored.path("metrics", inspector=scored.inspector, criterion=criterion)
+        path = results.INSPECTOR_METRICS.path(inspector=scored.inspector, criterion=criterion)
         metrics = read_json(path)
         scores[criterion] = {key: metrics[key] for key in INSPECTOR_METRICS}
     return scores
@@ -111,7 +99,7 @@ def inspector_scores(scored: Scored) -> dict[str, dict[str, Any]]:
 
 def dataset_scores(scored: Scored, truth: Truth) -> dict[str, dict[str, Any]]:
     """Return the scores of systems by data set and base LLM. The data set `all` pools the rest."""
-    known = trained_items(truth, scored.rows("split"))
+    known = trained_items(truth, scored.rows(results.SPLIT))
     pools = {name: [name] for name in scored.datasets} | {"all": scored.datasets}
     return {
         pool: {
@@ -129,7 +117,7 @@ def read_pool(
     initial: list[Row] = []
     systems: dict[str, dict[str, str]] = defaultdict(dict)
     for dataset in datasets:
-        initial += read_rows(scored.path("responses", dataset=dataset, llm=llm))
+        initial += read_rows(results.RESPONSES.path(dataset=dataset, llm=llm))
         for system, path in scored.answer_files(dataset, llm):
             for row in read_rows(path):
                 field = "aligned_response" if "aligned_response" in row else "response"
@@ -139,16 +127,16 @@ def read_pool(
 
 def rate(verdicts: Iterable[bool]) -> Rate:
     """Return the share of true verdicts with its 95% Wilson interval and n."""
-    results = list(verdicts)
-    if not results:
+    outcomes = list(verdicts)
+    if not outcomes:
         return {"value": None, "low": None, "high": None, "n": 0}
-    test = binomtest(sum(results), len(results))
+    test = binomtest(sum(outcomes), len(outcomes))
     interval = test.proportion_ci(0.95, method="wilson")
     return {
-        "value": round(sum(results) / len(results), 4),
+        "value": round(sum(outcomes) / len(outcomes), 4),
         "low": round(float(interval.low), 4),
         "high": round(float(interval.high), 4),
-        "n": len(results),
+        "n": len(outcomes),
     }
 
 

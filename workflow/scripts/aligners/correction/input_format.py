@@ -7,12 +7,13 @@ never becomes a separator token. A row that is too long loses the end of its res
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 FILE_NAME = "input_format.json"
 
@@ -45,7 +46,7 @@ class InputFormat:
         """Tell whether the text of the principles is part of the prompt."""
         return "{principles}" in self.prompt
 
-    def add_tokens(self, tokenizer: PreTrainedTokenizerBase) -> None:
+    def add_tokens(self, tokenizer: "PreTrainedTokenizerBase") -> None:
         """Add the format's special tokens to a tokenizer, keeping those that it has.
 
         Raises:
@@ -64,12 +65,12 @@ class InputFormat:
                 )
         self.end_token_id(tokenizer)
 
-    def added_ids(self, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    def added_ids(self, tokenizer: "PreTrainedTokenizerBase") -> list[int]:
         """Return the ids of the added tokens."""
         vocabulary = tokenizer.get_added_vocab()
         return [int(vocabulary[token]) for token in self.added_tokens]
 
-    def end_token_id(self, tokenizer: PreTrainedTokenizerBase) -> int:
+    def end_token_id(self, tokenizer: "PreTrainedTokenizerBase") -> int:
         """Return the id of the token that ends an aligned response.
 
         Raises:
@@ -89,7 +90,7 @@ class InputFormat:
 
     def encode_prompt(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: "PreTrainedTokenizerBase",
         question: str,
         response: str,
         limit: int,
@@ -118,7 +119,7 @@ class InputFormat:
 
     def prompt_ids(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: "PreTrainedTokenizerBase",
         question: str,
         response: str,
         principles: str = "",
@@ -137,7 +138,7 @@ class InputFormat:
         return ids
 
     def completion_ids(
-        self, tokenizer: PreTrainedTokenizerBase, aligned_response: str
+        self, tokenizer: "PreTrainedTokenizerBase", aligned_response: str
     ) -> list[int]:
         """Encode what the aligner has to write after a prompt, the end token included."""
         # After text, a word is a token together with the space before it; after an added token not.
@@ -162,12 +163,12 @@ def fill(template: str, question: str, response: str, principles: str = "") -> s
     return re.sub("|".join(map(re.escape, values)), lambda match: values[match.group()], template)
 
 
-def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def plain_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
     """Encode a text in which nothing is a special token."""
     return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
 
-def start_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Return the token that the tokenizer puts before every text, if it does."""
     start = tokenizer.bos_token_id
     return [start] if start is not None and tokenizer.encode("")[:1] == [start] else []

@@ -1,5 +1,6 @@
 """Publish a model or a data set on the Hugging Face Hub."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,11 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from aligners.configuration.working_state import ROOT
 from aligners.core.errors import UserError
-from aligners.publishing.data_card import write_data_card
+from aligners.publishing.data_card import data_card
+from aligners.publishing.model_card import RECORD
 
 # Files that can run code when they are loaded.
 PICKLES = {".bin", ".pt", ".pth", ".pkl"}
-RECORD = "training.json"
 DROPPED = "dropped.jsonl"
 
 
@@ -26,8 +27,8 @@ def push_directory(
 ) -> None:
     """Publish a directory on the Hub, and print where.
 
-    A model goes up with the card that lies in its directory; a data set with one that is made now,
-    unless it has its own. All is checked before anything is sent.
+    A model goes up with the card that lies beside its directory; a data set with one that is made
+    now, unless it has its own. All is checked before anything is sent.
 
     Args:
         path: of a model, or of JSON Lines files.
@@ -47,12 +48,12 @@ def push_directory(
     # What lies in this directory goes up: links to the files, and the card made now.
     with TemporaryDirectory() as name:
         staging = Path(name)
-        for file in files:
-            link = staging / file.relative_to(path)
+        for target, file in files.items():
+            link = staging / target
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file.resolve())
         if kind == "dataset" and not (staging / REPOCARD_NAME).exists():
-            write_data_card(staging, repo)
+            data_card(staging, repo).save(staging / REPOCARD_NAME)
         with explained(repo, token):
             url = upload(HfApi(token=token), staging, kind, repo, private, revision, message)
     print(url)
@@ -70,7 +71,7 @@ def kind_of(path: Path) -> str:
         raise UserError(f"{path}: the working state of a job; give the directory that it makes")
     if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
         return "model"
-    if any(not is_left_out(file, path) for file in path.glob("*.jsonl")):
+    if any(not is_left_out(file.relative_to(path)) for file in path.glob("*.jsonl")):
         return "dataset"
     raise UserError(
         f"{path}: neither a model (config.json and *.safetensors) nor a data set (*.jsonl); give "
@@ -79,31 +80,34 @@ def kind_of(path: Path) -> str:
     )
 
 
-def is_left_out(file: Path, directory: Path) -> bool:
-    """Tell whether a file of a directory stays here: a hidden one, or rows that were dropped."""
-    parts = file.relative_to(directory).parts
-    hidden = any(part.startswith(".") for part in parts)
+def is_left_out(file: Path) -> bool:
+    """Tell whether a file is not published: a hidden one, or rows that were dropped.
+
+    Args:
+        file: its path in the directory that is published.
+    """
+    hidden = any(part.startswith(".") for part in file.parts)
     return hidden or file.name == DROPPED or file.name.endswith(f".{DROPPED}")
 
 
-def files_of(path: Path, kind: str) -> list[Path]:
-    """Return the files of a directory that go up.
+def files_of(path: Path, kind: str) -> dict[Path, Path]:
+    """Return the files that go up, by their paths in the repository.
 
     Raises:
         UserError: there is a link or a pickle among them, or a model lacks its card or its record.
     """
-    if kind == "model":
-        for name in (REPOCARD_NAME, RECORD):
-            if not (path / name).is_file():
-                raise UserError(
-                    f"{path / name}: no such file, and a model goes up with it; train the model "
-                    "anew, which writes it"
-                )
-        found = sorted(path.rglob("*"))
-    else:
-        found = sorted([*path.glob("*.jsonl"), *path.glob(REPOCARD_NAME)])
-    found = [file for file in found if not is_left_out(file, path)]
-    for file in found:
+    is_model = kind == "model"
+    inside = path.rglob("*") if is_model else [*path.glob("*.jsonl"), *path.glob(REPOCARD_NAME)]
+    found = {file.relative_to(path): file for file in sorted(inside)}
+    if is_model:
+        if not (path / RECORD).is_file():
+            raise UserError(
+                f"{path / RECORD}: no such file, and a model goes up with it; train the model "
+                "again, which writes it"
+            )
+        found[Path(REPOCARD_NAME)] = card_beside(path)
+    found = {name: file for name, file in found.items() if not is_left_out(name)}
+    for file in found.values():
         if file.is_symlink():
             raise UserError(f"{file}: a link, which may lead anywhere; put the file in its place")
         if file.suffix in PICKLES:
@@ -111,7 +115,23 @@ def files_of(path: Path, kind: str) -> list[Path]:
                 f"{file}: a pickle can run code where it is loaded; save weights as safetensors, "
                 "or take the file away"
             )
-    return [file for file in found if file.is_file()]
+    return {name: file for name, file in found.items() if file.is_file()}
+
+
+def card_beside(model: Path) -> Path:
+    """Return the card of a model, which lies beside its directory.
+
+    Raises:
+        UserError: there is none.
+    """
+    # Resolved, since "." has no parent; relative, since the path is the target of its rule.
+    card = Path(os.path.relpath(model.resolve().parent / REPOCARD_NAME))
+    if not card.is_file():
+        raise UserError(
+            f"{card}: no such file, and a model goes up with its card; write the card with "
+            f"`snakemake {card}`, with the options of your run"
+        )
+    return card
 
 
 def check_name(repo: str) -> None:

@@ -1,0 +1,41 @@
+"""Model cards: README.md beside each trained model, as the Hugging Face Hub reads it.
+
+No other rule can write into the directory that a training makes, so the card lies beside it.
+
+Reads:  results/inspectors/{inspector}/{criterion}/model/, results/aligners/{backbone}/{aligner}/model/
+Writes: results/inspectors/{inspector}/{criterion}/README.md, results/aligners/{backbone}/{aligner}/README.md
+Target: results/inspectors/all, results/aligners/all
+"""
+
+
+rule write_inspector_card:
+    input:
+        model=rules.train_inspector.output.model,
+    output:
+        card=results.INSPECTOR_CARD,
+    log:
+        log_of("write_inspector_card/{inspector}/{criterion}"),
+    benchmark:
+        benchmark_of("write_inspector_card/{inspector}/{criterion}")
+    localrule: True
+    conda:
+        DATA
+    params:
+        **program("write_model_card"),
+    message:
+        "Card of inspector {wildcards.inspector}: {wildcards.criterion}"
+    shell:
+        "{params.command:q} --model {input.model:q} --output {output.card:q} 2> {log:q}"
+
+
+use rule write_inspector_card as write_aligner_card with:
+    input:
+        model=rules.train_aligner.output.model,
+    output:
+        card=results.ALIGNER_CARD,
+    log:
+        log_of("write_aligner_card/{backbone}/{aligner}"),
+    benchmark:
+        benchmark_of("write_aligner_card/{backbone}/{aligner}")
+    message:
+        "Card of aligner {wildcards.backbone}: {wildcards.aligner}"
