@@ -1,5 +1,6 @@
 """What all rules share: the validated configuration, names and choices, and the fingerprint."""
 
+import json
 import os
 import re
 import sys
@@ -10,9 +11,10 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, "workflow/scripts")
 
 import aligners.configuration.fingerprint
+from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, load_question_types, numbered
 from aligners.core.errors import UserError
-from aligners.configuration.experiment import check_experiment, record_experiment
+from aligners.configuration.experiment import Experiment, check_experiment, record_experiment
 from aligners.configuration.experiment import base_llms, validate_experiment
 from aligners.configuration.recipes import load_recipe
 
@@ -37,6 +39,7 @@ try:
 except UserError as error:
     logger.warning(f"A real run would stop: {error}")
 
+EXPERIMENT = Experiment(config)
 CRITERIA = config["criteria"]
 INSPECTOR = config["inspectors"][0]
 BASE_LLMS = base_llms(config)
@@ -233,15 +236,11 @@ def stage_files(wildcards):
     return expand(STAGES[wildcards.stage], **STAGE_NAMES)
 
 
-def stage_patterns(wildcards):
-    """Return a stage's files as a shell spells them: {a,b} for a choice of names.
+def names_json(*fields, **own):
+    """Return names of the experiment by field as JSON; `own` names take their place.
 
-    All files of a stage, one by one, may be more than a command line holds.
+    A program that is given names finds its files by the patterns of results.py: its command line
+    does not grow with the number of files.
     """
-    choices = {
-        name: names[0] if len(names) == 1 else f"{{{','.join(names)}}}"
-        for name, names in STAGE_NAMES.items()
-        if names
-    }
-    patterns = STAGES[wildcards.stage]
-    return [each.format(**choices) for each in patterns if expand(each, **STAGE_NAMES)]
+    names = {**EXPERIMENT.names, "hub_model": list(EXPERIMENT.hub_models), **own}
+    return json.dumps({field: names[field] for field in [*fields, *own]})

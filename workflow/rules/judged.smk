@@ -41,6 +41,7 @@ rule judge_comparisons:
     conda:
         "../../envs/models.yaml"
     params:
+        names=names_json("backbone", "system", "reference", "traced"),
         fingerprint=fingerprint("judge_comparisons", identity=identity),
         lease=lease_gpus,
     message:
@@ -48,14 +49,9 @@ rule judge_comparisons:
     shell:
         "{params.lease:q} python workflow/scripts/judge_comparisons.py"
         " --judge {wildcards.judge:q}"
-        " --inputs {input.inputs:q}"
-        " --responses {input.responses:q}"
-        " --model-outputs {input.model_outputs:q}"
-        " --reference-outputs {input.reference_outputs:q}"
-        " --squads {input.squads:q}"
-        " --verdicts {output.verdicts:q}"
-        " --turns {output.turns:q}"
-        " --usage {output.usage:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --llm {wildcards.llm:q}"
+        " --names {params.names:q}"
         " 2> {log:q}"
 
 
@@ -76,6 +72,7 @@ rule compare_systems:
     conda:
         "../../envs/data.yaml"
     params:
+        names=names_json("backbone", "system", "reference"),
         seed=config["seed"],
         fingerprint=fingerprint("compare_systems", "seed"),
     message:
@@ -83,11 +80,9 @@ rule compare_systems:
     shell:
         "python workflow/scripts/compare_systems.py"
         " --judge {wildcards.judge:q}"
-        " --model-outputs {input.model_outputs:q}"
-        " --reference-outputs {input.reference_outputs:q}"
-        " --verdicts {input.verdicts:q}"
-        " --comparisons {output.comparisons:q}"
-        " --tests {output.tests:q}"
+        " --dataset {wildcards.dataset:q}"
+        " --llm {wildcards.llm:q}"
+        " --names {params.names:q}"
         " --seed {params.seed:q}"
         " 2> {log:q}"
 

@@ -35,6 +35,7 @@ rule judge_reproduction:
     conda:
         "../../envs/models.yaml"
     params:
+        names=names_json("backbone", "reference"),
         fingerprint=fingerprint("judge_reproduction", identity=identity),
         lease=lease_gpus,
     message:
@@ -43,12 +44,8 @@ rule judge_reproduction:
         "{params.lease:q} python workflow/scripts/judge_reproduction.py"
         " --judge {wildcards.judge:q}"
         " --dataset {wildcards.dataset:q}"
-        " --inputs {input.inputs:q}"
-        " --responses {input.responses:q}"
-        " --model-outputs {input.model_outputs:q}"
-        " --reference-outputs {input.reference_outputs:q}"
-        " --verdicts {output.verdicts:q}"
-        " --usage {output.usage:q}"
+        " --llm {wildcards.llm:q}"
+        " --names {params.names:q}"
         " 2> {log:q}"
 
 
@@ -72,14 +69,13 @@ rule compare_with_reported:
     conda:
         "../../envs/data.yaml"
     params:
+        names=names_json("llm", "backbone", "reference", dataset=NUMBERED_DATASETS),
         fingerprint=fingerprint("compare_with_reported"),
     message:
         "Reported win rates and ours: {output.markdown}"
     shell:
         "python workflow/scripts/compare_with_reported.py"
         " --judge {wildcards.judge:q}"
+        " --names {params.names:q}"
         " --reported {input.reported:q}"
-        " --verdicts {input.verdicts:q}"
-        " --csv {output.csv:q}"
-        " --markdown {output.markdown:q}"
         " 2> {log:q}"

@@ -6,6 +6,12 @@ Target: results/{synthetic,inspectors,aligners,responses,aligned,external,alpaca
 """
 
 
+def stage_names(wildcards):
+    """Return the names in the paths of a stage's files."""
+    fields = {field for pattern in results.STAGES[wildcards.stage] for field in pattern.fields}
+    return names_json(*sorted(fields), "answering", "traced")
+
+
 rule list_stage:
     input:
         files=stage_files,
@@ -20,12 +26,12 @@ rule list_stage:
     conda:
         "../../envs/data.yaml"
     params:
-        patterns=stage_patterns,
+        names=stage_names,
         fingerprint=fingerprint("list_stage"),
     message:
         "Checksums: results/{wildcards.stage}/all"
     shell:
         "python workflow/scripts/list_stage.py"
-        " --files {params.patterns}"
-        " --output {output.listing:q}"
+        " --stage {wildcards.stage:q}"
+        " --names {params.names:q}"
         " 2> {log:q}"

@@ -45,15 +45,12 @@ rule write_tables:
     conda:
         "../../envs/data.yaml"
     params:
-        directory="results/tables/{judge}",
+        names=names_json("dataset", "llm", "backbone", "system", "reference", "traced"),
         fingerprint=fingerprint("write_tables"),
     message:
         "Tables: results/tables/{wildcards.judge}"
     shell:
         "python workflow/scripts/write_tables.py"
         " --judge {wildcards.judge:q}"
-        " --comparisons {input.comparisons:q}"
-        " --paired-tests {input.paired_tests:q}"
-        " --thresholds {input.thresholds:q}"
-        " --directory {params.directory:q}"
+        " --names {params.names:q}"
         " 2> {log:q}"

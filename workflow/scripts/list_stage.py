@@ -2,21 +2,36 @@
 
 from pathlib import Path
 
+from aligners.configuration import results
 from aligners.core.hashes import file_hash
 from aligners.core.program import run
 from aligners.core.rows import atomic_path
 
 
-def main(*, files: list[Path], output: Path) -> None:
-    """Write one line for each file, and for each file of a directory: sha256 and path."""
-    listed = [
-        file
-        for path in files
-        for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
-        if file.is_file() and not file.name.startswith(".")
+def main(*, stage: str, names: str) -> None:
+    """Write one line for each file, and for each file of a directory: sha256 and path.
+
+    Args:
+        stage: name of a stage in results.STAGES.
+        names: JSON with lists of names by field of the stage's patterns.
+    """
+    given = results.given_names(names)
+    paths = [
+        path
+        for pattern in results.STAGES[stage]
+        for path in pattern.paths(results.spanned(pattern, given))
     ]
-    with atomic_path(output) as partial, partial.open("w", encoding="utf-8") as handle:
-        handle.writelines(f"{file_hash(file)}  {file}\n" for file in listed)
+    with (
+        atomic_path(results.STAGE_LIST.path(stage=stage)) as partial,
+        partial.open("w", encoding="utf-8") as handle,
+    ):
+        handle.writelines(f"{file_hash(file)}  {file}\n" for path in paths for file in files(path))
+
+
+def files(path: Path) -> list[Path]:
+    """Return a file, or the files of a directory; hidden ones are left out."""
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in found if file.is_file() and not file.name.startswith(".")]
 
 
 if __name__ == "__main__":
