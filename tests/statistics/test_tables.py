@@ -12,12 +12,11 @@ from projects import MINIATURE, make_project, run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import results
+from aligners.core.formats import counted_rate, rate
 from aligners.core.rows import read_json, write_json
 from aligners.core.yaml_files import read_yaml
 from aligners.statistics.table_files import (
     Section,
-    counted_rate_text,
-    rate_text,
     write_latex,
     write_markdown,
 )
@@ -78,7 +77,7 @@ def test_win_rates_have_the_shape_of_the_paper(directory: Path, comparisons: lis
     assert header == ["dataset", "llm", "reference", "phi-2", "gpt2-large"]
     assert [row[:3] for row in rows] == [["my_set", "falcon-40b", name] for name in REFERENCES]
     [of_the_cell] = [path for path in comparisons if path.match("phi-2/squad/base/*")]
-    assert rows[0][3] == counted_rate_text(read_json(of_the_cell)["win_rate"])
+    assert rows[0][3] == counted_rate(read_json(of_the_cell)["win_rate"])
     assert re.fullmatch(r"\d\d\.\d% \(\d\d\.\d to \d\d\.\d\), n=149", rows[0][3])
 
 
@@ -126,11 +125,11 @@ def test_ablations_have_a_row_for_every_system(directory: Path, comparisons: lis
     ]
     systems = [[place["backbone"], system] for place in PLACES for system in SYSTEMS]
     assert [row[:2] for row in rows[: len(systems)]] == systems
-    assert rows[0][4] == rate_text(read_json(comparisons[0])["harm_rate"]) != "-"
+    assert rows[0][4] == rate(read_json(comparisons[0])["harm_rate"]) != "-"
     assert rows[len(systems) + 1][4] == "-"  # against the finetuned LLM nothing is harmed
     given = read_json(comparisons[0])
-    assert rows[0][3] == rate_text(given["length_controlled"]["rate"])
-    assert rows[0][6] == rate_text(given["flip_rate"])
+    assert rows[0][3] == rate(given["length_controlled"]["rate"])
+    assert rows[0][6] == rate(given["flip_rate"])
 
 
 def test_why_there_is_no_length_controlled_rate_stands_in_the_csv(
