@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import DebertaV2Config, DebertaV2Model, PreTrainedTokenizerFast
 
+from aligners.configuration import results
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_json, write_rows
 from aligners.judging.pairrm import PairRanker
@@ -221,34 +222,31 @@ def test_a_ranker_is_a_judge_by_its_recipe(ranker: PairRanker, checkpoint: Path)
         {"id": row_id(text), "question": text, "category": None, "category_id": None}
         for text in QUESTIONS
     ]
-    write_rows(Path("inputs.jsonl"), inputs)
+    names = dict(zip(results.VERDICTS.fields, ["tiny", *"dlbsr"], strict=True))
+    write_rows(results.INPUTS.path(**names), inputs)
     write_rows(
-        Path("base.jsonl"),
+        results.RESPONSES.path(**names),
         [{**row, "response": text} for row, text in zip(inputs, ANSWERS, strict=True)],
     )
-    sides = {"model": ANSWERS[1:] + ANSWERS[:1], "reference": [*ANSWERS[:3], ANSWERS[0]]}
+    sides = {
+        results.MODEL_OUTPUTS: ANSWERS[1:] + ANSWERS[:1],
+        results.REFERENCE_OUTPUTS: [*ANSWERS[:3], ANSWERS[0]],
+    }
     for side, texts in sides.items():
         rows = [
-            {"instruction": row["question"], "output": text, "generator": side}
+            {"instruction": row["question"], "output": text, "generator": "of the test"}
             for row, text in zip(inputs, texts, strict=True)
         ]
-        write_json(Path(f"{side}.json"), rows)
+        write_json(side.path(**names), rows)
+    spanned = {field: [names[field]] for field in ("backbone", "system", "reference")}
     judge_comparisons.main(
-        judge="tiny",
-        inputs=Path("inputs.jsonl"),
-        responses=Path("base.jsonl"),
-        model_outputs=[Path("model.json")],
-        reference_outputs=[Path("reference.json")],
-        squads=[],
-        verdicts=[Path("verdicts.jsonl")],
-        turns=[],
-        usage=Path("usage.json"),
+        judge="tiny", dataset="d", llm="l", names=json.dumps({**spanned, "traced": []})
     )
-    rows = read_rows(Path("verdicts.jsonl"))
+    rows = read_rows(results.VERDICTS.path(**names))
     for row, question, ours, theirs in zip(rows, QUESTIONS, *sides.values(), strict=True):
         orders = [(question, ours, theirs), (question, theirs, ours)]
         first, second = (1 / (1 + np.exp(-logit)) for logit in ranker.compare(orders))
         wanted = (0.5, 0.5) if ours == theirs else (first, 1 - second)
         assert (row["first_order"], row["second_order"]) == pytest.approx(wanted, abs=1e-5)
     assert rows[3]["first_order"] == 0.5
-    assert read_json(Path("usage.json"))["completions"] == 0
+    assert read_json(results.JUDGE_USAGE.path(**names))["completions"] == 0

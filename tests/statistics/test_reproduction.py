@@ -1,5 +1,6 @@
 """The paper's protocol: which questions, which part of an answer, which rates; reported ones."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from judged_files import simulated_verdicts
 
+from aligners.configuration import results
 from aligners.core.errors import UserError
 from aligners.core.rows import write_rows
 from aligners.statistics.intervals import Estimate, share
@@ -23,6 +25,12 @@ from aligners.statistics.reproduction import (
 
 REPORTED = Path(__file__).parents[2] / "resources/reported/win_rates.csv"
 PAPER_FIGURES = Path(__file__).parents[3] / "shared/data/reported_win_rates.csv"
+CELL = {
+    "judge": "pair-rm",
+    "dataset": "beavertails",
+    "backbone": "phi-2",
+    "reference": "base",
+}
 
 
 # What is judged
@@ -166,29 +174,25 @@ def test_recipes_have_the_names_of_the_reported_figures(in_the_project: None) ->
 # The table
 
 
-def write_cell(root: Path, llm: str, rows: list[dict[str, Any]]) -> Path:
-    """Write the verdicts of a cell with Phi-2 against the base LLM where the rule expects them."""
-    path = root / "beavertails" / llm / "phi-2/squad-paper/base/verdicts.jsonl"
-    write_rows(path, rows)
-    return path
+def write_cell(llm: str, rows: list[dict[str, Any]]) -> None:
+    """Write the verdicts of a cell with Phi-2 against the base LLM."""
+    write_rows(results.REPRODUCED_VERDICTS.path(**CELL, llm=llm, system="squad-paper"), rows)
 
 
-def test_reported_rates_stand_beside_ours(tmp_path: Path) -> None:
+def test_reported_rates_stand_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     rows = simulated_verdicts(200, 0.8, seed=1)
     unusable = [{**row, "first_order": None, "second_order": None} for row in rows]
-    paths = [
-        write_cell(tmp_path, "llama-2-13b", rows),
-        write_cell(tmp_path, "own-llm", rows),
-        write_cell(tmp_path, "falcon-40b", unusable),
-    ]
-    compare_with_reported.main(
-        judge="pair-rm",
-        reported=REPORTED,
-        verdicts=paths,
-        csv=tmp_path / "table.csv",
-        markdown=tmp_path / "table.md",
-    )
-    table = pd.read_csv(tmp_path / "table.csv", dtype={"category_id": str})
+    llms = {"llama-2-13b": rows, "own-llm": rows, "falcon-40b": unusable}
+    for llm, verdicts in llms.items():
+        write_cell(llm, verdicts)
+    names = {field: [name] for field, name in CELL.items()} | {"llm": list(llms)}
+    compare_with_reported.main(judge="pair-rm", names=json.dumps(names), reported=REPORTED)
+    written = {
+        form: results.REPORTED_BESIDE_OURS.path(judge="pair-rm", form=form)
+        for form in ("csv", "md")
+    }
+    table = pd.read_csv(written["csv"], dtype={"category_id": str})
     assert len(table) == 3 * 5
     means = table[table["category_id"].isna()].set_index("llm")
     [known, unknown, unjudged] = [
@@ -202,19 +206,14 @@ def test_reported_rates_stand_beside_ours(tmp_path: Path) -> None:
     assert (unjudged["n"], unjudged["unusable"]) == (0, 160)
     one = table[(table["llm"] == "llama-2-13b") & (table["category_id"] == "7")].iloc[0]
     assert one["reported"] == pytest.approx(0.863636)
-    text = (tmp_path / "table.md").read_text()
+    text = written["md"].read_text()
     assert "judged by pair-rm" in text
     lines = [line for line in text.splitlines() if "own-llm" in line]
     assert len(lines) == 5 and all("not reported" in line for line in lines)
     assert "81.1%" in next(line for line in text.splitlines() if "llama-2-13b" in line)
 
 
-def test_without_numbered_categories_there_is_nothing_to_compare(tmp_path: Path) -> None:
+def test_without_numbered_categories_there_is_nothing_to_compare() -> None:
+    names = {"dataset": [], "llm": ["l"], "backbone": ["b"], "reference": ["base"]}
     with pytest.raises(UserError, match="no data set of the configuration has numbered categories"):
-        compare_with_reported.main(
-            judge="j",
-            reported=REPORTED,
-            verdicts=[],
-            csv=tmp_path / "table.csv",
-            markdown=tmp_path / "table.md",
-        )
+        compare_with_reported.main(judge="j", names=json.dumps(names), reported=REPORTED)

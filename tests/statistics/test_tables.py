@@ -1,5 +1,6 @@
 """Tables of an evaluation: their shapes, their numbers, and three kinds of files."""
 
+import json
 import re
 from pathlib import Path
 
@@ -10,12 +11,12 @@ from judged_files import CATEGORIES, write_judged
 from projects import MINIATURE, make_project, run_snakemake
 from yaml_edits import set_keys
 
-from aligners.core.rows import read_json
+from aligners.configuration import results
+from aligners.core.formats import counted_rate, rate
+from aligners.core.rows import read_json, write_json
 from aligners.core.yaml_files import read_yaml
 from aligners.statistics.table_files import (
     Section,
-    counted_rate_text,
-    rate_text,
     write_latex,
     write_markdown,
 )
@@ -30,10 +31,15 @@ from aligners.statistics.tables import (
 JUDGE = "gpt-4.1-mini"
 SYSTEMS = {"ethical": 0.5, "squad": 0.75, "squad-paper": 0.65}
 REFERENCES = ["base", "finetuned"]
-PLACES = [
-    {"dataset": "my_set", "llm": "falcon-40b", "backbone": backbone}
-    for backbone in ("phi-2", "gpt2-large")
-]
+NAMES = {
+    "dataset": ["my_set"],
+    "llm": ["falcon-40b"],
+    "backbone": ["phi-2", "gpt2-large"],
+    "system": list(SYSTEMS),
+    "reference": REFERENCES,
+    "traced": ["gpt2-large", "phi-2"],
+}
+PLACES = results.THRESHOLDS.fill(judge=JUDGE).combinations(NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -41,32 +47,23 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Comparisons of three systems with two backbones against two references."""
     root = tmp_path_factory.mktemp("judged")
     for place in PLACES:
-        write_judged(root, JUDGE, SYSTEMS, REFERENCES, **place)
-    return root / JUDGE
+        write_judged(root / "results/judged", JUDGE, SYSTEMS, REFERENCES, **place)
+    return root
 
 
 @pytest.fixture(scope="module")
 def comparisons(judged: Path) -> list[Path]:
     """The files of the comparisons in the order of the configuration."""
-    return [
-        judged.joinpath(*place.values(), system, reference, "comparison.json")
-        for place in PLACES
-        for system in SYSTEMS
-        for reference in REFERENCES
-    ]
+    return [judged / path for path in results.COMPARISON.paths({**NAMES, "judge": [JUDGE]})]
 
 
 @pytest.fixture(scope="module")
-def directory(judged: Path, comparisons: list[Path]) -> Path:
+def directory(judged: Path) -> Path:
     """The directory of the tables, written."""
-    write_tables.main(
-        judge=JUDGE,
-        comparisons=comparisons,
-        paired_tests=sorted(judged.rglob("paired_tests.json")),
-        thresholds=sorted(judged.rglob("thresholds.csv")),
-        directory=judged / "tables",
-    )
-    return judged / "tables"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(judged)
+        write_tables.main(judge=JUDGE, names=json.dumps(NAMES))
+    return judged / "results/tables" / JUDGE
 
 
 def markdown_rows(text: str) -> list[list[str]]:
@@ -80,7 +77,7 @@ def test_win_rates_have_the_shape_of_the_paper(directory: Path, comparisons: lis
     assert header == ["dataset", "llm", "reference", "phi-2", "gpt2-large"]
     assert [row[:3] for row in rows] == [["my_set", "falcon-40b", name] for name in REFERENCES]
     [of_the_cell] = [path for path in comparisons if path.match("phi-2/squad/base/*")]
-    assert rows[0][3] == counted_rate_text(read_json(of_the_cell)["win_rate"])
+    assert rows[0][3] == counted_rate(read_json(of_the_cell)["win_rate"])
     assert re.fullmatch(r"\d\d\.\d% \(\d\d\.\d to \d\d\.\d\), n=149", rows[0][3])
 
 
@@ -91,7 +88,9 @@ def test_numbers_of_every_comparison_are_in_the_csv(
     assert len(table) == len(comparisons)
     for path, row in zip(comparisons, table.to_dict("records"), strict=True):
         given = read_json(path)
-        assert [row[key] for key in ("backbone", "system", "reference")] == list(path.parts[-4:-1])
+        assert (
+            row.items() >= {field: given[field] for field in results.MODEL_OUTPUTS.fields}.items()
+        )
         for key, column in (("value", "win_rate"), ("low", "low"), ("high", "high"), ("n", "n")):
             assert row[column] == pytest.approx(given["win_rate"][key], abs=1e-5)
 
@@ -126,25 +125,26 @@ def test_ablations_have_a_row_for_every_system(directory: Path, comparisons: lis
     ]
     systems = [[place["backbone"], system] for place in PLACES for system in SYSTEMS]
     assert [row[:2] for row in rows[: len(systems)]] == systems
-    assert rows[0][4] == rate_text(read_json(comparisons[0])["harm_rate"]) != "-"
+    assert rows[0][4] == rate(read_json(comparisons[0])["harm_rate"]) != "-"
     assert rows[len(systems) + 1][4] == "-"  # against the finetuned LLM nothing is harmed
     given = read_json(comparisons[0])
-    assert rows[0][3] == rate_text(given["length_controlled"]["rate"])
-    assert rows[0][6] == rate_text(given["flip_rate"])
+    assert rows[0][3] == rate(given["length_controlled"]["rate"])
+    assert rows[0][6] == rate(given["flip_rate"])
 
 
 def test_why_there_is_no_length_controlled_rate_stands_in_the_csv(
-    directory: Path, comparisons: list[Path], tmp_path: Path
+    comparisons: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     changed = read_json(comparisons[0])
     changed["length_controlled"] = {"rate": None, "reason": "too few questions, or so"}
-    path = tmp_path / "comparison.json"
-    path.write_text(pd.Series(changed).to_json())
-    write_tables.main(
-        judge=JUDGE, comparisons=[path], paired_tests=[], thresholds=[], directory=tmp_path
-    )
-    assert markdown_rows((tmp_path / "ablations.md").read_text())[1][3] == "-"
-    table = pd.read_csv(tmp_path / "ablations.csv").set_index("rate")
+    write_json(results.COMPARISON.path(**changed), changed)
+    place = {field: [changed[field]] for field in results.COMPARISON.fields}
+    write_json(results.PAIRED_TESTS.path(**changed), [])
+    write_tables.main(judge=JUDGE, names=json.dumps({**place, "traced": []}))
+    tables = Path("results/tables") / JUDGE
+    assert markdown_rows((tables / "ablations.md").read_text())[1][3] == "-"
+    table = pd.read_csv(tables / "ablations.csv").set_index("rate")
     assert table.loc["length_controlled", "reason"] == "too few questions, or so"
     assert pd.isna(table.loc["length_controlled", "value"])
     assert table["reason"].notna().sum() == 1

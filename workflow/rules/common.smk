@@ -67,9 +67,6 @@ except UserError as error:
 EXPERIMENT = Experiment(config)
 CRITERIA = config["criteria"]
 INSPECTOR = config["inspectors"][0]
-TRAINED_EXTERNAL = [
-    name for name in config["external"] if load_recipe("external", name).get("train")
-]
 SYNTHETIC_DATASETS = [
     name for name in config["datasets"] if load_recipe("datasets", name)["source"] == "synthetic"
 ]
@@ -87,7 +84,7 @@ def one_of(names):
 
 wildcard_constraints:
     criterion=one_of(CRITERIA),
-    aligner=one_of([*CRITERIA, CONDITIONED, *TRAINED_EXTERNAL]),
+    aligner=one_of([*CRITERIA, CONDITIONED, *EXPERIMENT.trained_external]),
     inspector=one_of(config["inspectors"]),
     backbone=one_of(config["backbones"]),
     llm=one_of(config["llms"]),
@@ -161,7 +158,11 @@ def shards_of(rows, count):
     return {"shards": shards, "beside": beside}
 
 
-def names_json(*fields):
-    """Return names of the experiment by field as JSON: a command line that stays short."""
-    own = {"traced": EXPERIMENT.traced}
-    return json.dumps({field: own.get(field, EXPERIMENT.names.get(field)) for field in fields})
+def names_json(*fields, **own):
+    """Return names of the experiment by field as JSON; `own` names take their place.
+
+    A program that is given names finds its files by the patterns of results.py: its command line
+    does not grow with the number of files.
+    """
+    names = {**EXPERIMENT.names, "hub_model": list(EXPERIMENT.hub_models), **own}
+    return json.dumps({field: names[field] for field in [*fields, *own]})

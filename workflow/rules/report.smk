@@ -55,7 +55,7 @@ rule write_report:
     input:
         **SHOWN,
         input_counts=EXPERIMENT.files(results.INPUTS.beside("counts.json"))
-        + EXPERIMENT.files(results.RESPONSES.beside("counts.json"), llm=config["llms"]),
+        + EXPERIMENT.files(results.RESPONSES.beside("counts.json")),
         pairs=EXPERIMENT.files(results.FILTERED_PAIRS),
         sets=EXPERIMENT.files(results.TRAINING_SET),
         # The categories of their questions, read beside them.

@@ -56,12 +56,7 @@ rule compare_with_reported:
         DATA
     params:
         **program("compare_with_reported", reported=reported),
-        names=json.dumps(
-            {
-                **json.loads(names_json("llm", "backbone", "reference")),
-                "dataset": NUMBERED_DATASETS,
-            }
-        ),
+        names=names_json("llm", "backbone", "reference", dataset=NUMBERED_DATASETS),
     message:
         "Reported win rates and ours, by {wildcards.judge}"
     shell:

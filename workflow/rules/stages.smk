@@ -24,5 +24,4 @@ rule list_stage:
     message:
         "Checksums: results/{wildcards.stage}/all"
     shell:
-        "{params.command:q} --stage {wildcards.stage:q} --names {params.names:q}"
-        " --output {output.listing:q} 2> {log:q}"
+        "{params.command:q} --stage {wildcards.stage:q} --names {params.names:q} 2> {log:q}"

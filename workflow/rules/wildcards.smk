@@ -52,7 +52,7 @@ def aligner_rows(side):
 
 def input_format(wildcards):
     """Return the input format of the external aligner that is trained; else ours is."""
-    if wildcards.aligner not in TRAINED_EXTERNAL:
+    if wildcards.aligner not in EXPERIMENT.trained_external:
         return ""
     return load_recipe("external", wildcards.aligner)["input_format"]
 
@@ -76,10 +76,8 @@ def squad_models(wildcards):
 
 def external_model(wildcards):
     """Return the model of an external aligner that the workflow trains; a released one has none."""
-    train = load_recipe("external", wildcards.external).get("train")
-    if not train:
-        return []
-    return results.ALIGNER.fill(backbone=train["backbone"], aligner=wildcards.external)
+    backbone = EXPERIMENT.trained_external.get(wildcards.external)
+    return results.ALIGNER.fill(backbone=backbone, aligner=wildcards.external) if backbone else []
 
 
 # alpaca_eval.smk
@@ -122,9 +120,9 @@ def stage_files(wildcards):
 
 
 def stage_names(wildcards):
-    """Return the names in the paths of a stage, for each of its patterns, as JSON."""
-    patterns = results.STAGES[wildcards.stage]
-    return json.dumps([EXPERIMENT.names_of(pattern) for pattern in patterns])
+    """Return the names in the paths of a stage's files."""
+    fields = {field for pattern in results.STAGES[wildcards.stage] for field in pattern.fields}
+    return names_json(*sorted(fields), "answering", "traced")
 
 
 # report.smk

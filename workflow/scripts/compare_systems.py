@@ -1,11 +1,11 @@
-"""Reckon what the verdicts of one judge on one data set and base LLM come to."""
+"""Compute the rates and tests that follow from one judge's verdicts, for one data set and LLM."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from aligners.configuration import results
 from aligners.core.program import run
 from aligners.core.rows import read_json, write_json
 from aligners.statistics.alpaca_eval_rate import alpaca_eval_rate
@@ -14,43 +14,38 @@ from aligners.statistics.paired_tests import Group, PairedTest, paired_tests
 from aligners.statistics.verdicts import read_verdicts
 
 
-def main(
-    *,
-    judge: str,
-    model_outputs: list[Path],
-    reference_outputs: list[Path],
-    verdicts: list[Path],
-    comparisons: list[Path],
-    tests: Path,
-    seed: int,
-) -> None:
-    """Write the figures of each comparison, and the tests of systems against each other.
+def main(*, judge: str, dataset: str, llm: str, names: str, seed: int) -> None:
+    """Write the rates of each comparison, and the tests of systems against each other.
 
-    The tests are corrected for the number of all that are written. `verdicts` are files in
-    {dataset}/{llm}/{backbone}/{system}/{reference}/, and `comparisons` a file beside each; the
-    AlpacaEval files are those of the same comparisons.
+    The tests are corrected for the number of all tests in the file.
+
+    Args:
+        judge, dataset, llm: whose comparisons are summarised.
+        names: JSON with lists of names: backbone, system, reference.
+        seed: of the resamples.
     """
+    given = results.given_names(names, judge=judge, dataset=dataset, llm=llm)
     groups: dict[Group, dict[str, pd.DataFrame]] = {}
-    files = zip(verdicts, comparisons, model_outputs, reference_outputs, strict=True)
-    for path, output, ours, theirs in files:
-        table = read_verdicts(path)
-        names = dict(
-            zip(
-                ("dataset", "llm", "backbone", "system", "reference"),
-                path.parts[-6:-1],
-                strict=True,
-            )
+    for compared in results.COMPARISON.combinations(given):
+        verdicts = read_verdicts(results.VERDICTS.path(**compared))
+        rates = compare(verdicts, seed, against_base=compared["reference"] == "base")
+        own = alpaca_eval_rate(
+            verdicts,
+            read_json(results.MODEL_OUTPUTS.path(**compared)),
+            read_json(results.REFERENCE_OUTPUTS.path(**compared)),
         )
-        figures = compare(table, seed, against_base=names["reference"] == "base")
-        own = alpaca_eval_rate(table, read_json(ours), read_json(theirs))
-        write_json(output, {"judge": judge, **names, **asdict(figures), "alpaca_eval": asdict(own)})
-        group = (names["backbone"], names["reference"])
-        groups.setdefault(group, {})[names["system"]] = table
+        write_json(
+            results.COMPARISON.path(**compared),
+            {**compared, **asdict(rates), "alpaca_eval": asdict(own)},
+        )
+        group = (compared["backbone"], compared["reference"])
+        groups.setdefault(group, {})[compared["system"]] = verdicts
+    tests = results.PAIRED_TESTS.path(judge=judge, dataset=dataset, llm=llm)
     write_json(tests, [as_row(test) for test in paired_tests(groups, seed)])
 
 
 def as_row(test: PairedTest) -> dict[str, Any]:
-    """Return a test of two systems, with what both were judged against."""
+    """Return a test of two systems, with the backbone and the reference of its group."""
     backbone, reference = test.group
     figures = asdict(test)
     del figures["group"]

@@ -1,7 +1,7 @@
 """Have a judge compare all systems with their references, for one data set and base LLM."""
 
-from pathlib import Path
-
+from aligners.configuration import results
+from aligners.configuration.systems import SQUAD
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_json
 from aligners.judging.judge import load_judge
@@ -9,30 +9,32 @@ from aligners.judging.record import check_judge, record_judge
 from aligners.judging.verdict_files import judge_files, read_comparisons
 
 
-def main(
-    *,
-    judge: str,
-    inputs: Path,
-    responses: Path,
-    model_outputs: list[Path],
-    reference_outputs: list[Path],
-    squads: list[Path],
-    verdicts: list[Path],
-    turns: list[Path],
-    usage: Path,
-) -> None:
-    """Write the verdicts on each comparison to `verdicts`, and what they took to `usage`.
+def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
+    """Write the verdicts on each comparison, and the usage of the judge.
 
-    `turns` has the verdicts on what each squad wrote on the way (see judge_files). A verdict that
-    an LLM has given before is not asked for again.
+    The squads of `traced` backbones also get verdicts on the corrections between the first and
+    the last (see judge_files). A judge that is an LLM keeps its earlier verdicts.
+
+    Args:
+        judge, dataset, llm: whose comparisons are judged.
+        names: JSON with lists of names: backbone, system, reference, traced.
     """
+    given = results.given_names(names, judge=judge, dataset=dataset, llm=llm)
+    usage = results.JUDGE_USAGE.path(judge=judge, dataset=dataset, llm=llm)
     check_judge(judge)
     loaded = load_judge(judge, usage)
-    pairs = read_comparisons(read_rows(inputs), responses, model_outputs, reference_outputs)
+    turns = results.TURNS.paths(results.spanned(results.TURNS, given))
+    squads = results.ALIGNED.fill(system=SQUAD.name)
     judge_files(
         loaded.judge,
-        dict(zip(verdicts, pairs, strict=True)),
-        {path: read_rows(squad) for path, squad in zip(turns, squads, strict=True)},
+        dict(
+            zip(
+                results.VERDICTS.paths(given),
+                read_comparisons(results.VERDICTS.combinations(given)),
+                strict=True,
+            )
+        ),
+        {path: read_rows(squads.path(**results.TURNS.names(path))) for path in turns},
     )
     record_judge(judge, usage, loaded.served_models)
     write_json(usage, loaded.usage.summary())

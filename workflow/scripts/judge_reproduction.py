@@ -1,50 +1,49 @@
 """Have a judge compare as the paper did: first sentences, four categories, the paper's squad."""
 
 from dataclasses import replace
-from pathlib import Path
 
+from aligners.configuration import results
+from aligners.configuration.systems import SQUAD_PAPER
 from aligners.core.program import run
 from aligners.core.rows import by_id, read_rows, write_json
+from aligners.judging.comparison_files import Pair
 from aligners.judging.judge import load_judge
 from aligners.judging.record import check_judge, record_judge
 from aligners.judging.verdict_files import judge_files, read_comparisons
 from aligners.statistics.reproduction import first_sentence, protocol_rows
 
 
-def main(
-    *,
-    judge: str,
-    dataset: str,
-    inputs: Path,
-    responses: Path,
-    model_outputs: list[Path],
-    reference_outputs: list[Path],
-    verdicts: list[Path],
-    usage: Path,
-) -> None:
-    """Write the verdicts on each comparison to `verdicts`, and what they took to `usage`.
+def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
+    """Write the verdicts on each comparison of the paper's squad, and the usage of the judge.
 
-    Whether an answer is `unchanged` is told from the whole answers.
+    Args:
+        judge, dataset, llm: whose comparisons are judged.
+        names: JSON with lists of names: backbone, reference.
     """
+    given = results.given_names(
+        names, judge=judge, dataset=dataset, llm=llm, system=SQUAD_PAPER.name
+    )
+    usage = results.REPRODUCTION_USAGE.path(judge=judge, dataset=dataset, llm=llm)
     check_judge(judge)
-    questions = read_rows(inputs)
-    chosen = by_id(protocol_rows(questions, dataset))
+    chosen = by_id(protocol_rows(read_rows(results.INPUTS.path(dataset=dataset)), dataset))
     loaded = load_judge(judge, usage)
     comparisons = [
-        [
-            replace(
-                pair,
-                output=first_sentence(pair.output),
-                reference_output=first_sentence(pair.reference_output),
-            )
-            for pair in pairs
-            if pair.input["id"] in chosen
-        ]
-        for pairs in read_comparisons(questions, responses, model_outputs, reference_outputs)
+        [first_sentences(pair) for pair in pairs if pair.input["id"] in chosen]
+        for pairs in read_comparisons(results.REPRODUCED_VERDICTS.combinations(given))
     ]
+    verdicts = results.REPRODUCED_VERDICTS.paths(given)
     judge_files(loaded.judge, dict(zip(verdicts, comparisons, strict=True)), {})
     record_judge(judge, usage, loaded.served_models)
     write_json(usage, loaded.usage.summary())
+
+
+def first_sentences(pair: Pair) -> Pair:
+    """Return a pair whose texts are cut; `unchanged` stays that of the whole texts."""
+    return replace(
+        pair,
+        output=first_sentence(pair.output),
+        reference_output=first_sentence(pair.reference_output),
+    )
 
 
 if __name__ == "__main__":

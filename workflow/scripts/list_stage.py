@@ -1,32 +1,37 @@
 """List the files of a stage with their checksums."""
 
-import json
 from pathlib import Path
 
-from aligners.configuration.results import STAGES
+from aligners.configuration import results
 from aligners.core.hashes import file_hash
 from aligners.core.program import run
 from aligners.core.rows import atomic_path
 
 
-def main(*, stage: str, names: str, output: Path) -> None:
+def main(*, stage: str, names: str) -> None:
     """Write one line for each file, and for each file of a directory: sha256 and path.
 
-    `names` is JSON: for each pattern of the stage, the names that stand for each name in braces.
+    Args:
+        stage: name of a stage in results.STAGES.
+        names: JSON with lists of names by field of the stage's patterns.
     """
+    given = results.given_names(names)
     paths = [
         path
-        for pattern, own in zip(STAGES[stage], json.loads(names), strict=True)
-        for path in pattern.paths(own)
+        for pattern in results.STAGES[stage]
+        for path in pattern.paths(results.spanned(pattern, given))
     ]
-    listed = [
-        file
-        for path in paths
-        for file in (sorted(path.rglob("*")) if path.is_dir() else [path])
-        if file.is_file() and not file.name.startswith(".")
-    ]
-    with atomic_path(output) as partial, partial.open("w", encoding="utf-8") as handle:
-        handle.writelines(f"{file_hash(file)}  {file}\n" for file in listed)
+    with (
+        atomic_path(results.STAGE_LIST.path(stage=stage)) as partial,
+        partial.open("w", encoding="utf-8") as handle,
+    ):
+        handle.writelines(f"{file_hash(file)}  {file}\n" for path in paths for file in files(path))
+
+
+def files(path: Path) -> list[Path]:
+    """Return a file, or the files of a directory; hidden ones are left out."""
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return [file for file in found if file.is_file() and not file.name.startswith(".")]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Write the tables of a judge's verdicts: CSV, Markdown and LaTeX."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 import pandas as pd
 
+from aligners.configuration import results
 from aligners.core.program import run
 from aligners.core.rows import read_json
 from aligners.statistics import tables
@@ -33,37 +34,23 @@ NOTES = {
 }
 
 
-def write_table(
-    name: str, judge: str, table: pd.DataFrame, sections: Sequence[Section], directory: Path
-) -> None:
-    """Write one table in its three forms."""
-    heading = f"{name.replace('_', ' ').capitalize()}, judged by {judge}"
-    write_csv(directory / f"{name}.csv", table)
-    write_markdown(directory / f"{name}.md", heading, NOTES[name], sections)
-    write_latex(directory / f"{name}.tex", heading, sections)
+def main(*, judge: str, names: str) -> None:
+    """Write every table of a judge.
 
-
-def main(
-    *,
-    judge: str,
-    comparisons: list[Path],
-    paired_tests: list[Path],
-    thresholds: list[Path],
-    directory: Path,
-) -> None:
-    """Write every table of a judge to the directory.
-
-    `comparisons` hold their own names; of `{dataset}/{llm}/paired_tests.json` and
-    `{dataset}/{llm}/{backbone}/thresholds.csv` the path does.
+    Args:
+        judge: whose verdicts the tables show.
+        names: JSON with lists of names: dataset, llm, backbone, system, reference, traced.
     """
-    compared = [read_json(path) for path in comparisons]
-    tests, curves = [], []
-    for path in paired_tests:
-        place = dict(zip(["dataset", "llm"], path.parts[-3:-1], strict=True))
-        tests.append((place, read_json(path)))
-    for path in thresholds:
-        place = dict(zip(["dataset", "llm", "backbone"], path.parts[-4:-1], strict=True))
-        curves.append((place, pd.read_csv(path)))
+    given = results.given_names(names, judge=judge)
+    compared = [read_json(path) for path in results.COMPARISON.paths(given)]
+    tests = [
+        (place, read_json(results.PAIRED_TESTS.path(**place)))
+        for place in results.PAIRED_TESTS.combinations(given)
+    ]
+    curves = [
+        (place, pd.read_csv(results.THRESHOLDS.path(**place)))
+        for place in results.THRESHOLDS.combinations(results.spanned(results.THRESHOLDS, given))
+    ]
     for name, table, shape in (
         ("win_rates", tables.win_rates(compared), tables.win_rate_sections),
         ("categories", tables.categories(compared), tables.category_sections),
@@ -71,7 +58,16 @@ def main(
         ("thresholds", tables.thresholds(curves), tables.threshold_sections),
         ("paired_tests", tables.paired_tests(tests), tables.paired_test_sections),
     ):
-        write_table(name, judge, table, shape(table), directory)
+        write_table(name, judge, table, shape(table))
+
+
+def write_table(name: str, judge: str, table: pd.DataFrame, sections: Sequence[Section]) -> None:
+    """Write one table in its three forms."""
+    heading = f"{name.replace('_', ' ').capitalize()}, judged by {judge}"
+    path = partial(results.TABLE.path, judge=judge, table=name)
+    write_csv(path(form="csv"), table)
+    write_markdown(path(form="md"), heading, NOTES[name], sections)
+    write_latex(path(form="tex"), heading, sections)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,17 @@
 """The scorecard of the closed world as tables in the terminal."""
 
-from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from aligners.configuration import results
+from aligners.core import formats
 from aligners.core.rows import read_json
 
-SCORECARD = Path("results/closed_world/scorecard.json")
-RUN = Path("results/closed_world/run.json")
+SCORECARD = results.SCORECARD.path()
+RUN = results.DEMO_RUN.path()
 
 NEXT_STEPS = """\
 What next
@@ -22,51 +24,44 @@ What next
   your own criterion  config/README.md"""
 
 
-def percent(rate: dict[str, Any]) -> str:
-    """Return a rate with its interval, such as `93.1% (90.9-94.8)`."""
-    if rate["value"] is None:
-        return "-"
-    return f"{rate['value']:.1%} ({rate['low'] * 100:.1f}-{rate['high'] * 100:.1f})"
+def make_table(title: str, first: str, *columns: str) -> Table:
+    """Return an empty table whose first column has names, and the others numbers."""
+    # Without lines between columns, rates with their intervals fit 80 characters.
+    table = Table(first, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
 
 
 def inspector_table(scores: dict[str, Any]) -> Table:
     """Return the inspectors with accuracy, ROC-AUC, calibration error and test rows."""
-    table = Table("inspector", title="Inspectors on held-out questions", title_justify="left")
-    for column in ("accuracy", "ROC-AUC", "calibration error", "n"):
-        table.add_column(column, justify="right")
+    title = "Inspectors on held-out questions"
+    table = make_table(title, "inspector", "accuracy", "ROC-AUC", "calibration error", "n")
     for criterion, score in scores.items():
-        table.add_row(
-            criterion,
-            f"{score['accuracy']:.3f}",
-            f"{score['roc_auc']:.3f}",
-            f"{score['ece']:.3f}",
-            str(score["n"]),
-        )
+        shown = [formats.decimal(score[key]) for key in ("accuracy", "roc_auc", "ece")]
+        table.add_row(criterion, *shown, str(score["n"]))
     return table
 
 
 def filter_table(scores: dict[str, Any]) -> Table:
     """Return the filters with precision, recall and the number of planted defects."""
-    table = Table("filter", title="Filters against planted defects", title_justify="left")
-    for column in ("precision", "recall", "planted"):
-        table.add_column(column, justify="right")
+    title = "Filters against planted defects"
+    table = make_table(title, "filter", "precision", "recall", "planted")
     for reason, score in scores.items():
-        shown = [
-            "-" if score[key] is None else f"{score[key]:.2f}" for key in ("precision", "recall")
-        ]
+        shown = [formats.decimal(score[key], 2) for key in ("precision", "recall")]
         table.add_row(reason, *shown, str(score["n"]))
     return table
 
 
 def system_table(llm: str, scores: dict[str, Any]) -> Table:
     """Return the systems with their share of clean answers and their harm rate."""
-    table = Table("answers", title=f"Answers of {llm}, all test questions", title_justify="left")
-    for column in ("clean, known facts", "harm, known facts", "clean, unknown facts"):
-        table.add_column(column, justify="right")
+    columns = ("clean, known facts", "harm, known facts", "clean, unknown facts")
+    table = make_table(f"Answers of {llm}, all test questions", "answers", *columns)
+    unknown = scores["unknown_facts"]["clean_share"]
     for system, share in scores["clean_share"].items():
         harm = scores["harm_rate"].get(system)
-        unknown = scores["unknown_facts"]["clean_share"][system]
-        table.add_row(system, percent(share), percent(harm) if harm else "", percent(unknown))
+        shown = [formats.rate(rate) if rate else "" for rate in (share, harm, unknown[system])]
+        table.add_row(system, *shown)
     return table
 
 
@@ -87,7 +82,7 @@ def print_scorecard() -> None:
     if RUN.exists():
         run = read_json(RUN)
         console.print(
-            f"Made in {run['wall_seconds'] / 60:.1f} minutes, "
+            f"Made in {formats.duration(run['wall_seconds'])}, "
             f"at most {run['peak_rss_mib']} MiB in one process."
         )
     console.print("The closed world is a test bench: it says nothing about real LLMs.\n")

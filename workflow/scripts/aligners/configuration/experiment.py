@@ -31,7 +31,8 @@ class Experiment:
 
     Attributes:
         config: a validated configuration.
-        names: the names that stand for each name in braces of a path; `llm` for base LLMs.
+        names: the names that stand for each name in braces of a path: `llm` for base LLMs,
+            `answering` for all LLMs, `traced` for the backbones of `traced`.
         traced: backbones whose squad is traced: what it would do at lower thresholds.
     """
 
@@ -57,6 +58,8 @@ class Experiment:
             "judge": config["judges"],
             "table": TABLES,
             "form": ["csv", "md", "tex"],
+            "answering": config["llms"],
+            "traced": self.traced,
         }
 
     @cached_property
@@ -72,30 +75,29 @@ class Experiment:
         recipes = {f"{kind}/{name}": load_recipe(kind, name) for kind, name in used}
         return {name: recipe for name, recipe in recipes.items() if is_on_the_hub(recipe)}
 
+    @cached_property
+    def trained_external(self) -> dict[str, str]:
+        """The backbone of each external aligner that is trained, by the aligner's name."""
+        recipes = {name: load_recipe("external", name) for name in self.config["external"]}
+        return {
+            name: recipe["train"]["backbone"]
+            for name, recipe in recipes.items()
+            if recipe.get("train")
+        }
+
     def files(self, pattern: ResultPath, **names: Sequence[str]) -> list[Path]:
         """Return the files of a pattern for all names of the experiment, or for those given."""
-        return pattern.paths({**self.names_of(pattern), **names})
-
-    def names_of(self, pattern: ResultPath) -> dict[str, Sequence[str]]:
-        """Return the names that stand for each name in braces of a pattern."""
-        own: dict[str, Sequence[str]] = {}
-        if pattern == results.RESPONSES:
-            own["llm"] = self.config["llms"]
-        if pattern in (results.THRESHOLDS, results.TURNS):
-            own["backbone"] = self.traced
+        own: dict[str, Sequence[str]] = results.spanned(pattern, self.names)
         if pattern == results.MODEL_RECORD:
             own["hub_model"] = list(self.hub_models)
-        names = {**self.names, **own}
-        return {field: names[field] for field in pattern.fields if field in names}
+        return pattern.paths({**own, **names})
 
     def aligner_files(self, pattern: ResultPath) -> list[Path]:
-        """Return the files of a pattern for all aligners, and for trained external ones."""
-        external = [
-            pattern.path(backbone=train["backbone"], aligner=name)
-            for name in self.config["external"]
-            if (train := load_recipe("external", name).get("train"))
+        """Return the files of a pattern for all trained aligners: ours, then external ones."""
+        external = self.trained_external.items()
+        return self.files(pattern) + [
+            pattern.path(backbone=backbone, aligner=name) for name, backbone in external
         ]
-        return [*self.files(pattern), *external]
 
     def stage_files(self, stage: str) -> list[Path]:
         """Return the files that the `all` of a stage lists."""

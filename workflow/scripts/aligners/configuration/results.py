@@ -3,6 +3,7 @@
 A pattern has its names in braces, as in Snakemake; docs/data.md says what each file holds.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -37,12 +38,14 @@ class ResultPath(str):
         """
         return Path(self.format_map(names))
 
-    def paths(self, names: Mapping[str, Sequence[str]]) -> list[Path]:
-        """Return the paths of all combinations of names, the last name of the pattern first."""
+    def combinations(self, names: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+        """Return the names of each path, in all combinations; the last name varies fastest."""
         choices = [names[field] for field in self.fields]
-        return [
-            self.path(**dict(zip(self.fields, chosen, strict=True))) for chosen in product(*choices)
-        ]
+        return [dict(zip(self.fields, chosen, strict=True)) for chosen in product(*choices)]
+
+    def paths(self, names: Mapping[str, Sequence[str]]) -> list[Path]:
+        """Return the paths of all combinations of names; the last name varies fastest."""
+        return [self.path(**chosen) for chosen in self.combinations(names)]
 
     def names(self, path: Path | str) -> dict[str, str]:
         """Return the names in a path of this pattern, wherever results/ lies.
@@ -122,6 +125,25 @@ SCORECARD = ResultPath("results/closed_world/scorecard.json")
 DEMO_RUN = ResultPath("results/closed_world/run.json")
 EXPERIMENT_RECORD = ResultPath("results/experiment.json")
 STAGE_LIST = ResultPath("results/{stage}/all")
+
+# Fields that do not span all names of their kind, and the names of an experiment that they span.
+SPANS = {
+    RESPONSES: {"llm": "answering"},
+    RESPONSES.beside("counts.json"): {"llm": "answering"},
+    TURNS: {"backbone": "traced"},
+    THRESHOLDS: {"backbone": "traced"},
+}
+
+
+def spanned(pattern: ResultPath, names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the names of an experiment, for each field of a pattern those that it spans."""
+    return {**names, **{field: names[key] for field, key in SPANS.get(pattern, {}).items()}}
+
+
+def given_names(text: str, **single: str) -> dict[str, list[str]]:
+    """Return the names that a program is given: lists by field as JSON text, and single ones."""
+    return {**json.loads(text), **{field: [name] for field, name in single.items()}}
+
 
 # Counts of rows kept and dropped, in the order of the steps.
 STEPS = [

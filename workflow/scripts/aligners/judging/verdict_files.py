@@ -1,8 +1,9 @@
-"""All comparisons of one data set and base LLM: read, given to a judge at once, and written."""
+"""All comparisons of one data set and base LLM: read, judged together, and written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from aligners.configuration import results
 from aligners.core.rows import Row, read_rows, write_rows
 from aligners.evaluation.alpaca_eval_files import final_answers
 from aligners.judging.comparison_files import Pair, read_pairs
@@ -12,26 +13,27 @@ from aligners.judging.thresholds import pairs_on_the_way
 AskJudge = Callable[[list[Shown]], Verdicts]
 
 
-def read_comparisons(
-    inputs: Sequence[Row],
-    responses: Path,
-    model_outputs: Sequence[Path],
-    reference_outputs: Sequence[Path],
-) -> list[list[Pair]]:
+def read_comparisons(comparisons: Sequence[Mapping[str, str]]) -> list[list[Pair]]:
     """Return the pairs of each comparison.
 
     Args:
-        inputs: rows of the data set.
-        responses: the base LLM's answers.
-        model_outputs, reference_outputs: the AlpacaEval files of the comparisons.
+        comparisons: the names in the paths of each; all have the same data set and base LLM.
 
     Raises:
         UserError: files of a comparison do not fit together.
     """
-    base_answers = final_answers(read_rows(responses))
+    if not comparisons:
+        return []
+    inputs = read_rows(results.INPUTS.path(**comparisons[0]))
+    base_responses = final_answers(read_rows(results.RESPONSES.path(**comparisons[0])))
     return [
-        read_pairs(model, reference, inputs, base_answers)
-        for model, reference in zip(model_outputs, reference_outputs, strict=True)
+        read_pairs(
+            results.MODEL_OUTPUTS.path(**names),
+            results.REFERENCE_OUTPUTS.path(**names),
+            inputs,
+            base_responses,
+        )
+        for names in comparisons
     ]
 
 
@@ -43,11 +45,11 @@ def judge_files(
     """Have a judge compare, and write its verdicts.
 
     Args:
-        ask: returns the verdicts on pairs as they are to be shown.
-        comparisons: pairs of answers by the file that their verdicts go to.
-        squads: answers of a squad with their traces, by the file that the verdicts on the answers
-            between its first and its last go to, against the base answers; there, `turns` counts
-            those that led to an answer.
+        ask: returns the judge's verdicts on texts in the order in which they are shown.
+        comparisons: pairs of responses by the file for their verdicts.
+        squads: a squad's rows with their traces, by the file for the verdicts on the corrections
+            between the response and the last correction. They are compared with the response;
+            `turns` counts the accepted turns that led to the correction.
 
     Raises:
         UserError: the judge cannot be used.

@@ -19,10 +19,11 @@ from typing import Any
 
 import pandas as pd
 
+from aligners.core import formats
 from aligners.core.errors import UserError
 from aligners.core.rows import Row
 from aligners.statistics.intervals import Estimate, share
-from aligners.statistics.table_files import EMPTY, Section, percent, rate_text
+from aligners.statistics.table_files import Section
 from aligners.statistics.verdicts import TIE, preferences
 
 PROTOCOL_CATEGORIES = ["2", "3", "6", "7"]
@@ -171,13 +172,10 @@ def reproduction_sections(table: pd.DataFrame) -> list[Section]:
 
 def readable(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
     """Return a row of the table as texts, the given columns first."""
-    difference = row["difference"]
-    known = difference is not None and difference == difference
-    reported = percent(row["reported"])
     return {
         **{name: str(row[name]) for name in names},
-        "reported": NOT_REPORTED if reported == EMPTY else reported,
-        "ours (95% interval)": rate_text({**row, "value": row["ours"]}),
-        "difference": f"{100 * difference:+.1f}" if known else EMPTY,
+        "reported": formats.percent(row["reported"], missing=NOT_REPORTED),
+        "ours (95% interval)": formats.rate({**row, "value": row["ours"]}),
+        "difference": formats.points(row["difference"]),
         **{name: str(row[name]) for name in ("n", "ties", "unusable")},
     }

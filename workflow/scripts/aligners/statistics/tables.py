@@ -1,7 +1,7 @@
-"""The tables of an evaluation: what comparisons, paired tests and threshold curves come to.
+"""The tables of an evaluation: win rates, categories, ablations, thresholds and paired tests.
 
-A builder of numbers gives one line for each estimate, for the CSV; a builder of sections shapes
-these for reading. Lines keep the order in which the comparisons were given.
+Each table has two functions: one returns numbers, a line for each estimate, for the CSV; the other
+returns sections of text to read. Lines keep the order of the comparisons.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,28 +9,23 @@ from typing import Any
 
 import pandas as pd
 
+from aligners.configuration.systems import SQUAD
+from aligners.core import formats
 from aligners.core.rows import Row
-from aligners.statistics.table_files import (
-    EMPTY,
-    Section,
-    counted_rate_text,
-    percent,
-    rate_text,
-)
+from aligners.statistics.table_files import Section
 
-SQUAD = "squad"
 CELL = ["dataset", "llm", "backbone", "system", "reference"]
 ESTIMATE = ["value", "low", "high", "n"]
 RATES = ["win_rate", "length_controlled", "harm_rate", "copy_rate", "flip_rate"]
 THRESHOLDS = ["threshold", "acted", "changed", "win_rate", "low", "high", "n"]
 PAIRED = ["dataset", "llm", "backbone", "reference", "first", "second"]
 WIN_RATE = {"value": "win_rate"}
-MISSING = dict.fromkeys(ESTIMATE[:3]) | {"n": 0}
+NO_ESTIMATE = dict.fromkeys(ESTIMATE[:3]) | {"n": 0}
 
 
 def of_the_squad(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of the squad: the tables in the paper's shape have no other system."""
-    return table[table["system"] == SQUAD]
+    """Return the lines of the squad, the only system in the tables of the paper's shape."""
+    return table[table["system"] == SQUAD.name]
 
 
 def sections_by(
@@ -47,12 +42,18 @@ def title(keys: Sequence[str], names: tuple[str, ...]) -> str:
     return f"{listed} against {names[-1]}" if keys[-1] == "reference" else listed
 
 
-def beside(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
-    """Return rates with their intervals and n in a column for each backbone."""
+def beside(
+    table: pd.DataFrame, texts: Sequence[str], rows: Sequence[str], column: str
+) -> pd.DataFrame:
+    """Return the texts of a table's lines in a row for each of `rows`, in columns by `column`."""
+    wide = table.assign(text=texts).set_index([*rows, column])["text"].unstack(column, sort=False)
+    return wide.fillna(formats.MISSING).rename_axis(columns=None).reset_index()
+
+
+def by_backbone(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
+    """Return win rates with their intervals and n in a column for each backbone."""
     rates = table.rename(columns={"win_rate": "value"}).to_dict("records")
-    texts = table.assign(text=[counted_rate_text(rate) for rate in rates])
-    wide = texts.set_index([*rows, "backbone"])["text"].unstack("backbone", sort=False)
-    return wide.fillna(EMPTY).rename_axis(columns=None).reset_index()
+    return beside(table, [formats.counted_rate(rate) for rate in rates], rows, "backbone")
 
 
 # Win rates
@@ -69,7 +70,7 @@ def win_rate_sections(table: pd.DataFrame) -> list[Section]:
     squad = of_the_squad(table)
     if squad.empty:
         return []
-    return [Section("The squad, by backbone", beside(squad, ["dataset", "llm", "reference"]))]
+    return [Section("The squad, by backbone", by_backbone(squad, ["dataset", "llm", "reference"]))]
 
 
 def cell(row: Mapping[str, Any]) -> dict[str, str]:
@@ -96,7 +97,7 @@ def category_sections(table: pd.DataFrame) -> list[Section]:
     return sections_by(
         of_the_squad(table),
         ["dataset", "llm", "reference"],
-        lambda group: beside(group, ["category"]),
+        lambda group: by_backbone(group, ["category"]),
     )
 
 
@@ -104,11 +105,11 @@ def category_sections(table: pd.DataFrame) -> list[Section]:
 
 
 def ablations(comparisons: Iterable[Row]) -> pd.DataFrame:
-    """Return all rates of every comparison; `reason`: why there is no length-controlled one."""
+    """Return all rates of every comparison; `reason`: why one is missing."""
     rows = []
     for row in comparisons:
         controlled = row["length_controlled"]
-        estimates = {**row, "length_controlled": controlled["rate"] or MISSING}
+        estimates = {**row, "length_controlled": controlled["rate"] or NO_ESTIMATE}
         for name in RATES:
             reason = controlled["reason"] if name == "length_controlled" else None
             rows.append({**cell(row), "rate": name, **estimates[name], "reason": reason})
@@ -121,24 +122,21 @@ def ablation_sections(table: pd.DataFrame) -> list[Section]:
 
 
 def rates_beside(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rates of one line each in a column each, and the n of the win rate."""
-    rows = []
-    for (backbone, system), group in table.groupby(["backbone", "system"], sort=False):
-        estimates = {row["rate"]: row for row in group.to_dict("records")}
-        texts = {name.replace("_", " "): rate_text(estimates[name]) for name in RATES}
-        n = str(estimates["win_rate"]["n"])
-        rows.append({"backbone": backbone, "system": system, **texts, "n": n})
-    return pd.DataFrame(rows)
+    """Return a column for each rate, and the n of the win rate."""
+    texts = [formats.rate(line) for line in table.to_dict("records")]
+    wide = beside(table, texts, ["backbone", "system"], "rate")
+    n = table.loc[table["rate"] == "win_rate", "n"].astype(str).to_list()
+    return wide.rename(columns=lambda name: name.replace("_", " ")).assign(n=n)
 
 
 # Thresholds
 
 
 def thresholds(curves: Iterable[tuple[Mapping[str, str], pd.DataFrame]]) -> pd.DataFrame:
-    """Return the threshold curves one below the other.
+    """Return all threshold curves in one table.
 
     Args:
-        curves: for each its `dataset`, `llm` and `backbone`, and the table of its file.
+        curves: the `dataset`, `llm` and `backbone` of each, and the table of its file.
     """
     names = ["dataset", "llm", "backbone"]
     tables = [curve.assign(**place)[[*names, *THRESHOLDS]] for place, curve in curves]
@@ -156,9 +154,9 @@ def curve_texts(table: pd.DataFrame) -> pd.DataFrame:
         [
             {
                 "threshold": f"{row['threshold']:g}",
-                "acted": percent(row["acted"]),
-                "changed": percent(row["changed"]),
-                "win rate": rate_text({**row, "value": row["win_rate"]}),
+                "acted": formats.percent(row["acted"]),
+                "changed": formats.percent(row["changed"]),
+                "win rate": formats.rate({**row, "value": row["win_rate"]}),
                 "n": f"{row['n']:.0f}",
             }
             for row in table.to_dict("records")
@@ -173,7 +171,7 @@ def paired_tests(tests: Iterable[tuple[Mapping[str, str], Sequence[Row]]]) -> pd
     """Return all paired tests, one a line.
 
     Args:
-        tests: for each file its `dataset` and `llm`, and its list.
+        tests: the `dataset` and `llm` of each file, and its list.
     """
     rows = [{**place, **row, **row["difference"]} for place, listed in tests for row in listed]
     return pd.DataFrame(rows, columns=[*PAIRED, *ESTIMATE, "p_value", "adjusted"]).rename(
@@ -190,11 +188,10 @@ def test_texts(table: pd.DataFrame) -> pd.DataFrame:
     """Return paired tests as texts, the differences in percentage points."""
     rows = []
     for row in table.to_dict("records"):
-        points = [f"{100 * row[key]:+.1f}" for key in ("difference", "low", "high")]
         rows.append(
             {
                 **{key: row[key] for key in PAIRED[2:]},
-                "difference": f"{points[0]} ({points[1]} to {points[2]})",
+                "difference": formats.points_with_interval({**row, "value": row["difference"]}),
                 "n": str(row["n"]),
                 "p": p_text(row["p_value"]),
                 "adjusted p": p_text(row["adjusted"]),
