@@ -18,6 +18,7 @@ from typing import Any
 import httpx2
 import torch
 
+from aligners.configuration.workflow_files import WORKFLOW, find_file
 from aligners.core.completions import Engine
 from aligners.core.errors import UserError
 from aligners.llms.engines import server_guard as guard
@@ -56,9 +57,10 @@ def free_port() -> int:
 def server_command(recipe: dict[str, Any], port: int) -> list[str]:
     """Return the words of the recipe's command, filled in."""
     values = {
-        "{model}": recipe["model"],
+        "{model}": str(find_file(recipe["model"])),
         "{revision}": recipe["revision"],
         "{port}": str(port),
+        "{workflow}": str(WORKFLOW),
         "{gpus}": str(max(1, torch.cuda.device_count())),
     }
     try:
