@@ -12,6 +12,7 @@ from pathlib import Path
 # No result depends on where it lies: fingerprints leave this module out.
 DECIDES = False
 
+DIRECTORY = Path("results")
 ROWS = ".jsonl"
 
 
