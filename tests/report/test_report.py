@@ -1,6 +1,6 @@
 """The report: what the page says, that texts stay texts, and that a real browser shows it well."""
 
-import inspect
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ from typing import Any
 
 import draw_figures
 import pytest
-from projects import MINIATURE, make_project, run_snakemake
-from report_results import CRITERIA, EVIL, FIGURE_ARGUMENTS, make_page, write_results
-from yaml_edits import set_keys
+from projects import make_project
+from report_results import CRITERIA, EVIL, make_page, write_results
 
+from aligners.configuration.experiment import SECTIONS
 from aligners.configuration.recipes import load_recipe
 from aligners.report.figures.aligners import draw_losses
 from aligners.report.figures.inspectors import draw_inspector
@@ -21,7 +21,8 @@ from aligners.report.figures.svg import new_figure, save_svg
 from aligners.report.squad import refused_first, turns_by_criterion
 
 CHROMIUM = shutil.which("chromium")
-FIGURES = 2 * (2 + 3 + 1) + 1 + 3  # criteria x (data, inspectors, aligners), squad, comparisons
+# Criteria x (data, inspectors, aligners), squad, the closed world's truth; by references and traced
+FIGURES, JUDGED_FIGURES = 2 * (2 + 3 + 1) + 1 + 1, 2 * 2 + 1
 
 
 # Of all words in figures, the smallest height of a line, in pixels of the screen.
@@ -63,15 +64,15 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
     """The page with everything, and the one without judges, benchmarks and usage."""
-    project = make_project(tmp_path_factory.mktemp("report"))
+    made = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        load_recipe.cache_clear()
-        write_results()
-        yield {
-            "all": project / make_page(),
-            "least": project / make_page(judged=False, by_products=False),
-        }
+        for name, everything in {"all": True, "least": False}.items():
+            project = make_project(tmp_path_factory.mktemp(name))
+            patch.chdir(project)
+            load_recipe.cache_clear()
+            write_results(by_products=everything)
+            made[name] = project / make_page(judged=everything)
+    yield made
     load_recipe.cache_clear()
 
 
@@ -146,15 +147,15 @@ def test_answers_with_a_refused_turn_are_shown_first() -> None:
 
 def test_win_rates_stand_with_intervals_and_reasons(pages: dict[str, Path]) -> None:
     html = pages["all"].read_text()
-    caption = "Win rates: synthetic_mixed, closed-world-base, judge a-judge"
-    _, against, ethical, squad = rows_of(html, caption)
+    caption = "Win rates: synthetic_mixed, closed-world-base, judge closed-world"
+    _, against, ethical, _, squad, *_ = rows_of(html, caption)
     assert against == ["<span>against base, gpt2-miniature</span>"]
     # Won 3, a flip, a tie, lost 2; one unusable.
     assert ethical[1].startswith("57.1% (") and ethical[1].endswith(", n = 7</small>")
     assert ethical[3:] == ["–", "3 / 2 / 2", "1"] and squad[3:5] == ["61.2% ± 1.3", "5 / 2 / 0"]
     assert ethical[2].startswith("none: too few questions")
-    tests = rows_of(html, "Paired tests: synthetic_mixed, closed-world-base, judge a-judge")
-    assert tests[1][:2] == ["ethical", "squad"] and tests[1][2].startswith("-28.6 (")
+    tests = rows_of(html, "Paired tests: synthetic_mixed, closed-world-base, judge closed-world")
+    assert tests[2][:2] == ["ethical", "squad"] and tests[2][2].startswith("-28.6 (")
 
 
 def test_the_accuracy_of_an_inspector_has_its_interval(pages: dict[str, Path]) -> None:
@@ -188,27 +189,19 @@ def test_without_judges_and_by_products_the_page_says_so(pages: dict[str, Path])
     assert "Win rates:" not in text
 
 
-def test_a_section_without_figures_has_its_directory(tmp_path: Path) -> None:
+def test_a_section_without_figures_has_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Snakemake expects the five directories, also without squads and judges."""
-    figures = {name: tmp_path / name for name in FIGURE_ARGUMENTS}
-    given = inspect.signature(draw_figures.main).parameters.keys() - figures.keys()
-    draw_figures.main(**{name: [] for name in given}, **figures)
-    assert {path.name for path in tmp_path.iterdir()} == set(FIGURE_ARGUMENTS)
-
-
-def test_comparisons_are_not_named_one_by_one(tmp_path: Path) -> None:
-    """With several judges they are more than the 128 KiB of a command line."""
-    project = make_project(tmp_path)
-    set_keys(project / MINIATURE, judges=["gpt-4.1", "gpt-4.1-mini-ties"])
-    planned = run_snakemake(project, "-n", "-p", "results/report.html")
-    for program in ("draw_figures", "write_report"):
-        command = next(line for line in planned.splitlines() if f"scripts/{program}.py" in line)
-        assert "results/judged/gpt-4.1-mini-ties/" in command
-        assert "comparison.json" not in command and "verdicts.jsonl" not in command
+    monkeypatch.chdir(tmp_path)
+    kinds = ("criteria", "systems", "external", "backbones", "datasets", "inspectors", "judges")
+    config = {"teacher": "falcon-40b", "llms": [], **{kind: [] for kind in kinds}}
+    draw_figures.main(configuration=json.dumps(config))
+    assert {path.name for path in Path("results/figures").iterdir()} == set(SECTIONS)
 
 
 def test_thresholds_are_told_in_percent(pages: dict[str, Path]) -> None:
-    drawn = pages["all"].parent.glob("figures/judged/comparisons/**/thresholds.svg")
+    drawn = pages["all"].parent.glob("figures/comparisons/**/thresholds.svg")
     told = re.findall(r"win rate ([\d.]+)%, ([\d.]+)% acted on", next(drawn).read_text())
     assert len(told) == 2 and all(0 <= float(share) <= 100 for pair in told for share in pair)
 
@@ -254,7 +247,7 @@ def test_a_browser_shows_every_figure(
         ink = page.locator("figure svg text").first.evaluate("text => getComputedStyle(text).fill")
         assert ink == {"light": "rgb(27, 31, 36)", "dark": "rgb(230, 233, 237)"}[scheme]
         figures = page.locator("figure svg")
-        assert figures.count() == (FIGURES if name == "all" else FIGURES - 3)
+        assert figures.count() == FIGURES + (JUDGED_FIGURES if name == "all" else 0)
         for figure in figures.all():
             box = figure.bounding_box()
             assert figure.is_visible() and box
@@ -286,8 +279,8 @@ def test_each_bin_of_a_reliability_diagram_tells_its_rows(tmp_path: Path) -> Non
 
 
 def test_every_criterion_has_its_figures(pages: dict[str, Path]) -> None:
-    directory = pages["all"].parent / "figures/judged"
+    directory = pages["all"].parent / "figures"
     for criterion in CRITERIA:
         for name in ("roc", "reliability", "confusion"):
             assert (directory / f"inspectors/bert-miniature/{criterion}/{name}.svg").is_file()
-    assert len(list(directory.rglob("*.svg"))) == FIGURES
+    assert len(list(directory.rglob("*.svg"))) == FIGURES + JUDGED_FIGURES

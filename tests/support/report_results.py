@@ -13,6 +13,7 @@ import yaml
 from compare_systems import as_row
 from projects import MINIATURE
 
+from aligners.configuration import results
 from aligners.configuration.experiment import validate_experiment
 from aligners.core.counts import write_counts
 from aligners.core.rows import Row, write_json, write_rows
@@ -21,9 +22,17 @@ from aligners.statistics.paired_tests import paired_tests
 
 CRITERIA = ["ethical", "factuality"]
 EVIL = "<script>document.title = 'taken over'</script> & 10 < 20"
-ANSWERS = Path("results/aligned/synthetic_mixed/closed-world-base/gpt2-miniature")
-JUDGED = Path("results/judged/a-judge/synthetic_mixed/closed-world-base")
-DIRECTORIES = ["data", "inspectors", "aligners", "squad", "comparisons"]
+# Of the miniature configuration, what the report is of.
+CHANGES = {"datasets": ["synthetic_mixed"], "external": [], "systems": ["squad"]}
+NAMES = {
+    "judge": ["closed-world"],
+    "dataset": CHANGES["datasets"],
+    "llm": ["closed-world-base"],
+    "backbone": ["gpt2-miniature"],
+    "system": [*CRITERIA, "squad"],
+    "reference": ["base", "finetuned"],
+}
+[ANSWERS] = results.ALIGNED.fill(system="squad").paths(NAMES)
 
 
 def pair_rows(criterion: str) -> list[Row]:
@@ -47,7 +56,7 @@ def write_synthetic(criterion: str) -> None:
     directory = Path("results/synthetic") / criterion
     rows = pair_rows(criterion)
     dropped = [{"id": "x", "question": f"{EVIL}?", "reason": "markup"}]
-    for step in ("topics", "topics_deduplicated", "questions", "pairs", "pairs_filtered"):
+    for step in ("topics", "topics_deduplicated", "questions", "split", "pairs", "pairs_filtered"):
         counts, beside = (directory / f"{step}.{end}" for end in ("counts.json", "dropped.jsonl"))
         write_counts(rows, dropped, counts, beside)
     for step in ("aligner", "inspector"):
@@ -104,7 +113,7 @@ def write_answers() -> None:
         {"id": "c", "question": "When?", "response": "Then.", "aligned_response": "Then.",
          "trace": []},
     ]  # fmt: skip
-    write_rows(ANSWERS / "squad.jsonl", rows)
+    write_rows(ANSWERS, rows)
     inputs = [{"id": row["id"], "category": EVIL} for row in rows]
     write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
     # The original of the first is preferred.
@@ -112,8 +121,10 @@ def write_answers() -> None:
         {"id": row["id"], "first_order": preference, "second_order": 0.4}
         for row, preference in zip(rows, (0.5, 0.6, 0.6), strict=True)
     ]
-    write_rows(JUDGED / "gpt2-miniature/squad/base/verdicts.jsonl", verdicts)
-    for path in ("inputs/synthetic_mixed", "responses/synthetic_mixed/closed-world-base"):
+    [path] = results.VERDICTS.fill(system="squad", reference="base").paths(NAMES)
+    write_rows(path, verdicts)
+    llms = ("closed-world-base", "closed-world-finetuned")
+    for path in ("inputs/synthetic_mixed", *(f"responses/synthetic_mixed/{llm}" for llm in llms)):
         write_counts(
             rows,
             [],
@@ -123,44 +134,47 @@ def write_answers() -> None:
 
 
 def write_judged() -> None:
-    """Write verdicts' figures of two systems, without a rate at equal length: too few questions."""
-    tables = {}
-    for number, system in enumerate(["ethical", "squad"]):
+    """Write the rates of all systems, without a rate at equal length: too few questions."""
+    groups: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
+    for names in results.COMPARISON.combinations(NAMES):
+        system, reference = names["system"], names["reference"]
+        better = int(system == "squad")
         verdicts = pd.DataFrame(
             {
                 "id": [f"{row}" for row in range(8)],
                 "category": ["one", EVIL] * 4,
-                "first_order": [1.0, 1.0, number, 1.0, 0.5, 1.0, None, number],
-                "second_order": [1.0, 0.0, number, 1.0, 0.5, 1.0, 1.0, number],
+                "first_order": [1.0, 1.0, better, 1.0, 0.5, 1.0, None, better],
+                "second_order": [1.0, 0.0, better, 1.0, 0.5, 1.0, 1.0, better],
                 "length": 30,
                 "reference_length": range(20, 28),
                 "unchanged": False,
             }
         )
-        tables[system] = verdicts
-        names = dict(zip(("judge", "dataset", "llm"), JUDGED.parts[-3:], strict=True))
+        groups.setdefault((names["backbone"], reference), {})[system] = verdicts
+        figures = compare(verdicts, seed=0, against_base=reference == "base")
+        alpaca_eval = {
+            "rate": 0.612 if system == "squad" else None,
+            "standard_error": 0.013,
+            "reason": None,
+        }
         write_json(
-            JUDGED / "gpt2-miniature" / system / "base" / "comparison.json",
-            {
-                **names,
-                "backbone": "gpt2-miniature",
-                "system": system,
-                "reference": "base",
-                **dataclasses.asdict(compare(verdicts, seed=0, against_base=True)),
-                "alpaca_eval": {
-                    "rate": 0.612 if system == "squad" else None,
-                    "standard_error": 0.013,
-                    "reason": None,
-                },
-            },
+            results.COMPARISON.path(**names),
+            {**names, **dataclasses.asdict(figures), "alpaca_eval": alpaca_eval},
         )
-    write_json(
-        JUDGED / "paired_tests.json",
-        [as_row(test) for test in paired_tests({("gpt2-miniature", "base"): tables}, seed=0)],
-    )
-    (JUDGED / "gpt2-miniature/thresholds.csv").write_text(
+    [tests] = results.PAIRED_TESTS.paths(NAMES)
+    write_json(tests, [as_row(test) for test in paired_tests(groups, seed=0)])
+    [thresholds] = results.THRESHOLDS.paths(NAMES)
+    thresholds.write_text(
         "threshold,acted,changed,win_rate,low,high,n\n0,0,0,0.5,0.5,0.5,8\n1,1,0.9,0.7,0.5,0.9,8\n"
     )
+
+
+def write_scorecard() -> None:
+    """Write the rates of the closed world for the LLM and its squad."""
+    rate = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 99}
+    scores = {"clean_share": {"initial": rate, "squad": rate}, "harm_rate": {"squad": rate}}
+    llms = {llm: {**scores, "unknown_facts": scores} for llm in NAMES["llm"]}
+    write_json(results.SCORECARD.path(), {"datasets": {"all": llms}})
 
 
 def write_by_products() -> None:
@@ -182,82 +196,39 @@ def write_by_products() -> None:
     }  # fmt: skip
     for name in ("pairs", "pairs/0", "pairs/1"):
         write_json(Path(f"results/synthetic/ethical/{name}.usage.json"), usage)
-    Path("results/aligned/all").write_text(f"{'0' * 64}  {ANSWERS}/squad.jsonl\n")
 
 
-def write_results() -> None:
-    """Write all that the report reads into the working directory."""
+def write_results(by_products: bool) -> None:
+    """Write all that the report reads into the working directory.
+
+    Args:
+        by_products: with the benchmark and usage files.
+    """
     for criterion in CRITERIA:
         write_synthetic(criterion)
         write_models(criterion)
     write_answers()
     write_judged()
-    write_by_products()
+    write_scorecard()
+    for stage in results.STAGES:
+        path = results.STAGE_LIST.path(stage=stage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    results.STAGE_LIST.path(stage="aligned").write_text(f"{'0' * 64}  {ANSWERS}\n")
+    if by_products:
+        write_by_products()
 
 
-def make_page(judged: bool = True, by_products: bool = True) -> Path:
+def make_page(judged: bool) -> Path:
     """Draw the figures and write the page, as the rules do, and return its path.
 
     Args:
         judged: with the comparisons; else as if no judge were configured.
-        by_products: with the benchmark and usage files.
     """
-    config = validate_experiment(yaml.safe_load(Path(MINIATURE).read_text()), Path(MINIATURE))
-    synthetic = [Path("results/synthetic") / criterion for criterion in CRITERIA]
-    counts = [path for directory in synthetic for path in sorted(directory.rglob("*counts.json"))]
-    aligners = sorted(Path("results/aligners").rglob("metrics.json"))
-    squads = [ANSWERS / "squad.jsonl"]
-    comparisons = {
-        "judged": [JUDGED] if judged else [],
-        "backbones": ["gpt2-miniature"],
-        "systems": ["ethical", "squad"],
-        "references": ["base"],
-    }
-    name = "judged" if judged else "not-judged"
-    figures = [Path("results/figures") / name / directory for directory in DIRECTORIES]
-    draw_figures.main(
-        counts=counts,
-        similarity=[directory / "pairs_similarity.jsonl" for directory in synthetic],
-        test_scores=sorted(Path("results/inspectors").rglob("test_scores.jsonl")),
-        aligners=aligners,
-        squads=squads,
-        **comparisons,
-        traced=["gpt2-miniature"],
-        scorecard=[],
-        **dict(zip(FIGURE_ARGUMENTS, figures, strict=True)),
-    )
-    page = Path(f"results/{name}.html")
-    nothing = Path("nothing")
-    write_report.main(
-        configuration=json.dumps(config),
-        counts=counts,
-        input_counts=[Path("results/inputs/synthetic_mixed.counts.json")],
-        pairs=[directory / "pairs_filtered.jsonl" for directory in synthetic],
-        sets=[
-            directory / kind / f"{side}.jsonl"
-            for directory in synthetic
-            for kind in ("aligner", "inspector")
-            for side in ("train", "validation", "test")
-        ],
-        inspectors=sorted(Path("results/inspectors").rglob("metrics.json")),
-        aligners=aligners,
-        squads=squads,
-        **comparisons,
-        scorecard=[],
-        listings=[Path("results/aligned/all")],
-        figures=figures,
-        logs=Path("logs") if by_products else nothing,
-        results=Path("results") if by_products else nothing,
-        template=Path("workflow/report/report.html.j2"),
-        output=page,
-    )
+    config = yaml.safe_load(Path(MINIATURE).read_text()) | CHANGES
+    config["judges"] = config["judges"] if judged else []
+    configuration = json.dumps(validate_experiment(config, Path(MINIATURE)))
+    draw_figures.main(configuration=configuration)
+    page = results.REPORT.path()
+    write_report.main(configuration=configuration, logs=Path("logs"), output=page)
     return page
-
-
-FIGURE_ARGUMENTS = [
-    "data_figures",
-    "inspector_figures",
-    "aligner_figures",
-    "squad_figures",
-    "comparison_figures",
-]

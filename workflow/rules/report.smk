@@ -6,20 +6,17 @@ Writes: results/figures/{data,inspectors,aligners,squad,comparisons}/, results/r
 Target: results/report.html
 """
 
-from aligners.closed_world.world import CRITERIA as KNOWN_CRITERIA
+from aligners.report.comparisons import has_truth
+from aligners.report.data import STEPS
 
-# Where the teacher is of the closed world, the truth is known, but for criteria of others.
-TRUTH_IS_KNOWN = load_recipe("llms", config["teacher"]).get("world") and (
-    set(CRITERIA) <= set(KNOWN_CRITERIA)
-)
 # What both the figures and the page show.
 SHOWN = {
-    "counts": [path for step in results.STEPS for path in EXPERIMENT.files(step)],
+    "counts": [path for step in STEPS.values() for path in EXPERIMENT.files(step)],
     "inspectors": EXPERIMENT.files(results.INSPECTOR_METRICS),
     "aligners": EXPERIMENT.aligner_files(results.ALIGNER_METRICS),
     "squads": EXPERIMENT.files(results.ALIGNED, system=EXPERIMENT.squads),
     "comparisons": EXPERIMENT.files(results.COMPARISON),
-    "scorecard": [results.SCORECARD] if TRUTH_IS_KNOWN else [],
+    "scorecard": [results.SCORECARD] if has_truth(config) else [],
 }
 
 
@@ -48,7 +45,7 @@ rule draw_figures:
     message:
         "Figures of the report"
     shell:
-        "{params.command:q} --configuration {params.configuration:q} --results results 2> {log:q}"
+        "{params.command:q} --configuration {params.configuration:q} 2> {log:q}"
 
 
 rule write_report:
@@ -85,5 +82,5 @@ rule write_report:
     message:
         "Report"
     shell:
-        "{params.command:q} --configuration {params.configuration:q} --results results --logs logs"
+        "{params.command:q} --configuration {params.configuration:q} --logs logs"
         " --output {output.page:q} 2> {log:q}"

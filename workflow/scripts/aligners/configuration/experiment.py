@@ -23,6 +23,7 @@ RESERVED = {"all", "base", "finetuned", *SYSTEMS}
 # What the prompt of a judge has a place for.
 JUDGED_TEXTS = ("{instruction}", "{output_1}", "{output_2}")
 RECORD = results.EXPERIMENT_RECORD.path()
+SECTIONS = ("data", "inspectors", "aligners", "squad", "comparisons")
 TABLES = ("win_rates", "categories", "ablations", "thresholds", "paired_tests")
 
 
@@ -58,6 +59,7 @@ class Experiment:
             "judge": config["judges"],
             "table": TABLES,
             "form": ["csv", "md", "tex"],
+            "section": SECTIONS,
             "answering": config["llms"],
             "traced": self.traced,
         }

@@ -12,6 +12,7 @@ from pathlib import Path
 # No result depends on where it lies: fingerprints leave this module out.
 DECIDES = False
 
+DIRECTORY = Path("results")
 ROWS = ".jsonl"
 
 
@@ -144,16 +145,6 @@ def given_names(text: str, **single: str) -> dict[str, list[str]]:
     """Return the names that a program is given: lists by field as JSON text, and single ones."""
     return {**json.loads(text), **{field: [name] for field, name in single.items()}}
 
-
-# Counts of rows kept and dropped, in the order of the steps.
-STEPS = [
-    *(
-        rows.beside("counts.json")
-        for rows in (TOPICS, DISTINCT_TOPICS, QUESTIONS, SPLIT, PAIRS, FILTERED_PAIRS)
-    ),
-    TRAINING_SET_COUNTS.fill(kind="aligner"),
-    TRAINING_SET_COUNTS.fill(kind="inspector"),
-]
 
 # What the `all` of a stage lists: its results, without shards, counts, dropped rows and usage.
 STAGES = {

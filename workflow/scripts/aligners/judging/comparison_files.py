@@ -1,4 +1,4 @@
-"""The two AlpacaEval files of a comparison, read as pairs of answers to the same questions."""
+"""The two AlpacaEval files of a comparison, read as pairs of texts for the same questions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from aligners.core.rows import Row, read_json
 
 @dataclass(frozen=True)
 class Pair:
-    """Two answers to a question: ours and the reference's.
+    """Two texts for a question: our correction and the reference's response.
 
     Attributes:
         input: the row of results/inputs/, with id, question and category.

@@ -1,4 +1,4 @@
-"""Judges of two answers, by their recipes."""
+"""Judges that compare two texts, by their recipes."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,18 +10,18 @@ from aligners.llms.usage import Usage
 
 
 class Judge(Protocol):
-    """What tells the better of two answers."""
+    """Tells which of two texts is better."""
 
     @property
     def usage(self) -> Usage:
-        """What the verdicts took."""
+        """The usage of the judge."""
 
     @property
     def served_models(self) -> Collection[str]:
-        """Which models a server said have answered."""
+        """The names of the models that a server reported."""
 
     def judge(self, shown: list[Shown]) -> Verdicts:
-        """Return the verdicts on pairs, which differ from one another, of answers that differ."""
+        """Return the verdicts on pairs: no pair twice, and no pair of equal texts."""
 
 
 def load_judge(name: str, usage: Path) -> Judge:
@@ -29,11 +29,11 @@ def load_judge(name: str, usage: Path) -> Judge:
 
     Args:
         name: of a recipe in config/judges/.
-        usage: file {llm}.usage.json of what the verdicts took; an LLM's replies are kept in the
-            ledger of {llm}.jsonl in its directory, for all jobs of a judge and data set.
+        usage: the usage file {llm}.usage.json; the replies of an LLM are kept in the ledger of
+            {llm}.jsonl in its directory.
 
     Raises:
-        UserError: it cannot be had.
+        UserError: the judge cannot be loaded.
     """
     recipe = load_recipe("judges", name)
     if "llm" in recipe:

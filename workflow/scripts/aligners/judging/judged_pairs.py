@@ -1,7 +1,7 @@
-"""Verdicts on the pairs of comparisons: which are asked for, and the rows they become.
+"""Verdicts on the pairs of comparisons: what a judge is asked, and the rows of its verdicts.
 
-Each pair is judged in both orders. Answers that are equal are a tie that nobody is asked about, and
-what several comparisons have in common is asked once.
+Each pair is judged in both orders. Two equal texts are a tie without a question to the judge. A
+pair that occurs in several comparisons is judged once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ Shown = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge said of two answers.
+    """The verdict of a judge on two texts.
 
     Attributes:
         preference: for the answer shown first, from 0 to 1; None where the reply has none.
@@ -32,7 +32,7 @@ Verdicts = Mapping[Shown, Verdict]
 
 
 def both_orders(pair: Pair) -> tuple[Shown, Shown]:
-    """Return a pair as a judge is shown it: with our answer first, and with the reference's."""
+    """Return a pair in both orders: our text first, then the reference's first."""
     question = pair.input["question"]
     return (
         (question, pair.output, pair.reference_output),
@@ -41,7 +41,7 @@ def both_orders(pair: Pair) -> tuple[Shown, Shown]:
 
 
 def to_judge(pairs: Iterable[Pair]) -> list[Shown]:
-    """Return what a judge is to be shown for pairs: both orders, each once, no equal answers."""
+    """Return what to show a judge: both orders of each pair, each once, without equal texts."""
     shown = (order for pair in pairs for order in both_orders(pair))
     return list(dict.fromkeys(one for one in shown if one[1] != one[2]))
 

@@ -1,7 +1,7 @@
-"""An LLM as the judge of two answers, through AlpacaEval (github.com/tatsu-lab/alpaca_eval).
+"""An LLM as a judge, through AlpacaEval (github.com/tatsu-lab/alpaca_eval).
 
-AlpacaEval reads the replies. Asking is ours: every reply is kept as soon as it exists, none is paid
-for twice, and servers are treated as in all other stages (generation).
+AlpacaEval parses the replies. This module sends the prompts, so that every reply is kept at once,
+none is paid twice, and servers are used as in all other stages (llms.generator).
 """
 
 import logging
@@ -28,19 +28,19 @@ from aligners.statistics.verdicts import TIE
 
 logger = logging.getLogger(__name__)
 
-# A reply that would most likely have been something else than a label is no verdict.
+# If all labels together are less probable than this, the reply is no verdict.
 LEAST_PROBABILITY = 0.5
-# Fewer verdicts than these show nothing of a judge that always names the same place.
+# With fewer verdicts, a judge may name the same place every time by chance.
 FEWEST_TO_SEE_A_SIDE = 20
 LONGEST_SHOWN = 80
 
 
 class LLMJudge:
-    """Asks an LLM for its verdicts; what it was asked before comes from the ledger.
+    """Asks an LLM for its verdicts; earlier replies come from the ledger.
 
     Attributes:
-        usage: what the verdicts took.
-        served_models: which models the server said have answered.
+        usage: of the verdicts.
+        served_models: names of the models that the server reported.
     """
 
     def __init__(self, name: str, output: Path):
@@ -57,11 +57,11 @@ class LLMJudge:
         self.served_models: set[str] = set()
 
     def judge(self, shown: list[Shown]) -> dict[Shown, Verdict]:
-        """Return the verdict on each of several pairs, which differ and whose answers differ.
+        """Return the verdict on each pair: no pair twice, and no pair of equal texts.
 
         Raises:
-            UserError: replies are missing, or too many are no verdict, or all name the answer that
-                stands in the same place. What was replied is kept.
+            UserError: replies are missing, too many are no verdict, or all prefer the text in the
+                same place. All replies are kept.
         """
         replies = self.ask(shown)
         preferences = read_preferences(self.name, self.recipe, replies)
@@ -74,7 +74,7 @@ class LLMJudge:
         return verdicts
 
     def ask(self, shown: Sequence[Shown]) -> dict[Shown, Completion]:
-        """Return the replies to what is shown; requests that failed, where they may, have none."""
+        """Return the replies by pair; a failed request has none, if the LLM's recipe allows it."""
         template = read_template(self.recipe)
         prompts = {one: judge_prompt(template, *one) for one in shown}
         requests = {
@@ -94,7 +94,7 @@ class LLMJudge:
 def read_preferences(
     name: str, recipe: Recipe, replies: Mapping[Shown, Completion]
 ) -> dict[Shown, float]:
-    """Have AlpacaEval read replies; return the preferences of those that are verdicts."""
+    """Parse replies with AlpacaEval; return the preferences of those that are verdicts."""
     if not replies:
         return {}
     annotator = load_annotator(name)
@@ -148,7 +148,7 @@ def annotator_config(name: str) -> dict[str, Any]:
             "temperature": decoding.temperature,
         },
         "batch_size": 1,
-        # The order in which answers are shown is ours: both.
+        # This project shows both orders itself.
         "is_randomize_output_order": False,
         "is_shuffle": False,
     }
@@ -197,7 +197,7 @@ def check_usable(name: str, recipe: Recipe, verdicts: Sequence[Verdict]) -> None
     """Refuse or report replies that are no verdict.
 
     Raises:
-        UserError: they are more than the recipe allows, or all.
+        UserError: all are, or more than the recipe allows.
     """
     without = [verdict.reply or "" for verdict in verdicts if verdict.preference is None]
     if not without:
@@ -216,12 +216,12 @@ def check_usable(name: str, recipe: Recipe, verdicts: Sequence[Verdict]) -> None
 
 
 def check_sides(name: str, preferences: Mapping[Shown, float]) -> None:
-    """Refuse a judge that named the answer in the same place every time.
+    """Refuse a judge that preferred the text in the same place every time.
 
-    In both orders of every pair, that says nothing of the answers.
+    Every pair is judged in both orders, so such verdicts do not depend on the texts.
 
     Raises:
-        UserError: it did, in as many verdicts as show it.
+        UserError: all of at least FEWEST_TO_SEE_A_SIDE verdicts prefer the same place.
     """
     decided = [preference for preference in preferences.values() if preference != TIE]
     sides = {preference > TIE for preference in decided}

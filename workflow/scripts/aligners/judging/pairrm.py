@@ -44,7 +44,7 @@ LAYOUT: dict[str, Any] = {
 }
 HEAD_KEYS = ("n_tasks", "drop_out")
 
-# Tokens in one batch. On a processor few: the scores of each pair of tokens leave its caches soon.
+# Tokens in one batch. On a CPU few: with more, the attention scores do not fit its caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 512}
 
 # A question, the answer that stands first and the one that stands second.
@@ -93,7 +93,7 @@ class PairRankerModel(DebertaV2PreTrainedModel):
 
 
 class PairRanker:
-    """Compares two answers to a question, in the order in which they stand."""
+    """Compares two texts for a question, in the given order."""
 
     def __init__(self, model: PairRankerModel, tokenizer: PreTrainedTokenizerBase):
         """Take a loaded model; `from_recipe` loads both."""

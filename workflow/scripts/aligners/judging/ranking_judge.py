@@ -1,4 +1,4 @@
-"""A ranking model as the judge of two answers."""
+"""A ranking model as a judge."""
 
 from scipy.special import expit
 
@@ -9,13 +9,13 @@ from aligners.llms.usage import Usage
 
 
 class RankingJudge:
-    """PairRM, whose preference is a probability (see pair_ranker)."""
+    """PairRM, whose preference is a probability (see pairrm)."""
 
     def __init__(self, recipe: Recipe):
         """Load the model of a judge's recipe.
 
         Raises:
-            UserError: it cannot be had, or is no PairRM.
+            UserError: the model cannot be loaded, or is not PairRM.
         """
         self.ranker = PairRanker.from_recipe(recipe)
         self.usage = Usage()

@@ -1,20 +1,20 @@
-"""Which judge verdicts are of: those of two are not mixed."""
+"""Records which judge gave the verdicts, and refuses to mix the verdicts of two judges."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from aligners.configuration import results
 from aligners.configuration.fingerprint import llm_identity
 from aligners.configuration.recipes import deciding_recipe, recipe_path
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 
-RESULTS = Path("results")
 SUFFIX = ".judge.json"
 
 
 def judge_identity(judge: str) -> dict[str, Any]:
-    """Return what decides a judge's verdicts: the keys of its recipe, and of its LLM's."""
+    """Return what decides a judge's verdicts: keys of its recipe and of its LLM's recipe."""
     recipe = deciding_recipe("judges", judge)
     llm = {"llm": llm_identity(recipe["llm"])} if "llm" in recipe else {}
     return {**recipe, **llm}
@@ -41,13 +41,13 @@ def check_judge(judge: str) -> None:
 
 
 def record_judge(judge: str, usage: Path, served_models: Iterable[str]) -> None:
-    """Note who gave a job's verdicts, and which models a server said have answered.
+    """Record who gave a job's verdicts, and the names of the models that a server reported.
 
-    Each job has a record of its own, {llm}.judge.json beside its file of usage: two may end at
-    the same time.
+    Each job writes its own record, {llm}.judge.json beside its usage file, because two jobs may
+    end at the same time.
 
     Raises:
-        UserError: the recipe has changed, or the endpoint has had another model answer.
+        UserError: the recipe has changed, or the endpoint used another model.
     """
     check_judge(judge)
     path = usage.with_name(usage.name.replace(".usage.json", SUFFIX))
@@ -63,4 +63,4 @@ def record_judge(judge: str, usage: Path, served_models: Iterable[str]) -> None:
 
 def records(judge: str) -> list[Path]:
     """Return the records of a judge's jobs: its verdicts, and those by the paper's protocol."""
-    return sorted(RESULTS.glob(f"*/{judge}/*/*{SUFFIX}"))
+    return sorted(results.DIRECTORY.glob(f"*/{judge}/*/*{SUFFIX}"))

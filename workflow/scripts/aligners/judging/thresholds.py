@@ -1,8 +1,8 @@
-"""What the squad would have done at lower thresholds, from the turns of one run.
+"""The squad's win rate at lower thresholds, from the turns of one run.
 
-At each turn the squad sends an answer to the aligner whose inspector scores it lowest, if that is
-below the threshold. At a lower threshold it therefore takes the same turns and stops earlier: all
-its answers are in the trace already.
+In each turn the squad sends a text to the aligner whose inspector gives the lowest score, if that
+score is below the threshold. At a lower threshold the squad takes the same turns and stops earlier.
+So the trace of one run has all its corrections.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def turns_taken(row: Row, threshold: float) -> list[Row]:
 
 
 def answers_on_the_way(row: Row) -> Iterator[tuple[int, str]]:
-    """Yield each answer between the first and the last, after how many accepted turns it stood."""
+    """Yield each correction between the first text and the last, and its number of turns."""
     accepted = [turn["aligned_response"] for turn in row["trace"] if turn["accepted"]]
     for number, answer in enumerate(accepted[:-1], start=1):
         if answer not in (row["response"], row["aligned_response"]):
@@ -37,7 +37,7 @@ def answers_on_the_way(row: Row) -> Iterator[tuple[int, str]]:
 
 
 def pairs_on_the_way(rows: Iterable[Row], inputs: Mapping[str, Row]) -> Iterator[tuple[int, Pair]]:
-    """Yield answers on the way as pairs with the base answer, and how many turns made them.
+    """Yield such corrections as pairs with the response, and the number of accepted turns.
 
     Args:
         rows: the squad's answers with their traces.

@@ -1,5 +1,5 @@
-"""The report: figures as SVG files, what each section of the page says, and the page itself.
+"""The report: figures as SVG files, the sections of the page, and the page itself.
 
-A section has a module that gathers what it says from files (`data_section`), and where it has
-figures, one that draws them (`data_figures`).
+Each section has a module that reads its contents from results/ (`data_section`), and a module in
+figures/ that draws its figures (`draw_data`). Both take an Experiment.
 """

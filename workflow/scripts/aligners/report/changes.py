@@ -1,4 +1,4 @@
-"""Two answers as HTML, the words marked that only one of them has."""
+"""Two texts as HTML, with the words marked that only one of them has."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from aligners.correction.word_diff import Span, changed_spans
 
 
 def marked_changes(before: str, after: str) -> dict[str, Markup | None]:
-    """Return both answers, escaped, what was removed in <del> and added in <ins>.
+    """Return both texts, escaped, with removed words in <del> and added ones in <ins>.
 
     Returns:
-        `before`, and `after`, which is None where nothing was changed.
+        `before` and `after`; `after` is None where nothing changed.
     """
     removed, added = changed_spans(before, after)
     return {
@@ -21,7 +21,7 @@ def marked_changes(before: str, after: str) -> dict[str, Markup | None]:
 
 
 def marked(text: str, spans: Sequence[Span], tag: str) -> Markup:
-    """Return a text, escaped, as HTML in which spans stand in an element."""
+    """Return a text, escaped, as HTML with its spans in an element."""
     parts, done = Markup(""), 0
     for start, end in spans:
         parts += Markup(f"%s<{tag}>%s</{tag}>") % (text[done:start], text[start:end])

@@ -1,26 +1,25 @@
-"""What the page says of costs: time and memory of jobs, tokens and money of completions."""
+"""Section of the page on costs: time and memory of jobs, tokens and money of completions."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from aligners.configuration import results
 from aligners.configuration.experiment import RECORD
 from aligners.core.rows import read_json
 
 BENCHMARK, USAGE = ".benchmark.tsv", ".usage.json"
 
 
-def costs_section(logs: Path, results: Path) -> dict[str, Any]:
+def costs_section(logs: Path) -> dict[str, Any]:
     """Return times by rule, usage by file, and sums.
 
     Args:
-        logs: its benchmark files are read, each of the last run of a job.
-        results: its usage files are read, and when its experiment began.
+        logs: directory of benchmark files, each of the last run of a job.
     """
-    usage = usage_rows(results)
-    began = results / RECORD.name
-    times = times_by_rule(logs, began.stat().st_mtime if began.exists() else 0)
+    usage = usage_rows()
+    times = times_by_rule(logs, RECORD.stat().st_mtime if RECORD.exists() else 0)
     return {
         "times": times,
         "seconds": sum(time["seconds"] for time in times),
@@ -35,8 +34,12 @@ def costs_section(logs: Path, results: Path) -> dict[str, Any]:
 def times_by_rule(logs: Path, began: float) -> list[dict[str, Any]]:
     """Return jobs, seconds, the longest job and the largest memory of each rule, slowest first.
 
-    Of several experiments, one after another, results/ is moved away and logs/ stays: what was
-    measured before this one began is not its own.
+    Between experiments, results/ is moved away and logs/ stays. So benchmark files that are older
+    than the record of this experiment belong to another.
+
+    Args:
+        logs: directory of benchmark files.
+        began: time of the experiment's record, in seconds since the epoch.
     """
     jobs = [
         {"rule": path.relative_to(logs).parts[0].removesuffix(BENCHMARK), **job}
@@ -46,7 +49,7 @@ def times_by_rule(logs: Path, began: float) -> list[dict[str, Any]]:
     ]
     if not jobs:
         return []
-    # A job too short to be measured has "-" or nothing as its memory.
+    # The memory of a very short job is "-" or empty.
     table = pd.DataFrame(jobs)
     for column in ("s", "max_rss", "cpu_time"):
         table[column] = pd.to_numeric(table[column], errors="coerce").fillna(0.0)
@@ -61,11 +64,12 @@ def times_by_rule(logs: Path, began: float) -> list[dict[str, Any]]:
     return [{str(key): value for key, value in row.items()} for row in rules.to_dict("records")]
 
 
-def usage_rows(results: Path) -> list[dict[str, Any]]:
-    """Return the usage files with their names; those of shards are in the gathered ones."""
+def usage_rows() -> list[dict[str, Any]]:
+    """Return the usage files with their names; those of shards are part of the gathered ones."""
+    directory = results.DIRECTORY
     return [
-        {"name": path.relative_to(results).as_posix().removesuffix(USAGE), **read_json(path)}
-        for path in sorted(results.rglob(f"*{USAGE}"))
+        {"name": path.relative_to(directory).as_posix().removesuffix(USAGE), **read_json(path)}
+        for path in sorted(directory.rglob(f"*{USAGE}"))
         if not path.parent.with_name(path.parent.name + USAGE).exists()
     ]
 

@@ -1,110 +1,96 @@
-"""What the page says of the data: rows kept and dropped by step, and examples of both."""
+"""Section of the page on the data: rows kept and dropped by step, and examples of both."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
 from aligners.core.rows import Row, read_json, read_rows, seeded_order
 from aligners.report.changes import marked_changes
 
+COUNTS, DROPPED = "counts.json", "dropped.jsonl"
+# The counts file of each step that makes the data of a criterion, in their order.
+STEPS = {
+    "topics": results.TOPICS.beside(COUNTS),
+    "topics deduplicated": results.DISTINCT_TOPICS.beside(COUNTS),
+    "questions": results.QUESTIONS.beside(COUNTS),
+    "split": results.SPLIT.beside(COUNTS),
+    "pairs": results.PAIRS.beside(COUNTS),
+    "pairs filtered": results.FILTERED_PAIRS.beside(COUNTS),
+    "aligner set": results.TRAINING_SET_COUNTS.fill(kind="aligner"),
+    "inspector set": results.TRAINING_SET_COUNTS.fill(kind="inspector"),
+}
+INPUT_COUNTS = results.INPUTS.beside(COUNTS)
+RESPONSE_COUNTS = results.RESPONSES.beside(COUNTS)
+
 EXAMPLES = 3
-# Of a dropped row, which texts tell best why it was dropped; all that it has are shown.
+# The texts of a dropped row that may explain why it was dropped; all that it has are shown.
 TEXTS = ("topic", "question", "completion", "response", "aligned_response")
 LONGEST = 280
-# Reasons that nothing is wrong with a row: there are more than were asked for.
+# Reasons that are no fault of a row: there are more rows than were asked for.
 SURPLUS = ("over_limit", "identity_surplus", "over_cap")
 
 
-def criterion_of(counts: Path) -> str:
-    """Return the criterion of a counts file of results/synthetic/."""
-    return (counts.parent.parent if counts.name == "counts.json" else counts.parent).name
+def data_section(experiment: Experiment) -> dict[str, Any]:
+    """Return what the section shows; the seed of the experiment decides which rows."""
+    seed, criteria = experiment.config["seed"], experiment.names["criterion"]
+    steps = {criterion: step_counts(criterion) for criterion in criteria}
+    inputs = [
+        with_surplus(" · ".join(("inputs", *names.values())), INPUT_COUNTS.path(**names))
+        for names in INPUT_COUNTS.combinations(experiment.names)
+    ]
+    responses = [
+        with_surplus(" · ".join(("responses", *names.values())), RESPONSE_COUNTS.path(**names))
+        for names in RESPONSE_COUNTS.combinations(
+            results.spanned(RESPONSE_COUNTS, experiment.names)
+        )
+    ]
+    return {
+        "pairs": sum(read_json(path)["out"] for path in experiment.files(STEPS["pairs filtered"])),
+        "questions": sum(counts["out"] for counts in inputs),
+        "criteria": steps,
+        "sets": set_sizes(experiment),
+        "inputs": [*inputs, *responses],
+        "examples": {criterion: pair_examples(criterion, seed) for criterion in criteria},
+        "dropped": {criterion: dropped_examples(criterion, seed) for criterion in criteria},
+    }
 
 
-def step_of(counts: Path) -> str:
-    """Return the step that a counts file is of, in words."""
-    if counts.name == "counts.json":
-        return f"{counts.parent.name} set"
-    return counts.name.removesuffix(".counts.json").replace("_", " ")
+def step_counts(criterion: str) -> list[dict[str, Any]]:
+    """Return the counts of each step of a criterion (`with_surplus`)."""
+    return [with_surplus(step, path.path(criterion=criterion)) for step, path in STEPS.items()]
 
 
-def step_counts(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return of each step its name, rows in, out and by reason, and how many were not needed."""
-    return [with_surplus({"step": step_of(path), **read_json(path)}) for path in paths]
+def with_surplus(step: str, counts: Path) -> dict[str, Any]:
+    """Return the name of a step, its counts, and of the dropped rows how many had a fault."""
+    found = read_json(counts)
+    surplus = sum(found["dropped"].get(reason, 0) for reason in SURPLUS)
+    faulty = found["in"] - found["out"] - surplus
+    return {"step": step, **found, "surplus": surplus, "faulty": faulty}
 
 
-def with_surplus(counts: dict[str, Any]) -> dict[str, Any]:
-    """Return counts with the number of rows that were not needed, and of those with a fault."""
-    surplus = sum(counts["dropped"].get(reason, 0) for reason in SURPLUS)
-    return {**counts, "surplus": surplus, "faulty": counts["in"] - counts["out"] - surplus}
-
-
-def set_sizes(sets: Sequence[Path]) -> dict[tuple[str, str], dict[str, int]]:
+def set_sizes(experiment: Experiment) -> dict[tuple[str, str], dict[str, int]]:
     """Return the rows of each side, by criterion and kind of set."""
     sizes: dict[tuple[str, str], dict[str, int]] = {}
-    for path in sets:
-        criterion, kind = path.parts[-3:-1]
-        sizes.setdefault((criterion, kind), {})[path.stem] = len(read_rows(path))
+    for names in results.TRAINING_SET.combinations(experiment.names):
+        rows = read_rows(results.TRAINING_SET.path(**names))
+        sizes.setdefault((names["criterion"], names["kind"]), {})[names["side"]] = len(rows)
     return sizes
 
 
-def by_criterion(counts: Sequence[Path]) -> dict[str, list[Path]]:
-    """Return the counts files of each criterion, all in the order given."""
-    found: dict[str, list[Path]] = {}
-    for path in counts:
-        found.setdefault(criterion_of(path), []).append(path)
-    return found
-
-
-def data_section(
-    counts: Sequence[Path],
-    input_counts: Sequence[Path],
-    pairs: Sequence[Path],
-    sets: Sequence[Path],
-    seed: int,
-) -> dict[str, Any]:
-    """Return what the section shows.
-
-    Args:
-        counts: counts files of results/synthetic/, in the order of criteria and steps.
-        input_counts: counts files of test inputs and of answers to them.
-        pairs: cleaned pairs of each criterion.
-        sets: `{criterion}/{aligner,inspector}/{side}.jsonl`.
-        seed: decides which rows are shown.
-    """
-    kept = {path: read_json(path)["out"] for path in [*counts, *input_counts]}
-    return {
-        "pairs": sum(
-            out for path, out in kept.items() if path.name == "pairs_filtered.counts.json"
-        ),
-        "questions": sum(out for path, out in kept.items() if path.parent.name == "inputs"),
-        "criteria": {name: step_counts(paths) for name, paths in by_criterion(counts).items()},
-        "sets": set_sizes(sets),
-        "inputs": [
-            with_surplus({"step": " · ".join(answers_of(path)), **read_json(path)})
-            for path in input_counts
-        ],
-        "examples": {
-            path.parent.name: [pair(row) for row in choose(read_rows(path), EXAMPLES, seed)]
-            for path in pairs
-        },
-        "dropped": {
-            name: dropped_examples(paths, seed) for name, paths in by_criterion(counts).items()
-        },
-    }
-
-
-def answers_of(counts: Path) -> Sequence[str]:
-    """Return of a counts file `results/{stage}/….counts.json` the names that lead to it."""
-    return counts.with_name(counts.name.removesuffix(".counts.json")).parts[1:]
-
-
-def pair(row: Row) -> dict[str, Any]:
-    """Return a pair for an example: the words marked that the correction changed."""
-    return {
-        "question": row["question"],
-        "critique": row["critique"],
-        **marked_changes(row["response"], row["aligned_response"]),
-    }
+def pair_examples(criterion: str, seed: int) -> list[dict[str, Any]]:
+    """Return some pairs of a criterion: the words marked that the correction changed."""
+    return [
+        {
+            "question": row["question"],
+            "critique": row["critique"],
+            **marked_changes(row["response"], row["aligned_response"]),
+        }
+        for row in choose(
+            read_rows(results.FILTERED_PAIRS.path(criterion=criterion)), EXAMPLES, seed
+        )
+    ]
 
 
 def choose(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
@@ -112,16 +98,16 @@ def choose(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
     return sorted(rows, key=lambda row: seeded_order(row, seed))[:count]
 
 
-def dropped_examples(counts: Sequence[Path], seed: int) -> list[dict[str, str]]:
+def dropped_examples(criterion: str, seed: int) -> list[dict[str, str]]:
     """Return a dropped row of each step and reason, as step, reason and text."""
     found = []
-    for path in counts:
-        dropped = path.with_name(path.name.replace("counts.json", "dropped.jsonl"))
+    for step, counts in STEPS.items():
+        dropped = Path(str(counts.path(criterion=criterion)).replace(COUNTS, DROPPED))
         examples: dict[str, Row] = {}
         for row in sorted(read_rows(dropped), key=lambda row: seeded_order(row, seed)):
             examples.setdefault(row["reason"], row)
         found += [
-            {"step": step_of(path), "reason": reason, "text": text_of(examples[reason])}
+            {"step": step, "reason": reason, "text": text_of(examples[reason])}
             for reason in sorted(examples)
         ]
     return found

@@ -1,34 +1,40 @@
-"""What the page says of the trained models: inspectors and aligners."""
+"""Sections of the page on the trained models: inspectors and aligners."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
 from aligners.core.rows import read_json
 from aligners.statistics.intervals import share
 
 
-def model_section(metrics: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return name, metrics and training record of each model.
-
-    Args:
-        metrics: metrics.json of each model, as `{recipe}/{name}/metrics.json`; the model is beside.
-    """
-    return [
-        {
-            "recipe": path.parent.parent.name,
-            "name": path.parent.name,
-            "metrics": read_json(path),
-            "training": read_json(path.parent / "model" / "training.json"),
-        }
-        for path in metrics
-    ]
+def inspectors_section(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return what `trained` does of each inspector, and its accuracy on the test rows."""
+    section = []
+    for names in results.INSPECTOR.combinations(experiment.names):
+        metrics = read_json(results.INSPECTOR_METRICS.path(**names))
+        model = trained(results.INSPECTOR.path(**names), metrics)
+        named = {"recipe": names["inspector"], "name": names["criterion"]}
+        section.append({**named, **model, "accuracy": accuracy(metrics)})
+    return section
 
 
-def inspector_section(metrics: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return what `model_section` does, and the accuracy on the test rows with its interval."""
-    return [{**model, "accuracy": accuracy(model["metrics"])} for model in model_section(metrics)]
+def aligners_section(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return what `trained` does of each aligner, external ones included."""
+    section = []
+    for path in experiment.aligner_files(results.ALIGNER):
+        names = results.ALIGNER.names(path)
+        metrics = read_json(results.ALIGNER_METRICS.path(**names))
+        named = {"recipe": names["backbone"], "name": names["aligner"]}
+        section.append({**named, **trained(path, metrics)})
+    return section
+
+
+def trained(model: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics and the training record of a model."""
+    return {"metrics": metrics, "training": read_json(model / "training.json")}
 
 
 def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What was run and with what: the configuration, its recipes, versions, commit and checksums."""
+"""Section of the page on provenance: configuration, recipes, versions, commit and checksums."""
 
 import hashlib
 import importlib.metadata
@@ -11,8 +11,10 @@ from typing import Any
 
 import yaml
 
+from aligners.configuration import results
 from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
 from aligners.configuration.schemas import file_keys, schema
+from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.rows import read_json, read_text
 from aligners.judging.record import records
 
@@ -39,7 +41,7 @@ def used_recipes(configuration: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def sizes(configuration: dict[str, Any]) -> dict[str, Any]:
+def settings(configuration: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a configuration that name no recipe."""
     return {
         key: value for key, value in configuration.items() if key not in {*KINDS, "name", "systems"}
@@ -47,25 +49,25 @@ def sizes(configuration: dict[str, Any]) -> dict[str, Any]:
 
 
 def provenance_section(
-    configuration: dict[str, Any], models: Sequence[dict[str, Any]], listings: Sequence[Path]
+    configuration: dict[str, Any], models: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Return what the section shows.
 
     Args:
         configuration: of the experiment.
-        models: of `model_section`; the versions that trained them are told.
-        listings: `results/{stage}/all`, checksums and paths.
+        models: the sections of inspectors and aligners; their records name the versions.
     """
+    directory = results.STAGE_LIST.path(stage="models").parent
     return {
         "commit": described_commit(),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "platform": f"Python {platform.python_version()}, {platform.platform()}",
         "versions": {name: version for name in LIBRARIES if (version := installed(name))},
         "trained_with": trained_with(models),
-        "stages": [stage(path) for path in listings],
-        "fetched": [read_json(path) for path in sorted(Path("results/models").glob("*/*.json"))],
+        "stages": [stage(name) for name in results.STAGES],
+        "fetched": [read_json(path) for path in sorted(directory.glob("*/*.json"))],
         "configuration": yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
-        "recipes": {path.as_posix(): read_text(path) for path in recipe_files(configuration)},
+        "recipes": {shown(path): read_text(path) for path in recipe_files(configuration)},
         "judges": {
             path.as_posix(): read_text(path)
             for judge in configuration["judges"]
@@ -77,7 +79,7 @@ def provenance_section(
 def recipe_files(configuration: dict[str, Any]) -> list[Path]:
     """Return the recipes that a configuration names, each before the files that it names itself.
 
-    Those are principles, seed questions and prompts: the tables of data sets are too large.
+    Such files are principles, seed questions and prompts; tables of data sets are too large.
     """
     found = []
     for recipe in used_recipes(configuration):
@@ -89,8 +91,13 @@ def recipe_files(configuration: dict[str, Any]) -> list[Path]:
     return found
 
 
+def shown(path: Path) -> str:
+    """Return the path of a file, that of a workflow's own file below the workflow's directory."""
+    return (path.relative_to(WORKFLOW) if path.is_relative_to(WORKFLOW) else path).as_posix()
+
+
 def described_commit() -> str:
-    """Return the commit that is checked out, `-dirty` if files differ from it; or that none is."""
+    """Return the commit that is checked out, with `-dirty` if files differ from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         described = subprocess.run(command, capture_output=True, text=True, check=False).stdout
@@ -108,7 +115,7 @@ def installed(library: str) -> str | None:
 
 
 def trained_with(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the different sets of versions and hardware that trained the models, with these."""
+    """Return each set of versions and hardware, with the models that were trained on it."""
     found: dict[str, dict[str, Any]] = {}
     for model in models:
         training = model["training"]
@@ -122,11 +129,11 @@ def trained_with(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def stage(listing: Path) -> dict[str, Any]:
+def stage(name: str) -> dict[str, Any]:
     """Return a stage's name, its files with checksums, and the checksum of the list itself."""
-    text = read_text(listing)
+    text = read_text(results.STAGE_LIST.path(stage=name))
     return {
-        "name": listing.parent.name,
+        "name": name,
         "checksum": hashlib.sha256(text.encode()).hexdigest(),
         "files": [line.split("  ", 1) for line in text.splitlines()],
     }

@@ -1,10 +1,11 @@
-"""What the page says of the squads: who acted, kept, refused; answers before and after."""
+"""Section of the page on the squads: turns kept and refused; responses before and after."""
 
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
 from aligners.core.rows import Row
 from aligners.correction.answers_file import read_answers
 from aligners.correction.trace import verdict
@@ -12,31 +13,27 @@ from aligners.report.changes import marked_changes
 from aligners.report.data import choose
 from aligners.statistics.verdicts import TIE, preferences, read_verdicts
 
-# Rows of before and after on the page, over all files.
+# Rows before and after on the page, in total.
 ROWS = 400
 FEWEST_ROWS = 20
 
 
-def squad_section(aligned: Sequence[Path], judge: Path | None, seed: int) -> list[dict[str, Any]]:
-    """Return who acted and some rows, for each file of a squad's answers.
+def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
+    """Return who acted and some rows, for each file of a squad's corrections.
 
-    Args:
-        aligned: `{dataset}/{llm}/{backbone}/{system}.jsonl` of the squads.
-        judge: directory of the verdicts that tell which answers became worse, None without.
-        seed: decides which rows are shown.
+    The verdicts of the first judge tell which responses became worse; the seed of the experiment
+    decides which rows are shown.
     """
+    aligned = results.ALIGNED.combinations({**experiment.names, "system": experiment.squads})
     wanted = max(FEWEST_ROWS, ROWS // max(1, len(aligned)))
+    seed, judges = experiment.config["seed"], experiment.names["judge"]
     sections = []
-    for path in aligned:
-        dataset, llm, backbone = path.parts[-4:-1]
-        rows = read_answers(path)
-        worse = judged_worse(judge, path) if judge else set()
+    for names in aligned:
+        rows = read_answers(results.ALIGNED.path(**names))
+        worse = judged_worse(judges[0], names) if judges else set()
         sections.append(
             {
-                "dataset": dataset,
-                "llm": llm,
-                "backbone": backbone,
-                "system": path.stem,
+                **names,
                 "rows": len(rows),
                 "changed": sum(row["aligned_response"] != row["response"] for row in rows),
                 "turns": sorted(Counter(len(row["trace"]) for row in rows).items()),
@@ -50,10 +47,10 @@ def squad_section(aligned: Sequence[Path], judge: Path | None, seed: int) -> lis
     return sections
 
 
-def judged_worse(judge: Path, aligned: Path) -> set[str]:
-    """Return the ids of a squad's answers whose original the judge prefers, by both orders."""
-    names = aligned.with_suffix("").parts[-4:]
-    verdicts = read_verdicts(judge.joinpath(*names, "base", "verdicts.jsonl"))
+def judged_worse(judge: str, names: Mapping[str, str]) -> set[str]:
+    """Return the ids of a squad's rows whose response the judge prefers, by both orders."""
+    path = results.VERDICTS.path(judge=judge, reference="base", **names)
+    verdicts = read_verdicts(path)
     return set(verdicts["id"][preferences(verdicts) < TIE])
 
 
@@ -66,10 +63,10 @@ def refused_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
 
 
 def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return for each criterion on how many answers its aligner acted, and what came of it.
+    """Return for each criterion on how many responses its aligner acted, and with what result.
 
-    An answer counts as kept if one of the aligner's corrections was; `before` and `after` are the
-    mean scores by the criterion's inspector over its turns, None where there were none.
+    A response counts as kept if one of the aligner's corrections was accepted. `before` and `after`
+    are the mean scores by the criterion's inspector over its turns, None where there were none.
     """
     scored: dict[str, list[tuple[float, float]]] = {}
     kept: Counter[str] = Counter()
@@ -101,7 +98,7 @@ def mean(values: Sequence[float]) -> float | None:
 
 
 def example(row: Row) -> dict[str, Any]:
-    """Return a row for the table of answers: the words marked that changed, and the turns."""
+    """Return a row for the table of responses: the changed words marked, and the turns."""
     return {
         "id": row["id"],
         "category": row["category"],

@@ -1,9 +1,9 @@
 """AlpacaEval's own length-controlled win rate, by its own code, where it is valid.
 
-Its regression knows the difficulty of AlpacaEval's own 805 instructions by their place in the list,
-and is steadied by verdicts on two systems that game lengths. Both come in one file, df_gamed.csv,
-which alpaca_eval downloads from the Hub (data set tatsu-lab/alpaca_eval). On other questions it
-would run too, and give each the difficulty of another; length_control is for these.
+Its regression uses the difficulty of each of AlpacaEval's 805 instructions by its position in the
+list, and verdicts on two systems that game lengths as regularisation. Both are in one file,
+df_gamed.csv, which alpaca_eval downloads from the Hub (data set tatsu-lab/alpaca_eval). On other
+questions it would run as well, with the wrong difficulties; length_control is for these.
 """
 
 from collections.abc import Sequence

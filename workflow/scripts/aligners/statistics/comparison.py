@@ -1,6 +1,6 @@
-"""What the verdicts of one comparison come to: rates with 95% intervals, overall and by category.
+"""The rates of one comparison with 95% intervals, overall and by category.
 
-What each figure means, and what it does not, stands in docs/evaluation.md.
+docs/evaluation.md explains what each rate means and what it does not mean.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Outcomes:
 class Comparison:
     """All figures of one comparison.
 
-    `win_rate` counts ties as half. `flip_rate`: questions whose two orders name another better
-    answer. `longer_won`: of the decided questions with answers of unequal length, those that
+    `win_rate` counts ties as half. `flip_rate`: questions whose two orders prefer different
+    texts. `longer_won`: of the decided questions with answers of unequal length, those that
     the longer answer won. `copy_rate`: answers left unchanged. `harm_rate`, against the base
     answers alone: of the answers that the system changed, those that the judge liked better
     before. Lengths are means over all questions.
@@ -93,7 +93,7 @@ def win_rate(verdicts: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> E
 
 
 def mean_preference(preference: pd.Series, seed: int, resamples: int = RESAMPLES) -> Estimate:
-    """Return the mean of preferences, those of questions without a verdict left out."""
+    """Return the mean of preferences; questions without a verdict are left out."""
     return mean_score(preference.dropna().to_numpy(dtype=float), seed, resamples=resamples)
 
 
@@ -109,10 +109,9 @@ def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
 
 
 def flip_rate(verdicts: pd.DataFrame) -> Estimate:
-    """Return the share of questions of which one order says ours is better and the other not.
+    """Return the share of questions whose two orders prefer different texts.
 
-    A tie in one order contradicts neither answer: it is no flip. Only questions with a usable
-    verdict in both orders count.
+    A tie in one order is no flip. Only questions with a usable verdict in both orders count.
     """
     sides = verdicts[ORDERS].dropna() - TIE
     return share(sides["first_order"] * sides["second_order"] < 0)

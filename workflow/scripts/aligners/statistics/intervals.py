@@ -10,9 +10,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 ALPHA = 0.05
 RESAMPLES = 9999
-# Held in memory at once; it changes no figure.
+# Resamples in memory at once; the result does not depend on it.
 BATCH = 1000
-# With fewer questions off the commonest score, resamples are too much alike.
+# With fewer scores that differ from the commonest one, resamples vary too little.
 FEWEST_VARYING = 10
 
 Scores = NDArray[np.float64]
@@ -20,7 +20,7 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, its 95% interval, and how many questions it comes from. None: from no question."""
+    """A value, its 95% interval, and n, the number of questions; None where n is zero."""
 
     value: float | None
     low: float | None

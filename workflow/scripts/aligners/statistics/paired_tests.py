@@ -1,4 +1,4 @@
-"""Which of several systems is better, judged against the same reference on the same questions."""
+"""Tests of systems against each other, judged against one reference on the same questions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 from aligners.statistics.intervals import ALPHA, BATCH, RESAMPLES, Estimate, Scores, mean_score
 from aligners.statistics.verdicts import preferences
 
-# What all systems of a group were judged against, such as backbone and reference.
+# What all systems of a group have in common: backbone and reference.
 Group = tuple[str, ...]
 
 
@@ -69,8 +69,8 @@ def paired_differences(first: pd.DataFrame, second: pd.DataFrame) -> Scores:
 def sign_flip_p_value(differences: Scores, seed: int, resamples: int = RESAMPLES) -> float:
     """Return the two-sided p-value of a permutation test of the mean difference.
 
-    If the systems are alike, each question could as well have had its two verdicts exchanged,
-    which flips the sign of the difference (Fisher 1935). Wilcoxon's test would compare ranks,
+    If the systems are equally good, exchanging the two verdicts of a question changes nothing but
+    the sign of their difference (Fisher 1935). Wilcoxon's test would compare ranks,
     and most differences of verdicts are tied; this one compares what is reported, the means.
     """
     moved = differences[differences != 0]  # No flip changes the others.

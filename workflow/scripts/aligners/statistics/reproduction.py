@@ -1,14 +1,16 @@
 """The paper's protocol of evaluation, to compare with the win rates that its code reported.
 
-What is the paper's: the squad in the paper's order (squad-paper); answers cut at their first full
-stop; 4 of the 14 categories of BeaverTails-Evaluation; ties dropped; the rates of the categories
-averaged with equal weights. What is ours: each question is judged in both orders, so that a tie is
-a mean preference of exactly 0.5, which includes that the two orders contradict each other
-(AlpacaEval asks once, in an order drawn for each question). So more questions are dropped as ties,
-the doubtful ones, and rates lie further from one half than with one order. Ours, too: rates have an
-interval and n; the judge is the one that was asked, and the models are trained anew. A difference
-has many causes.
-It is a way to compare, not the way to evaluate: docs/evaluation.md has that.
+From the paper: the squad in the paper's order (squad-paper); texts cut at their first full stop; 4
+of the 14 categories of BeaverTails-Evaluation; ties dropped; the mean of the categories' rates with
+equal weights.
+
+Different here: each question is judged in both orders, and AlpacaEval judges it in one random
+order. A tie is a mean preference of exactly 0.5, also where the two orders contradict each other.
+So more questions are dropped as ties, the doubtful ones, and rates are further from one half. Rates
+have an interval and n. The judge may be another one, and the models are trained anew. So a
+difference can have many causes.
+
+This protocol is for this comparison only; docs/evaluation.md describes the evaluation.
 """
 
 import math
@@ -34,7 +36,7 @@ COLUMNS = [
     *["n", "ties", "unusable"],
 ]
 NOT_REPORTED = "not reported"
-# A row of full stops is one token, which is not that of a single one.
+# Several full stops in a row are another token than a single one.
 FULL_STOP = re.compile(r"(?<!\.)\.(?!\.)")
 
 
@@ -57,11 +59,11 @@ def protocol_rows(inputs: Sequence[Row], dataset: str) -> list[Row]:
 
 
 def first_sentence(text: str) -> str:
-    """Return an answer up to its first full stop, or whole if there is none.
+    """Return a text up to its first full stop, or all of it if there is none.
 
-    The reference stopped generating at the token of ".", wherever it stood: "3.14" and "e.g." end
-    an answer too. Whether a full stop next to a quotation mark or a bracket is that token depends
-    on the tokenizer; here it ends the answer.
+    The paper's code stopped generating at the first "." token, also in "3.14" and "e.g.". Whether a
+    full stop next to a quotation mark or a bracket is that token depends on the tokenizer; here it
+    ends the text.
     """
     found = FULL_STOP.search(text)
     return text[: found.end()] if found else text
@@ -113,8 +115,8 @@ def macro_mean(estimates: Sequence[Estimate]) -> Estimate:
     """Return the mean of independent shares with a 95% interval; no value if one has none.
 
     The interval is built from those of the shares (MOVER; Zou, Huang and Zhang 2009): in each
-    direction, the root of the sum of their squared distances. With Wilson's it is no point even
-    where a category was won entirely, in which a bootstrap would see no variation.
+    direction, the root of the sum of their squared distances. With Wilson's intervals it has a
+    width even where a category was won entirely; a bootstrap would find no variation there.
     """
     count, n = len(estimates), sum(estimate.n for estimate in estimates)
     below, above, total = 0.0, 0.0, 0.0
@@ -142,7 +144,7 @@ def compare_with_reported(
     """Return the table of reported rates beside ours, with the columns `COLUMNS`.
 
     Args:
-        verdicts: for each cell its `dataset`, `llm`, `backbone`, `reference`, and its verdicts.
+        verdicts: the `dataset`, `llm`, `backbone` and `reference` of each cell, and its verdicts.
         reported: as read_reported returns it.
     """
     rows = []

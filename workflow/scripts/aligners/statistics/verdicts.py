@@ -34,7 +34,7 @@ def read_verdicts(path: Path) -> pd.DataFrame:
 
 
 def check_verdicts(verdicts: pd.DataFrame) -> None:
-    """Hold a table against what is said above.
+    """Check a table of verdicts against the description of this module.
 
     Raises:
         ValueError: a column is missing, an id occurs twice, or a value is out of its range.
@@ -64,7 +64,7 @@ def check_verdicts(verdicts: pd.DataFrame) -> None:
 def preferences(verdicts: pd.DataFrame) -> pd.Series:
     """Return the preference of each question: the mean of both orders, NaN where one is unusable.
 
-    A judge's bias for a position cancels out in the mean of both orders only, so that one usable
-    order is no verdict.
+    A judge's bias for a position cancels out only in the mean of both orders. So a question with
+    one usable order has no verdict.
     """
     return verdicts[ORDERS].mean(axis=1, skipna=False)

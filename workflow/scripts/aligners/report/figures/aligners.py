@@ -7,12 +7,24 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import LogLocator
 
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
+from aligners.core.formats import decimal
+from aligners.core.rows import read_json
 from aligners.report.figures.svg import BLUE, INK, VERMILION, new_figure, save_svg
 
-# More points than this are no finer on a page, only heavier.
+# More points make a larger file that looks the same on the page.
 POINTS = 300
-# A loss that falls to less than a tenth is drawn on a logarithmic axis.
+# The axis is logarithmic if the highest loss is at least this many times the lowest.
 LOGARITHMIC = 10
+
+
+def draw_aligners(experiment: Experiment, directory: Path) -> None:
+    """Draw the losses of every trained aligner, external ones included."""
+    for path in experiment.aligner_files(results.ALIGNER_METRICS):
+        names = results.ALIGNER_METRICS.names(path).values()
+        losses = read_json(path)["losses"]
+        draw_losses(losses, ", ".join(names), directory.joinpath(*names, "losses.svg"))
 
 
 def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None:
@@ -39,8 +51,9 @@ def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None
         best = int(np.argmin(values))
         axes.plot(steps[best], values[best], "o", markersize=9, fillstyle="none", color=INK)
         told = (
-            f"The validation loss goes from {values[0]:.3f} at step {steps[0]} to {values[-1]:.3f} "
-            f"at step {steps[-1]}; the best is {values[best]:.3f} at step {steps[best]}, circled."
+            f"The validation loss goes from {decimal(values[0])} at step {steps[0]} to "
+            f"{decimal(values[-1])} at step {steps[-1]}; the best is {decimal(values[best])} "
+            f"at step {steps[best]}, circled."
         )
     axes.set(xlabel="training step", ylabel="loss (nats per token)")
     lowest, highest = axes.dataLim.intervaly

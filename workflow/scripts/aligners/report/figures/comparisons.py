@@ -1,12 +1,18 @@
 """Figures of the comparisons: win rates, by category, by threshold; and shares of clean answers."""
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from aligners.report.comparisons import read_truth
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
+from aligners.configuration.systems import SQUADS
+from aligners.core.formats import percent, rate
+from aligners.report.comparisons import has_truth, read_comparisons, read_truth
 from aligners.report.figures.svg import (
     BLUE,
     GREEN,
@@ -20,6 +26,44 @@ from aligners.report.figures.svg import (
     save_svg,
 )
 
+tell = partial(rate, missing="none")
+
+
+def draw_comparisons(experiment: Experiment, directory: Path) -> None:
+    """Draw all figures of the section: by reference, by backbone, by threshold, and the truth."""
+    draw_judged(read_comparisons(experiment), directory)
+    traced = results.spanned(results.THRESHOLDS, experiment.names)
+    for names in results.THRESHOLDS.combinations(traced):
+        place = directory.joinpath(names["judge"], names["dataset"], names["llm"], "base")
+        draw_thresholds(
+            results.THRESHOLDS.path(**names),
+            "{dataset}, {llm}, {backbone}, judge {judge}: the squad by its threshold".format(
+                **names
+            ),
+            place / names["backbone"] / "thresholds.svg",
+        )
+    if has_truth(experiment.config):
+        draw_truth(results.SCORECARD.path(), directory / "closed_world")
+
+
+def draw_judged(comparisons: Sequence[dict[str, Any]], directory: Path) -> None:
+    """Draw the rates against each reference, and by category the squads' with each backbone."""
+
+    def opponents(comparison: dict[str, Any]) -> tuple[str, ...]:
+        return tuple(comparison[key] for key in ("judge", "dataset", "llm", "reference"))
+
+    for names, group in groupby(sorted(comparisons, key=opponents), key=opponents):
+        against = list(group)
+        draw_rates(against, directory.joinpath(*names, "rates.svg"))
+        for backbone in {comparison["backbone"]: None for comparison in against}:
+            squads = [
+                comparison
+                for comparison in against
+                if comparison["backbone"] == backbone and comparison["system"] in SQUADS
+            ]
+            if any(comparison["by_category"] for comparison in squads):
+                draw_categories(squads, directory.joinpath(*names, backbone, "categories.svg"))
+
 
 def draw_estimates(
     axes: Any,
@@ -29,7 +73,7 @@ def draw_estimates(
     name: str,
     height: float,
 ) -> None:
-    """Draw a bar with its interval for each estimate that there is."""
+    """Draw a bar with its interval for each estimate that has a value."""
     places, values, errors = error_bars(positions, estimates)
     axes.barh(
         places,
@@ -43,7 +87,7 @@ def draw_estimates(
 
 
 def share_axis(axes: Any, labels: Sequence[str], xlabel: str, middle: bool = True) -> None:
-    """Make the axes those of shares by label, the first on top, with a line at one half."""
+    """Set up axes for shares by label, the first on top, with a line at one half."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlim=(0, 1), ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
     axes.grid(axis="x")
@@ -52,15 +96,8 @@ def share_axis(axes: Any, labels: Sequence[str], xlabel: str, middle: bool = Tru
         axes.axvline(0.5, color=INK, linestyle=":", linewidth=1)
 
 
-def tell(estimate: dict[str, Any] | None) -> str:
-    """Return an estimate in words."""
-    if not estimate or estimate["value"] is None:
-        return "none"
-    return f"{estimate['value']:.1%} ({estimate['low']:.1%} to {estimate['high']:.1%})"
-
-
 def names_of(comparison: dict[str, Any]) -> str:
-    """Return in words which answers were compared, and who judged them."""
+    """Return the data set, the LLM and the judge of a comparison as text."""
     return "{dataset}, {llm}, judge {judge}".format(**comparison)
 
 
@@ -82,8 +119,8 @@ def draw_rates(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
     share_axis(axes, labels, "win rate, ties as half")
     figure.legend(loc="outside upper left", ncols=2)
     told = "; ".join(
-        f"{comparison['backbone']} {comparison['system']}: {tell(rate)}, at equal length {tell(lc)}"
-        for comparison, rate, lc in zip(comparisons, raw, controlled, strict=True)
+        f"{comparison['backbone']} {comparison['system']}: {tell(own)}, at equal length {tell(lc)}"
+        for comparison, own, lc in zip(comparisons, raw, controlled, strict=True)
     )
     first = comparisons[0]
     title = f"{names_of(first)}: win rates against {first['reference']}"
@@ -116,9 +153,9 @@ def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
     )
     figure.legend(loc="outside upper left", ncols=len(comparisons))
     told = "; ".join(
-        f"{comparison['system']} in {name}: {tell(rate)}"
+        f"{comparison['system']} in {name}: {tell(win_rate)}"
         for comparison in comparisons
-        for name, rate in comparison["by_category"].items()
+        for name, win_rate in comparison["by_category"].items()
     )
     first = comparisons[0]
     title = (
@@ -129,7 +166,7 @@ def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def shorten(name: str, longest: int = 26) -> str:
-    """Return a name that leaves room for the figure beside it."""
+    """Return a name, cut if it would take too much of the figure."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
@@ -149,19 +186,20 @@ def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
         label="share acted on",
     )
     axes.axhline(0.5, color=INK, linestyle=":", linewidth=1)
-    # Above the squad's own threshold there are no turns to tell from.
+    # Above the squad's own threshold no turns are known.
     axes.set(xlabel="threshold of the squad", xlim=(0, table["threshold"].max()), ylim=(0, 1))
     axes.grid()
     figure.legend(loc="outside upper left", ncols=2)
     told = "; ".join(
-        f"threshold {row.threshold:g}: win rate {row.win_rate:.1%}, {row.acted:.1%} acted on"
+        f"threshold {row.threshold:g}: win rate {percent(row.win_rate)}, "
+        f"{percent(row.acted)} acted on"
         for row in table.itertuples()
     )
     save_svg(figure, path, title, told)
 
 
 def draw_truth(scorecard: Path, directory: Path) -> None:
-    """Draw the share of answers that keep to all criteria, by the closed world's truth.
+    """Draw the share of responses that meet all criteria, by the closed world's truth.
 
     Args:
         scorecard: of the closed world.

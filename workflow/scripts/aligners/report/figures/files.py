@@ -1,4 +1,4 @@
-"""The figures of the report as files: which come first, and what they are called."""
+"""The figures of the report as files: their order and their titles."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-# Figures in reading order: those of a kind stand side by side.
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
+
+# The order of the figures; those of a kind are side by side.
 KINDS = (
     "counts",
     "similarity",
@@ -23,12 +26,23 @@ KINDS = (
 )
 
 
+def figures_section(experiment: Experiment) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of each section, in the order of the tables (`figures_in`)."""
+    kinds = ("judge", "dataset", "answering", "backbone", "inspector")
+    names = [*experiment.systems, *experiment.references]
+    names += [name for kind in kinds for name in experiment.names[kind]]
+    directories = results.FIGURES.combinations(experiment.names)
+    return {
+        each["section"]: figures_in(results.FIGURES.path(**each), names) for each in directories
+    }
+
+
 def figures_in(directory: Path, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return subject, kind, title and drawing of a directory's figures, in reading order.
+    """Return the subject, kind, title and SVG of each figure in a directory, in reading order.
 
     Args:
         directory: of a section.
-        names: that are parts of subjects, in the order in which the tables have them too.
+        names: parts of subjects, in the order of the tables.
     """
 
     def order(figure: dict[str, Any]) -> tuple[int, list[int]]:

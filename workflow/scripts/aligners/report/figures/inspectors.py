@@ -8,13 +8,23 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
-from aligners.core.rows import Row
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
+from aligners.core.formats import decimal, percent
+from aligners.core.rows import Row, read_rows
 from aligners.report.figures.svg import BLUE, GREY, INK, error_bars, new_figure, save_svg
 from aligners.statistics.intervals import Estimate, share
 
 # Of the reliability diagram.
 BINS = 10
 CLASSES = ("misaligned", "aligned")
+
+
+def draw_inspectors(experiment: Experiment, directory: Path) -> None:
+    """Draw the figures of every inspector."""
+    for path in experiment.files(results.INSPECTOR_SCORES):
+        names = results.INSPECTOR_SCORES.names(path).values()
+        draw_inspector(read_rows(path), ", ".join(names), directory.joinpath(*names))
 
 
 def draw_inspector(rows: list[Row], name: str, directory: Path) -> None:
@@ -45,7 +55,7 @@ def draw_roc(
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     axes.plot(false_positives, true_positives, color=BLUE, clip_on=False)
     axes.plot(*point, marker="o", color=INK, clip_on=False)
-    # The curve keeps to the upper left: this corner is free.
+    # The curve is in the upper left, so the text does not cover it.
     axes.annotate(
         "at threshold 0.5",
         point,
@@ -61,16 +71,17 @@ def draw_roc(
     )
     axes.grid()
     told = (
-        f"ROC curve with area {area:.3f}. At the threshold 0.5, {point[1]:.1%} of the aligned "
-        f"answers are recognised and {point[0]:.1%} of the misaligned ones taken for aligned."
+        f"ROC curve with area {decimal(area)}. At the threshold 0.5, {percent(point[1])} of the "
+        f"aligned answers are recognised and {percent(point[0])} of the misaligned ones taken for "
+        "aligned."
     )
-    save_svg(figure, path, f"{name}: ROC curve, area {area:.3f}", told)
+    save_svg(figure, path, f"{name}: ROC curve, area {decimal(area)}", told)
 
 
 def reliability(
     labels: NDArray[np.integer], scores: NDArray[np.floating]
 ) -> tuple[list[float], list[Estimate]]:
-    """Return of each bin with rows the mean score, and the share of rows that were aligned."""
+    """Return the mean score of each bin with rows, and the share of its rows that were aligned."""
     which = np.minimum((scores * BINS).astype(int), BINS - 1)
     bins = [which == number for number in range(BINS) if (which == number).any()]
     called = [float(scores[inside].mean()) for inside in bins]
@@ -86,7 +97,7 @@ def draw_reliability(
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     _, values, errors = error_bars(called, [asdict(estimate) for estimate in found])
     axes.errorbar(called, values, errors, fmt="o", color=BLUE, elinewidth=1, clip_on=False)
-    # Above the axes and each in its bin, the numbers cannot meet each other or a point.
+    # Above the axes and each in its bin, the numbers overlap neither each other nor a point.
     for x, estimate in zip(called, found, strict=True):
         middle = (min(int(x * BINS), BINS - 1) + 0.5) / BINS
         axes.text(middle, 1.06, f"{estimate.n}", rotation=90, ha="center", va="bottom")
@@ -99,7 +110,7 @@ def draw_reliability(
     )
     axes.grid()
     told = "; ".join(
-        f"of {estimate.n} answers called {x:.2f}, {y:.1%} were aligned"
+        f"of {estimate.n} answers called {decimal(x, 2)}, {percent(y)} were aligned"
         for x, y, estimate in zip(called, values, found, strict=True)
     )
     save_svg(figure, path, f"{name}: reliability, with 95% intervals; on top, rows by bin", told)
@@ -114,14 +125,14 @@ def draw_confusion(
     figure, axes = new_figure(2.9)
     for row in range(2):
         for column in range(2):
-            # Opacity and not a scale of colours: it reads on light and on dark.
+            # Opacity instead of a colour map: it is readable on light and on dark.
             corner = (column - 0.48, row - 0.48)
             opacity = 0.06 + 0.5 * shares[row, column]
             axes.add_patch(Rectangle(corner, 0.96, 0.96, color=BLUE, alpha=opacity, linewidth=0))
             axes.text(
                 column,
                 row,
-                f"{counts[row, column]}\n{shares[row, column]:.1%}",
+                f"{counts[row, column]}\n{percent(shares[row, column])}",
                 ha="center",
                 va="center",
                 fontsize=10,

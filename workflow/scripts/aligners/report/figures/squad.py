@@ -1,20 +1,29 @@
-"""Figures of the squads: whose aligner acted, and whether its correction was kept."""
+"""Figures of the squads: which aligners acted, and whether their corrections were kept."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from aligners.configuration import results
+from aligners.configuration.experiment import Experiment
 from aligners.core.rows import read_rows
 from aligners.report.figures.svg import BLUE, GREY, VERMILION, draw_bars, new_figure, save_svg
 from aligners.report.squad import turns_by_criterion
 
 
-def draw_turns(aligned: Path, path: Path) -> None:
-    """Draw on how many answers each aligner acted, and whether its correction was kept.
+def draw_squads(experiment: Experiment, directory: Path) -> None:
+    """Draw the turns of every squad."""
+    for names in results.ALIGNED.combinations({**experiment.names, "system": experiment.squads}):
+        draw_turns(names, directory.joinpath(*names.values(), "turns.svg"))
+
+
+def draw_turns(names: Mapping[str, str], path: Path) -> None:
+    """Draw on how many responses each aligner acted, and whether its correction was kept.
 
     Args:
-        aligned: `{dataset}/{llm}/{backbone}/{system}.jsonl` of a squad.
+        names: of the squad's file (results.ALIGNED).
         path: of the SVG file.
     """
-    turns = turns_by_criterion(read_rows(aligned))
+    turns = turns_by_criterion(read_rows(results.ALIGNED.path(**names)))
     figure, axes = new_figure(0.9 + 0.3 * len(turns))
     parts = {
         "kept": (BLUE, [turn["kept"] for turn in turns]),
@@ -27,6 +36,5 @@ def draw_turns(aligned: Path, path: Path) -> None:
         f"{turn['idle']} without a turn"
         for turn in turns
     )
-    dataset, llm, backbone = aligned.parts[-4:-1]
-    title = f"{aligned.stem} on {dataset}, {llm}, {backbone}: who acted"
+    title = "{system} on {dataset}, {llm}, {backbone}: who acted".format_map(names)
     save_svg(figure, path, title, told or "No aligner acted.")
