@@ -187,7 +187,7 @@ def test_reported_rates_stand_beside_ours(tmp_path: Path, monkeypatch: pytest.Mo
     for llm, verdicts in llms.items():
         write_cell(llm, verdicts)
     names = {field: [name] for field, name in CELL.items()} | {"llm": list(llms)}
-    compare_with_reported.main(judge="pair-rm", names=json.dumps(names), reported=REPORTED)
+    compare_with_reported.main(judge="pair-rm", names=json.dumps(names))
     written = {
         form: results.REPORTED_BESIDE_OURS.path(judge="pair-rm", form=form)
         for form in ("csv", "md")
@@ -216,4 +216,4 @@ def test_reported_rates_stand_beside_ours(tmp_path: Path, monkeypatch: pytest.Mo
 def test_without_numbered_categories_there_is_nothing_to_compare() -> None:
     names = {"dataset": [], "llm": ["l"], "backbone": ["b"], "reference": ["base"]}
     with pytest.raises(UserError, match="no data set of the configuration has numbered categories"):
-        compare_with_reported.main(judge="j", names=json.dumps(names), reported=REPORTED)
+        compare_with_reported.main(judge="j", names=json.dumps(names))
