@@ -16,7 +16,7 @@ from aligners.synthesis.questions import HintGroup, read_lines
 SECONDS_PER_HOUR = 3600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figures:
     """What one stage will take of one LLM.
 
@@ -33,12 +33,12 @@ class Figures:
     llm: str
     engine: str
     requests: int
-    sampled: int
+    sampled: int = 0
     tokens_in: int
     tokens_out: int
-    tokens_per_second: float | None
-    seconds: float | None
-    gpu_hours: float | None
+    tokens_per_second: float | None = None
+    seconds: float | None = None
+    gpu_hours: float | None = None
     cost: float | None
     currency: str | None
 
@@ -81,12 +81,8 @@ def figures(stage: Stage, tokens_in: int, tokens_out: int) -> Figures:
         llm=stage.llm,
         engine=recipe["engine"],
         requests=stage.requests,
-        sampled=0,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        tokens_per_second=None,
-        seconds=None,
-        gpu_hours=None,
         cost=Usage(prices, tokens_in=tokens_in, tokens_out=tokens_out).cost(),
         currency=prices["currency"] if prices else None,
     )
