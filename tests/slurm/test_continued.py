@@ -108,7 +108,8 @@ def test_a_training_over_its_time_goes_on(
     done = max(checkpoints(project))
     job = running_job(cluster, "train_aligner")
     for process in psutil.process_iter(["cmdline", "cwd"]):
-        trains = "workflow/scripts/train_aligner.py" in (process.info["cmdline"] or [])
+        words = process.info["cmdline"] or []
+        trains = any(word.endswith("workflow/scripts/train_aligner.py") for word in words)
         if trains and process.info["cwd"] == str(project):
             process.suspend()  # Its time goes by.
     finish(run)
