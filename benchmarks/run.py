@@ -22,7 +22,7 @@ Benchmark = Literal[
     "inspector_scoring",
     "pair_ranker",
     "squad_generation",
-    "transformers_engine",
+    "text_generation",
     "endpoint",
     "training",
     "evaluation_statistics",
@@ -37,7 +37,7 @@ SIZED = {
     "inspector_scoring",
     "pair_ranker",
     "squad_generation",
-    "transformers_engine",
+    "text_generation",
     "endpoint",
     "training",
 }

@@ -222,22 +222,6 @@ def test_a_model_without_a_usual_cache_is_refused(tmp_path: Path) -> None:
         texts(loaded, Decoding(max_new_tokens=5), 10_000)
 
 
-def test_rows_join_while_others_run(loaded: Any) -> None:
-    model, tokenizer = loaded
-    prompts = [prompt * (n % 3 + 1) for n in range(4) for prompt in PROMPTS]
-    decoding = Decoding(max_new_tokens=20, temperature=1.0)
-    options = {"prompts": prompts, "end_token_ids": range(5, len(tokenizer), 10)}
-    passes: list[tuple[int, int]] = []
-    with watched(model, lambda inputs: passes.append(tuple(inputs["input_ids"].shape))):
-        together = texts(loaded, decoding, 400, **options)
-    # Prompts were read after steps of one token, and more rows ran after than before.
-    first_step = next(n for n, (_, width) in enumerate(passes) if width == 1)
-    joining = next(n for n, (_, width) in enumerate(passes) if n > first_step and width > 1)
-    step = next(rows for rows, width in passes[joining:] if width == 1)
-    assert step > passes[joining - 1][0] // 2
-    assert together == texts(loaded, decoding, 1, **options)
-
-
 class SmallMemory:
     """The memory of a model that holds a number of rows, once a row has a number of tokens."""
 

@@ -57,7 +57,7 @@ class Row:
         self.ids, self.random, self.started = [], np.random.default_rng(self.seed), None
 
 
-class RoomyLayer(DynamicLayer):
+class PreallocatedLayer(DynamicLayer):
     """A layer of a cache with spare columns: adding a token does not copy those before it.
 
     Attributes:
@@ -93,24 +93,13 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = self.keys[rows, :, first:], self.values[rows, :, first:]
         self.room = ()
 
-    def join(self, other: "RoomyLayer", padding: tuple[int, int]) -> None:
-        """Take in the rows of another layer, after padding both with columns on the left."""
-        pairs = ((self.keys, other.keys), (self.values, other.values))
-        self.keys, self.values = (
-            torch.cat(
-                [pad(each, (0, 0, columns, 0)) for each, columns in zip(pair, padding, strict=True)]
-            )
-            for pair in pairs
-        )
-        self.room = ()
-
 
 class CachedModel:
     """A model, and what can be done with its cache for given prompts.
 
     Attributes:
         plain: whether the cache holds all tokens of all rows, and rows may have positions of their
-            own; so that they can begin with a shared prefix, and join others that are further on.
+            own; so that rows can begin with a shared prefix, and columns of padding can be dropped.
         prefix: the tokens that all prompts begin with, which are computed once; none where that
             does not pay or cannot be done.
         vocabulary: width of the logits.
@@ -146,7 +135,7 @@ class CachedModel:
         """Return a cache for a number of rows, in which the model has read the prefix."""
         if not self.plain:
             return DynamicCache(config=self.model.config)
-        cache = Cache(layer_class_to_replicate=RoomyLayer)
+        cache = Cache(layer_class_to_replicate=PreallocatedLayer)
         if not self.prefix:
             return cache
         if self.prefix_cache is None:
@@ -159,7 +148,7 @@ class CachedModel:
 
     def read_prefix(self) -> Cache:
         """Return the cache of one row that is the prefix."""
-        cache = Cache(layer_class_to_replicate=RoomyLayer)
+        cache = Cache(layer_class_to_replicate=PreallocatedLayer)
         ids = torch.tensor([self.prefix], device=self.model.device)
         positions = torch.arange(len(self.prefix), device=self.model.device)[None]
         self.next_logits(ids, torch.ones_like(ids), positions, cache)
@@ -204,7 +193,26 @@ def shared_ids(prompts: Sequence[list[int]]) -> list[int]:
 
 
 class Batch:
-    """The tensors of rows that run together: cache, attention mask, positions, tokens seen."""
+    """The tensors of rows that run together, and their cache.
+
+    Three rows whose prompts share the prefix `P P`, after one step. A column is a token of each
+    row; the cache holds keys and values (rows x heads x columns x size) for the same columns:
+
+        columns      0  1  2  3  4  5      P prefix, computed once for all rows
+        row 0        P  P  a  b  c  x      a b c ... own part of the prompt
+        row 1        P  P  .  a  b  x      .     padding, between prefix and own part
+        row 2        P  P  .  .  a  x      x     generated
+        mask, row 1  1  1  0  1  1  1      what a row attends to
+        positions    0  1  -  2  3  4      of row 1: counted without padding
+
+    Attributes:
+        input_ids: the tokens that the model reads next, rows x columns; one column after the first
+            step.
+        mask: 1 for a token and 0 for padding, rows x all columns so far.
+        positions: of `input_ids`, rows x columns.
+        seen: which tokens are in a row already, rows x vocabulary, for the repetition penalty.
+        cache: of the model; None once no row is left.
+    """
 
     def __init__(self, model: CachedModel, rows: list[Row]):
         """Pad what the prompts hold beyond the prefix on the left."""
@@ -264,15 +272,3 @@ class Batch:
         self.mask = self.mask[:, first:]
         for layer in self.cache.layers:
             layer.keep(kept, first)
-
-    def join(self, other: "Batch") -> None:
-        """Take in the rows of another batch; the model must be plain."""
-        missing = other.mask.shape[1] - self.mask.shape[1]
-        padding = max(missing, 0), max(-missing, 0)
-        self.rows = self.rows + other.rows
-        self.mask = torch.cat([pad(self.mask, (padding[0], 0)), pad(other.mask, (padding[1], 0))])
-        self.input_ids = torch.cat([self.input_ids, other.input_ids])
-        self.positions = torch.cat([self.positions, other.positions])
-        self.seen = torch.cat([self.seen, other.seen])
-        for layer, joining in zip(self.cache.layers, other.cache.layers, strict=True):
-            layer.join(joining, padding)

@@ -1,9 +1,11 @@
 """Batched generation with a causal language model, one loop for greedy and sampled text.
 
-Rows run in a batch under a token budget, the longest prompts first; rows that have ended leave, and
-others join. What all prompts begin with goes through the model once. A row's text depends on its
-own prompt and key, not on its neighbours: padding is neither attended to nor penalised, and every
-row draws from a random stream of its own.
+Rows run in batches under a token budget, the longest prompts first; rows that have ended leave.
+What all prompts begin with goes through the model once. A row's text depends on its own prompt and
+key, not on its neighbours: padding is neither attended to nor penalised, and every row draws from a
+random stream of its own.
+
+FIGURES
 """
 
 import gc
@@ -24,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 # Steps between two searches for stop strings.
 SEARCH_EVERY = 8
-# Most padding in the rows that the model begins to read together.
-PADDING_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def generate(
     # The longest first: too little memory shows at once.
     rows.sort(key=lambda row: len(row.prompt), reverse=True)
     # A row that has ended stays a while, for as long as the others may run at most.
-    most_tokens = max(map(len, prompts), default=0) + 2 * decoding.max_new_tokens
+    most_tokens = max(map(len, prompts), default=0) + decoding.max_new_tokens
     cached_model = CachedModel(model, prompts, most_tokens)
     ends = set(end_token_ids)
     while rows:
@@ -150,48 +150,14 @@ def continue_rows(
     end_token_ids: set[int],
     batch_tokens: int,
 ) -> Iterator[Generated]:
-    """Continue rows, as many at a time as the budget allows, and yield each when it has ended."""
+    """Continue rows, the longest first, in batches; yield each row when it has ended."""
     waiting = list(rows)
-    batch: Batch | None = None
-    while waiting or batch:
-        room = room_for(waiting, batch, batch_tokens)
-        for alike in parts(model, waiting[:room]):
-            begun = Batch(model, alike)
-            yield from take_step(begun, tokenizer, decoding, end_token_ids)
-            if not batch:
-                batch = begun
-            elif begun:
-                batch.join(begun)
-            # Its cache would take memory twice.
-            del begun
-        del waiting[:room]
-        if batch:
+    while waiting:
+        count = max(batch_tokens // longest(waiting[:1]), 1)
+        batch = Batch(model, waiting[:count])
+        del waiting[:count]
+        while batch:
             yield from take_step(batch, tokenizer, decoding, end_token_ids)
-
-
-def room_for(waiting: Sequence[Row], batch: Batch | None, batch_tokens: int) -> int:
-    """Return how many of the waiting rows, the longest first, may join a batch."""
-    if not waiting:
-        return 0
-    if not batch:
-        return max(batch_tokens // longest(waiting[:1]), 1)
-    if not batch.model.plain:
-        return 0
-    return max(batch_tokens // longest([*batch.rows, waiting[0]]) - len(batch), 0)
-
-
-def parts(model: CachedModel, rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Yield rows in parts that need little padding; in one part if rows cannot join a batch."""
-    part: list[Row] = []
-    shared = len(model.prefix)
-    for row in rows:
-        enough = (1 - PADDING_SHARE) * (len(part[0].prompt) - shared) if part else 0
-        if model.plain and len(row.prompt) - shared < enough:
-            yield part
-            part = []
-        part.append(row)
-    if part:
-        yield part
 
 
 def take_step(

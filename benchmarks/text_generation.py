@@ -1,0 +1,176 @@
+"""Our batched generation against what transformers offers: padded batches, continuous batching.
+
+The loop over padded batches is what one would write in place of ours: prompts sorted by length and
+cut by the same token budget, what all begin with read once, each batch until its last row has
+ended. The model has random weights, so nothing in it says when a text is over: a share of its
+tokens is declared to end a text, for all ways alike, and they come up at uneven lengths. In the
+even work none does, so that all texts have the same length. All is greedy, and in float32.
+"""
+
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from figures import Figure, Figures, at_least
+from side_by_side import compare
+from texts import load_texts
+from transformers import (
+    AutoModelForCausalLM,
+    ContinuousBatchingConfig,
+    DynamicCache,
+    GenerationConfig,
+)
+
+from aligners.core.completions import Decoding
+from aligners.core.rows import Row
+from aligners.models.from_scratch import make_causal_model
+from aligners.models.pretrained import load_for_inference, load_tokenizer
+from aligners.models.row_batch import shared_ids
+from aligners.models.text_generation import generate
+
+VOCABULARY = 4000
+# About 30 million parameters. With weights this far apart, texts do not run in short circles.
+CONFIG = {"n_layer": 8, "n_embd": 512, "n_head": 8, "n_positions": 2048, "initializer_range": 0.2}
+SHAPE = {
+    "model_type": "gpt2",
+    "vocabulary_size": VOCABULARY,
+    "config": {**CONFIG, "tie_word_embeddings": False},
+}
+TOKENIZER_TEXTS = 2000
+ENDS = range(round(0.015 * VOCABULARY))
+BATCH_TOKENS = 8192
+# Tokens in a page of the cache of continuous batching, and most that are read in one step.
+PAGE, READ_AT_ONCE = 64, 2048
+
+
+@dataclass(frozen=True)
+class Work:
+    """Prompts with `least` to `most` tokens, evenly in the logarithm, after a shared prefix."""
+
+    least: int
+    most: int
+    new_tokens: int
+    ends: Sequence[int]
+    prefix: int = 0
+    rows: float = 1.0
+
+    def prompts(self, stream: Iterator[int], count: int) -> list[Row]:
+        """Return rows with the token ids of a prompt, taken from a stream of tokens."""
+        rng = random.Random(0)
+        prefix = list(islice(stream, self.prefix))
+        sizes = (round(self.least * (self.most / self.least) ** rng.random()) for _ in range(count))
+        return [{"ids": prefix + list(islice(stream, size))} for size in sizes]
+
+
+WORKS = {
+    "even": Work(95, 105, 100, ()),
+    "uneven": Work(5, 200, 256, ENDS),
+    # A quarter of the rows, since they are long.
+    "shared prefix": Work(10, 40, 128, ENDS, prefix=1100, rows=0.25),
+}
+
+
+def measure(rows: int = 64) -> Figures:
+    """Continue `rows` prompts of each kind in all ways; a quarter where they share a prefix."""
+    source, texts = load_texts()
+    with tempfile.TemporaryDirectory() as name:
+        make_causal_model(SHAPE, texts[:TOKENIZER_TEXTS], Path(name) / "model", seed=0)
+        recipe = {"model": name + "/model"}
+        model: Any = load_for_inference(AutoModelForCausalLM, recipe, torch.float32)
+        tokenizer: Any = load_tokenizer(recipe)
+    stream = chain.from_iterable(tokenizer.encode(text) for text in texts)
+    figures = {
+        "texts": Figure(source),
+        "rows": Figure(rows),
+        "million parameters": Figure(model.num_parameters() / 1e6),
+    }
+    for name, work in WORKS.items():
+        prompts = work.prompts(stream, max(2, round(rows * work.rows)))
+        ways = [partial(way, model, tokenizer, work) for way in (in_batches, paged, ours)]
+        for way, label in zip(ways, ("padded batches", "continuous batching"), strict=False):
+            rates, theirs, own = compare(prompts, way, ways[-1])
+            equal = sum(a == b for a, b in zip(theirs, own, strict=True)) / len(prompts)
+            figures |= {
+                f"{name}, {label}, rows/s": Figure(rates["reference, rows/s"]),
+                f"{name}, ratio to {label}": Figure(rates["ratio"]),
+                f"{name}, share of equal texts": Figure(equal, at_least(0.99)),
+            }
+        sizes = [len(tokenizer.encode(text)) for text in own]
+        figures[f"{name}, tokens of a text, median"] = Figure(median(sizes))
+        figures[f"{name}, tokens of a text, most"] = Figure(max(sizes))
+    return figures
+
+
+def ours(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[str]:
+    """Return the texts by our generation."""
+    prompts, decoding = [row["ids"] for row in rows], Decoding(max_new_tokens=work.new_tokens)
+    texts = [""] * len(rows)
+    for done in generate(model, tokenizer, prompts, decoding, list(work.ends), BATCH_TOKENS):
+        texts[done.index] = done.text
+    return texts
+
+
+def paged(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[str]:
+    """Return the texts by continuous batching, with a cache of as many tokens as the budget."""
+    options = ContinuousBatchingConfig(
+        page_size=PAGE, num_blocks=BATCH_TOKENS // PAGE, max_batch_tokens=READ_AT_ONCE
+    )
+    outputs = model.generate_batch([row["ids"] for row in rows], settings(work), options)
+    generated = sorted(outputs.items(), key=lambda item: int(item[0].rsplit("_", 1)[1]))
+    return [decode(tokenizer, work, output.generated_tokens) for _, output in generated]
+
+
+@torch.inference_mode()
+def in_batches(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[str]:
+    """Return the texts by `model.generate`, the longest prompts first."""
+    texts, waiting = [""] * len(rows), sorted(range(len(rows)), key=lambda n: -len(rows[n]["ids"]))
+    prefix = shared_ids([row["ids"] for row in rows]) if work.prefix else []
+    cache = DynamicCache(config=model.config)
+    if prefix:
+        model(torch.tensor([prefix]), past_key_values=cache, logits_to_keep=1)
+    while waiting:
+        width = len(rows[waiting[0]]["ids"])
+        places = waiting[: max(BATCH_TOKENS // (width + work.new_tokens), 1)]
+        del waiting[: len(places)]
+        ids, mask = pad([rows[n]["ids"] for n in places], width, len(prefix))
+        copy = DynamicCache(config=model.config)
+        for n, layer in enumerate(cache.layers if prefix else ()):
+            held = (each.expand(len(places), -1, -1, -1) for each in (layer.keys, layer.values))
+            copy.update(*held, n)
+        generated = model.generate(
+            ids, settings(work), attention_mask=mask, past_key_values=copy if prefix else None
+        )
+        for place, new in zip(places, generated[:, width:].tolist(), strict=True):
+            texts[place] = decode(tokenizer, work, new)
+    return texts
+
+
+def pad(prompts: list[list[int]], width: int, shared: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return token ids and attention mask, with the padding after what the prompts share."""
+    gaps = [[0] * (width - len(prompt)) for prompt in prompts]
+    pairs = list(zip(prompts, gaps, strict=True))
+    ids = torch.tensor([prompt[:shared] + gap + prompt[shared:] for prompt, gap in pairs])
+    return ids, torch.tensor([[1] * shared + gap + [1] * (len(p) - shared) for p, gap in pairs])
+
+
+def settings(work: Work) -> GenerationConfig:
+    """Return how transformers is to generate; -1 ends no text."""
+    ends = list(work.ends) or -1
+    return GenerationConfig(
+        max_new_tokens=work.new_tokens, do_sample=False, eos_token_id=ends, pad_token_id=0
+    )
+
+
+def decode(tokenizer: Any, work: Work, ids: list[int]) -> str:
+    """Return the text of generated tokens before the first that ends it."""
+    end = next((place for place, token in enumerate(ids) if token in work.ends), len(ids))
+    return str(
+        tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    )
