@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -317,6 +318,47 @@ def test_a_comment_reruns_nothing_and_code_reruns_its_rule(finished: Path) -> No
         assert "train_aligner" not in planned
     finally:
         program.write_text(before)
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished project, to change things in; its files keep their times."""
+    project = tmp_path / "copied"
+    shutil.copytree(finished, project, symlinks=True)
+    return project
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replace a text in a file; it has to be there."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_what_decides_nothing_reruns_nothing(copied: Path) -> None:
+    library = copied / "workflow/scripts/aligners"
+    edit(library / "core/progress.py", "{percentage:3.0f}%", "{percentage:4.0f}%")
+    edit(library / "core/plots.py", "linewidth", "lw")
+    edit(library / "publishing/model_card.py", "DECIDES = False", "DECIDES = False\nMORE = 1")
+    # A module that is moved, with the imports of it.
+    (library / "synthesis/near_duplicates.py").rename(library / "core/duplicates.py")
+    for path in library.parent.rglob("*.py"):
+        text = path.read_text()
+        path.write_text(text.replace("synthesis.near_duplicates", "core.duplicates"))
+    commented = [*(copied / "config").rglob("*.yaml"), *(copied / "resources").rglob("*.yaml")]
+    assert {path.parent.name for path in commented} >= {"llms", "criteria", "closed_world"}
+    for path in commented:
+        path.write_text(f"# A comment.\n{path.read_text()}\n# Another.\n")
+    assert "Nothing to be done" in run_snakemake(copied, "-n", *TARGETS)
+
+
+def test_a_number_in_the_loss_reruns_the_trainings_and_what_follows(copied: Path) -> None:
+    trainer = copied / "workflow/scripts/aligners/training/trainer.py"
+    edit(trainer, 'reduction="sum")', 'reduction="sum") * 2')
+    planned = run_snakemake(copied, "-n", *TARGETS)
+    changed = re.search(r"params have changed since last execution:\s+(.*)", planned)
+    assert changed and set(changed[1].split(", ")) == {"train_aligner", "train_inspector"}
+    assert not re.search(r"^(generate|filter|build|split)_", planned, re.MULTILINE)
 
 
 def test_seeds_alone_decide_the_rows(finished: Path) -> None:
