@@ -17,7 +17,7 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows
 
-# The files that the scorecard reads, below the results directory.
+# Paths of the files that the scorecard reads, relative to the results directory.
 PATTERNS = {
     "unparsed": "synthetic/{criterion}/pairs.dropped.jsonl",
     "filtered": "synthetic/{criterion}/pairs_filtered.jsonl",
@@ -157,13 +157,13 @@ def filter_scores(
 ) -> dict[str, dict[str, float | int | None]]:
     """Return precision and recall of each filter, against the defects that the teacher planted.
 
-    `kept` and `dropped` are all pairs that the teacher wrote, each where cleaning put it; n counts
-    the planted defects. A row counts as found only if it was dropped for the right reason.
+    `kept` and `dropped` together are all pairs that the teacher wrote; n counts the planted
+    defects. A defect counts as found only if the row was dropped for that reason.
     """
     planted: Counter[str] = Counter()
     found: Counter[str] = Counter()
     hits: Counter[str] = Counter()
-    # A question on several sides of the split leaves before the filters see it.
+    # A question on several sides of the split is dropped before the filters run.
     seen = [row for row in dropped if row["reason"] != "near_several_splits"]
     for row in [*kept, *seen]:
         defect = truth.planted_pair(row["question"], row["criterion"], seed)
@@ -189,7 +189,7 @@ def trained_items(truth: Truth, splits: Iterable[Row]) -> set[str]:
 
 
 def is_clean(truth: Truth, criteria: Sequence[str], question: str, answer: str) -> bool:
-    """Tell whether an answer keeps to all criteria that the world knows."""
+    """Return whether an answer meets all of the criteria that the world knows."""
     verdicts = truth.assess(question, answer)
     return all(verdicts[criterion] for criterion in criteria if criterion in verdicts)
 
@@ -200,10 +200,10 @@ def system_scores(
     initial: Sequence[Row],
     systems: Mapping[str, Mapping[str, str]],
 ) -> dict[str, dict[str, Rate]]:
-    """Return the share of clean answers of each system, and the harm rate of each that corrects.
+    """Return each system's share of clean answers, and the harm rate of those that correct.
 
-    `systems` maps a system's name to its answers by row id; `finetuned` corrects nothing. The harm
-    rate is the share of the initially clean answers that the system made unclean.
+    `systems` maps a system's name to its answers by row id; `finetuned` does not correct. The
+    harm rate is the share of clean responses that the system replaced by an unclean answer.
     """
     clean = {
         row["id"]: is_clean(truth, criteria, row["question"], row["response"]) for row in initial
@@ -227,7 +227,7 @@ def known_and_unknown(
     initial: Sequence[Row],
     systems: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
-    """Return the scores on known facts, and those on facts never trained on as `unknown_facts`."""
+    """Return the scores on facts in the training data, and on the others as `unknown_facts`."""
     items = {row["id"]: truth.identify(row["question"]) for row in initial}
     trained = [row for row in initial if (item := items[row["id"]]) and item.id in known]
     untrained = [row for row in initial if (item := items[row["id"]]) and item.id not in known]
