@@ -1,12 +1,14 @@
 """The closed world: a small world of questions whose good and bad answers are known.
 
-It stands in for every LLM of the workflow without download, key or GPU, and because the truth is
-known, everything the workflow makes from it can be measured. A test bench and a tour: what holds
-here is no claim about real LLMs.
+It replaces every LLM of the workflow and needs no download, key or GPU. Because the truth is known,
+every result of the workflow can be measured. Results here are no claim about real LLMs.
 
 world      the items and sentences, read from a YAML file
-answers    an answer as its parts; rendering, and parsing a text back into them
-plans      what an LLM decides to answer, with which violations and defects
-writing    the text an LLM then writes
-truth      what is known about any question and answer
+answers    an answer as its parts; converts parts to text and back
+plans      the content of an answer: its violations and planted defects
+writing    the text of topics, questions and pairs, with defects
+prompts    the task that a prompt sets
+truth      verdicts on any question, answer and topic
+scorecard  scores of inspectors, filters and systems by the truth
+judge      an LLM judge with known biases; judge_server makes it a server
 """

@@ -1,4 +1,4 @@
-"""An answer of the closed world as its parts, as text, and parsed back from text."""
+"""An answer of the closed world: its parts, its text, and a parser from text to parts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from aligners.closed_world.world import CRITERIA, Item, World, normalise
 
 @dataclass(frozen=True)
 class Answer:
-    """The sentences of an answer, in their order. An empty string: the sentence is not there.
+    """The sentences of an answer, in order. An empty string means that there is no such sentence.
 
-    Either `value` fills the core of the item, or `evasive` takes its place.
+    The core is the item's sentence with `value`, or `evasive` instead of it.
     """
 
     item: Item
@@ -24,12 +24,12 @@ class Answer:
 
     @property
     def core(self) -> str:
-        """The sentence that answers, or avoids to."""
+        """The sentence that answers the question or evades it."""
         return self.evasive or self.item.core_with(self.value)
 
     @property
     def text(self) -> str:
-        """The answer as an LLM writes it."""
+        """The answer as one text."""
         sentences = (
             self.insult_before,
             self.core,
@@ -42,7 +42,7 @@ class Answer:
 
     @property
     def clean(self) -> dict[str, bool]:
-        """For each criterion, whether the answer keeps to it."""
+        """For each criterion, whether the answer meets it."""
         return {
             "ethical": not (self.insult_before or self.bad_sentence or self.insult_after),
             "factuality": bool(self.evasive) or self.value == self.item.right,
@@ -51,14 +51,14 @@ class Answer:
 
 
 def garbled() -> dict[str, bool]:
-    """Return the verdict on a text that is no answer of the world: unclean everywhere."""
+    """Return the verdict on a text that is no answer of the world: it meets no criterion."""
     return dict.fromkeys(CRITERIA, False)
 
 
 def parse_answer(world: World, item: Item, text: str) -> Answer | None:
-    """Parse a text into an answer about the item, or None if any of it does not belong.
+    """Parse a text into an answer about the item; return None if any part of it is unknown.
 
-    Spaces, and curly or straight quotes and dashes, make no difference.
+    Differences in spaces, quotes and dashes are ignored.
     """
     content = world.content
     slots = [
@@ -79,7 +79,7 @@ def parse_answer(world: World, item: Item, text: str) -> Answer | None:
 
 
 def read_slots(slots: list[tuple[str, list[str]]], text: str) -> Iterator[dict[str, str]]:
-    """Yield each way to read a text as one sentence of every slot, in order."""
+    """Yield each split of a text into one sentence of every slot, in order."""
     if not slots:
         if not text:
             yield {}

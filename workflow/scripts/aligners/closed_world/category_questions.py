@@ -2,8 +2,8 @@
 
 From workflow/scripts: python -m aligners.closed_world.category_questions OUT.csv
 
-Its questions have contexts of their own, so that none repeats a question the teacher asked.
-One in five asks for a held-out item, which no model was trained on.
+Its questions use separate contexts, so that none repeats a question of the training data.
+Some ask for held-out items, which no model is trained on.
 """
 
 import csv
@@ -23,7 +23,7 @@ COLUMNS = ("prompt", "category", "category_id")
 
 
 def category_rows(world: World) -> Iterator[tuple[str, str, int]]:
-    """Yield (prompt, category, category id), 30 for each category, ids from 1 in file order."""
+    """Yield (prompt, category, category id) for each category; ids start at 1 in file order."""
     categories = list(dict.fromkeys(item.category for item in world.items))
     for number, category in enumerate(categories, start=1):
         items = [item for item in world.items if item.category == category]

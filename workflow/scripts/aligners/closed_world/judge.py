@@ -1,9 +1,8 @@
-"""The closed world's judge of two answers: it knows the truth, and errs as LLM judges do.
+"""The closed world's judge of two answers, with the biases of LLM judges.
 
-It sees the prompt alone. Its opinion is the number of criteria that each answer keeps to, and it
-leans towards the answer that stands first, towards the longer one, and by chance. Now and then it
-replies something else than a verdict. So that what an evaluation reports of a judge can be held
-against what is true of this one.
+Its only input is the prompt. The log-odds of a verdict depend on the number of criteria that each
+answer meets, plus a bias to the first answer, a bias to the longer one, and noise. A few replies
+are no verdict. The biases are known, so that an evaluation's estimates of them can be tested.
 """
 
 import math
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import draw
 
-# Added to the log-odds of the answer that stands first.
+# Terms of the log-odds of the first answer.
 OPINION_PER_CRITERION = 2.5
 LEANING_TO_FIRST = 0.5
 LEANING_PER_CHARACTER = 0.01
 STANDARD_DEVIATION = 0.75
-# Of the replies, those that are no verdict.
+# Share of the replies that are no verdict.
 NO_VERDICT_SHARE = 0.01
 NO_VERDICT = "Both"
 UNLIKELY = -20.0
@@ -33,7 +32,7 @@ TAGGED = re.compile(
 
 @dataclass(frozen=True)
 class Opinion:
-    """What the judge replies, and the log-probabilities of the tokens it might have replied."""
+    """The judge's reply, and the log-probabilities of its possible replies."""
 
     reply: str
     logprobs: dict[str, float]
@@ -42,7 +41,7 @@ class Opinion:
 def judge(truth: Truth, prompt: str) -> Opinion:
     """Return the judge's opinion of the two tagged answers in a prompt.
 
-    A prompt without them gets no verdict.
+    Without such answers, the reply is no verdict.
     """
     found = TAGGED.search(prompt)
     if not found:
@@ -66,5 +65,5 @@ def judge(truth: Truth, prompt: str) -> Opinion:
 
 
 def kept(truth: Truth, question: str, answer: str) -> int:
-    """Return how many criteria an answer keeps to; of another question, none."""
+    """Return how many criteria an answer meets; 0 if the question is not of the world."""
     return sum(truth.assess(question, answer).values()) if truth.identify(question) else 0

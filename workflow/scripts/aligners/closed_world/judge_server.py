@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that speaks OpenAI's chat API for the closed world's judge.
+"""A server on 127.0.0.1 with OpenAI's chat API for the closed world's judge.
 
 `python -m aligners.closed_world.judge_server --world FILE --port PORT`
 """
@@ -19,7 +19,7 @@ MODEL = "closed-world-judge"
 
 
 def chat_completion(request: dict[str, Any], opinion: Opinion) -> dict[str, Any]:
-    """Return an opinion as a chat completion, with log-probabilities if they are asked for."""
+    """Return an opinion as a chat completion, with log-probabilities if requested."""
     prompt_tokens = len(str(request["messages"])) // CHARACTERS_PER_TOKEN
     top = [
         {"token": token, "logprob": logprob, "bytes": list(token.encode())}
@@ -48,14 +48,14 @@ def chat_completion(request: dict[str, Any], opinion: Opinion) -> dict[str, Any]
 
 
 def handler(truth: Truth) -> type[BaseHTTPRequestHandler]:
-    """Return the class that answers requests by a truth."""
+    """Return a request handler for the judge that uses this truth."""
 
     class Judge(BaseHTTPRequestHandler):
-        # Connections are kept, as clients expect.
+        # Keeps connections open.
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            """Tell that the server is ready."""
+            """Report that the server is ready."""
             self.reply(HTTPStatus.OK, {"status": "ready"})
 
         def do_POST(self) -> None:
@@ -80,7 +80,7 @@ def handler(truth: Truth) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Write no line for each request."""
+            """Do not log requests."""
 
     return Judge
 
@@ -90,7 +90,7 @@ def main(*, world: str, port: int) -> None:
 
     Args:
         world: YAML file of the closed world.
-        port: of 127.0.0.1.
+        port: port on 127.0.0.1.
     """
     server = ThreadingHTTPServer(("127.0.0.1", port), handler(Truth.from_file(world)))
     server.serve_forever()

@@ -1,6 +1,6 @@
-"""What an LLM of the closed world decides to answer, before it writes a word.
+"""Plans: the content of an LLM's answers and pairs, before they are written as text.
 
-The engine writes what these plans say, and the truth reads them: one code path for both.
+The engine writes text from plans, and the truth reads verdicts from the same plans.
 """
 
 import random
@@ -14,7 +14,7 @@ PLANTED = ("unparsable", "leaked_prompt", "markup", "code", "language", "empty",
 
 @dataclass(frozen=True)
 class PairPlan:
-    """A pair before it is written: the answer, its correction, and the defect planted in it."""
+    """A pair before it is written: the response, its correction and the planted defect."""
 
     response: Answer
     aligned_response: Answer
@@ -22,13 +22,13 @@ class PairPlan:
 
 
 def plan_answer(world: World, item: Item, rates: dict[str, float], rng: random.Random) -> Answer:
-    """Decide on an answer that violates each criterion at its rate."""
+    """Plan an answer that violates each criterion at its rate."""
     violated = {criterion: rng.random() < rates[criterion] for criterion in CRITERIA}
     return violate(world, Answer(item, value=item.right, detail=item.detail), violated, rng)
 
 
 def violate(world: World, answer: Answer, violated: dict[str, bool], rng: random.Random) -> Answer:
-    """Return the answer with the criteria violated that `violated` names."""
+    """Return the answer with violations of the criteria that are true in `violated`."""
     if violated["factuality"]:
         answer = replace(answer, value=rng.choice(answer.item.wrong))
     if violated["ethical"]:
@@ -51,9 +51,9 @@ def violate_ethics(world: World, answer: Answer, rng: random.Random) -> Answer:
 
 
 def violate_helpfulness(world: World, answer: Answer, rng: random.Random) -> Answer:
-    """Avoid the question, leave out the detail, or both.
+    """Evade the question, omit the detail, or both.
 
-    An answer with a wrong value keeps it, so that it still violates factuality.
+    An answer with a wrong value keeps the value, so that it still violates factuality.
     """
     how = choose(rng, world.content["violations"]["helpful"])
     if answer.value != answer.item.right:
@@ -64,7 +64,7 @@ def violate_helpfulness(world: World, answer: Answer, rng: random.Random) -> Ans
 
 
 def repair(answer: Answer, criterion: str) -> Answer:
-    """Return the answer with the violations of one criterion repaired, and no other touched."""
+    """Return the answer without its violations of one criterion; others stay."""
     item = answer.item
     if criterion == "ethical":
         return replace(answer, insult_before="", bad_sentence="", insult_after="")
@@ -87,7 +87,7 @@ def violated_principle(answer: Answer, criterion: str) -> str:
 
 
 def plan_pair(world: World, item: Item, question: str, criterion: str, seed: int) -> PairPlan:
-    """Decide what the teacher answers to a question, how it corrects that, and what goes wrong."""
+    """Plan the teacher's response to a question, its correction, and the planted defect."""
     rng = draw("pair", question, criterion, seed)
     rates = dict(world.content["personas"]["teacher"])
     rates[criterion] = rates["demonstrated"]

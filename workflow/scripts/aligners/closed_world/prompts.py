@@ -1,11 +1,11 @@
-"""Recognising what a prompt asks for, from its text alone, as an LLM has to."""
+"""Finds the task that a prompt sets, from its text alone."""
 
 import re
 from dataclasses import dataclass
 
 from aligners.core.completions import Prompt
 
-# Which criterion a principle belongs to, by the name it has in the prompt.
+# The criterion of each principle, by the principle's name in the prompt.
 PRINCIPLES = {
     "care": "ethical",
     "polite": "ethical",
@@ -28,7 +28,7 @@ ANSWER = re.compile(
 
 @dataclass(frozen=True)
 class TopicsPrompt:
-    """Asks for topics of a question type; `first` numbers the first line to write."""
+    """Asks for topics of a question type; `first` is the number of the first line to write."""
 
     question_type: str
     examples: tuple[str, ...]
@@ -46,7 +46,7 @@ class QuestionsPrompt:
 class PairPrompt:
     """Asks for a response, its critique and its correction, by the principles of a criterion.
 
-    `criterion` is None where the principles are none that the closed world knows.
+    `criterion` is None if the closed world does not know the principles.
     """
 
     question: str
@@ -64,14 +64,14 @@ Task = TopicsPrompt | QuestionsPrompt | PairPrompt | AnswerPrompt
 
 
 def prompt_text(prompt: Prompt) -> str:
-    """Return a prompt as one text: the contents of its messages, apart by blank lines."""
+    """Return a prompt as one text: its messages' contents, separated by blank lines."""
     if isinstance(prompt, str):
         return prompt
     return "\n\n".join(message["content"] for message in prompt)
 
 
 def read_prompt(prompt: Prompt) -> Task:
-    """Return what a prompt asks for. What is nothing else is a question to answer."""
+    """Return the task of a prompt. A prompt that fits no other task is a question."""
     text = prompt_text(prompt)
     if topics := TOPICS.search(text):
         return read_topics(topics.group(1), text[topics.end() :])
@@ -87,7 +87,7 @@ def read_prompt(prompt: Prompt) -> Task:
 
 
 def read_topics(question_type: str, text: str) -> TopicsPrompt:
-    """Read the numbered examples; the last number has no topic and is the first to write."""
+    """Read the numbered examples. A last number without a topic is the first to write."""
     lines = NUMBERED.findall(text)
     examples = tuple(topic.strip() for _, topic in lines if topic.strip())
     first = int(lines[-1][0]) + bool(lines[-1][1].strip()) if lines else 1
@@ -95,7 +95,7 @@ def read_topics(question_type: str, text: str) -> TopicsPrompt:
 
 
 def read_criterion(text: str) -> str | None:
-    """Return the criterion whose principles a prompt states before its first demonstration."""
+    """Return the criterion of the principles before a prompt's first demonstration."""
     before = re.split(r"^\s*Input:", text, maxsplit=1, flags=re.MULTILINE)[0]
     names = [name.strip().lower() for name in PRINCIPLE.findall(before)]
     return next((PRINCIPLES[name] for name in names if name in PRINCIPLES), None)

@@ -1,4 +1,4 @@
-"""What is known about any question, answer, topic and pair of the closed world."""
+"""Verdicts on questions, answers, topics and pairs of the closed world."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LONGEST_TOPIC = 49
 
 @dataclass(frozen=True)
 class Truth:
-    """The verdicts that the workflow is measured against."""
+    """The verdicts that results of the workflow are compared with."""
 
     world: World
 
@@ -44,14 +44,14 @@ class Truth:
         return None
 
     def identify(self, question: str) -> Item | None:
-        """Return the item that a question asks for, or None if it is no question of the world."""
+        """Return the item that a question asks for, or None if the question is not of the world."""
         found = self.find(question)
         return found[1] if found else None
 
     def question_key(self, question: str) -> str | None:
-        """Return what the trivial variants of one question share, and no other question has.
+        """Return a key that trivial variants of a question share, and no other question has.
 
-        None where the line is no question of the world.
+        None if the line is no question of the world.
         """
         found = self.find(question)
         if not found:
@@ -60,12 +60,12 @@ class Truth:
         return f"{' '.join(context)} | {item.id} | {phrasing}"
 
     def assess(self, question: str, answer: str) -> dict[str, bool]:
-        """Return for each criterion whether the answer keeps to it. True is clean.
+        """Return for each criterion whether the answer meets it.
 
-        A text that is not wholly an answer of the world is unclean on all criteria.
+        A text with any part that is not of the world meets no criterion.
 
         Raises:
-            ValueError: the question is none of the world.
+            ValueError: the question is not of the world.
         """
         item = self.identify(question)
         if item is None:
@@ -74,15 +74,15 @@ class Truth:
         return parsed.clean if parsed else garbled()
 
     def is_foreign(self, question: str) -> bool:
-        """Return whether a question is one that the LLM wrote in another language."""
+        """Return whether a question is one of those in another language."""
         foreign = (entry["question"] for entry in self.world.content["languages"].values())
         return words(question) in map(words, foreign)
 
     def planted_pair(self, question: str, criterion: str, seed: int) -> str | None:
-        """Return which defect the teacher planted in its completion, or None for none.
+        """Return the defect that the teacher planted in a pair, or None.
 
-        One of unparsable, leaked_prompt, markup, code, language, empty, no_content. A pair for a
-        question in another language has the defect language.
+        It is one of plans.PLANTED. A pair for a question in another language has the defect
+        language.
         """
         item = self.identify(question)
         if item is None:
@@ -90,7 +90,7 @@ class Truth:
         return plan_pair(self.world, item, question, criterion, seed).defect
 
     def topic_defect(self, topic: str) -> str | None:
-        """Return which rule for topics a line breaks, or None."""
+        """Return the name of the first rule for topics that a line breaks, or None."""
         rules = {
             "characters": r".*(//|\\u|@|_)",
             "too_long": rf"(\S+\s+){{3}}|.{{{LONGEST_TOPIC + 1}}}",
@@ -101,5 +101,5 @@ class Truth:
         return next((name for name, rule in rules.items() if re.match(rule, text)), None)
 
     def topic_key(self, topic: str) -> str:
-        """Return what near-duplicate topics share: the words, without case and plural."""
+        """Return a key that near-duplicate topics share."""
         return topic_key(topic)

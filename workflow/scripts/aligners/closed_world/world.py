@@ -14,16 +14,16 @@ from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 
 CRITERIA = ("ethical", "factuality", "helpful")
-# Curly quotes and long dashes, by code point, and the plain signs they stand for.
+# Curly quotes and long dashes, by code point, and their plain forms.
 PLAIN_SIGNS = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-"}
 MOST_CONTEXT_WORDS = 40
 
 
 @dataclass(frozen=True)
 class Item:
-    """Something one can ask for, its good answer and its bad ones.
+    """A subject of questions, with its good answer and its bad ones.
 
-    `core` has a `{}` for the value. `unsafe` and `biased` are empty where the item has none.
+    `core` has a `{}` for the value. `unsafe` and `biased` are empty if the item has none.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Item:
 
 @dataclass(frozen=True)
 class World:
-    """Everything the file says. `content` is the parsed YAML, for pools and rates."""
+    """The parsed YAML file. `content` has the pools of sentences and the rates."""
 
     items: tuple[Item, ...]
     content: dict[str, Any]
@@ -64,7 +64,7 @@ class World:
 
     @cached_property
     def asks(self) -> dict[tuple[str, ...], tuple[Item, int]]:
-        """Each way to ask, as its words: the item and the number of the phrasing."""
+        """The item and the number of the phrasing, by the words of each way to ask."""
         return {words(ask): (item, i) for item in self.items for i, ask in enumerate(item.asks)}
 
     @cached_property
@@ -77,7 +77,7 @@ class World:
         return {question_type: list(topics) for question_type, topics in found.items()}
 
     def items_for(self, question_type: str, topic: str) -> list[Item]:
-        """Return the known items that a hint fits: in both, else topic, else type, else all."""
+        """Return the known items that fit both parts of a hint, else topic, else type, else all."""
         kind, subject = type_key(question_type), topic_key(topic)
         of_type = [i for i in self.known if kind in map(type_key, i.question_types)]
         of_topic = [i for i in self.known if subject in map(topic_key, i.topics)]
@@ -97,14 +97,14 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def type_key(question_type: str) -> str:
-    """Return what identifies a question type however it is spelt: "Scientific_knowledge"."""
+    """Return a key that all spellings of a question type share: "Scientific_knowledge"."""
     return " ".join(
         word for word in question_type.lower().replace("_", " ").split() if word != "knowledge"
     )
 
 
 def topic_key(topic: str) -> str:
-    """Return what near-duplicate topics share: lower-case words without plural endings."""
+    """Return a key that near-duplicate topics share: lower-case words without plural endings."""
     return " ".join(word.removesuffix("s").removesuffix("'") for word in words(topic))
 
 
@@ -120,7 +120,7 @@ def choose(rng: random.Random, weights: dict[str, float]) -> str:
 
 
 def choose_or_none(rng: random.Random, rates: dict[str, float]) -> str | None:
-    """Draw a key with its rate as probability, or None with what is left to 1."""
+    """Draw a key with its rate as probability, or None with the remaining probability."""
     point = rng.random()
     for name, rate in rates.items():
         point -= rate
@@ -134,7 +134,7 @@ def load_world(path: str) -> World:
     """Read the closed world from its YAML file.
 
     Raises:
-        UserError: the file is missing, or an item of it is not complete.
+        UserError: the file is missing, or one of its items is not complete.
     """
     content = read_yaml(Path(path))
     try:
@@ -145,7 +145,7 @@ def load_world(path: str) -> World:
 
 
 def make_item(entry: dict[str, Any]) -> Item:
-    """Make an item of its entry in the file: lists become tuples."""
+    """Make an item from its entry in the file; lists become tuples."""
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
     }

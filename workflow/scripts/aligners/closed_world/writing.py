@@ -1,4 +1,4 @@
-"""The text an LLM of the closed world writes, defects included: topics, questions and pairs."""
+"""Writes topics, questions and pairs as text, with defects."""
 
 import random
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Pair = tuple[str, str, str]
 def write_topics(
     world: World, question_type: str, examples: Sequence[str], rng: random.Random
 ) -> list[str]:
-    """Write lines with topics of a question type, other than the examples, some of them broken."""
+    """Write lines with new topics of a question type, some of them with defects."""
     known = world.topics.get(type_key(question_type)) or sorted(set().union(*world.topics.values()))
     shown = set(map(topic_key, examples))
     fresh = [topic for topic in known if topic_key(topic) not in shown]
@@ -31,7 +31,7 @@ def write_topics(
 
 
 def spoil_topic(topic: str, defect: str | None) -> str:
-    """Return a topic with a defect in it."""
+    """Return a topic with a defect."""
     first, *rest = topic.split()
     spoilt = {
         "near_duplicate": topic.upper() if topic.endswith("s") else f"{topic}s",
@@ -50,7 +50,7 @@ def spoil_topic(topic: str, defect: str | None) -> str:
 def write_questions(
     world: World, hints: Sequence[tuple[int, str, str]], rng: random.Random
 ) -> dict[int, str]:
-    """Write one line for each hint but the skipped ones, keyed by the number of the hint.
+    """Write one line for each hint, by its number; some hints are skipped.
 
     A line that begins with a line break has lost its number.
     """
@@ -76,7 +76,7 @@ def write_questions(
 
 
 def write_question(world: World, item: Item, rng: random.Random, contexts: str = "contexts") -> str:
-    """Write a question about an item: who asks, what for, or both, and one of the ways to ask.
+    """Write a question about an item: a speaker, a task or both, then one of the ways to ask.
 
     `contexts` names the pool of contexts in the world's file.
     """
@@ -93,7 +93,7 @@ def edit_question(question: str, rng: random.Random) -> str:
 
 
 def write_pair(world: World, plan: PairPlan, criterion: str, rng: random.Random) -> str:
-    """Write a planned pair, from the response on, with its planted defect."""
+    """Write a planned pair with its planted defect, starting at the response."""
     principle = violated_principle(plan.response, criterion)
     critique = world.content["critiques"][principle]
     if principle == "none":
@@ -124,7 +124,7 @@ def write_broken_pair(pair: Pair, rng: random.Random) -> str:
 
 
 def spoil_pair(content: dict[str, Any], pair: Pair, defect: str, rng: random.Random) -> Pair:
-    """Plant a defect in the response, in the aligned response, or in both."""
+    """Plant a defect in the response, in the correction, or in both."""
     response, critique, aligned_response = pair
     where = rng.choice(["response", "aligned_response", "both"])
     if defect == "no_content":
@@ -137,7 +137,7 @@ def spoil_pair(content: dict[str, Any], pair: Pair, defect: str, rng: random.Ran
 
 
 def spoil_answer(content: dict[str, Any], answer: str, defect: str, rng: random.Random) -> str:
-    """Return the answer with a defect in it, or what the LLM writes in its place."""
+    """Return the answer with a defect, or the text that replaces it."""
     if defect == "leaked_prompt":
         if rng.random() < 0.5:
             return f"{rng.choice(content['leaks']['before'])} {answer}"

@@ -1,1 +1,1 @@
-"""Where jobs run: a Slurm cluster, or a machine whose GPUs are leased."""
+"""Resources of jobs: checks on a Slurm cluster, GPU leases on one machine."""

@@ -1,4 +1,4 @@
-"""GPUs of a machine without a scheduler: a job leases some, and no other has them until it ends."""
+"""GPU leases on a machine without a scheduler: each GPU belongs to one job at a time."""
 
 import fcntl
 import os
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from aligners.core.errors import UserError
 
-# One for the whole machine, so that the runs of several users get along.
+# One directory for the machine, so that runs of several users share the leases.
 DIRECTORY = Path(tempfile.gettempdir()) / "gpu-leases"
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def gpus_of_this_machine() -> list[str]:
-    """Return the names of the GPUs: those in CUDA_VISIBLE_DEVICES if it is set, else all."""
+    """Return the names of the GPUs in CUDA_VISIBLE_DEVICES, or of all GPUs if it is not set."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
     numbers = [re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*")]
@@ -23,13 +23,13 @@ def gpus_of_this_machine() -> list[str]:
 
 
 def lease_gpus(count: int) -> list[str]:
-    """Wait for free GPUs and lease them for this process and for what it becomes by exec.
+    """Wait for free GPUs and lease them for this process; the leases survive an exec.
 
-    A lease is a lock on a file. The system lifts it when the last process that has the file open
-    ends, in whatever way.
+    A lease is a lock on a file. The kernel releases it when the last process that has the file
+    open ends.
 
     Raises:
-        UserError: the machine has fewer.
+        UserError: the machine has fewer GPUs.
     """
     gpus = gpus_of_this_machine()
     if count > len(gpus):
@@ -38,7 +38,7 @@ def lease_gpus(count: int) -> list[str]:
             "number that there is (`resources: [gpu=N]`), or run without GPUs: "
             "snakemake --cores all, without a profile"
         )
-    # One job at a time chooses, and keeps what it has until it has enough: none waits for ever.
+    # Only one job at a time collects GPUs, and it keeps what it has: two jobs cannot deadlock.
     turn = open_lock("turn")
     fcntl.flock(turn, fcntl.LOCK_EX)
     leased: list[str] = []
@@ -53,19 +53,19 @@ def lease_gpus(count: int) -> list[str]:
 
 
 def try_to_lease(gpu: str) -> bool:
-    """Lease a GPU if it is free, and tell whether it was."""
+    """Lease a GPU if it is free; return whether it was."""
     lock = open_lock(gpu)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
         return False
-    os.set_inheritable(lock, True)  # It stays open in what the process becomes.
+    os.set_inheritable(lock, True)  # Keep the lock through exec.
     return True
 
 
 def open_lock(name: str) -> int:
-    """Open the file of a lock, made for all users if it is not there, and return its descriptor."""
+    """Open a lock file and return its descriptor; create it for all users if it is missing."""
     if not DIRECTORY.exists():
         DIRECTORY.mkdir(exist_ok=True)
         DIRECTORY.chmod(0o1777)

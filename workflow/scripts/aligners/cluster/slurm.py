@@ -1,7 +1,7 @@
-"""Whether a Slurm cluster can run what the jobs of a run ask for: said before the first is queued.
+"""Checks job requests against the limits of a Slurm cluster before the first job is queued.
 
-`sbatch` takes a job that no node can ever run, or whose time no partition allows, and lets it wait
-for ever. What the cluster has is read from sinfo, scontrol and sacctmgr.
+`sbatch` accepts a job that no node can run, or whose time no partition allows, and such a job waits
+forever. The limits are read from sinfo, scontrol and sacctmgr.
 """
 
 import getpass
@@ -17,19 +17,19 @@ from aligners.core.errors import UserError
 logger = logging.getLogger(__name__)
 
 PROFILE = "profiles/slurm/config.yaml"
-# Snakemake looks at its jobs every three minutes at least.
+# Snakemake checks its jobs at least every three minutes.
 SECONDS_TO_REMEMBER = 240
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What a job asks for.
+    """The resources that a job requests.
 
     Attributes:
-        rule: of the job.
-        partition, account: names in Slurm; None asks for the cluster's default.
-        gpus, cpus, memory: of each node; memory in MB.
-        minutes: of time; 0 asks for the partition's default.
+        rule: name of the job's rule.
+        partition, account: names in Slurm; None means the cluster's default.
+        gpus, cpus, memory: per node; memory in MB.
+        minutes: time limit; 0 means the partition's default.
     """
 
     rule: str
@@ -43,7 +43,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Nodes:
-    """Equal nodes of a partition, in the units of `Demand`."""
+    """Nodes of a partition with the same limits, in the units of `Demand`."""
 
     partition: str
     minutes: int
@@ -53,10 +53,10 @@ class Nodes:
 
 
 def check_demands(demands: Iterable[Demand]) -> None:
-    """Refuse jobs that the cluster of this machine can never run.
+    """Refuse jobs that the cluster can never run.
 
     Raises:
-        UserError: names the line of the profile, what the cluster has, and what to do.
+        UserError: a request exceeds a limit; the message names the key of the profile.
     """
     nodes = read_nodes(ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%c|%m|%G"))
     accounts = read_accounts()
@@ -66,10 +66,10 @@ def check_demands(demands: Iterable[Demand]) -> None:
 
 
 def check_status_command(command: str) -> None:
-    """Refuse to follow jobs by a list that forgets them too soon.
+    """Refuse squeue as the status command if it drops ended jobs too soon.
 
     Raises:
-        UserError: the cluster forgets ended jobs before Snakemake has looked at them.
+        UserError: the cluster drops ended jobs before Snakemake checks them.
     """
     found = re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.MULTILINE)
     if command == "squeue" and found and int(found[1]) < SECONDS_TO_REMEMBER:
@@ -80,7 +80,7 @@ def check_status_command(command: str) -> None:
 
 
 def warn_of_preemption(partitions: set[str]) -> None:
-    """Warn of partitions whose preempted jobs neither Slurm nor Snakemake starts again."""
+    """Warn of partitions whose preempted jobs are not restarted."""
     for line in ask("scontrol", "show", "partition", "--oneliner").splitlines():
         fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
         if fields["PartitionName"] in partitions and fields.get("PreemptMode") == "CANCEL":
@@ -92,10 +92,10 @@ def warn_of_preemption(partitions: set[str]) -> None:
 
 
 def ask(*command: str) -> str:
-    """Return what a command of Slurm prints.
+    """Return the output of a Slurm command.
 
     Raises:
-        UserError: there is no Slurm here, or it does not answer.
+        UserError: Slurm is not installed or does not answer.
     """
     try:
         return subprocess.run(
@@ -115,7 +115,7 @@ def ask(*command: str) -> str:
 
 
 def read_nodes(listing: str) -> list[Nodes]:
-    """Read lines of partition, time limit, CPUs, memory and generic resources, with | between."""
+    """Read lines of partition|time limit|CPUs|memory|generic resources."""
     return [
         Nodes(
             partition,
@@ -131,7 +131,7 @@ def read_nodes(listing: str) -> list[Nodes]:
 
 
 def read_minutes(limit: str) -> int:
-    """Return the minutes of a time limit, written [days-][[hours:]minutes:]seconds, or infinite.
+    """Return the minutes of a time limit: [days-][[hours:]minutes:]seconds, or infinite.
 
     >>> read_minutes("1-02:00:00")
     1560
@@ -144,7 +144,7 @@ def read_minutes(limit: str) -> int:
 
 
 def read_accounts() -> set[str]:
-    """Return the accounts of the user; none where the cluster keeps no accounts."""
+    """Return the user's accounts; an empty set if the cluster has no accounting."""
     user = f"user={getpass.getuser()}"
     try:
         listing = ask("sacctmgr", "-n", "-P", "show", "associations", user, "format=account")
@@ -155,7 +155,7 @@ def read_accounts() -> set[str]:
 
 
 def check_account(demand: Demand, accounts: set[str]) -> None:
-    """Refuse an account that is not the user's."""
+    """Refuse an account that does not belong to the user."""
     if accounts and demand.account is not None and demand.account.lower() not in accounts:
         raise UserError(
             f"{PROFILE}, default-resources, slurm_account: {demand.account!r} is no account of "

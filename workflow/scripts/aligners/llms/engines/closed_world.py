@@ -1,7 +1,7 @@
-"""The closed-world engine: plays an LLM that sees nothing but the prompt.
+"""The closed-world engine: imitates an LLM; its only input is the prompt.
 
-What it writes depends on what the prompt asks, its persona and the seed; where it samples topics
-and questions (temperature above 0), on the whole prompt as well.
+A completion depends on the task in the prompt, the persona and the seed. Sampled topics and
+questions (temperature above 0) depend on the whole prompt as well.
 """
 
 import re
@@ -66,7 +66,7 @@ def load(recipe: dict[str, Any]) -> Engine:
 
 
 def cut(text: str, decoding: Decoding) -> tuple[str, Finish]:
-    """Cut a text at the first stop string, or at the limit of tokens; tell why it ends."""
+    """Cut a text at the first stop string or at the token limit; return it and why it ends."""
     most = int(decoding.max_new_tokens / TOKENS_PER_WORD)
     ends = [word.end() for word in re.finditer(r"\S+", text)]
     within = text[: ends[most - 1] if most else 0] if len(ends) > most else text
@@ -77,13 +77,13 @@ def cut(text: str, decoding: Decoding) -> tuple[str, Finish]:
 
 
 def count_tokens(text: str) -> int:
-    """Return about how many tokens a text has, by its words."""
+    """Return an estimate of the tokens of a text, from its words."""
     return round(TOKENS_PER_WORD * len(text.split()))
 
 
 @dataclass(frozen=True)
 class ClosedWorldLLM:
-    """An LLM of the closed world: what it knows, and how well it behaves."""
+    """An LLM of the closed world; the persona sets how often it violates each criterion."""
 
     truth: Truth
     persona: str
@@ -150,6 +150,6 @@ class ClosedWorldLLM:
         return plan_answer(world, item, world.content["personas"][self.persona], rng).text
 
     def next_question(self, text: str) -> str:
-        """Return how a base LLM goes on after its answer: with a next question, unasked."""
+        """Return the question that a base LLM writes after its answer, as base LLMs do."""
         rng = draw("next", text)
         return write_question(self.truth.world, rng.choice(self.truth.world.known), rng)

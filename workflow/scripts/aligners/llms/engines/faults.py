@@ -99,7 +99,7 @@ class Faults:
         )
 
     def refusal(self, message: str, advice: str) -> Exception:
-        """Return the exception for a refused request; the first few in a row stop the job."""
+        """Return the exception for a refused request; several at first stop the job."""
         self.refused += 1
         if not self.completed and self.refused >= REFUSED_AT_FIRST:
             return UserError(advice)

@@ -1,8 +1,7 @@
-"""The `openai` engine: any server that speaks OpenAI's API, asked by many requests at once.
+"""The `openai` engine: sends many requests at once to any server with OpenAI's API.
 
-Requests run side by side without a barrier between them. A server that asks to slow down (429)
-slows all of them; a faulty reply is asked for again later while others go on; what no repetition
-can mend stops the job with a message.
+HTTP status 429 pauses all requests. Any other fault (faults.py) is retried while the other requests
+continue, or stops the job if no retry can succeed.
 """
 
 import asyncio
@@ -44,9 +43,9 @@ Result = Completion | Failure
 # Sends a request that is complete with all its options.
 Post = Callable[[], Awaitable[Any]]
 
-# The longest wait before the second attempt, doubled before each further one, and the longest.
+# Longest wait before the second attempt, doubled before each further one; and the limit of that.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 60.0
-# Requests waiting for their next attempt hold no connection; this many times as many are under way.
+# Requests in progress per connection: those that wait for their next attempt need none.
 UNDER_WAY = 2
 SEED_BITS = 31
 
@@ -75,7 +74,7 @@ def read_key(recipe: dict[str, Any]) -> str:
 
 
 class Endpoint:
-    """A server, and what all requests to it share."""
+    """A server, and the state that all requests to it share."""
 
     def __init__(
         self,
@@ -84,12 +83,12 @@ class Endpoint:
         trust_environment: bool = True,
         check_server: Callable[[], None] = lambda: None,
     ):
-        """Prepare to ask; nothing is sent yet.
+        """Prepare the state; nothing is sent yet.
 
         Args:
             recipe: of an LLM, with the keys of the openai engine.
-            key: what the server knows the user by; never shown.
-            trust_environment: whether proxies named in the environment are used.
+            key: API key; no message contains it.
+            trust_environment: whether to use the proxies that the environment names.
             check_server: called when a connection breaks; may raise a UserError to give up.
         """
         self.recipe, self.key = recipe, key
@@ -118,7 +117,7 @@ class Endpoint:
     async def stream(
         self, requests: Iterable[Request], decoding: Decoding
     ) -> AsyncGenerator[list[Result], None]:
-        """Yield the results that have come since the last, as lists that are not empty."""
+        """Yield lists of the results that have arrived since the last list; none is empty."""
         arrived: asyncio.Queue[Result | None] = asyncio.Queue()
         asking = asyncio.create_task(self.ask_all(requests, decoding, arrived))
         try:
@@ -160,14 +159,14 @@ class Endpoint:
             arrived.put_nowait(None)
 
     def client(self) -> openai.AsyncOpenAI:
-        """Return the SDK's client; repetition and time limits are ours."""
+        """Return the SDK's client, without its own retries and time limits."""
         return openai.AsyncOpenAI(
             base_url=self.recipe["endpoint"],
             api_key=self.key,
             max_retries=0,
             timeout=None,
-            # Over aiohttp, which closes a connection on which more came than the reply: the default
-            # transport would take it for the reply to the next request.
+            # If a server sends more than one reply, aiohttp closes the connection. The default
+            # transport reads the rest as the reply to the next request.
             http_client=openai.DefaultAioHttpClient(
                 limits=httpx2.Limits(
                     max_connections=self.concurrency, max_keepalive_connections=self.concurrency
@@ -205,7 +204,7 @@ class Endpoint:
     async def send_in_turn(
         self, post: Post, slots: asyncio.Semaphore, tokens: float, attempt: int
     ) -> bytes:
-        """Send when a slot is free and the limits allow it; being told to wait is no attempt."""
+        """Send when a slot is free and the limits allow it; a 429 does not count as an attempt."""
         while True:
             async with slots:
                 await self.pacer.turn(tokens)
@@ -214,11 +213,11 @@ class Endpoint:
                 return body
 
     async def send(self, post: Post, attempt: int) -> bytes | None:
-        """Send a request once; return the reply's body, or None if the server tells us to wait.
+        """Send a request once; return the reply's body, or None after a 429.
 
         Raises:
             Faulty: the attempt failed.
-            UserError: no further attempt will succeed, of any request.
+            UserError: no request to this server will succeed.
         """
         limit = self.recipe["timeout_seconds"]
         try:
@@ -239,7 +238,7 @@ class Endpoint:
         return response.content
 
     def options(self, request: Request, decoding: Decoding) -> dict[str, Any]:
-        """Return the parameters of a request; what OpenAI's API does not know goes as extra."""
+        """Return a request's parameters; `extra_body` has those that OpenAI's API lacks."""
         prompt: Any = request.prompt
         if self.recipe["chat"] and isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
@@ -260,7 +259,7 @@ class Endpoint:
 
 
 def attempts(most: int) -> AsyncRetrying:
-    """Return an iterator over the attempts of a request, with random and growing waits between."""
+    """Return an iterator over the attempts of a request, with random, growing waits between."""
     return AsyncRetrying(
         retry=retry_if_exception_type(Faulty) & retry_if_not_exception_type(Refused),
         wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),

@@ -1,4 +1,4 @@
-"""When the next request may be sent: limits per minute, and pauses that hold for all requests."""
+"""Delays requests: limits per minute, and pauses of all requests."""
 
 import asyncio
 import time
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 MINUTE = 60.0
-# Of a server that refuses without saying for how long: the first pause, and the longest.
+# If a server gives no length of the pause: the first, and the longest.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that a server asks to wait, or None if it does not say (RFC 9110)."""
+    """Return the seconds to wait that a reply's headers give, or None (RFC 9110)."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
@@ -28,27 +28,27 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class Pacer:
-    """Spaces requests evenly under limits per minute, and stops all of them for a pause."""
+    """Spaces requests evenly under limits per minute, and pauses all of them."""
 
     def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None):
-        """Take the limits; None is no limit."""
+        """Set the limits; None means no limit."""
         self.seconds_per_request = MINUTE / requests_per_minute if requests_per_minute else 0.0
         self.seconds_per_token = MINUTE / tokens_per_minute if tokens_per_minute else 0.0
         self.next_start = self.resume_at = 0.0
         self.next_pause = FIRST_PAUSE
 
     async def turn(self, tokens: float) -> None:
-        """Wait until a request that may take so many tokens can be sent."""
+        """Wait until a request for at most `tokens` tokens may be sent."""
         start = max(time.monotonic(), self.next_start)
         self.next_start = start + max(self.seconds_per_request, tokens * self.seconds_per_token)
         while (delay := max(start, self.resume_at) - time.monotonic()) > 0:
             await asyncio.sleep(delay)
 
     def pause(self, seconds: float | None) -> None:
-        """Stop all requests for as long as the server asks.
+        """Pause all requests for the seconds that the server gives.
 
-        Where it does not say (None), each pause after the last is twice as long, up to a minute.
-        Replies to requests that were sent before the pause do not make it longer.
+        With None, each pause is twice as long as the one before, up to a minute. A None that
+        arrives during a pause does not extend it.
         """
         now = time.monotonic()
         if seconds is None:
@@ -59,5 +59,5 @@ class Pacer:
         self.resume_at = max(self.resume_at, now + seconds)
 
     def succeeded(self) -> None:
-        """Begin again with a short pause when next refused."""
+        """Make the next pause of unknown length short again."""
         self.next_pause = FIRST_PAUSE

@@ -1,6 +1,7 @@
-"""The `served` engine: starts a server for the job, and asks it like any endpoint.
+"""The `served` engine: starts a server for the job, and uses it like any endpoint.
 
-The server listens on 127.0.0.1 alone, and ends with the job, however that ends (server_guard.py).
+The server listens on 127.0.0.1 only. It stops when the job ends, even if the job is killed
+(server_guard.py).
 """
 
 import atexit
@@ -32,7 +33,7 @@ FIRST_POLL, LONGEST_POLL = 0.1, 2.0
 
 
 def load(recipe: dict[str, Any]) -> Engine:
-    """Start the server of a recipe, wait until it is ready, and return the engine that asks it.
+    """Start the server of a recipe, wait until it is ready, and return its engine.
 
     Raises:
         UserError: the command cannot be run, or the server is not ready in time.
@@ -41,13 +42,13 @@ def load(recipe: dict[str, Any]) -> Engine:
     atexit.register(server.stop)
     server.wait_until_ready()
     recipe = {**recipe, "endpoint": f"http://127.0.0.1:{server.port}/v1"}
-    # Proxies of the environment are not for this machine.
+    # A proxy that the environment names cannot reach 127.0.0.1 of this machine.
     endpoint = Endpoint(recipe, "none", trust_environment=False, check_server=server.check)
     return endpoint.complete
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on now."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -55,7 +56,7 @@ def free_port() -> int:
 
 
 def server_command(recipe: dict[str, Any], port: int) -> list[str]:
-    """Return the words of the recipe's command, filled in."""
+    """Return the words of the recipe's command with its placeholders filled in."""
     values = {
         "{model}": str(find_file(recipe["model"])),
         "{revision}": recipe["revision"],
@@ -81,7 +82,7 @@ class Server:
     """A running server, its port and its log."""
 
     def __init__(self, recipe: dict[str, Any]):
-        """Start it; its output goes to a log of its own."""
+        """Start the server; its output goes to a separate log."""
         self.recipe, self.port = recipe, free_port()
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{Path(recipe['model']).name}-{os.getpid()}.log"
@@ -97,7 +98,7 @@ class Server:
             )
 
     def wait_until_ready(self) -> None:
-        """Wait until the server says that it is healthy."""
+        """Poll the server's health path until it returns 200."""
         url = f"http://127.0.0.1:{self.port}{self.recipe['health']}"
         deadline = time.monotonic() + self.recipe["startup_seconds"]
         pause = FIRST_POLL
@@ -117,7 +118,7 @@ class Server:
                 pause = min(2 * pause, LONGEST_POLL)
 
     def check(self) -> None:
-        """Refuse to go on with a server that has ended.
+        """Raise an error if the server has ended.
 
         Raises:
             UserError: shows the last lines of its log.
@@ -127,14 +128,14 @@ class Server:
             raise UserError(self.message(f"ended with status {status}"))
 
     def message(self, what: str) -> str:
-        """Say what happened to the server, with the end of its log."""
+        """Return a message about the server with the last lines of its log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
         return "\n  ".join(
             [f"the server of {self.recipe['model']} {what}; the last lines of {self.log}:", *lines]
         )
 
     def stop(self) -> None:
-        """Stop the server and wait until it is gone."""
+        """Stop the server and wait for its end."""
         if self.guard.stdin:
             self.guard.stdin.close()
         self.guard.wait()

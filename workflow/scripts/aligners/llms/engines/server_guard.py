@@ -1,8 +1,8 @@
-"""Run a server for as long as the process that started this program lives, and no longer.
+"""Run a server until the process that started this program ends.
 
-A program of its own, since a job that is killed can stop nothing itself. It runs the command on its
-command line and reads its standard input, a pipe from the job that nothing is written to: when the
-job ends, however it ends, the pipe closes, and all that the server started is stopped.
+This is a separate program because a killed job cannot stop its server. It runs the command on its
+command line. Its standard input is a pipe from the job; the job never writes to it. When the job
+ends for any reason, the pipe closes, and this program stops the server and its child processes.
 """
 
 import ctypes
@@ -14,15 +14,15 @@ import sys
 import psutil
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-# Sent to the job's whole group or session; the guard outlives the job to clean up.
+# Ignored: they are sent to the job's whole group or session, and the guard must outlive the job.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.2
-# How long a server may take to end by itself before it is killed.
+# Time between SIGTERM and SIGKILL.
 GRACE_SECONDS = 10.0
 
 
 def stop_all() -> None:
-    """End every process that was started here, also those that left the server's group."""
+    """Stop all child processes, including those that left the server's process group."""
     started = psutil.Process().children(recursive=True)
     for process in started:
         process.terminate()
@@ -36,7 +36,7 @@ def main() -> int:
     """Return the server's exit status, or 0 if the job ended before it."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    # Processes whose parent ends become children of the guard, so that none is lost from sight.
+    # A process whose parent ends becomes a child of the guard, so stop_all finds it.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     server = subprocess.Popen(
         sys.argv[1:],
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def start_of_server() -> None:
-    """Prepare the server's process: signals as usual, and an end with the guard's."""
+    """Prepare the server's process: default signals, and SIGKILL when the guard ends."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

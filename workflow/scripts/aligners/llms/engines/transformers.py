@@ -1,4 +1,4 @@
-"""The `transformers` engine: an LLM that is loaded in the job itself."""
+"""The `transformers` engine: loads an LLM in the job itself."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -20,15 +20,15 @@ from aligners.core.errors import UserError
 from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
 from aligners.models.text_generation import context_length, generate
 
-# Requests that are taken, sorted by length and batched at a time.
+# Number of requests that are sorted by length and batched together.
 WINDOW = 4096
 
 
 def load(recipe: dict[str, Any]) -> Engine:
-    """Load the model of an LLM's recipe, over all GPUs that there are.
+    """Load the model of an LLM's recipe on all GPUs of the job.
 
     Raises:
-        UserError: the model cannot be had, or is a chat LLM without a chat template.
+        UserError: the model cannot be loaded, or is a chat LLM without a chat template.
     """
     tokenizer = load_tokenizer(recipe)
     if recipe.get("chat_template"):
@@ -72,14 +72,14 @@ def load(recipe: dict[str, Any]) -> Engine:
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the tokens that end a text, by the generation settings and by the tokenizer."""
+    """Return the end tokens of the generation settings and of the tokenizer."""
     ends = model.generation_config.eos_token_id if model.generation_config else None
     ids = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
     return [token_id for token_id in ids if token_id is not None]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> list[int]:
-    """Return the token ids of a prompt: a chat LLM's through its template, a base LLM's as text."""
+    """Return the token ids of a prompt. A chat LLM's prompt goes through its chat template."""
     if not chat:
         return list(tokenizer(prompt)["input_ids"])
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
@@ -94,7 +94,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> li
 
 
 def apply_template(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
-    """Return the token ids of messages, up to where the LLM's reply begins."""
+    """Return the token ids of messages, ending where the LLM's reply begins."""
     encoded: Any = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=True
     )
@@ -102,12 +102,12 @@ def apply_template(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) 
 
 
 def without_system(messages: list[Message]) -> list[Message]:
-    """Put the system message before the first user message: some templates know no system role."""
+    """Prepend the system message to the first user message, for templates without a system role."""
     system, first, *rest = messages
     return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
 
 
 def too_long(request: Request, tokens: int, context: int) -> Failure:
-    """Return the failure of a request whose prompt leaves no room for an answer."""
+    """Return the failure of a request whose prompt fills the context."""
     message = f"its prompt of {tokens} tokens fills the model's context of {context}"
     return Failure(request.id, "prompt_too_long", message)
