@@ -100,7 +100,7 @@ def measure(rows: int = 64) -> Figures:
             figures |= {
                 f"{name}, {label}, rows/s": Figure(rates["reference, rows/s"]),
                 f"{name}, ratio to {label}": Figure(rates["ratio"]),
-                f"{name}, share of equal texts": Figure(equal, at_least(0.99)),
+                f"{name}, {label}, share of equal texts": Figure(equal, at_least(0.99)),
             }
         sizes = [len(tokenizer.encode(text)) for text in own]
         figures[f"{name}, tokens of a text, median"] = Figure(median(sizes))
