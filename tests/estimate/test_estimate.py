@@ -17,6 +17,7 @@ from yaml_edits import set_keys
 from aligners.cli.main import main
 from aligners.configuration.criteria import load_question_types
 from aligners.core.completions import Completion, Decoding, Failure, Request
+from aligners.core.formats import count, duration
 from aligners.core.rows import read_json, row_id, write_rows
 from aligners.estimate import sample as sampling
 from aligners.estimate.figures import bound, total
@@ -30,7 +31,7 @@ from aligners.estimate.stages import (
     load_experiment,
     make_stages,
 )
-from aligners.estimate.table import count, duration, print_estimate, spent
+from aligners.estimate.table import print_estimate, spent
 from aligners.estimate.verdicts import verdicts_stages
 from aligners.synthesis.pairs import STOP
 from aligners.synthesis.task import Task, load_task

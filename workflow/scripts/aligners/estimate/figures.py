@@ -59,12 +59,10 @@ def project(stage: Stage, sample: Sample) -> Figures:
     usage = sample.usage
     factor = stage.requests / usage["completions"]
     seconds = max(factor * usage["job_seconds"], least_seconds(stage))
-    return replace(
-        figures(
-            stage,
-            tokens_in=round(factor * usage["tokens_in"]),
-            tokens_out=round(factor * usage["tokens_out"]),
-        ),
+    return figures(
+        stage,
+        tokens_in=round(factor * usage["tokens_in"]),
+        tokens_out=round(factor * usage["tokens_out"]),
         sampled=usage["completions"],
         tokens_per_second=usage["tokens_per_second"],
         seconds=seconds,
@@ -72,8 +70,8 @@ def project(stage: Stage, sample: Sample) -> Figures:
     )
 
 
-def figures(stage: Stage, tokens_in: int, tokens_out: int) -> Figures:
-    """Return the figures of a stage without a sample, for these tokens."""
+def figures(stage: Stage, tokens_in: int, tokens_out: int, **measured: Any) -> Figures:
+    """Return the figures of a stage for these tokens, and what was measured of a sample."""
     recipe = load_recipe("llms", stage.llm)
     prices = recipe.get("prices")
     return Figures(
@@ -85,6 +83,7 @@ def figures(stage: Stage, tokens_in: int, tokens_out: int) -> Figures:
         tokens_out=tokens_out,
         cost=Usage(prices, tokens_in=tokens_in, tokens_out=tokens_out).cost(),
         currency=prices["currency"] if prices else None,
+        **measured,
     )
 
 

@@ -136,12 +136,7 @@ def questions_stage(config: Recipe, examples: int) -> Stage:
 
 
 def count_question_requests(config: Recipe, unanswered: float = 0.0) -> int:
-    """Return how many requests the stage questions sends.
-
-    Args:
-        config: the configuration.
-        unanswered: share of the hints that get no question and are asked again.
-    """
+    """Return how many requests are sent if a share of hints is unanswered, and asked again."""
     requests = 0
     for task in load_tasks(config, "questions"):
         hints = config["questions_per_criterion"]
@@ -165,14 +160,12 @@ def example_topics(task: Task) -> list[Row]:
 def pairs_stage(config: Recipe, examples: int) -> Stage:
     """Return the stage pairs; the examples ask seed questions."""
     tasks = load_tasks(config, "pairs")
-    requests = [
-        [
-            with_criterion(task, pair_request(task, principles, question))
-            for question in seed_questions(task.criterion, examples, task.seed)
-        ]
-        for task in tasks
-        for principles in [load_principles(task.criterion)]
-    ]
+    requests = []
+    for task in tasks:
+        principles = load_principles(task.criterion)
+        questions = seed_questions(task.criterion, examples, task.seed)
+        own = [pair_request(task, principles, question) for question in questions]
+        requests.append([with_criterion(task, request) for request in own])
     return Stage(
         "pairs",
         config["teacher"],

@@ -11,6 +11,7 @@ from rich.table import Table
 from aligners.configuration.recipes import recipe_path
 from aligners.configuration.schemas import Recipe
 from aligners.core.errors import UserError
+from aligners.core.formats import MISSING, count, duration
 from aligners.core.rows import write_json
 from aligners.estimate.figures import Figures, estimate, total
 from aligners.estimate.sample import LOGS, Sample, take_samples
@@ -22,7 +23,6 @@ EXAMPLES = 24
 AT_MOST = "≤ "
 # Wide enough for the table if the output is a file.
 FILE_WIDTH = 110
-MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 SAMPLED = (
     "Measured: tokens and time of up to {sample} requests of each stage. Assumed: all requests are "
@@ -78,11 +78,8 @@ def ask_all(
     for llm in dict.fromkeys(stage.llm for stage in stages):
         own = [stage for stage in stages if stage.llm == llm]
         names = ", ".join(stage.name for stage in own)
-        console.print(
-            f"Asking {llm} for a sample of {names} ({LOGS / llm}.log)",
-            highlight=False,
-            soft_wrap=True,
-        )
+        asking = f"Asking {llm} for a sample of {names} ({LOGS / llm}.log)"
+        console.print(asking, highlight=False, soft_wrap=True)
         taken, problem = take_samples(llm, own)
         samples.update({(llm, name): sample for name, sample in taken.items()})
         if problem:
@@ -133,7 +130,7 @@ def estimate_table(rows: Sequence[Figures], title: str) -> Table:
             count(row.requests),
             count(row.tokens_in),
             at_most(count(row.tokens_out), row.sampled > 0),
-            "-" if row.seconds is None else duration(row.seconds),
+            MISSING if row.seconds is None else duration(row.seconds),
             at_most(spent(row.gpu_hours, costs), row.sampled > 0),
         )
     table.add_section()
@@ -145,7 +142,7 @@ def total_cells(rows: Sequence[Figures]) -> list[str]:
     """Return the cells of the last row; the time is a lower bound if some stage has none."""
     sums = total(rows)
     measured = all(row.sampled for row in rows)
-    time = "-"
+    time = MISSING
     if any(row.sampled for row in rows):
         time = ("" if measured else "> ") + duration(sums["seconds"])
     return [
@@ -162,27 +159,7 @@ def total_cells(rows: Sequence[Figures]) -> list[str]:
 
 def at_most(text: str, measured: bool) -> str:
     """Mark a figure as a bound, unless it is measured or there is none."""
-    return text if measured or text == "-" else f"{AT_MOST}{text}"
-
-
-def count(number: float) -> str:
-    """Return a number with three digits and its unit, such as `1.23 M`."""
-    for unit in ("", " k", " M", " B"):
-        if number < 999.5 or unit == " B":
-            break
-        number /= 1000
-    return f"{number:.3g}{unit}" if number < 999.5 else f"{number:,.0f}{unit}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in a suitable unit, such as `5.3 h`."""
-    if seconds < MINUTE:
-        return f"{seconds:.2g} s"
-    if seconds < HOUR:
-        return f"{seconds / MINUTE:.2g} min"
-    if seconds < 2 * DAY:
-        return f"{seconds / HOUR:.1f} h"
-    return f"{seconds / DAY:,.1f} days"
+    return text if measured or text == MISSING else f"{AT_MOST}{text}"
 
 
 def spent(gpu_hours: float | None, costs: Mapping[str, float]) -> str:
@@ -192,4 +169,4 @@ def spent(gpu_hours: float | None, costs: Mapping[str, float]) -> str:
         f"{amount:,.2f} {unit}" if amount >= 1 else f"{amount:.2g} {unit}"
         for unit, amount in amounts.items()
     ]
-    return " + ".join(parts) or "-"
+    return " + ".join(parts) or MISSING

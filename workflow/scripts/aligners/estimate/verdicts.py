@@ -4,11 +4,8 @@ from aligners.configuration.criteria import load_principles
 from aligners.configuration.experiment import base_llms
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.schemas import Recipe
-from aligners.core.completions import Request
-from aligners.core.rows import row_id
 from aligners.estimate.stages import Stage, dataset_rows, interleave
-from aligners.judging.prompts import judge_decoding, judge_prompt, read_template
-from aligners.llms.generator import llm_prompt
+from aligners.judging.prompts import judge_decoding, judge_requests
 
 ORDERS = 2
 # The base LLM and its finetuned partner, beside the external aligners.
@@ -16,33 +13,23 @@ OWN_REFERENCES = 2
 
 
 def verdicts_stages(config: Recipe, examples: int) -> list[Stage]:
-    """Return a stage for each judge that is an LLM, with up to `examples` requests each."""
-    recipes = {name: load_recipe("judges", name) for name in config["judges"]}
-    return [
-        verdicts_stage(config, name, recipe, examples)
-        for name, recipe in recipes.items()
-        if "llm" in recipe
-    ]
-
-
-def verdicts_stage(config: Recipe, judge: str, recipe: Recipe, examples: int) -> Stage:
-    """Return the stage of a judge; the examples compare responses of demonstrations."""
-    llm = load_recipe("llms", recipe["llm"])
+    """Return a stage for each judge that is an LLM; the examples compare demonstrations' texts."""
     shown = interleave(
         [load_principles(criterion).demonstrations for criterion in config["criteria"]]
     )
-    template = read_template(recipe)
-    prompts = [
-        judge_prompt(template, each.input, each.correction, each.response)
-        for each in shown[:examples]
+    compared = [(each.input, each.correction, each.response) for each in shown[:examples]]
+    recipes = {name: load_recipe("judges", name) for name in config["judges"]}
+    return [
+        Stage(
+            f"verdicts of {name}",
+            recipe["llm"],
+            count_verdicts(config),
+            judge_decoding(recipe),
+            judge_requests(recipe, compared),
+        )
+        for name, recipe in recipes.items()
+        if "llm" in recipe
     ]
-    return Stage(
-        f"verdicts of {judge}",
-        recipe["llm"],
-        count_verdicts(config),
-        judge_decoding(recipe),
-        [Request(row_id(text), llm_prompt(llm, text)) for text in prompts],
-    )
 
 
 def count_verdicts(config: Recipe) -> int:

@@ -19,11 +19,11 @@ from alpaca_eval.annotators import PairwiseAnnotator
 from aligners.configuration.experiment import JUDGED_TEXTS
 from aligners.configuration.recipes import load_recipe, recipe_path
 from aligners.configuration.schemas import Recipe
-from aligners.core.completions import Completion, Request
+from aligners.core.completions import Completion
 from aligners.core.errors import UserError
 from aligners.judging.judged_pairs import Shown, Verdict
-from aligners.judging.prompts import judge_decoding, judge_prompt, read_template
-from aligners.llms.generator import Generator, digest, llm_prompt
+from aligners.judging.prompts import judge_decoding, judge_requests
+from aligners.llms.generator import Generator
 from aligners.statistics.verdicts import TIE
 
 logger = logging.getLogger(__name__)
@@ -75,17 +75,10 @@ class LLMJudge:
 
     def ask(self, shown: Sequence[Shown]) -> dict[Shown, Completion]:
         """Return the replies by pair; a failed request has none, if the LLM's recipe allows it."""
-        template = read_template(self.recipe)
-        prompts = {one: judge_prompt(template, *one) for one in shown}
-        requests = {
-            one: Request(digest(text), llm_prompt(self.generator.recipe, text))
-            for one, text in prompts.items()
-        }
+        requests = judge_requests(self.recipe, shown)
         decoding = judge_decoding(self.recipe)
-        results = self.generator.complete_all(
-            list(requests.values()), decoding, f"verdicts of {self.name}"
-        )
-        by_shown = {one: results[request.id] for one, request in requests.items()}
+        results = self.generator.complete_all(requests, decoding, f"verdicts of {self.name}")
+        by_shown = {one: results[request.id] for one, request in zip(shown, requests, strict=True)}
         replies = {one: each for one, each in by_shown.items() if isinstance(each, Completion)}
         self.served_models |= {each.served_model for each in replies.values() if each.served_model}
         return replies

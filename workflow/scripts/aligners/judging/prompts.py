@@ -1,11 +1,15 @@
 """The prompts with which an LLM compares two texts, by a judge's recipe."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from aligners.configuration.experiment import JUDGED_TEXTS
+from aligners.configuration.recipes import load_recipe
 from aligners.configuration.schemas import Recipe
-from aligners.core.completions import Decoding
+from aligners.core.completions import Decoding, Request
+from aligners.judging.judged_pairs import Shown
+from aligners.llms.generator import digest, llm_prompt
 
 # The most that OpenAI's API returns; of a label with several tokens, one counts.
 TOP_LOGPROBS = 20
@@ -22,6 +26,13 @@ def judge_decoding(recipe: Recipe) -> Decoding:
 def read_template(recipe: Recipe) -> str:
     """Return the prompt of a judge, with a place for the question and for each text."""
     return Path(recipe["prompt"]).read_text(encoding="utf-8")
+
+
+def judge_requests(recipe: Recipe, shown: Iterable[Shown]) -> list[Request]:
+    """Return the request for each pair, in order; equal prompts have equal ids."""
+    llm, template = load_recipe("llms", recipe["llm"]), read_template(recipe)
+    prompts = [judge_prompt(template, *texts) for texts in shown]
+    return [Request(digest(prompt), llm_prompt(llm, prompt)) for prompt in prompts]
 
 
 def judge_prompt(template: str, question: str, first: str, second: str) -> str:
