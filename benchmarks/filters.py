@@ -11,6 +11,7 @@ from figures import Figure, Figures, at_least
 
 from aligners.closed_world.scorecard import filter_scores
 from aligners.closed_world.truth import Truth
+from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Decoding, Engine, Request
@@ -42,7 +43,7 @@ def measure(rows: int = 5000) -> Figures:
     for criterion in CRITERIA:
         questions = ask_for_questions(engine, criterion, -(-rows // len(CRITERIA)))
         write_pairs(engine, criterion, questions, recipe["chat"], sieve)
-    truth = Truth.from_file(recipe["world"])
+    truth = Truth(load_world(recipe["world"]))
     figures = {"pairs": Figure(len(sieve.kept) + len(sieve.dropped))}
     for reason, score in filter_scores(truth, sieve.kept, sieve.dropped, SEED).items():
         figures[f"{reason}: planted"] = Figure(score["n"])

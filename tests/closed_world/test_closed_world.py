@@ -11,7 +11,7 @@ from aligners.closed_world.answers import Answer, parse_answer
 from aligners.closed_world.category_questions import HELD_OUT_PER_CATEGORY, write_category_questions
 from aligners.closed_world.plans import PLANTED, plan_pair
 from aligners.closed_world.truth import Truth
-from aligners.closed_world.world import CRITERIA, World, draw, load_world
+from aligners.closed_world.world import CRITERIA, World, draw, load_world, words
 from aligners.closed_world.writing import write_question
 from aligners.core.completions import Decoding, Prompt, Request
 from aligners.core.errors import UserError
@@ -151,10 +151,28 @@ def test_the_world_has_the_parts_that_the_workflow_needs(world: World) -> None:
     assert len(world.asks) == len(asks)
 
 
-def test_every_topic_of_the_world_keeps_the_rules(world: World, truth: Truth) -> None:
-    assert not [t for topics in world.topics.values() for t in topics if truth.topic_defect(t)]
+def topic_defect(topic: str) -> str | None:
+    """Return which rule for topics a line breaks, or None."""
+    rules = {
+        "characters": r".*(//|\\u|@|_)",
+        "too_long": r"(\S+\s+){3}|.{50}",
+        "lower_case": r"[^A-Z]",
+        "final_punctuation": r".*[.,:;!?]$",
+    }
+    return next((name for name, rule in rules.items() if re.match(rule, topic)), None)
+
+
+def question_key(world: World, question: str) -> object:
+    """Return what trivial variants of a question share: its context and the words that ask."""
+    asked = words(question)
+    splits = [(asked[:start], asked[start:]) for start in range(len(asked))]
+    return next((split for split in splits if split[1] in world.asks), None)
+
+
+def test_every_topic_of_the_world_keeps_the_rules(world: World) -> None:
+    assert not [t for topics in world.topics.values() for t in topics if topic_defect(t)]
     for broken in ["topics", "A b c d", "Topic.", "A//b", "Caf\\u00e9", "@Cats", "A_b", "A" * 50]:
-        assert truth.topic_defect(broken)
+        assert topic_defect(broken)
 
 
 def test_questions_are_identified_whatever_the_context(world: World, truth: Truth) -> None:
@@ -162,11 +180,10 @@ def test_questions_are_identified_whatever_the_context(world: World, truth: Trut
     item = truth.identify(ask)
     assert item is not None
     assert item.right == "Canberra"
-    key = truth.question_key(f"I am a nurse. {ask}")
-    assert key == truth.question_key(
-        "Please, I am a nurse. What is the capital of Australia, please??"
-    )
-    assert key != truth.question_key(f"I am a cook. {ask}")
+    key = question_key(world, f"I am a nurse. {ask}")
+    variant = "Please, I am a nurse. What is the capital of Australia, please??"
+    assert key == question_key(world, variant)
+    assert key != question_key(world, f"I am a cook. {ask}")
     assert truth.identify("What is the capital of Atlantis?") is None
     assert truth.identify("word " * 50_000) is None
     with pytest.raises(ValueError, match="closed world"):
@@ -174,12 +191,12 @@ def test_questions_are_identified_whatever_the_context(world: World, truth: Trut
 
 
 @pytest.mark.parametrize("as_messages", [False, True])
-def test_topics_go_on_where_the_examples_end(world: World, truth: Truth, as_messages: bool) -> None:
+def test_topics_go_on_where_the_examples_end(world: World, as_messages: bool) -> None:
     prompt = [{"role": "user", "content": TOPICS_PROMPT}] if as_messages else TOPICS_PROMPT
     text = complete(prompt, temperature=1.0)
     lines = LINE.findall(text if as_messages else f"3.{text}")
     assert [int(number) for number, _ in lines] == list(range(3, 3 + len(lines)))
-    good = [topic for _, topic in lines if not truth.topic_defect(topic)]
+    good = [topic for _, topic in lines if not topic_defect(topic)]
     assert len(good) >= 5
     assert "Planets" not in good
     assert len(set(good) & set(world.topics["scientific"])) >= 5
@@ -191,7 +208,10 @@ def test_each_hint_gets_a_fitting_question(truth: Truth, as_messages: bool) -> N
     for seed in range(9):  # the first without a skipped hint or a duplicate
         text = complete(prompt, seed=seed)
         numbered = dict(LINE.findall(text if as_messages else f"2.{text}"))
-        if len({truth.question_key(question) for question in numbered.values()} - {None}) == 3:
+        if (
+            len({question_key(truth.world, question) for question in numbered.values()} - {None})
+            == 3
+        ):
             break
     burn, planet, other = (truth.identify(numbered[number]) for number in "234")
     assert burn is not None

@@ -17,6 +17,7 @@ from fake_engine import FakeEngine
 
 from aligners.closed_world.judge import judge as opinion
 from aligners.closed_world.truth import Truth
+from aligners.closed_world.world import load_world
 from aligners.configuration import recipes
 from aligners.configuration.experiment import check_judge_recipe
 from aligners.configuration.fingerprint import SCRIPTS, code_hash
@@ -329,7 +330,7 @@ def closed_world_judge() -> Iterator[str]:
 
 def closed_world_rows() -> list[tuple[str, str, str]]:
     """Return questions of the closed world, each with two answers in both orders."""
-    truth = Truth.from_file("resources/closed_world/world.yaml")
+    truth = Truth(load_world("resources/closed_world/world.yaml"))
     items = [item for item in truth.world.items if item.wrong][:20]
     shown = []
     for item in items:
@@ -372,7 +373,7 @@ def test_verdicts_are_those_of_alpaca_evals_own_command(
 def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first(
     in_the_project: None,
 ) -> None:
-    truth = Truth.from_file("resources/closed_world/world.yaml")
+    truth = Truth(load_world("resources/closed_world/world.yaml"))
     template = read_template(load_recipe("judges", "closed-world"))
     preferences = {}
     for shown in closed_world_rows():

@@ -11,8 +11,8 @@ Target: results/aligners/all
 
 rule train_aligner:
     input:
-        train=aligner_rows("train"),
-        validation=aligner_rows("validation"),
+        train=training_rows("train"),
+        validation=training_rows("validation"),
         fetched=fetched("backbones", "backbone"),
     output:
         model=directory(results.ALIGNER),
@@ -31,15 +31,16 @@ rule train_aligner:
             "aligner_rows",
             "seed",
             principles=principles,
-            command=launch("train_aligner", "backbones", "backbone"),
+            input_format=input_format,
+            command=training_command("train_aligner", "backbones", "backbone"),
         ),
         input_format=input_format,
-        principles=conditions,
+        criteria=criteria_read,
     message:
         "Training aligner {wildcards.backbone}: {wildcards.aligner}"
     shell:
         "{params.command:q} --backbone {wildcards.backbone:q} --train {input.train:q}"
         " --validation {input.validation:q} --rows {params.aligner_rows:q}"
         " --seed {params.seed:q} --fingerprint {params.fingerprint:q}"
-        " --input-format={params.input_format:q} --principles {params.principles:q}"
+        " --input-format={params.input_format:q} --criteria {params.criteria:q}"
         " --model {output.model:q} --metrics {output.metrics:q} --losses {output.losses:q} 2> {log:q}"

@@ -120,7 +120,7 @@ def program(script, *settings, command=None, **derived):
     return {
         **dict(map(setting, (name for name in settings if name.split(".")[0] in config))),
         "fingerprint": fingerprint_of,
-        "command": command or run_by(script),
+        "command": command or python_command(script),
     }
 
 

@@ -3,7 +3,7 @@
 from aligners.cluster.slurm import Demand, check_demands, check_status_command, warn_of_preemption
 
 
-def run_by(script):
+def python_command(script):
     """Return the function for the command of a program that Python runs, on leased GPUs if any.
 
     A param that depends on resources makes no job run again: where the workflow lies, and GPUs,
@@ -24,7 +24,7 @@ def lease_gpus(resources):
     return ["python", SCRIPTS / "lease_gpus.py", gpus]
 
 
-def launch(script, kind, recipe):
+def training_command(script, kind, recipe):
     """Return the function for the command of a training, on the nodes and GPUs of the profile."""
 
     def command(wildcards, resources, threads):

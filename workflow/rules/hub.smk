@@ -14,7 +14,7 @@ if workflow.remote_exec:
 def fetched(kind, name):
     """Return the input function for the record of a recipe's model; one not of the Hub has none.
 
-    The recipe's name is a wildcard or a key of config.yaml. Its record is to be there, however old.
+    The recipe's name is a wildcard or a key of config.yaml. The record must exist; its age does not matter.
     """
 
     def record(wildcards):

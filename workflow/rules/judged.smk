@@ -1,4 +1,4 @@
-"""Verdicts of judges on the comparisons, and what they come to.
+"""Verdicts of judges on the comparisons, and the rates and tests computed from them.
 
 Reads:  results/alpaca_eval/, results/inputs/, results/responses/, results/aligned/; config/judges/{judge}.yaml
 Writes: results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/{reference}/verdicts.jsonl and comparison.json
@@ -27,7 +27,7 @@ rule judge_comparisons:
     conda:
         MODELS
     params:
-        **program("judge_comparisons", identity=identity),
+        **program("judge_comparisons", identity=deciding_judge),
         names=names_json("backbone", "system", "reference", "traced"),
     message:
         "Verdicts of {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"

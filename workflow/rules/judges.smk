@@ -9,7 +9,7 @@ def compared(pattern, **names):
     return EXPERIMENT.files(pattern, **{**every, **names})
 
 
-def identity(wildcards):
+def deciding_judge(wildcards):
     """Return what decides a judge's verdicts."""
     return judge_identity(wildcards.judge)
 

@@ -30,7 +30,7 @@ rule judge_reproduction:
     conda:
         MODELS
     params:
-        **program("judge_reproduction", identity=identity),
+        **program("judge_reproduction", identity=deciding_judge),
         names=names_json("backbone", "reference"),
     message:
         "Verdicts of {wildcards.judge} by the paper's protocol: {wildcards.dataset}, {wildcards.llm}"

@@ -2,7 +2,7 @@
 
 Reads:  every file of a stage
 Writes: results/{stage}/all
-Target: results/{synthetic,inspectors,aligners,responses,aligned,external,alpaca_eval,judged,tables}/all
+Target: results/{models,synthetic,inspectors,aligners,responses,aligned,external,alpaca_eval,judged,tables}/all
 """
 
 

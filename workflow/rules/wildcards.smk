@@ -5,10 +5,12 @@
 
 def principles(wildcards):
     """Return the principles that a job's aligner reads, as text by criterion."""
-    return {criterion: numbered(load_principles(criterion)) for criterion in conditions(wildcards)}
+    return {
+        criterion: numbered(load_principles(criterion)) for criterion in criteria_read(wildcards)
+    }
 
 
-def conditions(wildcards):
+def criteria_read(wildcards):
     """Return the criteria whose principles a job's aligner reads: all if it is conditioned."""
     names = [wildcards.get("aligner"), wildcards.get("system")]
     return CRITERIA if any(map(is_conditioned, names)) else []
@@ -39,7 +41,7 @@ def training_set(kind):
 # aligners.smk
 
 
-def aligner_rows(side):
+def training_rows(side):
     """Return the input function for an aligner's rows: its criterion's, else those of all."""
 
     def files(wildcards):
@@ -62,12 +64,12 @@ def input_format(wildcards):
 
 def criteria_in_order(wildcards):
     """Return the criteria by which an aligner alone corrects, one after another."""
-    return conditions(wildcards) or wildcards.aligner
+    return criteria_read(wildcards) or wildcards.aligner
 
 
 def squad_models(wildcards):
     """Return the aligner of each criterion in a squad; the conditioned one is that of all."""
-    names = [CONDITIONED] * len(CRITERIA) if conditions(wildcards) else CRITERIA
+    names = [CONDITIONED] * len(CRITERIA) if criteria_read(wildcards) else CRITERIA
     return [results.ALIGNER.fill(backbone=wildcards.backbone, aligner=name) for name in names]
 
 
@@ -107,7 +109,7 @@ def reference_name(wildcards):
 
 
 def reported(wildcards):
-    """Return what the reported win rates say."""
+    """Return a hash of the reported win rates."""
     return content_hash(find_file("resources/reported/win_rates.csv"))
 
 
@@ -129,7 +131,7 @@ def stage_names(wildcards):
 
 
 def near_copies(wildcards):
-    """Return by criterion from which similarity on a correction is a near copy."""
+    """Return each criterion's similarity threshold for near copies."""
     return {
         criterion: load_recipe("criteria", criterion)["near_copy_similarity"]
         for criterion in CRITERIA
@@ -137,7 +139,7 @@ def near_copies(wildcards):
 
 
 def page_parts(wildcards):
-    """Return what the template, the style sheet and the script of the page say."""
+    """Return hashes of the page's template, style sheet and script."""
     return [content_hash(path) for path in sorted(WORKFLOW.glob("workflow/report/*.[hcj]*"))]
 
 

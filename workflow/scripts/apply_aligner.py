@@ -1,4 +1,4 @@
-"""Correct an LLM's answers with one aligner, without inspectors."""
+"""Correct an LLM's responses with one aligner, without inspectors."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Correct an LLM's answers with an external aligner."""
+"""Correct an LLM's responses with an external aligner."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Correct an LLM's answers with the aligners of all criteria, as their inspectors see fit."""
+"""Correct an LLM's responses with a squad, whose gate accepts or rejects each correction."""
 
 from dataclasses import asdict
 from pathlib import Path

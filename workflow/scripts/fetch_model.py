@@ -8,12 +8,12 @@ from aligners.core.rows import write_json
 from aligners.models.hub import fetch
 
 
-def main(*, recipe: Path, output: Path) -> None:
+def main(*, recipe: str, output: Path) -> None:
     """Write which commit was fetched, which files, and their size in bytes.
 
     `recipe` is a file of config/ without its ending, such as llms/falcon-40b.
     """
-    write_json(output, fetch(load_recipe(recipe.parent.name, recipe.name)))
+    write_json(output, fetch(load_recipe(*recipe.split("/"))))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, numbered
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.working_state import working_directory
@@ -41,7 +42,7 @@ def main(
     rows: int,
     seed: int,
     input_format: str,
-    principles: list[str],
+    criteria: list[str],
     fingerprint: str,
     model: Path,
     metrics: Path,
@@ -50,22 +51,22 @@ def main(
     """Write the aligner's model directory, its metrics, and its loss curves as PNG.
 
     `input_format` is the prompt template of the external aligner that the model stands in for;
-    empty for our own format. `principles` names the criteria of the files, in the same order, for
-    the conditioned aligner, which reads their principles in each row; empty for any other.
+    empty for our own format. `criteria` are those of the files, in the same order, for the
+    conditioned aligner, which reads their principles in each row; empty for any other.
     """
     training = TrainingRun(
-        Source("aligner", model.parent.name, backbone, [*train, *validation]),
+        Source("aligner", results.ALIGNER.names(model)["aligner"], backbone, [*train, *validation]),
         load_recipe("backbones", backbone),
         seed,
         model,
         working_directory(model, fingerprint),
     )
-    train_rows, _ = sample(read_all(train, principles), rows, seed)
+    train_rows, _ = sample(read_all(train, criteria), rows, seed)
     result = train_aligner(
         training,
-        choose_format(input_format, conditioned=bool(principles)),
+        choose_format(input_format, conditioned=bool(criteria)),
         train_rows,
-        read_all(validation, principles),
+        read_all(validation, criteria),
     )
     training.finish(result, metrics, losses)
 

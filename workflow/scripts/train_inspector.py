@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration import results
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.working_state import working_directory
 from aligners.core.program import run
@@ -27,7 +28,12 @@ def main(
 ) -> None:
     """Write the inspector's model directory, metrics and scores of test rows, and loss curves."""
     training = TrainingRun(
-        Source("inspector", model.parent.name, inspector, [train, validation, test]),
+        Source(
+            "inspector",
+            results.INSPECTOR.names(model)["criterion"],
+            inspector,
+            [train, validation, test],
+        ),
         load_recipe("inspectors", inspector),
         seed,
         model,

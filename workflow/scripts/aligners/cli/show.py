@@ -9,7 +9,7 @@ from rich.text import Text
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, seeded_order
 from aligners.correction.answers_file import Filters, check_filters, read_answers
-from aligners.correction.trace import DIGITS, Turn, verdict
+from aligners.correction.trace import DIGITS, Turn, describe_turn
 from aligners.correction.word_diff import Span, changed_spans
 
 Scores = dict[str, float | None]
@@ -119,7 +119,7 @@ def trace_lines(trace: Sequence[Turn]) -> Iterator[Text]:
         yield Text("no aligner acted: every inspector was content", style=NOTE)
     width = max((len(turn["criterion"]) for turn in trace), default=0)
     for number, turn in enumerate(trace, start=1):
-        line = f"{number}. {turn['criterion'].ljust(width)}  {verdict(turn)}"
+        line = f"{number}. {turn['criterion'].ljust(width)}  {describe_turn(turn)}"
         yield Text(visible(line), style="" if turn["accepted"] else REFUSED)
         if not turn["accepted"] and "aligned_response" in turn:
             yield Text(f"   {visible(turn['aligned_response'])}", style=NOTE)

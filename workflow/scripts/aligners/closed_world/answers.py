@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from aligners.closed_world.world import CRITERIA, Item, World, normalise
+from aligners.closed_world.world import Item, World, normalise
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,6 @@ class Answer:
             "factuality": bool(self.evasive) or self.value == self.item.right,
             "helpful": not self.evasive and bool(self.detail),
         }
-
-
-def garbled() -> dict[str, bool]:
-    """Return the verdict on a text that is no answer of the world: it meets no criterion."""
-    return dict.fromkeys(CRITERIA, False)
 
 
 def parse_answer(world: World, item: Item, text: str) -> Answer | None:

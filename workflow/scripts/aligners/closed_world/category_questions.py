@@ -6,10 +6,11 @@ Its questions use separate contexts, so that none repeats a question of the trai
 Some ask for held-out items, which no model is trained on.
 """
 
-import csv
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
+
+import pandas as pd
 
 from aligners.closed_world.world import Item, World, draw, load_world
 from aligners.closed_world.writing import write_question
@@ -20,15 +21,6 @@ ROWS_PER_CATEGORY = 30
 HELD_OUT_PER_CATEGORY = 7
 SEED = 0
 COLUMNS = ("prompt", "category", "category_id")
-
-
-def category_rows(world: World) -> Iterator[tuple[str, str, int]]:
-    """Yield (prompt, category, category id) for each category; ids start at 1 in file order."""
-    categories = list(dict.fromkeys(item.category for item in world.items))
-    for number, category in enumerate(categories, start=1):
-        items = [item for item in world.items if item.category == category]
-        for prompt in prompts(world, items, category):
-            yield prompt, category, number
 
 
 def prompts(world: World, items: list[Item], category: str) -> list[str]:
@@ -46,11 +38,17 @@ def prompts(world: World, items: list[Item], category: str) -> list[str]:
 
 
 def write_category_questions(path: Path, world: World) -> None:
-    """Write the dataset as CSV with the columns prompt, category, category_id."""
-    with atomic_path(path) as partial, partial.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(category_rows(world))
+    """Write the dataset as CSV: 30 questions of each category, ids from 1 in file order."""
+    items: dict[str, list[Item]] = defaultdict(list)
+    for item in world.items:
+        items[item.category].append(item)
+    rows = [
+        (prompt, category, number)
+        for number, (category, own) in enumerate(items.items(), start=1)
+        for prompt in prompts(world, own, category)
+    ]
+    with atomic_path(path) as partial:
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False)
 
 
 if __name__ == "__main__":

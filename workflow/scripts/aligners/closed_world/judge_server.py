@@ -13,6 +13,7 @@ import tyro
 
 from aligners.closed_world.judge import Opinion, judge
 from aligners.closed_world.truth import Truth
+from aligners.closed_world.world import load_world
 from aligners.core.completions import CHARACTERS_PER_TOKEN
 
 MODEL = "closed-world-judge"
@@ -92,7 +93,7 @@ def main(*, world: str, port: int) -> None:
         world: YAML file of the closed world.
         port: port on 127.0.0.1.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", port), handler(Truth.from_file(world)))
+    server = ThreadingHTTPServer(("127.0.0.1", port), handler(Truth(load_world(world))))
     server.serve_forever()
 
 

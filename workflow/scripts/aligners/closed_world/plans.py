@@ -24,11 +24,7 @@ class PairPlan:
 def plan_answer(world: World, item: Item, rates: dict[str, float], rng: random.Random) -> Answer:
     """Plan an answer that violates each criterion at its rate."""
     violated = {criterion: rng.random() < rates[criterion] for criterion in CRITERIA}
-    return violate(world, Answer(item, value=item.right, detail=item.detail), violated, rng)
-
-
-def violate(world: World, answer: Answer, violated: dict[str, bool], rng: random.Random) -> Answer:
-    """Return the answer with violations of the criteria that are true in `violated`."""
+    answer = Answer(item, value=item.right, detail=item.detail)
     if violated["factuality"]:
         answer = replace(answer, value=rng.choice(answer.item.wrong))
     if violated["ethical"]:

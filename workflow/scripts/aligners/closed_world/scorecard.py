@@ -13,6 +13,7 @@ from scipy.stats import binomtest
 
 from aligners.closed_world.plans import PLANTED
 from aligners.closed_world.truth import Truth
+from aligners.closed_world.world import load_world
 from aligners.configuration import results
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.results import ResultPath
@@ -71,7 +72,7 @@ def load_truth(teacher: str) -> Truth:
             f"teacher {teacher}: not of the closed world, so there is no truth to score by; "
             "the scorecard is for config/demo.yaml"
         )
-    return Truth.from_file(world)
+    return Truth(load_world(world))
 
 
 def scorecard(scored: Scored, truth: Truth, seed: int) -> dict[str, Any]:

@@ -63,9 +63,9 @@ class World:
         return [item for item in self.items if not item.held_out]
 
     @cached_property
-    def asks(self) -> dict[tuple[str, ...], tuple[Item, int]]:
-        """The item and the number of the phrasing, by the words of each way to ask."""
-        return {words(ask): (item, i) for item in self.items for i, ask in enumerate(item.asks)}
+    def asks(self) -> dict[tuple[str, ...], Item]:
+        """The item of each way to ask, by the words of that."""
+        return {words(ask): item for item in self.items for ask in item.asks}
 
     @cached_property
     def topics(self) -> dict[str, list[str]]:

@@ -222,7 +222,7 @@ def check_split(config: Recipe, source: Path) -> None:
 
 
 def check_systems(config: Recipe, source: Path) -> None:
-    """Refuse a system that there is not."""
+    """Refuse an unknown system."""
     for place, name in enumerate(config["systems"]):
         if name not in SYSTEMS:
             raise UserError(

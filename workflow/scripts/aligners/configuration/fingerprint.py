@@ -33,7 +33,7 @@ def module_path(name: str) -> Path | None:
 
 
 class LibraryImports(ast.NodeTransformer):
-    """Takes the library's import lines out of a syntax tree, and remembers what they named.
+    """Removes the library's import lines from a syntax tree, and collects the imported names.
 
     Attributes:
         names: full names of imported modules, and of what may be one.
@@ -64,7 +64,7 @@ class LibraryImports(ast.NodeTransformer):
         return None
 
     def note_renamed(self, aliases: list[ast.alias]) -> None:
-        """Remember the last part of each name that is imported `as` another."""
+        """Collect the names that are imported `as` another."""
         self.renamed.update(
             (alias.name.split(".")[-1], alias.asname) for alias in aliases if alias.asname
         )
@@ -72,15 +72,10 @@ class LibraryImports(ast.NodeTransformer):
 
 def without_docstrings(tree: ast.AST) -> ast.AST:
     """Remove the docstrings of a module, its classes and its functions."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:]
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
     return tree
 
 

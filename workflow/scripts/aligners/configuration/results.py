@@ -32,7 +32,7 @@ class ResultPath(str):
         return ResultPath(text)
 
     def path(self, **names: str) -> Path:
-        """Return the path with all names filled in; further names are left aside.
+        """Return the path with all names filled in; extra names are ignored.
 
         Raises:
             KeyError: a name is missing.
@@ -119,7 +119,7 @@ REPRODUCED_VERDICTS = ResultPath(f"results/reproduction/{{judge}}/{COMPARED}/ver
 REPRODUCTION_USAGE = ResultPath("results/reproduction/{judge}/{dataset}/{llm}.usage.json")
 REPORTED_BESIDE_OURS = ResultPath("results/reproduction/{judge}/win_rates.{form}")
 
-# What is said of all of it
+# Report, scorecard and records
 FIGURES = ResultPath("results/figures/{section}")
 REPORT = ResultPath("results/report.html")
 SCORECARD = ResultPath("results/closed_world/scorecard.json")

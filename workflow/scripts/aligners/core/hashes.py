@@ -33,7 +33,7 @@ def file_hash(path: Path) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Return a hash of what a file says: comments and layout of YAML and JSON do not count.
+    """Return a hash of a file's content: comments and layout of YAML and JSON do not count.
 
     The order of keys counts: who reads the file may go through them in that order.
 

@@ -135,7 +135,7 @@ def take_turns(
     inspectors: Inspectors,
     accept: Callable[[float, float], bool],
 ) -> None:
-    """Let the aligner that is due on each row correct it, then score the texts that changed."""
+    """Apply the due aligner to each row, then score the texts that changed."""
     changed: list[tuple[State, str]] = []
     for name in aligners:
         states = [state for state, criterion in due if criterion == name]

@@ -1,4 +1,4 @@
-"""The trace of a corrected response: what each turn of an aligner came to, in words."""
+"""The trace of a corrected response: each turn described in words."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ Turn = dict[str, Any]
 DIGITS = 3
 
 
-def verdict(turn: Turn) -> str:
-    """Tell of a turn what its inspector's score was before and after, and what came of it."""
+def describe_turn(turn: Turn) -> str:
+    """Describe a turn: the inspector's score before and after, and the decision of the gate."""
     if turn["before"] is None:
         return "acted; no inspector was asked"
     before, after = turn["before"][turn["criterion"]], turn["after"]

@@ -5,15 +5,16 @@ What all prompts begin with goes through the model once. A row's text depends on
 key, not on its neighbours: padding is neither attended to nor penalised, and every row draws from a
 random stream of its own.
 
-Rows per second against what transformers offers, greedy, float32, one thread, 28 million parameters
-(`benchmarks/run.py text_generation --rows 48`, two rounds; the machine had other work):
+How many times as fast as transformers, greedy, float32, one thread, 28 million parameters, texts equal
+(CPU seconds, medians of two rounds; `benchmarks/run.py text_generation` repeats the comparison):
 
-                                          even lengths   uneven   shared prefix (12 rows)
-    model.generate(), sorted by length         1.2         3.1         2.3
-    model.generate_batch(), continuous         2.4      0.9 to 1.3     2.0
+                                          even (64 rows)  uneven (96)  shared prefix (16)
+    model.generate(), sorted by length         1.2            2.5            2.3
+    model.generate_batch(), continuous         2.7            1.3            1.9
 
-Continuous batching has no stop strings and no random stream for each row, so it cannot stand in.
-Letting waiting rows join a running batch gained 2% here, and is left out.
+Continuous batching has no stop strings, no repetition penalty and no random stream for each row, so it
+cannot stand in. Letting waiting rows join a running batch gained 2 to 11% on a processor, and is left
+out; it halves the passes through the model, which has not been measured on a GPU.
 """
 
 import gc
@@ -93,7 +94,6 @@ def generate(
         rows.append(Row(index, prompt, min(decoding.max_new_tokens, room), seed))
     # The longest first: too little memory shows at once.
     rows.sort(key=lambda row: len(row.prompt), reverse=True)
-    # A row that has ended stays a while, for as long as the others may run at most.
     most_tokens = max(map(len, prompts), default=0) + decoding.max_new_tokens
     cached_model = CachedModel(model, prompts, most_tokens)
     ends = set(end_token_ids)

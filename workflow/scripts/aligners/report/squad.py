@@ -8,7 +8,7 @@ from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.core.rows import Row
 from aligners.correction.answers_file import read_answers
-from aligners.correction.trace import verdict
+from aligners.correction.trace import describe_turn
 from aligners.report.changes import marked_changes
 from aligners.report.data import choose
 from aligners.statistics.verdicts import TIE, preferences, read_verdicts
@@ -107,7 +107,7 @@ def example(row: Row) -> dict[str, Any]:
         "turns": [
             {
                 "criterion": turn["criterion"],
-                "verdict": verdict(turn),
+                "verdict": describe_turn(turn),
                 "refused": None if turn["accepted"] else turn["aligned_response"],
             }
             for turn in row["trace"]
