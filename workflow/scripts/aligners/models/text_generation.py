@@ -5,16 +5,16 @@ What all prompts begin with goes through the model once. A row's text depends on
 key, not on its neighbours: padding is neither attended to nor penalised, and every row draws from a
 random stream of its own.
 
-How many times as fast as transformers, greedy, float32, one thread, 28 million parameters, texts equal
-(CPU seconds, medians of two rounds; `benchmarks/run.py text_generation` repeats the comparison):
+How many times as fast as transformers, greedy, float32, one thread, 28 million parameters, with
+equal texts (CPU seconds, medians of two rounds; see `benchmarks/run.py text_generation`):
 
                                           even (64 rows)  uneven (96)  shared prefix (16)
     model.generate(), sorted by length         1.2            2.5            2.3
     model.generate_batch(), continuous         2.7            1.3            1.9
 
-Continuous batching has no stop strings, no repetition penalty and no random stream for each row, so it
-cannot stand in. Letting waiting rows join a running batch gained 2 to 11% on a processor, and is left
-out; it halves the passes through the model, which has not been measured on a GPU.
+Continuous batching has no stop strings, no repetition penalty and no random stream for each row,
+so it cannot stand in. Letting waiting rows join a running batch gained 2 to 11% on a processor, and
+is left out; it halves the passes through the model, which has not been measured on a GPU.
 """
 
 import gc
