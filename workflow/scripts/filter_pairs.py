@@ -15,7 +15,8 @@ def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:
     language = load_recipe("synthesis", synthesis)["cleaning"]["language"]
     sides = by_id(read_rows(split))
     sieve = Sieve()
-    for row in track(read_rows(pairs), description="filtering"):
+    rows = read_rows(pairs)
+    for row in track(rows, len(rows), "filtering"):
         reason = pair_reason(row, language) if row["id"] in sides else "near_several_splits"
         sieve.put(row, reason)
     write_sieve(sieve, output)

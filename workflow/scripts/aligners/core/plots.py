@@ -19,13 +19,9 @@ DECIDES = False
 def plot_losses(
     losses: Sequence[dict[str, Any]], path: Path, unit: str = "token", title: str = ""
 ) -> None:
-    """Draw the training and validation loss over the steps.
+    """Draw the training and validation loss, a mean over `unit`, over the steps as PNG.
 
-    Args:
-        losses: entries with `step` and `train_loss` or `validation_loss`.
-        path: of the PNG file.
-        unit: what the loss is the mean over.
-        title: above the picture.
+    `losses` has entries with `step` and `train_loss` or `validation_loss`.
     """
     figure, axes = plt.subplots(figsize=(7, 4))
     # Each step has a training loss: a fine line. Evaluations are few: points.

@@ -46,7 +46,7 @@ def open_terminal() -> IO[str] | None:
 class Progress:
     """A bar in the log every few seconds and, where there is a terminal, one live line."""
 
-    def __init__(self, total: int | None, description: str, unit: str = "rows", done: int = 0):
+    def __init__(self, total: int, description: str, unit: str = "rows", done: int = 0):
         options: dict[str, Any] = {
             "total": total,
             "desc": description,
@@ -76,13 +76,9 @@ class Progress:
             bar.close()
 
 
-def track(
-    items: Iterable[Item], total: int | None = None, description: str = "", unit: str = "rows"
-) -> Iterable[Item]:
-    """Yield the items and show how far they are."""
-    if total is None and hasattr(items, "__len__"):
-        total = len(items)  # type: ignore[arg-type]
-    bar = Progress(total, description, unit)
+def track(items: Iterable[Item], total: int, description: str) -> Iterable[Item]:
+    """Yield the items, `total` in number, and show how far they are."""
+    bar = Progress(total, description)
     try:
         for item in items:
             yield item

@@ -12,7 +12,7 @@ from aligners.configuration.criteria import load_principles, numbered
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.core.progress import track
-from aligners.correction.input_format import InputFormat, external_format, load_format
+from aligners.correction.input_format import InputFormat, load_format
 from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
 from aligners.models.text_generation import context_length, generate
 
@@ -50,7 +50,6 @@ class Aligner:
         cls,
         path: Path,
         input_format: InputFormat | None = None,
-        decoding: Decoding | None = None,
         batch_tokens: int = BATCH_TOKENS,
     ) -> "Aligner":
         """Load an aligner that `train_aligner` wrote; its directory holds the settings for its use.
@@ -60,14 +59,11 @@ class Aligner:
         """
         saved_format, settings = load_format(Path(path))
         recipe = {**settings, "model": str(path), "batch_tokens": batch_tokens}
-        return cls.from_recipe(recipe, input_format or saved_format, decoding)
+        return cls.from_recipe(recipe, input_format or saved_format)
 
     @classmethod
     def from_recipe(
-        cls,
-        recipe: dict[str, Any],
-        input_format: InputFormat | None = None,
-        decoding: Decoding | None = None,
+        cls, recipe: dict[str, Any], input_format: InputFormat | None = None
     ) -> "Aligner":
         """Load an external aligner by its recipe of config/external/, which names a model.
 
@@ -78,8 +74,9 @@ class Aligner:
         return cls(
             load_for_inference(AutoModelForCausalLM, recipe, best_dtype(recipe["dtype"])),
             tokenizer,
-            input_format or external_format(recipe),
-            decoding or Decoding(**recipe["decoding"]),
+            # An external aligner ends at the tokenizer's own end token.
+            input_format or InputFormat(prompt=recipe["input_format"]),
+            Decoding(**recipe["decoding"]),
             recipe["max_tokens"],
             recipe["batch_tokens"],
         )

@@ -174,11 +174,6 @@ def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     return [start] if start is not None and tokenizer.encode("")[:1] == [start] else []
 
 
-def external_format(recipe: dict[str, Any]) -> InputFormat:
-    """Return the format of an external aligner, which ends at the tokenizer's own end token."""
-    return InputFormat(prompt=recipe["input_format"])
-
-
 def save_format(directory: Path, input_format: InputFormat, recipe: dict[str, Any]) -> None:
     """Write beside a model how it is used: its format, and what its recipe says of inference."""
     settings = {key: recipe[key] for key in ("max_tokens", "decoding", "dtype")}

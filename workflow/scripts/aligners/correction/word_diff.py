@@ -25,7 +25,7 @@ def changed_spans(before: str, after: str) -> tuple[list[Span], list[Span]]:
         Spans of characters (start, end) in each of the two, in order: what was removed, and what
         was added.
     """
-    old, new = word_spans(before), word_spans(after)
+    old, new = ([word.span() for word in WORD.finditer(text)] for text in (before, after))
     words = [before[start:end] for start, end in old]
     matcher = SequenceMatcher(None, words, [after[start:end] for start, end in new], autojunk=False)
     removed, added = [], []
@@ -38,11 +38,6 @@ def changed_spans(before: str, after: str) -> tuple[list[Span], list[Span]]:
         removed += [characters(old, in_old)] if in_old[0] < in_old[1] else []
         added += [characters(new, in_new)] if in_new[0] < in_new[1] else []
     return removed, added
-
-
-def word_spans(text: str) -> list[Span]:
-    """Return where each word of a text starts and ends."""
-    return [match.span() for match in WORD.finditer(text)]
 
 
 def characters(spans: Sequence[Span], words: Span) -> Span:

@@ -1,6 +1,7 @@
 """Baselines: responses of an LLM to the test questions, before any correction."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Decoding, Failure, Request
@@ -38,10 +39,7 @@ def generate_responses(
     An empty response is kept. A failed request is dropped with its cause.
     """
     llm = generator.recipe
-
-    def request_for(question: Row) -> Request:
-        return response_request(llm, question)
-
+    request_for = partial(response_request, llm)
     sieve = Sieve()
     results = generator.complete(questions, request_for, response_decoding(llm, seed), description)
     for question, result in results:

@@ -23,11 +23,12 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from aligners.configuration.schemas import Recipe
 from aligners.core.errors import UserError
 from aligners.inspectors.inspector import batches
 from aligners.judging.distance_attention import DistanceAttention
 from aligners.models.hub import check_access, explained, revision
-from aligners.models.pretrained import Recipe, best_dtype, load_model
+from aligners.models.pretrained import best_dtype, load_model
 
 SOURCE, CANDIDATES = "<|source|>", ("<|candidate1|>", "<|candidate2|>")
 MARKERS = (SOURCE, *CANDIDATES)

@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -205,7 +206,7 @@ class Job:
         usage = Usage(generator.recipe.get("prices"))
         bar = Progress(missing, description, "completions")
         try:
-            with LedgerWriter(generator.ledger) as ledger:
+            with closing(LedgerWriter(generator.ledger)) as ledger:
                 for result in generator.engine(self.requests(requests), self.decoding):
                     # An engine may yield a completion twice; only the first counts.
                     key, prompt = self.waiting.pop(result.id, (None, ""))
@@ -225,11 +226,10 @@ class Job:
 
     def entry(self, completion: Completion, prompt: str, run: str, at: float) -> Entry:
         """Return the ledger's entry of a completion, `at` seconds after the start of the run."""
-        kept: Entry = {name: getattr(completion, name) for name in KEPT}
-        given = {name: getattr(completion, name) for name in KEPT_IF_ANY}
+        values = asdict(completion)
         return {
-            **kept,
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: values[name] for name in KEPT},
+            **{name: values[name] for name in KEPT_IF_ANY if values[name] is not None},
             **self.common,
             "prompt": prompt,
             "run": run,

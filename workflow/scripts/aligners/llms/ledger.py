@@ -12,7 +12,6 @@ import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from aligners.core.errors import UserError
@@ -144,15 +143,8 @@ class LedgerWriter:
             os.fsync(self.file.fileno())
             self.synced = time.monotonic()
 
-    def __enter__(self) -> "LedgerWriter":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Sync what was written to disk, and close the file."""
         try:
             self.file.flush()
             os.fsync(self.file.fileno())

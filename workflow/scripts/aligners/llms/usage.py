@@ -78,16 +78,10 @@ def rates(sums: dict[str, Any]) -> dict[str, Any]:
 
 def add_usage(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the usage of several jobs as one; seconds are summed over jobs."""
+    counted = ("completions", "attempts", "tokens_in", "tokens_out")
     sums: dict[str, Any] = {
         key: round(sum(summary[key] for summary in summaries), 3)
-        for key in (
-            "completions",
-            "attempts",
-            "tokens_in",
-            "tokens_out",
-            "latency_seconds",
-            "job_seconds",
-        )
+        for key in (*counted, "latency_seconds", "job_seconds")
     }
     sums["failed"] = dict(sum((Counter(summary["failed"]) for summary in summaries), Counter()))
     costs = [summary["cost"] for summary in summaries if summary["cost"] is not None]

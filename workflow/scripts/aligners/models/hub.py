@@ -18,9 +18,8 @@ from huggingface_hub.errors import (
 )
 
 from aligners.configuration.recipes import looks_local
+from aligners.configuration.schemas import Recipe
 from aligners.core.errors import UserError
-
-Recipe = dict[str, Any]
 
 # Of a repository: configuration, tokenizer and chat template; the weights in one of two formats.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja"]

@@ -7,10 +7,9 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from aligners.configuration.schemas import Recipe
 from aligners.core.errors import UserError
 from aligners.models.hub import BIN_MESSAGE, check_access, explained, revision
-
-Recipe = dict[str, Any]
 
 
 def quiet() -> None:

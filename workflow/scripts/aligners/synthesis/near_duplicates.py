@@ -45,12 +45,7 @@ class NearDuplicates:
         self.shingles: dict[str, set[str]] = {}
         self.ordinals: dict[str, int] = {}
         self.added = 0
-
-    def sketch(self, pieces: set[str]) -> MinHash:
-        """Return the MinHash of a set of shingles."""
-        sketch = self.empty.copy()
-        sketch.update_batch([piece.encode() for piece in pieces])
-        return sketch
+        self.seen: set[str] = set()
 
     def remove(self, key: str) -> None:
         """Remove a text from the index."""
@@ -63,7 +58,8 @@ class NearDuplicates:
         A text with near-duplicates is indexed only with `keep_if_found`.
         """
         pieces = shingles(text, self.size)
-        sketch = self.sketch(pieces)
+        sketch = self.empty.copy()
+        sketch.update_batch([piece.encode() for piece in pieces])
         found = [
             other
             for other in self.index.query(sketch)
@@ -75,3 +71,11 @@ class NearDuplicates:
             self.added += 1
             self.ordinals[key] = self.added
         return sorted(found, key=self.ordinals.__getitem__)
+
+    def reason(self, key: str, text: str) -> str | None:
+        """Return duplicate or near_duplicate for a text that repeats an earlier one, else None."""
+        exact = normalise(text) in self.seen
+        self.seen.add(normalise(text))
+        if exact:
+            return "duplicate"
+        return "near_duplicate" if self.find_and_add(key, text) else None

@@ -6,13 +6,9 @@ the demonstrations in the prompt have the format that the parser reads.
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
-from aligners.configuration.criteria import (
-    Demonstration,
-    Principles,
-    load_principles,
-    numbered,
-)
+from aligners.configuration.criteria import Demonstration, Principles, load_principles, numbered
 from aligners.core.completions import Completion, Decoding, Failure, Prompt, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row
@@ -120,13 +116,9 @@ def generate_pairs(
 ) -> Sieve:
     """Return the pairs of questions; `description` names the questions in the log."""
     principles = load_principles(task.criterion)
-
-    def request_for(question: Row) -> Request:
-        return pair_request(task, principles, question)
-
+    request_for = partial(pair_request, task, principles)
     sieve = Sieve()
     results = generator.complete(questions, request_for, pairs_decoding(task), description)
     for question, result in results:
-        row, reason = read_pair(task.criterion, question, result)
-        sieve.put(row, reason)
+        sieve.put(*read_pair(task.criterion, question, result))
     return sieve

@@ -14,7 +14,7 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id
 from aligners.llms.generator import Generator, llm_prompt
-from aligners.synthesis.near_duplicates import NearDuplicates, normalise
+from aligners.synthesis.near_duplicates import NearDuplicates
 from aligners.synthesis.task import Task
 
 # A model may repeat the hint in its brackets before the question.
@@ -154,17 +154,9 @@ def question_row(criterion: str, hint: Hint, question: str) -> Row:
 
 def deduplicate_questions(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
     """Keep the first of each question; drop exact and near-duplicates."""
-    sieve = Sieve()
-    seen: set[str] = set()
-    near = NearDuplicates(shingle, similarity)
+    sieve, near = Sieve(), NearDuplicates(shingle, similarity)
     for row in rows:
-        if normalise(row["question"]) in seen:
-            sieve.drop(row, "duplicate")
-        elif near.find_and_add(row["id"], row["question"]):
-            sieve.drop(row, "near_duplicate")
-        else:
-            sieve.keep(row)
-        seen.add(normalise(row["question"]))
+        sieve.put(row, near.reason(row["id"], row["question"]))
     return sieve
 
 

@@ -15,7 +15,7 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.llms.generator import Generator, llm_prompt
-from aligners.synthesis.near_duplicates import NearDuplicates, normalise
+from aligners.synthesis.near_duplicates import NearDuplicates
 from aligners.synthesis.task import Task
 
 MAXIMUM_WORDS = 3
@@ -119,11 +119,10 @@ def read_topics(
     requests: Sequence[Request], completions: Mapping[str, Completion | Failure]
 ) -> list[tuple[str, str | None]]:
     """Return the lines of all completions, in the order of the requests (see `parse_topics`)."""
-    results = [completions[request.id] for request in requests]
     return [
         line
-        for result in results
-        if isinstance(result, Completion)
+        for request in requests
+        if isinstance(result := completions[request.id], Completion)
         for line in parse_topics(result.text, result.finish == "stop")
     ]
 
@@ -162,17 +161,9 @@ def topic_row(criterion: str, question_type: str, topic: str, round_number: int,
 def deduplicate_topics(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
     """Keep the first of each topic of a question type; drop exact and near-duplicates."""
     sieve = Sieve()
-    seen: dict[str, set[str]] = defaultdict(set)
     near: dict[str, NearDuplicates] = defaultdict(lambda: NearDuplicates(shingle, similarity))
     for row in rows:
-        question_type, topic = row["question_type"], row["topic"]
-        if normalise(topic) in seen[question_type]:
-            sieve.drop(row, "duplicate")
-        elif near[question_type].find_and_add(row["id"], topic):
-            sieve.drop(row, "near_duplicate")
-        else:
-            sieve.keep(row)
-        seen[question_type].add(normalise(topic))
+        sieve.put(row, near[row["question_type"]].reason(row["id"], row["topic"]))
     return sieve
 
 
