@@ -26,9 +26,9 @@ class AlpacaEvalRate:
     vary. That the regression itself is an estimate is not in it.
     """
 
-    rate: float | None
-    standard_error: float | None
-    reason: str | None
+    rate: float | None = None
+    standard_error: float | None = None
+    reason: str | None = None
 
 
 def alpaca_eval_rate(
@@ -43,16 +43,16 @@ def alpaca_eval_rate(
     """
     ids = [row_id(row["instruction"]) for row in outputs]
     if row_id(*ids) != OWN_INSTRUCTIONS:
-        return no_rate(
-            "the questions are not AlpacaEval's own 805 in their own order "
+        return AlpacaEvalRate(
+            reason="the questions are not AlpacaEval's own 805 in their own order "
             "(data set alpaca_eval, alpaca_eval_rows of 805)"
         )
     preferred = preferences(verdicts).set_axis(verdicts["id"]).reindex(ids)
     if preferred.isna().all():
-        return no_rate("no question has a usable verdict in both orders")
+        return AlpacaEvalRate(reason="no question has a usable verdict in both orders")
     pairs = zip(outputs, references, strict=True)
     if len({len(ours["output"]) - len(theirs["output"]) for ours, theirs in pairs}) == 1:
-        return no_rate("the lengths always differ by the same")
+        return AlpacaEvalRate(reason="the lengths always differ by the same")
     annotations = pd.DataFrame(
         {
             "index": range(len(ids)),
@@ -76,12 +76,7 @@ def fitted(annotations: pd.DataFrame) -> AlpacaEvalRate:
         with sklearn.config_context():  # alpaca_eval changes a setting of the process.
             metrics = get_length_controlled_winrate(annotations, save_weights_dir=None)
     except OSError as error:
-        reason = " ".join(str(error).split())
-        return no_rate(f"df_gamed.csv of tatsu-lab/alpaca_eval cannot be had: {reason}")
+        told = " ".join(str(error).split())
+        return AlpacaEvalRate(reason=f"df_gamed.csv of tatsu-lab/alpaca_eval cannot be had: {told}")
     rate, standard_error = metrics["length_controlled_winrate"], metrics["lc_standard_error"]
-    return AlpacaEvalRate(float(rate) / 100, float(standard_error) / 100, None)
-
-
-def no_rate(reason: str) -> AlpacaEvalRate:
-    """Return that there is no rate, and why."""
-    return AlpacaEvalRate(None, None, reason)
+    return AlpacaEvalRate(float(rate) / 100, float(standard_error) / 100)

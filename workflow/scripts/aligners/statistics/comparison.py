@@ -59,28 +59,28 @@ def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Compari
         ValueError: the table is not as described.
     """
     check_verdicts(verdicts)
+    preference = preferences(verdicts)
+    side = preference - TIE
+    changed = preference[~verdicts["unchanged"].astype(bool)].dropna()
+    # Of both orders. A tie in one of them is no flip.
+    sides = verdicts[ORDERS].dropna() - TIE
+    agreement = (side * (verdicts["length"] - verdicts["reference_length"])).dropna()
     return Comparison(
-        outcomes=count_outcomes(verdicts),
+        outcomes=Outcomes(
+            wins=int((side > 0).sum()),
+            ties=int((side == 0).sum()),
+            losses=int((side < 0).sum()),
+            unusable=int(side.isna().sum()),
+        ),
         win_rate=win_rate(verdicts, seed),
         length_controlled=length_controlled_rate(verdicts),
         by_category=category_rates(verdicts, seed),
-        flip_rate=flip_rate(verdicts),
+        flip_rate=share(sides["first_order"] * sides["second_order"] < 0),
         copy_rate=share(verdicts["unchanged"]),
-        harm_rate=harm_rate(verdicts) if against_base else NOTHING,
-        longer_won=longer_won(verdicts),
+        harm_rate=share(changed < TIE) if against_base else NOTHING,
+        longer_won=share(agreement[agreement != 0] > 0),
         mean_length=mean_length(verdicts["length"]),
         mean_reference_length=mean_length(verdicts["reference_length"]),
-    )
-
-
-def count_outcomes(verdicts: pd.DataFrame) -> Outcomes:
-    """Return the counts; a question is won if the mean of its orders is above 0.5."""
-    preference = preferences(verdicts)
-    return Outcomes(
-        wins=int((preference > TIE).sum()),
-        ties=int((preference == TIE).sum()),
-        losses=int((preference < TIE).sum()),
-        unusable=int(preference.isna().sum()),
     )
 
 
@@ -89,12 +89,8 @@ def win_rate(verdicts: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> E
 
     Where verdicts are whole, it is the share of verdicts won, ties as half.
     """
-    return mean_preference(preferences(verdicts), seed, resamples)
-
-
-def mean_preference(preference: pd.Series, seed: int, resamples: int = RESAMPLES) -> Estimate:
-    """Return the mean of preferences; questions without a verdict are left out."""
-    return mean_score(preference.dropna().to_numpy(dtype=float), seed, resamples=resamples)
+    preference = preferences(verdicts).dropna().to_numpy(dtype=float)
+    return mean_score(preference, seed, resamples=resamples)
 
 
 def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
@@ -104,35 +100,8 @@ def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
     """
     if verdicts["category"].isna().all():
         return {}
-    groups = preferences(verdicts).groupby(verdicts["category"].fillna(UNCATEGORISED), sort=True)
-    return {str(name): mean_preference(group, seed) for name, group in groups}
-
-
-def flip_rate(verdicts: pd.DataFrame) -> Estimate:
-    """Return the share of questions whose two orders prefer different texts.
-
-    A tie in one order is no flip. Only questions with a usable verdict in both orders count.
-    """
-    sides = verdicts[ORDERS].dropna() - TIE
-    return share(sides["first_order"] * sides["second_order"] < 0)
-
-
-def harm_rate(verdicts: pd.DataFrame) -> Estimate:
-    """Return the share of changed answers whose original the judge prefers.
-
-    Args:
-        verdicts: of answers against the base answers that they were made of.
-    """
-    changed = preferences(verdicts)[~verdicts["unchanged"].astype(bool)].dropna()
-    return share(changed < TIE)
-
-
-def longer_won(verdicts: pd.DataFrame) -> Estimate:
-    """Return the share of decided questions with unequal lengths that the longer answer won."""
-    side = preferences(verdicts) - TIE
-    longer = verdicts["length"] - verdicts["reference_length"]
-    agreement = (side * longer).dropna()
-    return share(agreement[agreement != 0] > 0)
+    groups = verdicts.groupby(verdicts["category"].fillna(UNCATEGORISED))
+    return {str(name): win_rate(group, seed) for name, group in groups}
 
 
 def mean_length(lengths: pd.Series) -> float | None:

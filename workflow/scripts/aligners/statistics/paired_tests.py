@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from aligners.statistics.intervals import ALPHA, BATCH, RESAMPLES, Estimate, Scores, mean_score
+from aligners.statistics.intervals import BATCH, RESAMPLES, Estimate, Scores, mean_score
 from aligners.statistics.verdicts import preferences
 
 # What all systems of a group have in common: backbone and reference.
@@ -93,6 +93,4 @@ def holm(p_values: list[float]) -> list[float]:
     Of those at most 0.05 afterwards, with 95% none is a false alarm, however the tests depend on
     one another.
     """
-    if not p_values:
-        return []
-    return [float(value) for value in multipletests(p_values, ALPHA, method="holm")[1]]
+    return multipletests(p_values, method="holm")[1].tolist() if p_values else []

@@ -13,12 +13,12 @@ difference can have many causes.
 This protocol is for this comparison only; docs/evaluation.md describes the evaluation.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from aligners.core import formats
@@ -119,15 +119,12 @@ def macro_mean(estimates: Sequence[Estimate]) -> Estimate:
     width even where a category was won entirely; a bootstrap would find no variation there.
     """
     count, n = len(estimates), sum(estimate.n for estimate in estimates)
-    below, above, total = 0.0, 0.0, 0.0
-    for estimate in estimates:
-        if estimate.value is None or estimate.low is None or estimate.high is None:
-            return Estimate(None, None, None, n)
-        total += estimate.value
-        below += (estimate.value - estimate.low) ** 2
-        above += (estimate.high - estimate.value) ** 2
-    mean = total / count
-    return Estimate(mean, mean - math.sqrt(below) / count, mean + math.sqrt(above) / count, n)
+    if any(estimate.value is None for estimate in estimates):
+        return Estimate(None, None, None, n)
+    bounds = np.array([(each.value, each.low, each.high) for each in estimates], dtype=float)
+    value, low, high = bounds.T
+    mean, below, above = value.mean(), np.linalg.norm(value - low), np.linalg.norm(high - value)
+    return Estimate(float(mean), float(mean - below / count), float(mean + above / count), n)
 
 
 def read_reported(path: Path) -> dict[tuple[str, ...], float]:

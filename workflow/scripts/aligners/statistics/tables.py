@@ -5,7 +5,6 @@ returns sections of text to read. Lines keep the order of the comparisons.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 
@@ -19,6 +18,7 @@ ESTIMATE = ["value", "low", "high", "n"]
 RATES = ["win_rate", "length_controlled", "harm_rate", "copy_rate", "flip_rate"]
 THRESHOLDS = ["threshold", "acted", "changed", "win_rate", "low", "high", "n"]
 PAIRED = ["dataset", "llm", "backbone", "reference", "first", "second"]
+OPPONENTS = ["dataset", "llm", "reference"]
 WIN_RATE = {"value": "win_rate"}
 NO_ESTIMATE = dict.fromkeys(ESTIMATE[:3]) | {"n": 0}
 
@@ -56,52 +56,23 @@ def by_backbone(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
     return beside(table, [formats.counted_rate(rate) for rate in rates], rows, "backbone")
 
 
-# Win rates
+# Numbers
 
 
 def win_rates(comparisons: Iterable[Row]) -> pd.DataFrame:
     """Return the win rate of every comparison."""
-    rows = [{**cell(row), **row["win_rate"]} for row in comparisons]
+    rows = [{**row, **row["win_rate"]} for row in comparisons]
     return pd.DataFrame(rows, columns=[*CELL, *ESTIMATE]).rename(columns=WIN_RATE)
-
-
-def win_rate_sections(table: pd.DataFrame) -> list[Section]:
-    """Return the paper's table of the squad: data set, LLM and reference by backbone."""
-    squad = of_the_squad(table)
-    if squad.empty:
-        return []
-    return [Section("The squad, by backbone", by_backbone(squad, ["dataset", "llm", "reference"]))]
-
-
-def cell(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return which comparison a row is about."""
-    return {key: row[key] for key in CELL}
-
-
-# Categories
 
 
 def categories(comparisons: Iterable[Row]) -> pd.DataFrame:
     """Return the win rate of every comparison in each category."""
     rows = [
-        {**cell(row), "category": name, **estimate}
+        {**row, "category": name, **estimate}
         for row in comparisons
         for name, estimate in row["by_category"].items()
     ]
-    table = pd.DataFrame(rows, columns=[*CELL, "category", *ESTIMATE])
-    return table.rename(columns=WIN_RATE)
-
-
-def category_sections(table: pd.DataFrame) -> list[Section]:
-    """Return the squad's rates with a row for each category and a column for each backbone."""
-    return sections_by(
-        of_the_squad(table),
-        ["dataset", "llm", "reference"],
-        lambda group: by_backbone(group, ["category"]),
-    )
-
-
-# Ablations
+    return pd.DataFrame(rows, columns=[*CELL, "category", *ESTIMATE]).rename(columns=WIN_RATE)
 
 
 def ablations(comparisons: Iterable[Row]) -> pd.DataFrame:
@@ -112,24 +83,8 @@ def ablations(comparisons: Iterable[Row]) -> pd.DataFrame:
         estimates = {**row, "length_controlled": controlled["rate"] or NO_ESTIMATE}
         for name in RATES:
             reason = controlled["reason"] if name == "length_controlled" else None
-            rows.append({**cell(row), "rate": name, **estimates[name], "reason": reason})
+            rows.append({**row, "rate": name, **estimates[name], "reason": reason})
     return pd.DataFrame(rows, columns=[*CELL, "rate", *ESTIMATE, "reason"])
-
-
-def ablation_sections(table: pd.DataFrame) -> list[Section]:
-    """Return a row for each backbone and system, with a column for each rate."""
-    return sections_by(table, ["dataset", "llm", "reference"], rates_beside)
-
-
-def rates_beside(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a column for each rate, and the n of the win rate."""
-    texts = [formats.rate(line) for line in table.to_dict("records")]
-    wide = beside(table, texts, ["backbone", "system"], "rate")
-    n = table.loc[table["rate"] == "win_rate", "n"].astype(str).to_list()
-    return wide.rename(columns=lambda name: name.replace("_", " ")).assign(n=n)
-
-
-# Thresholds
 
 
 def thresholds(curves: Iterable[tuple[Mapping[str, str], pd.DataFrame]]) -> pd.DataFrame:
@@ -138,33 +93,9 @@ def thresholds(curves: Iterable[tuple[Mapping[str, str], pd.DataFrame]]) -> pd.D
     Args:
         curves: the `dataset`, `llm` and `backbone` of each, and the table of its file.
     """
-    names = ["dataset", "llm", "backbone"]
-    tables = [curve.assign(**place)[[*names, *THRESHOLDS]] for place, curve in curves]
-    return pd.concat(tables) if tables else pd.DataFrame(columns=[*names, *THRESHOLDS])
-
-
-def threshold_sections(table: pd.DataFrame) -> list[Section]:
-    """Return a row for each threshold, in a section for each backbone."""
-    return sections_by(table, ["dataset", "llm", "backbone"], curve_texts)
-
-
-def curve_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a threshold curve as texts."""
-    return pd.DataFrame(
-        [
-            {
-                "threshold": f"{row['threshold']:g}",
-                "acted": formats.percent(row["acted"]),
-                "changed": formats.percent(row["changed"]),
-                "win rate": formats.rate({**row, "value": row["win_rate"]}),
-                "n": f"{row['n']:.0f}",
-            }
-            for row in table.to_dict("records")
-        ]
-    )
-
-
-# Paired tests
+    empty = pd.DataFrame(columns=["dataset", "llm", "backbone", *THRESHOLDS])
+    tables = [curve.assign(**place)[empty.columns] for place, curve in curves]
+    return pd.concat(tables) if tables else empty
 
 
 def paired_tests(tests: Iterable[tuple[Mapping[str, str], Sequence[Row]]]) -> pd.DataFrame:
@@ -174,30 +105,77 @@ def paired_tests(tests: Iterable[tuple[Mapping[str, str], Sequence[Row]]]) -> pd
         tests: the `dataset` and `llm` of each file, and its list.
     """
     rows = [{**place, **row, **row["difference"]} for place, listed in tests for row in listed]
-    return pd.DataFrame(rows, columns=[*PAIRED, *ESTIMATE, "p_value", "adjusted"]).rename(
-        columns={"value": "difference"}
+    table = pd.DataFrame(rows, columns=[*PAIRED, *ESTIMATE, "p_value", "adjusted"])
+    return table.rename(columns={"value": "difference"})
+
+
+# Texts
+
+
+def win_rate_sections(table: pd.DataFrame) -> list[Section]:
+    """Return the paper's table of the squad: data set, LLM and reference by backbone."""
+    squad = of_the_squad(table)
+    if squad.empty:
+        return []
+    return [Section("The squad, by backbone", by_backbone(squad, OPPONENTS))]
+
+
+def category_sections(table: pd.DataFrame) -> list[Section]:
+    """Return the squad's rates with a row for each category and a column for each backbone."""
+    return sections_by(
+        of_the_squad(table), OPPONENTS, lambda group: by_backbone(group, ["category"])
+    )
+
+
+def ablation_sections(table: pd.DataFrame) -> list[Section]:
+    """Return a row for each backbone and system: a column for each rate, the n of the win rate."""
+
+    def rates(group: pd.DataFrame) -> pd.DataFrame:
+        texts = [formats.rate(line) for line in group.to_dict("records")]
+        wide = beside(group, texts, ["backbone", "system"], "rate")
+        n = group.loc[group["rate"] == "win_rate", "n"].astype(str).to_list()
+        return wide.rename(columns=lambda name: name.replace("_", " ")).assign(n=n)
+
+    return sections_by(table, OPPONENTS, rates)
+
+
+def threshold_sections(table: pd.DataFrame) -> list[Section]:
+    """Return a row for each threshold, in a section for each backbone."""
+    return sections_of_rows(
+        table,
+        ["dataset", "llm", "backbone"],
+        lambda row: {
+            "threshold": f"{row['threshold']:g}",
+            "acted": formats.percent(row["acted"]),
+            "changed": formats.percent(row["changed"]),
+            "win rate": formats.rate({**row, "value": row["win_rate"]}),
+            "n": f"{row['n']:.0f}",
+        },
     )
 
 
 def paired_test_sections(table: pd.DataFrame) -> list[Section]:
-    """Return a row for each test, in a section for each data set and LLM."""
-    return sections_by(table, ["dataset", "llm"], test_texts)
+    """Return a row for each test, the differences in percentage points, by data set and LLM."""
+    return sections_of_rows(
+        table,
+        ["dataset", "llm"],
+        lambda row: {
+            **{key: row[key] for key in PAIRED[2:]},
+            "difference": formats.points_with_interval({**row, "value": row["difference"]}),
+            "n": str(row["n"]),
+            "p": p_text(row["p_value"]),
+            "adjusted p": p_text(row["adjusted"]),
+        },
+    )
 
 
-def test_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Return paired tests as texts, the differences in percentage points."""
-    rows = []
-    for row in table.to_dict("records"):
-        rows.append(
-            {
-                **{key: row[key] for key in PAIRED[2:]},
-                "difference": formats.points_with_interval({**row, "value": row["difference"]}),
-                "n": str(row["n"]),
-                "p": p_text(row["p_value"]),
-                "adjusted p": p_text(row["adjusted"]),
-            }
-        )
-    return pd.DataFrame(rows)
+def sections_of_rows(
+    table: pd.DataFrame, keys: Sequence[str], texts: Callable[[Row], Row]
+) -> list[Section]:
+    """Return a section for each combination of the keys, each line of the table as texts."""
+    return sections_by(
+        table, keys, lambda group: pd.DataFrame(map(texts, group.to_dict("records")))
+    )
 
 
 def p_text(value: float) -> str:

@@ -45,19 +45,16 @@ def check_verdicts(verdicts: pd.DataFrame) -> None:
     repeated = verdicts["id"][verdicts["id"].duplicated()]
     if len(repeated):
         raise ValueError(f"table of verdicts: the id {repeated.iloc[0]!r} occurs more than once.")
-    for column in ORDERS:
-        wrong = verdicts[column].notna() & ~verdicts[column].between(0, 1)
-        if wrong.any():
+    for column in (*ORDERS, *LENGTHS):
+        values = verdicts[column]
+        if column in ORDERS:
+            wrong, rule = values[~(values.isna() | values.between(0, 1))], "lies between 0 and 1"
+        else:
+            wrong, rule = values[~(values >= 0)], "has to be a number that is not negative"
+        if len(wrong):
             raise ValueError(
-                f"table of verdicts: {column} of {verdicts['id'][wrong].iloc[0]!r} is "
-                f"{verdicts[column][wrong].iloc[0]}; a preference lies between 0 and 1."
-            )
-    for column in LENGTHS:
-        wrong = ~(verdicts[column] >= 0)
-        if wrong.any():
-            raise ValueError(
-                f"table of verdicts: {column} of {verdicts['id'][wrong].iloc[0]!r} is "
-                f"{verdicts[column][wrong].iloc[0]}; it has to be a number that is not negative."
+                f"table of verdicts: {column} of {verdicts['id'][wrong.index[0]]!r} is "
+                f"{wrong.iloc[0]}; it {rule}."
             )
 
 
