@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from projects import run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import fingerprint
@@ -323,3 +324,18 @@ def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:
         assert (fingerprint.SCRIPTS / f"{rule}.py").is_file(), rule
         for setting in settings:
             deciding_setting(setting, {**config, **wildcards})
+
+
+def test_an_external_aligners_format_decides_its_training(project: Path) -> None:
+    """A killed training must not go on with weights that another format has trained."""
+    target = "results/aligners/gpt2-miniature/ji-et-al-miniature/metrics.json"
+
+    def planned() -> str:
+        plan = run_snakemake(project, "--dry-run", "--printshellcmds", target)
+        [command] = [line for line in plan.splitlines() if "train_aligner.py" in line]
+        return command.split("--fingerprint ")[1].split(" --input-format")[0]
+
+    before = planned()
+    recipe = project / "config/external/ji-et-al-miniature.yaml"
+    recipe.write_text(recipe.read_text().replace("{question}", "Q: {question}"))
+    assert planned() != before
