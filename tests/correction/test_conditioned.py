@@ -71,7 +71,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows=40,
             seed=0,
             input_format="",
-            principles=list(TARGETS),
+            criteria=list(TARGETS),
             fingerprint="x",
             model=project / "model",
             metrics=project / "metrics.json",
