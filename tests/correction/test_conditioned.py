@@ -12,6 +12,7 @@ from tiny_models import SHAPES, make_model
 from tiny_training import recipe
 from transformers import AutoTokenizer
 
+from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, numbered
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_rows
@@ -45,6 +46,7 @@ def colour_rows(criterion: str) -> list[dict[str, Any]]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model directory of a conditioned aligner that the program has trained."""
     project = tmp_path_factory.mktemp("conditioned")
+    model = results.ALIGNER.path(backbone="tiny", aligner="conditioned")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         # Most words of the principles are one token each: the rows are shorter so.
@@ -73,11 +75,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             input_format="",
             criteria=list(TARGETS),
             fingerprint="x",
-            model=project / "model",
+            model=project / model,
             metrics=project / "metrics.json",
             losses=project / "losses.png",
         )
-    return project / "model"
+    return project / model
 
 
 def texts() -> dict[str, str]:
