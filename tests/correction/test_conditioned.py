@@ -76,8 +76,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
             criteria=list(TARGETS),
             fingerprint="x",
             model=project / model,
-            metrics=project / "metrics.json",
-            losses=project / "losses.png",
+            metrics=(project / model).parent / "metrics.json",
+            losses=(project / model).parent / "losses.png",
         )
     return project / model
 
