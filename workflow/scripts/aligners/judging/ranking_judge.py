@@ -2,7 +2,7 @@
 
 from scipy.special import expit
 
-from aligners.configuration.schemas import Recipe
+from aligners.configuration.kinds.judges import PairRMRecipe
 from aligners.judging.judged_pairs import Shown, Verdict
 from aligners.judging.pairrm import PairRanker
 from aligners.llms.usage import Usage
@@ -11,7 +11,7 @@ from aligners.llms.usage import Usage
 class RankingJudge:
     """PairRM, whose preference is a probability (see pairrm)."""
 
-    def __init__(self, recipe: Recipe):
+    def __init__(self, recipe: PairRMRecipe):
         """Load the model of a judge's recipe.
 
         Raises:
