@@ -5,6 +5,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from types import NoneType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -40,7 +41,7 @@ def classes(kind: type[Section]) -> list[type[Section]]:
 
 
 def json_schema(kind: type[Section]) -> str:
-    """Return the JSON Schema of a kind of file, with `decides: false` at keys that do not decide."""
+    """Return the JSON Schema of a kind of file. `decides: false` marks keys that do not decide."""
     for one in classes(kind):
         describe(one)
     schema = TypeAdapter(Union[tuple(classes(kind))]).json_schema()  # noqa: UP007
@@ -71,7 +72,7 @@ def attribute_docstrings(section: type[Section]) -> dict[str, str]:
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
     return {
         key.target.id: " ".join(text.value.value.split())
-        for key, text in zip(body, body[1:], strict=False)
+        for key, text in pairwise(body)
         if isinstance(key, ast.AnnAssign)
         and isinstance(key.target, ast.Name)
         and isinstance(text, ast.Expr)

@@ -23,7 +23,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from aligners.configuration.kinds.judges import PairRMRecipe
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.inspectors.inspector import batches
@@ -98,20 +97,19 @@ class PairRanker:
     """Compares two texts for a question, in the given order."""
 
     def __init__(self, model: PairRankerModel, tokenizer: PreTrainedTokenizerBase):
-        """Take a loaded model; `from_recipe` loads both."""
+        """Take a loaded model; `load` loads both."""
         self.model, self.tokenizer = model, tokenizer
         self.batch_tokens = BATCH_TOKENS[model.device.type]
         self.marker_ids = [tokenizer.get_added_vocab()[marker] for marker in MARKERS]
         self.reserved = re.compile("|".join(map(re.escape, tokenizer.get_added_vocab())))
 
     @classmethod
-    def from_recipe(cls, recipe: PairRMRecipe) -> "PairRanker":
-        """Load the recipe's `model` at its `revision`: float32 on a processor, 16 bits on a GPU.
+    def load(cls, source: ModelSource) -> "PairRanker":
+        """Load a PairRM: float32 on a processor, 16 bits on a GPU.
 
         Raises:
             UserError: it cannot be had, or is no PairRM; the message says what to do.
         """
-        source = recipe.source()
         tokenizer = load_marked_tokenizer(source)
         dtype = best_dtype("auto")
         model = load_complete(source, dtype)

@@ -17,7 +17,7 @@ class RankingJudge:
         Raises:
             UserError: the model cannot be loaded, or is not PairRM.
         """
-        self.ranker = PairRanker.from_recipe(recipe)
+        self.ranker = PairRanker.load(recipe.source())
         self.usage = Usage()
         self.served_models: list[str] = []
 
