@@ -22,7 +22,7 @@ from aligners.configuration import recipes
 from aligners.configuration.experiment import check_judge_recipe
 from aligners.configuration.fingerprint import SCRIPTS, code_hash
 from aligners.configuration.kinds.judges import JudgeRecipe
-from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.llms import ServedRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
@@ -395,9 +395,9 @@ def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first(
 def test_the_revision_of_the_closed_worlds_judge_is_that_of_its_code_and_world(
     in_the_project: None,
 ) -> None:
-    recipe = load_recipe(LLMRecipe, "closed-world-judge")
+    recipe = load_recipe(ServedRecipe, "closed-world-judge")
     code = code_hash(SCRIPTS / "aligners/closed_world/judge.py")
-    assert recipe["revision"] == short_hash([code, content_hash(Path(recipe["model"]))])
+    assert recipe.revision == short_hash([code, content_hash(Path(recipe.model))])
 
 
 def test_verdicts_are_read_back_as_a_table(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from tiny_models import make_model
 from transformers import AutoTokenizer
 
 from aligners.configuration.kinds.llms import TransformersRecipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine
@@ -201,5 +202,5 @@ CAUSES = [
 
 @pytest.mark.parametrize(("error", "message"), CAUSES)
 def test_what_the_hub_raises_is_explained(error: Exception, message: str) -> None:
-    with pytest.raises(UserError, match=f"^a/b: .*{message}"), explained({"model": "a/b"}):
+    with pytest.raises(UserError, match=f"^a/b: .*{message}"), explained(ModelSource("a/b")):
         raise error

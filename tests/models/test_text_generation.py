@@ -12,6 +12,7 @@ import pytest
 import torch
 from tiny_models import QUESTIONS, SHAPES, load, make_model
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.models import row_batch
@@ -39,7 +40,7 @@ def make(model_type: str, directory: Path, **config: Any) -> Any:
     if model_type in SHAPES:
         return load(make_model(model_type, directory, **config))
     shape = {**(MORE_SHAPES | UNUSUAL_SHAPES)[model_type], **config}
-    made = {"model_type": model_type, "vocabulary_size": 400, "config": shape}
+    made = FromScratch(model_type=model_type, vocabulary_size=400, config=shape)
     make_causal_model(made, [*QUESTIONS, *PROMPTS] * 20, directory, seed=0)
     return load(directory)
 

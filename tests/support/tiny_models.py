@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.correction.input_format import OWN_FORMAT
 from aligners.models.from_scratch import make_causal_model
 
@@ -55,7 +56,7 @@ def make_model(model_type: str, directory: Path, **config: Any) -> Path:
         "vocabulary_size": 400,
         "config": {**SHAPES[model_type], **config},
     }
-    make_causal_model(shape, texts, directory, seed=0)
+    make_causal_model(FromScratch.model_validate(shape), texts, directory, seed=0)
     return directory
 
 

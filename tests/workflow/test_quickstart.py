@@ -87,7 +87,7 @@ def test_the_served_teacher_starts_in_its_own_environment(project: Path) -> None
     finally:
         server.stop()
     started = server.log.read_text().split()
-    assert started[:4] == ["serve", recipe["model"], "--revision", recipe["revision"]]
+    assert started[:4] == ["serve", recipe.model, "--revision", recipe.revision]
     assert "--enable-prefix-caching" in started
 
 

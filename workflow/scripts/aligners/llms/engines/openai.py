@@ -231,7 +231,7 @@ class Endpoint:
             self.pacer.pause(retry_after(error.response.headers))
             return None
         except TimeoutError:
-            raise Faulty("timeout", f"no reply within {limit} seconds") from None
+            raise Faulty("timeout", f"no reply within {limit:g} seconds") from None
         except openai.APIConnectionError as error:
             raise self.faults.of_connection(error, attempt) from None
         except openai.APIStatusError as error:

@@ -113,7 +113,7 @@ class Server:
                 if time.monotonic() > deadline:
                     self.stop()
                     limit = self.recipe.startup_seconds
-                    raise UserError(self.message(f"was not ready within {limit} seconds"))
+                    raise UserError(self.message(f"was not ready within {limit:g} seconds"))
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_POLL)
 
