@@ -5,14 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from aligners.cluster.slurm import Demand, Nodes, ask, check_demand, read_minutes, read_nodes
+from aligners.cluster.slurm import (
+    JobRequest,
+    NodeGroup,
+    check_request,
+    read_minutes,
+    read_nodes,
+    run_slurm,
+)
 from aligners.core.errors import UserError
 
-DEMAND = Demand("train_aligner", "gpu", None, gpus=2, cpus=8, memory=64_000, minutes=600)
+DEMAND = JobRequest("train_aligner", "gpu", None, gpus=2, cpus=8, memory=64_000, minutes=600)
 NODES = [
-    Nodes("gpu", minutes=600, gpus=1, cpus=64, memory=512_000),
-    Nodes("gpu", minutes=600, gpus=2, cpus=8, memory=64_000),
-    Nodes("long", minutes=sys.maxsize, gpus=0, cpus=8, memory=64_000),
+    NodeGroup("gpu", minutes=600, gpus=1, cpus=64, memory=512_000),
+    NodeGroup("gpu", minutes=600, gpus=2, cpus=8, memory=64_000),
+    NodeGroup("long", minutes=sys.maxsize, gpus=0, cpus=8, memory=64_000),
 ]
 
 
@@ -42,23 +49,25 @@ def test_time_limits(limit: str, minutes: int) -> None:
 )
 def test_gpus_of_nodes(resources: str, gpus: int) -> None:
     [nodes] = read_nodes(f"gpu|1-00:00:00|64|512000|{resources}\n")
-    assert nodes == Nodes("gpu", minutes=1440, gpus=gpus, cpus=64, memory=512_000)
+    assert nodes == NodeGroup("gpu", minutes=1440, gpus=gpus, cpus=64, memory=512_000)
 
 
 def test_what_the_largest_nodes_of_the_partition_have_is_enough() -> None:
-    check_demand(DEMAND, NODES)
+    check_request(DEMAND, NODES)
 
 
 def test_without_a_partition_any_node_counts() -> None:
-    check_demand(Demand("train_aligner", None, None, 2, 8, 64_000, minutes=10_000), NODES)
+    check_request(JobRequest("train_aligner", None, None, 2, 8, 64_000, minutes=10_000), NODES)
 
 
 def test_other_partitions_do_not_count() -> None:
     with pytest.raises(UserError, match=r"gpu: 2 GPUs on a node .* partition long has at most 0"):
-        check_demand(Demand("train_aligner", "long", None, 2, 8, 64_000, minutes=10_000), NODES)
+        check_request(
+            JobRequest("train_aligner", "long", None, 2, 8, 64_000, minutes=10_000), NODES
+        )
 
 
 def test_no_slurm_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="sinfo: not found; profiles/slurm is for the login node"):
-        ask("sinfo")
+        run_slurm("sinfo")
