@@ -73,7 +73,7 @@ def test_a_row_longer_than_a_micro_batch_is_one_of_its_own() -> None:
 def test_the_cut_of_a_batch_is_that_of_the_documentation() -> None:
     batches = GlobalBatches([2, 3, 4, 9, 1, 2, 6, 5], 8, 9, packed=True, processes=2)
     assert batches.micro_batches_in_total == 4
-    assert batches.cut(list(range(8)), 4) == [[3], [6, 5], [7, 0, 4], [2, 1]]
+    assert batches.split(list(range(8)), 4) == [[3], [6, 5], [7, 0, 4], [2, 1]]
     assert list(batches) == [[3], [7, 0, 4]]
 
 
