@@ -16,7 +16,7 @@ from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.models import row_batch
 from aligners.models.from_scratch import make_causal_model
-from aligners.models.text_generation import Generated, generate
+from aligners.models.text_generation import GeneratedText, generate
 
 PROMPTS = ["What is the colour?", "Please tell me.", "It is the old tower, they say. Truly.", "sea"]
 # In about seventy-five tokens, more than are shared at least.
@@ -51,7 +51,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def run(
     loaded: Any, decoding: Decoding, batch_tokens: int, prompts: list[str], **options: Any
-) -> list[Generated]:
+) -> list[GeneratedText]:
     """Generate for the prompts and return what comes, as it comes."""
     model, tokenizer = loaded
     ids = [tokenizer.encode(prompt) for prompt in prompts]
@@ -172,7 +172,7 @@ def test_a_shared_prefix_is_computed_once_and_changes_no_text(
         shared = texts(loaded, decoding, batch_tokens, WITH_SHARED)
     assert passes[0] == (1, prefix)
     assert all(width <= max(map(len, prompts)) - prefix for _, width in passes[1:])
-    monkeypatch.setattr(row_batch, "SHARED_LEAST", 1000)
+    monkeypatch.setattr(row_batch, "MIN_PREFIX_TOKENS", 1000)
     assert shared == texts(loaded, decoding, batch_tokens, WITH_SHARED)
 
 
