@@ -10,7 +10,7 @@ ESTIMATE = {"value": 0.685, "low": 0.65, "high": 0.7189, "n": 700}
 
 def test_a_rate_has_its_interval_and_n() -> None:
     assert formats.rate(ESTIMATE) == "68.5% (65.0 to 71.9)"
-    assert formats.counted_rate(ESTIMATE) == "68.5% (65.0 to 71.9), n=700"
+    assert formats.rate_with_n(ESTIMATE) == "68.5% (65.0 to 71.9), n=700"
     assert formats.points_with_interval(ESTIMATE) == "+68.5 (+65.0 to +71.9)"
 
 
@@ -19,7 +19,7 @@ def test_a_missing_number_is_a_dash_or_what_the_caller_says(value: float | None)
     estimate = {**ESTIMATE, "value": value}
     for text in (
         formats.rate(estimate),
-        formats.counted_rate(estimate),
+        formats.rate_with_n(estimate),
         formats.points_with_interval(estimate),
         formats.percent(value),
         formats.points(value),
