@@ -45,7 +45,8 @@ class Job:
         """Wait until this job has opened the lock of the queue, and some job holds it."""
         deadline = time.monotonic() + SECONDS
         while not (self.has_opened_queue() and self.queue_is_locked()):
-            assert time.monotonic() < deadline, "not queued"
+            has_lease = select.select([self.process.stdout], [], [], 0)[0]
+            assert not has_lease and time.monotonic() < deadline, "not queued"
             time.sleep(0.01)
 
     def has_opened_queue(self) -> bool:

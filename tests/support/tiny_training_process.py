@@ -22,7 +22,8 @@ def kill_launcher() -> None:
     """Kill the launcher, and wait for the SIGTERM that the kernel sends to its child then."""
     callback: Any = signal.getsignal(signal.SIGTERM)
     os.kill(os.getppid(), signal.SIGKILL)
-    while not callback.__self__.received:
+    deadline = time.monotonic() + 60
+    while not callback.__self__.received and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
