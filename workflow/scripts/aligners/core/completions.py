@@ -54,7 +54,7 @@ class Completion:
         seconds: from the request to its completion, including waiting and repeated attempts.
         attempts: number of attempts until the LLM returned a completion.
         served_model: the model that the server names in its reply; None if it names none.
-        first_token_logprobs: of the likeliest first tokens, if `top_logprobs` is set.
+        first_token_logprobs: log probabilities by token, if `top_logprobs` is set.
     """
 
     id: str
@@ -73,7 +73,7 @@ Cause = Literal["timeout", "connection", "server_error", "bad_reply", "refused",
 
 @dataclass(frozen=True)
 class Failure:
-    """A request for which all attempts failed, and why."""
+    """A request without a completion, and why it failed."""
 
     id: str
     cause: Cause

@@ -13,7 +13,7 @@ DECIDES = False
 
 Item = TypeVar("Item")
 
-LOCK = f"/tmp/aligners-terminal-{os.getuid()}.lock"
+LOCK_PATH = f"/tmp/aligners-terminal-{os.getuid()}.lock"
 TIMES = "[{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {unit} " + TIMES
 
@@ -35,7 +35,7 @@ def open_terminal() -> IO[str] | None:
     """Return the controlling terminal, or None if there is none or another job uses it."""
     try:
         terminal = open("/dev/tty", "w")  # noqa: SIM115 - stays open as long as the bar
-        lock = os.open(LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(LOCK_PATH, os.O_CREAT | os.O_RDWR, 0o600)
         # The kernel releases the lock when the process ends. Then the next job gets the terminal.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,7 +1,7 @@
 """Rows that a causal language model continues together: their tensors and the model's cache.
 
 Rows are padded on the left. Position ids do not count padding, and no token attends to padding. So
-the logits of a row do not depend on the number of its padding columns or on their place.
+the logits of a row do not depend on the number and the place of its padding columns.
 """
 
 import inspect
@@ -24,7 +24,7 @@ MIN_ENDED_SHARE = 0.25
 # Extra columns that a cache allocates for tokens to come.
 SPARE_COLUMNS = 64
 # A common prefix of the prompts is computed once if it has at least this many tokens. On two cores,
-# with 27 million parameters, this begins to pay at about 50 tokens for two rows, 10 for eight.
+# with 27 million parameters, this saves time from about 50 tokens with two rows, 10 with eight.
 MIN_PREFIX_TOKENS = 64
 
 
@@ -142,10 +142,10 @@ class CachedModel:
         if self.prefix_cache is None:
             self.prefix_cache = self.read_prefix()
         layers: Any = self.prefix_cache.layers
-        for place, layer in enumerate(layers):
+        for index, layer in enumerate(layers):
             # 1 x heads x prefix x size, expanded to all rows.
             keys, values = (each.expand(rows, -1, -1, -1) for each in (layer.keys, layer.values))
-            cache.update(keys, values, place)
+            cache.update(keys, values, index)
         return cache
 
     def read_prefix(self) -> Cache:
@@ -200,7 +200,7 @@ def common_prefix(prompts: Sequence[list[int]]) -> list[int]:
     # A prefix of the first and the last in sorted order is a prefix of all between them.
     first, last = min(prompts), max(prompts)
     limit = min(map(len, prompts)) - 1
-    different = (place for place in range(limit) if first[place] != last[place])
+    different = (index for index in range(limit) if first[index] != last[index])
     return first[: next(different, limit)]
 
 
@@ -237,11 +237,11 @@ class Batch:
         mask = torch.zeros(len(rows), width, dtype=torch.long)
         seen = torch.zeros(len(rows), model.vocabulary, dtype=torch.bool)
         mask[:, :shared] = 1
-        for place, row in enumerate(rows):
+        for index, row in enumerate(rows):
             start = width - len(row.prompt) + shared
-            ids[place, start:] = torch.tensor(row.prompt[shared:])
-            mask[place, start:] = 1
-            seen[place, row.prompt] = True
+            ids[index, start:] = torch.tensor(row.prompt[shared:])
+            mask[index, start:] = 1
+            seen[index, row.prompt] = True
         self.input_ids, self.mask = ids[:, shared:].to(device), mask.to(device)
         self.positions = (self.mask.cumsum(-1) - 1).clamp(min=0)[:, shared:]
         self.seen = seen.to(device)
@@ -259,7 +259,7 @@ class Batch:
         self.input_ids = next_ids[:, None]
         self.mask = pad(self.mask, (0, 1), value=1)
         self.seen.scatter_(1, self.input_ids, True)
-        running = [place for place, row in enumerate(self.rows) if row.finish is None]
+        running = [index for index, row in enumerate(self.rows) if row.finish is None]
         # The positions of ended rows stay the same: they may be the last of the model's context.
         step = torch.zeros_like(self.input_ids)
         step[running] = 1
@@ -267,14 +267,14 @@ class Batch:
         if len(self.rows) - len(running) >= MIN_ENDED_SHARE * len(self.rows):
             self.keep(running)
 
-    def keep(self, places: list[int]) -> None:
+    def keep(self, indices: list[int]) -> None:
         """Keep the rows at the given indices, and remove the first columns if all are padding."""
-        self.rows = [self.rows[place] for place in places]
+        self.rows = [self.rows[index] for index in indices]
         if not self.rows:
             self.cache = None  # Frees the memory for the next batch.
             return
         # The index is on the CPU, since layers of the cache may be on different GPUs.
-        kept = torch.tensor(places)
+        kept = torch.tensor(indices)
         self.input_ids, self.mask = self.input_ids[kept], self.mask[kept]
         self.positions, self.seen = self.positions[kept], self.seen[kept]
         if not self.model.full_cache:

@@ -80,7 +80,7 @@ def generate(
         decoding: the text ends before a stop string.
         end_token_ids: tokens that end a text; they are not decoded.
         batch_tokens: maximum of tokens in a batch, including padding and tokens to come. If a batch
-            does not fit in memory, this is halved for all later batches.
+            does not fit in memory, this is reduced for all later batches.
         keys: a string for each prompt that seeds its random generator, together with
             decoding.seed; by default the index.
 
@@ -91,9 +91,9 @@ def generate(
     context = context_length(model)
     rows = []
     for index, prompt in enumerate(prompts):
-        room = decoding.max_new_tokens if context is None else context - len(prompt)
+        free = decoding.max_new_tokens if context is None else context - len(prompt)
         seed = int(row_id(str(decoding.seed), names[index]), 16)
-        rows.append(PromptRow(index, prompt, min(decoding.max_new_tokens, room), seed))
+        rows.append(PromptRow(index, prompt, min(decoding.max_new_tokens, free), seed))
     # The longest first, so that a lack of memory shows at once.
     rows.sort(key=lambda row: len(row.prompt), reverse=True)
     max_tokens = max(map(len, prompts), default=0) + decoding.max_new_tokens
@@ -217,7 +217,7 @@ def choose_tokens(logits: torch.Tensor, rows: list[PromptRow], temperature: floa
     # rows x vocabulary
     cumulative = torch.softmax(logits / temperature, -1).cumsum(-1)
     draws = torch.tensor([row.random.random() for row in rows], device=logits.device)
-    # The last column is 1 up to rounding.
+    # rows x 1; the last column of `cumulative` is 1 only up to rounding.
     targets = draws.to(cumulative.dtype)[:, None] * cumulative[:, -1:]
     drawn = torch.searchsorted(cumulative, targets, right=True)[:, 0]
     return drawn.clamp(max=logits.shape[-1] - 1)

@@ -121,9 +121,8 @@ class GlobalBatches(Sampler[RowNumbers]):
 
     def __iter__(self) -> Iterator[RowNumbers]:
         for batch in self.global_batches(self.epoch):
-            yield from self.split(batch, self.micro_batches_in_total)[
-                self.process :: self.processes
-            ]
+            micro_batches = self.split(batch, self.micro_batches_in_total)
+            yield from micro_batches[self.process :: self.processes]
 
     def global_batches(self, epoch: int) -> list[RowNumbers]:
         """Return the rows of each global batch of an epoch."""

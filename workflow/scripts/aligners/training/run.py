@@ -70,7 +70,7 @@ class TrainingRun:
         return {**self.recipe, "model": str(directory)}
 
     def max_tokens(self, model: PreTrainedModel) -> int:
-        """Return the maximum tokens of a row: the recipe's limit, or a shorter context's length."""
+        """Return the smaller of the recipe's max_tokens and the length of the model's context."""
         limit: int = self.recipe["max_tokens"]
         return min(limit, context_length(model) or limit)
 

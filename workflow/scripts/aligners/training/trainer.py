@@ -68,9 +68,10 @@ def mean_cross_entropy(
     This function does not shift labels: each label belongs to the logits at the same index.
 
     Args:
-        outputs: with logits: of an aligner packs x tokens x vocabulary, of an inspector rows x 2.
-        labels: packs x tokens, or rows.
-        num_items_in_batch: number of labels in the global batch; by default the number of `labels`.
+        outputs: with logits: of an aligner rows x tokens x vocabulary (a pack is one row), of an
+            inspector rows x 2.
+        labels: rows x tokens, or rows.
+        num_items_in_batch: number of labels in the global batch; by default the size of `labels`.
     """
     logits = outputs["logits"].flatten(0, -2).float()  # labels x classes
     total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
