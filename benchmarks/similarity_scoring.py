@@ -13,7 +13,7 @@ from texts import load_texts, make_rows
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.rows import Row
-from aligners.models.pretrained import quiet
+from aligners.models.pretrained import silence_transformers
 from aligners.synthesis.similarity import cosine_similarities, load_encoder
 
 ENCODER = "all-minilm-l6-v2-packaged"
@@ -23,8 +23,8 @@ def measure(rows: int = 768) -> Figures:
     """Compute the cosine of `rows` pairs both ways."""
     source, texts = load_texts()
     made = make_rows(texts, rows)
-    quiet()
-    recipe = load_recipe(EncoderRecipe, ENCODER)
+    silence_transformers()
+    recipe = load_recipe("encoders", ENCODER)
     encoder = load_encoder(recipe)
 
     def reference(rows: Sequence[Row]) -> list[float]:

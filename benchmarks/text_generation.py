@@ -33,7 +33,7 @@ from aligners.core.completions import Decoding
 from aligners.core.rows import Row
 from aligners.models.from_scratch import make_causal_model
 from aligners.models.pretrained import load_for_inference, load_tokenizer
-from aligners.models.row_batch import shared_ids
+from aligners.models.row_batch import common_prefix
 from aligners.models.text_generation import generate
 
 VOCABULARY = 4000
@@ -132,7 +132,7 @@ def paged(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[s
 def in_batches(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[str]:
     """Return the texts by `model.generate`, the longest prompts first."""
     texts, waiting = [""] * len(rows), sorted(range(len(rows)), key=lambda n: -len(rows[n]["ids"]))
-    prefix = shared_ids([row["ids"] for row in rows]) if work.prefix else []
+    prefix = common_prefix([row["ids"] for row in rows]) if work.prefix else []
     cache = DynamicCache(config=model.config)
     if prefix:
         model(torch.tensor([prefix]), past_key_values=cache, logits_to_keep=1)

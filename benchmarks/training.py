@@ -28,7 +28,7 @@ from aligners.correction.input_format import OWN_FORMAT
 from aligners.correction.train import RowEncoder, load_backbone, train_aligner
 from aligners.models.from_scratch import train_byte_tokenizer
 from aligners.models.pretrained import best_training_dtype
-from aligners.training.batches import GlobalBatches, Rows
+from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.packing import IGNORED, pad
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
@@ -213,7 +213,9 @@ class Job:
             {"input_ids": row["input_ids"], "labels": with_ignored(row)}
             for row in (self.encoded[place] for batch in batches for place in batch)
         ]
-        trainer = InOrder(model=model, args=self.arguments(directory), train_dataset=Rows(rows))
+        trainer = InOrder(
+            model=model, args=self.arguments(directory), train_dataset=RowDataset(rows)
+        )
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started

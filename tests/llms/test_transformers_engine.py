@@ -170,7 +170,7 @@ REFUSED = {
         lambda model: recipe(model, chat=True),
         "has no chat template; set chat: false",
     ),
-    "no weights": (no_weights, r"holds no weights \(\*\.safetensors\)"),
+    "no weights": (no_weights, r"no weights \(\*\.safetensors\)"),
     "weights as .bin": (old_weights, "set weights: bin in the recipe"),
     "unknown type": (broken_configuration, "no_such_type"),
     "no directory": (lambda model: recipe("./no/such/model"), "no such model directory"),

@@ -14,31 +14,32 @@ TARGET = "results/synthetic/ethical/topics.jsonl"
     [
         (
             ["--default-resources", "slurm_account=nobody", "slurm_partition=gpu"],
-            "default-resources, slurm_account: 'nobody' is no account of",
+            "default-resources, slurm_account: 'nobody' is not an account of",
         ),
         (
             ["--default-resources", "slurm_account=research", "slurm_partition=gpux"],
             "default-resources, slurm_partition: the cluster has no partition 'gpux'; "
-            "give one of gpu, urgent",
+            "use one of gpu, urgent",
         ),
         (
             ["--set-resources", "generate_topics:gpu=3"],
-            "set-resources, generate_topics, gpu: 3 GPUs on a node are asked for, and partition "
+            "set-resources, generate_topics, gpu: the job requests 3 GPUs on a node, but partition "
             "gpu has at most 2",
         ),
         (
             ["--set-resources", "generate_topics:mem_mb=900000"],
-            "set-resources, generate_topics, mem_mb: 900000 MB on a node are asked for, and "
+            "set-resources, generate_topics, mem_mb: the job requests 900000 MB on a node, but "
             "partition gpu has at most 512000",
         ),
         (
             ["--set-resources", "generate_topics:runtime=20000"],
-            "set-resources, generate_topics, runtime: 20000 minutes are asked for, and partition "
-            "gpu has at most 10080",
+            "set-resources, generate_topics, runtime: the job requests 20000 minutes, but "
+            "partition gpu has at most 10080",
         ),
         (
             ["--set-threads", "generate_topics=65"],
-            "set-threads, generate_topics: 65 CPUs are asked for, and partition gpu has at most 64",
+            "set-threads, generate_topics: the job requests 65 CPUs, but partition gpu has at most "
+            "64",
         ),
     ],
     ids=["account", "partition", "gpus", "memory", "time", "cpus"],
@@ -73,4 +74,4 @@ def test_a_cluster_that_forgets_jobs_soon(cluster: Cluster, project: Path) -> No
     finally:
         configuration.write_text(before)
         cluster.run("scontrol", "reconfigure")
-    assert "slurm-status-command: this cluster forgets a job 30 s after its end" in output
+    assert "slurm-status-command: this cluster removes a job from the queue 30 s after" in output

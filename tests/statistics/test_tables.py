@@ -12,7 +12,7 @@ from projects import MINIATURE, make_project, run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import results
-from aligners.core.formats import counted_rate, rate
+from aligners.core.formats import rate, rate_with_n
 from aligners.core.rows import read_json, write_json
 from aligners.core.yaml_files import read_yaml
 from aligners.statistics.table_files import (
@@ -77,7 +77,7 @@ def test_win_rates_have_the_shape_of_the_paper(directory: Path, comparisons: lis
     assert header == ["dataset", "llm", "reference", "phi-2", "gpt2-large"]
     assert [row[:3] for row in rows] == [["my_set", "falcon-40b", name] for name in REFERENCES]
     [of_the_cell] = [path for path in comparisons if path.match("phi-2/squad/base/*")]
-    assert rows[0][3] == counted_rate(read_json(of_the_cell)["win_rate"])
+    assert rows[0][3] == rate_with_n(read_json(of_the_cell)["win_rate"])
     assert re.fullmatch(r"\d\d\.\d% \(\d\d\.\d to \d\d\.\d\), n=149", rows[0][3])
 
 

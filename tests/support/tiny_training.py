@@ -1,4 +1,4 @@
-"""A training of a tiny aligner in seconds, for the tests."""
+"""Trains a tiny aligner in seconds, for tests."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from aligners.training.run import TrainingRun
 SOURCE = Source("aligner", "ethical", "tiny", [])
 
 
-def recipe(model_type: str = "gpt2", **changes: Any) -> BackboneRecipe:
-    """Return a recipe as config/backbones/ holds them, with defaults."""
+def recipe(model_type: str = "gpt2", **changes: Any) -> dict[str, Any]:
+    """Return a recipe like those in config/backbones/, with the changes and all defaults."""
     shape = {"model_type": model_type, "vocabulary_size": 500, "config": SHAPES[model_type]}
     own = {
         "from_scratch": shape,
@@ -34,8 +34,8 @@ def recipe(model_type: str = "gpt2", **changes: Any) -> BackboneRecipe:
     return make_recipe(BackboneRecipe, **{**own, **changes})
 
 
-def train(directory: Path, settings: BackboneRecipe, input_format: InputFormat = OWN_FORMAT) -> Any:
-    """Train on tiny rows into `directory`/model."""
+def train(directory: Path, settings: dict[str, Any], input_format: InputFormat = OWN_FORMAT) -> Any:
+    """Train into `directory`/model on tiny rows."""
     working = directory / "work"
     working.mkdir(exist_ok=True)
     training = TrainingRun(SOURCE, settings, 1, directory / "model", working)

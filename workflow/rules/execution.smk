@@ -1,6 +1,11 @@
 """Where jobs run: how a program is started, the GPUs it leases, what a cluster can run."""
 
-from aligners.cluster.slurm import Demand, check_demands, check_status_command, warn_of_preemption
+from aligners.cluster.slurm import (
+    JobRequest,
+    check_requests,
+    check_status_command,
+    warn_about_preemption,
+)
 
 
 def python_command(script):
@@ -56,7 +61,7 @@ def training_command(script, recipe):
     return command
 
 
-def demand(job):
+def job_request(job):
     """Return what a job asks of a node of a cluster."""
 
     def amount(name, default=0):
@@ -64,7 +69,7 @@ def demand(job):
         value = job.resources.get(name, default)
         return value if isinstance(value, int) else default
 
-    return Demand(
+    return JobRequest(
         job.rule.name,
         partition=job.resources.get("slurm_partition"),
         account=job.resources.get("slurm_account"),
@@ -80,6 +85,6 @@ def check_cluster():
     if workflow.executor_plugin.name == "slurm":
         check_status_command(workflow.executor_settings.status_command)
         queued = [job for job in workflow.dag.needrun_jobs() if not workflow.is_local(job.rule)]
-        demands = [demand(job) for job in queued]
-        check_demands(demands)
-        warn_of_preemption({each.partition for each in demands})
+        requests = [job_request(job) for job in queued]
+        check_requests(requests)
+        warn_about_preemption({each.partition for each in requests})

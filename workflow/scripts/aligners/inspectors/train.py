@@ -28,7 +28,7 @@ from aligners.inspectors.inspector import encode_pairs
 from aligners.models.from_scratch import make_classifier
 from aligners.models.pretrained import load_model, load_tokenizer, set_dropout
 from aligners.synthesis.training_sets import sample
-from aligners.training.batches import Rows
+from aligners.training.batches import RowDataset
 from aligners.training.record import count_rows, training_metrics
 from aligners.training.run import TrainingRun
 from aligners.training.trainer import BatchTrainer
@@ -139,7 +139,7 @@ def predict(trainer: BatchTrainer, rows: Sequence[dict[str, Any]]) -> tuple[Logi
     """Return the logits (rows x 2) and labels (rows), in the order of the rows."""
     # Computed in order of length, so that batches have less padding.
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
-    output: Any = trainer.predict(Rows([rows[index] for index in order]))
+    output: Any = trainer.predict(RowDataset([rows[index] for index in order]))
     back = np.argsort(order)  # the place in `output` of each row
     return output.predictions.astype(np.float64)[back], output.label_ids[back]
 

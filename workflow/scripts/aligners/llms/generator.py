@@ -217,7 +217,7 @@ class Job:
                         entry = self.entry(result, prompt, run, time.monotonic() - started)
                         ledger.append(key, entry)
                         usage.add(entry)
-                    bar.note(progress_note(usage, time.monotonic() - started))
+                    bar.set_postfix(progress_note(usage, time.monotonic() - started))
                     bar.update()
         finally:
             bar.close()

@@ -53,7 +53,7 @@ def beside(
 def by_backbone(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
     """Return win rates with their intervals and n in a column for each backbone."""
     rates = table.rename(columns={"win_rate": "value"}).to_dict("records")
-    return beside(table, [formats.counted_rate(rate) for rate in rates], rows, "backbone")
+    return beside(table, [formats.rate_with_n(rate) for rate in rates], rows, "backbone")
 
 
 # Numbers
