@@ -24,7 +24,7 @@ def measure(rows: int = 768) -> Figures:
     source, texts = load_texts()
     made = make_rows(texts, rows)
     silence_transformers()
-    recipe = load_recipe("encoders", ENCODER)
+    recipe = load_recipe(EncoderRecipe, ENCODER)
     encoder = load_encoder(recipe)
 
     def reference(rows: Sequence[Row]) -> list[float]:

@@ -15,7 +15,7 @@ from aligners.training.run import TrainingRun
 SOURCE = Source("aligner", "ethical", "tiny", [])
 
 
-def recipe(model_type: str = "gpt2", **changes: Any) -> dict[str, Any]:
+def recipe(model_type: str = "gpt2", **changes: Any) -> BackboneRecipe:
     """Return a recipe like those in config/backbones/, with the changes and all defaults."""
     shape = {"model_type": model_type, "vocabulary_size": 500, "config": SHAPES[model_type]}
     own = {
@@ -34,7 +34,7 @@ def recipe(model_type: str = "gpt2", **changes: Any) -> dict[str, Any]:
     return make_recipe(BackboneRecipe, **{**own, **changes})
 
 
-def train(directory: Path, settings: dict[str, Any], input_format: InputFormat = OWN_FORMAT) -> Any:
+def train(directory: Path, settings: BackboneRecipe, input_format: InputFormat = OWN_FORMAT) -> Any:
     """Train into `directory`/model on tiny rows."""
     working = directory / "work"
     working.mkdir(exist_ok=True)

@@ -202,12 +202,13 @@ def model_type(kind: str, name: str) -> str:
     return known[name]
 
 
-def twin(kind: str, name: str, directory: Path, **small: Any) -> dict[str, Any]:
+def twin(kind: str, name: str, directory: Path, **small: Any) -> Any:
     """Write a recipe's twin, and return the recipe with the twin and the smaller numbers."""
     architecture = model_type(kind, name)
     tokenizer = TOKENIZERS.get(name, lambda: train_byte_tokenizer(texts(), VOCABULARY))()
     shape = {
         "model_type": architecture,
+        "vocabulary_size": VOCABULARY,
         # With the default range, the output of a twin depends too little on its input.
         "config": {"initializer_range": 0.2, **SHAPES[architecture], **DIFFERENT.get(name, {})},
     }

@@ -1,4 +1,4 @@
-"""Reads YAML files that contain a mapping with unique keys."""
+"""YAML files that contain a mapping, each key once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ MOST_VALUES = 100_000
 
 
 class UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A safe loader that rejects duplicate keys; PyYAML would use the last one."""
+    """Loads YAML safely. A key that occurs twice is an error, where YAML takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping; raise an error if a key appears twice."""
+        """Return a mapping whose keys are all different."""
         keys: set[str] = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in keys:
-                problem = f"the key {key.value} appears twice"
+                problem = f"the key {key.value} occurs twice; remove one"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             keys.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
@@ -43,12 +43,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
         value = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}, line {line}: not YAML: {error.problem}; fix it") from None
+        raise UserError(f"{path}, line {line}: not YAML: {reason(error)}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        raise UserError(f"{path}, line {line}: not YAML: {error.reason}; fix it") from None
+        raise UserError(
+            f"{path}, line {line}: not YAML: {error.reason}; remove this character"
+        ) from None
     except ValueError as error:  # such as the date 2024-13-01
-        raise UserError(f"{path}: not YAML: {error}; fix it") from None
+        raise UserError(f"{path}: not YAML: {error}; correct the value") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: empty or not a mapping of keys to values; see config/README.md")
     return value

@@ -76,7 +76,7 @@ def make_model(
     except (ValueError, TypeError) as error:
         first_line = str(error).splitlines()[0]
         raise UserError(
-            f"from_scratch: transformers cannot make a model of type {shape['model_type']!r} "
+            f"from_scratch: transformers cannot make a model of type {shape.model_type!r} "
             f"with this config: {first_line}; correct model_type or config in the recipe"
         ) from None
     with atomic_path(directory) as partial:

@@ -28,7 +28,7 @@ OTHER_FORMATS = ["original/*", "consolidated*", "onnx/*", "openvino/*"]
 BIN_MESSAGE = "set weights: bin in the recipe to read .bin files (as data; no code runs)"
 
 
-def fetch(recipe: Recipe) -> dict[str, Any]:
+def fetch(source: ModelSource) -> dict[str, Any]:
     """Download all files of the recipe's model and revision that are not yet in the Hub's cache.
 
     Returns:
@@ -54,7 +54,7 @@ def fetch(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def check_fetched(recipe: Recipe, name: str) -> None:
+def check_fetched(source: ModelSource, name: str) -> None:
     """Check that a model is in the cache if HF_HUB_OFFLINE is set.
 
     Raises:
@@ -62,7 +62,7 @@ def check_fetched(recipe: Recipe, name: str) -> None:
     """
     if os.environ.get("HF_HUB_OFFLINE") and not is_cached(source.model, source.revision):
         raise UserError(
-            f"{name}: {recipe['model']} at {revision(recipe)} is not in the cache of the Hub, and "
+            f"{name}: {source.model} at {source.revision} is not in the cache of the Hub, and "
             "HF_HUB_OFFLINE is set. On a machine with a network and the same HF_HOME, run: "
             f"snakemake --cores 1 results/models/{name}.json"
         )
@@ -78,9 +78,9 @@ def is_cached(model: str, commit: str) -> bool:
     return True
 
 
-def snapshot_options(recipe: Recipe) -> dict[str, Any]:
+def snapshot_options(source: ModelSource) -> dict[str, Any]:
     """Return the arguments of snapshot_download, with the patterns of the files to fetch."""
-    code = ["*.py"] if recipe.get("trust_remote_code") else []
+    code = ["*.py"] if source.trust_remote_code else []
     return {
         "repo_id": source.model,
         "revision": source.revision,
@@ -89,23 +89,18 @@ def snapshot_options(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def revision(recipe: Recipe) -> str:
-    """Return the recipe's revision, or main if it has none, as for a local directory."""
-    return recipe.get("revision") or "main"
-
-
-def check_access(recipe: Recipe) -> None:
+def check_access(source: ModelSource) -> None:
     """Check that a local path exists, and that there is a token for a gated model.
 
     Raises:
         UserError: one of them is missing.
     """
-    model = recipe["model"]
+    model = source.model
     if Path(model).is_dir():
         return
-    if looks_local(model):
+    if source.looks_local:
         raise UserError(f"{model}: no such model directory; correct the key model of the recipe")
-    if recipe.get("gated") and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
+    if source.gated and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
         raise UserError(f"{model}: {gated_message(model)}")
 
 
@@ -118,9 +113,9 @@ def gated_message(model: str) -> str:
 
 
 @contextmanager
-def explained(recipe: Recipe) -> Iterator[None]:
+def explained(source: ModelSource) -> Iterator[None]:
     """Convert errors of transformers and the Hub to a UserError."""
-    model = recipe["model"]
+    model = source.model
     try:
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:

@@ -75,19 +75,18 @@ def load_model(auto_class: Any, source: ModelSource, **options: Any) -> PreTrain
 
     Args:
         auto_class: the transformers Auto class of the task, such as AutoModelForCausalLM.
-        recipe: has `model` and, optionally, `revision`, `weights`, `attention` and
-            `trust_remote_code`.
+        source: the pretrained model.
         options: further options of `from_pretrained`, such as dtype.
 
     Raises:
         UserError: the weights cannot be loaded; the message describes what to do.
     """
-    check_access(recipe)
-    check_weights(recipe)
+    check_access(source)
+    check_weights(source)
     silence_transformers()
-    if "attention" in recipe:
-        options["attn_implementation"] = recipe["attention"]
-    with explained(recipe):
+    if source.attention:
+        options["attn_implementation"] = source.attention
+    with explained(source):
         return auto_class.from_pretrained(
             source.model,
             revision=source.revision,
@@ -98,13 +97,13 @@ def load_model(auto_class: Any, source: ModelSource, **options: Any) -> PreTrain
         )
 
 
-def load_for_inference(auto_class: Any, recipe: Recipe, dtype: Any) -> PreTrainedModel:
+def load_for_inference(auto_class: Any, source: ModelSource, dtype: Any) -> PreTrainedModel:
     """Load a model for inference, on the available GPUs or on the CPU."""
     options = {"device_map": "auto"} if torch.cuda.is_available() else {}
     return load_model(auto_class, source, dtype=dtype, **options).eval()
 
 
-def check_weights(recipe: Recipe) -> None:
+def check_weights(source: ModelSource) -> None:
     """Check that a local model directory has weights in the recipe's format.
 
     Raises:

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from aligners.configuration.kinds.backbones import Lora
 
-def add_adapters(model: PreTrainedModel, lora: dict[str, Any], new_tokens: Sequence[int]) -> Any:
+
+def add_adapters(model: PreTrainedModel, lora: Lora, new_tokens: Sequence[int]) -> Any:
     """Add adapters to all linear layers of a model and freeze its other weights.
 
     Args:

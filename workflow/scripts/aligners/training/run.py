@@ -33,7 +33,7 @@ Encoded = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(Generic[R]):
     """One training, which may continue over several jobs.
 
     Attributes:
@@ -54,8 +54,8 @@ class TrainingRun:
         self,
         make: Callable[[FromScratch, Sequence[str], Path, int], None],
         texts: Sequence[str],
-    ) -> dict[str, Any]:
-        """Return the recipe with the model that training starts from.
+    ) -> ModelSource:
+        """Return the model that training starts from.
 
         If the recipe has `from_scratch`, this makes the model with random weights.
 
@@ -63,8 +63,8 @@ class TrainingRun:
             make: writes a model with random weights; from `aligners.models.from_scratch`.
             texts: training data of a new tokenizer.
         """
-        if "from_scratch" not in self.recipe:
-            return self.recipe
+        if self.recipe.from_scratch is None:
+            return self.recipe.source()
         # Made once for all processes, and for later jobs that continue this training.
         directory = self.working_directory / "random_weights"
         with process_state().main_process_first():
@@ -74,7 +74,7 @@ class TrainingRun:
 
     def max_tokens(self, model: PreTrainedModel) -> int:
         """Return the smaller of the recipe's max_tokens and the length of the model's context."""
-        limit: int = self.recipe["max_tokens"]
+        limit = self.recipe.max_tokens
         return min(limit, context_length(model) or limit)
 
     def make_trainer(
@@ -108,7 +108,7 @@ class TrainingRun:
             self.recipe.global_batch_size,
             micro_batch_tokens,
             seed=self.seed,
-            epochs=self.recipe["epochs"],
+            epochs=self.recipe.epochs,
             **layout,
         )
         validation_batches = GlobalBatches(

@@ -21,7 +21,7 @@ def training_arguments(
     recipe: TrainingRecipe, directory: Path, seed: int, batches: GlobalBatches
 ) -> TrainingArguments:
     """Return the Trainer's settings from the recipe, with a checkpoint at every evaluation."""
-    evaluation_steps = max(1, -(-batches.steps // recipe["evaluations_per_epoch"]))
+    evaluation_steps = max(1, -(-batches.steps // recipe.evaluations_per_epoch))
     on_gpu = torch.cuda.is_available()
     dtype = best_training_dtype(recipe.dtype)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"logs/tensorboard/{directory.name}")
