@@ -26,8 +26,8 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.core.hashes import content_hash, short_hash
 from aligners.core.rows import row_id, write_json, write_rows
-from aligners.judging.comparison_files import Pair, read_pairs
-from aligners.judging.judged_pairs import Verdict, both_orders, to_judge, verdict_row
+from aligners.judging.comparison_files import TextPair, read_pairs
+from aligners.judging.judged_pairs import Verdict, both_orders, texts_to_judge, verdict_row
 from aligners.judging.llm_judge import LLMJudge, annotator_config
 from aligners.judging.prompts import judge_prompt, read_template
 from aligners.judging.record import check_judge, record_judge
@@ -256,9 +256,9 @@ def test_a_judge_that_cannot_be_asked_is_refused_before_it_is(
 
 def test_both_orders_of_a_pair_become_a_row_and_equal_answers_a_tie() -> None:
     row = {"id": "1", "question": "Why?", "category": "c", "category_id": 2}
-    pair = Pair(row, "ours", "theirs!", unchanged=False)
-    same = Pair(row, "same", "same", unchanged=True)
-    shown = to_judge([pair, same, pair])
+    pair = TextPair(row, "ours", "theirs!", unchanged=False)
+    same = TextPair(row, "same", "same", unchanged=True)
+    shown = texts_to_judge([pair, same, pair])
     assert shown == [("Why?", "ours", "theirs!"), ("Why?", "theirs!", "ours")]
     verdicts = {shown[0]: Verdict(0.75, "m"), shown[1]: Verdict(0.6, "M")}
     assert verdict_row(pair, verdicts) == {
@@ -400,7 +400,7 @@ def test_the_revision_of_the_closed_worlds_judge_is_that_of_its_code_and_world(
 
 def test_verdicts_are_read_back_as_a_table(tmp_path: Path) -> None:
     row = {"question": "Why?", "category": "c", "category_id": None}
-    pairs = [Pair({**row, "id": str(n)}, f"a{n}", "b", unchanged=False) for n in range(3)]
+    pairs = [TextPair({**row, "id": str(n)}, f"a{n}", "b", unchanged=False) for n in range(3)]
     verdicts = {
         shown: Verdict(None if shown[2] == "a2" else 0.75)
         for pair in pairs
@@ -418,4 +418,4 @@ def test_verdicts_are_read_back_as_a_table(tmp_path: Path) -> None:
 def test_a_pair_that_nobody_judged_is_no_tie() -> None:
     row = {"id": "1", "question": "Why?", "category": None, "category_id": None}
     with pytest.raises(KeyError):
-        verdict_row(Pair(row, "a", "b", unchanged=False), {})
+        verdict_row(TextPair(row, "a", "b", unchanged=False), {})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from aligners.correction.squad import align_with_squad
-from aligners.judging.thresholds import answers_on_the_way, threshold_curve, turns_taken
+from aligners.judging.thresholds import intermediate_corrections, threshold_curve, turns_taken
 
 CRITERIA = ("a", "b", "c")
 ROWS = [(f"q{number}", f"r{number}") for number in range(60)]
@@ -45,7 +45,7 @@ def run(threshold: float) -> list[dict]:
 def rows() -> list[dict]:
     """The squad's rows at the highest threshold; some have several accepted turns."""
     found = run(HIGHEST)
-    assert any(list(answers_on_the_way(row)) for row in found)
+    assert any(list(intermediate_corrections(row)) for row in found)
     return found
 
 
@@ -70,7 +70,7 @@ def test_the_curve_takes_each_verdict_from_the_answer_that_stood(rows: list[dict
     way = {
         (row["id"], number): preference(answer)
         for row in rows
-        for number, answer in answers_on_the_way(row)
+        for number, answer in intermediate_corrections(row)
     }
     curve = threshold_curve(rows, last, way, HIGHEST, seed=0)
     assert curve["threshold"].iloc[-1] == HIGHEST
@@ -92,6 +92,6 @@ def test_the_curve_takes_each_verdict_from_the_answer_that_stood(rows: list[dict
 
 def test_an_unusable_verdict_leaves_the_curve(rows: list[dict]) -> None:
     last = {row["id"]: float("nan") for row in rows}
-    way = {(row["id"], number): 1.0 for row in rows for number, _ in answers_on_the_way(row)}
+    way = {(row["id"], number): 1.0 for row in rows for number, _ in intermediate_corrections(row)}
     curve = threshold_curve(rows, last, way, HIGHEST, seed=0)
     assert curve["n"].iloc[-1] == sum(row["aligned_response"] == row["response"] for row in rows)

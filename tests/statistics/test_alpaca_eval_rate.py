@@ -45,7 +45,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str,
         return str(tmp_path / request["filename"])
 
     monkeypatch.setattr(glm_winrate, "hf_hub_download", download)
-    monkeypatch.setattr(module, "OWN_INSTRUCTIONS", row_id(*[row["id"] for row in INPUTS]))
+    monkeypatch.setattr(module, "ALPACA_EVAL_INSTRUCTIONS", row_id(*[row["id"] for row in INPUTS]))
     return asked
 
 

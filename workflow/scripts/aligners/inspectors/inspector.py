@@ -67,7 +67,7 @@ class Inspector:
         return [scores[pair] for pair in pairs]
 
     def score_unique(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Return P(aligned) for each (question, response), computed in batches of similar length."""
+        """Return P(aligned) for each pair of texts, computed in batches of similar length."""
         if not pairs:
             return []
         questions, responses = zip(*pairs, strict=True)

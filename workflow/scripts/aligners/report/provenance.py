@@ -16,7 +16,7 @@ from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
 from aligners.configuration.schemas import file_keys, schema
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.rows import read_json, read_text
-from aligners.judging.record import records
+from aligners.judging.record import record_paths
 
 LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2", "alpaca_eval")
 
@@ -71,7 +71,7 @@ def provenance_section(
         "judges": {
             path.as_posix(): read_text(path)
             for judge in configuration["judges"]
-            for path in records(judge)[:1]  # Those of its other jobs have the same identity.
+            for path in record_paths(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }
 
