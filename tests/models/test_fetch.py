@@ -93,7 +93,7 @@ def test_a_model_is_fetched_whole_and_once(project: Path, hub: Hub) -> None:
 def test_jobs_work_without_a_network_then(project: Path, hub: Hub) -> None:
     status, output = run(project, RECORD, offline=False)
     assert status == 0, output
-    hub.refusals[".*"] = 503
+    hub.failures[".*"] = 503
     asked = len(hub.requests)
     status, output = run(project, ANSWERS, "results/responses/few/hub/1.jsonl", offline=True)
     assert status == 0, output
