@@ -80,7 +80,7 @@ def read_corrections(path: Path) -> list[Row]:
 
     Returns:
         Its rows with the fields `id`, `question`, `response` and `category` (None if it is not
-        known). If the first row has `aligned_response` and `trace`, all rows have them.
+        known). All rows have `aligned_response` and `trace` if the first row has them.
 
     Raises:
         UserError: the file is of another kind, or a row is damaged.
@@ -158,7 +158,7 @@ def check_name(option: str, name: str, known: set[str], path: Path) -> None:
     """Check that a name is among those in a file.
 
     Raises:
-        UserError: it is not.
+        UserError: the file has no such name.
     """
     if not any(equal_names(name, other) for other in known):
         names = ", ".join(sorted(known)) or "none"

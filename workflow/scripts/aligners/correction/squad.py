@@ -66,11 +66,11 @@ def align_with_squad(
     inspectors: Inspectors,
     threshold: float,
 ) -> list[Result]:
-    """Let the aligner of the lowest score act on each row, until no score is below the threshold.
+    """Correct each response in turns: the aligner with the lowest score acts next.
 
-    Each aligner has at most one turn on a row, and only while the score of its criterion is below
-    the threshold. If the gate accepts the correction, all inspectors score it before the next turn.
-    The result of a row does not depend on the other rows.
+    An aligner acts only if the score of its criterion is below the threshold, and at most once on
+    each row. If the gate accepts the correction, all inspectors score it before the next turn. The
+    result of a row does not depend on the other rows.
 
     Args:
         questions, responses: equally many texts.

@@ -21,7 +21,7 @@ class Judge(Protocol):
         """The names of the models that a server reported."""
 
     def judge(self, shown: list[ShownTexts]) -> Verdicts:
-        """Return the verdict on each entry of `shown`: all different, and without equal texts."""
+        """Return the verdict on each entry of `shown`. Entries differ, and so do their texts."""
 
 
 def load_judge(name: str, usage: Path) -> Judge:

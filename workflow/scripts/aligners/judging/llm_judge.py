@@ -58,7 +58,7 @@ class LLMJudge:
         self.served_models: set[str] = set()
 
     def judge(self, shown: list[ShownTexts]) -> dict[ShownTexts, Verdict]:
-        """Return the verdict on each entry of `shown`: all different, and without equal texts.
+        """Return the verdict on each entry of `shown`. Entries differ, and so do their texts.
 
         Raises:
             UserError: replies are missing, too many are not verdicts, or all prefer the text in

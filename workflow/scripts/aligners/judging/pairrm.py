@@ -114,7 +114,7 @@ class PairRanker:
         """
         tokenizer = load_marked_tokenizer(recipe)
         dtype = best_dtype("auto")
-        model = load_complete(recipe, dtype)
+        model = load_pairrm(recipe, dtype)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         nn.Module.to(model, device)
         return cls(model.eval(), tokenizer)
@@ -198,7 +198,7 @@ def load_marked_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_complete(recipe: Recipe, dtype: torch.dtype) -> PairRankerModel:
+def load_pairrm(recipe: Recipe, dtype: torch.dtype) -> PairRankerModel:
     """Load the model and check that the file has all of its weights and no others.
 
     Raises:
