@@ -94,7 +94,7 @@ def test_all_files_of_a_model_are_fetched_once(project: Path, hub: Hub) -> None:
 def test_jobs_need_no_network_after_the_model_is_fetched(project: Path, hub: Hub) -> None:
     status, output = run(project, RECORD, offline=False)
     assert status == 0, output
-    hub.refusals[".*"] = 503
+    hub.failures[".*"] = 503
     asked = len(hub.requests)
     status, output = run(project, ANSWERS, "results/responses/few/hub/1.jsonl", offline=True)
     assert status == 0, output

@@ -6,7 +6,7 @@ from aligners.configuration import results
 from aligners.configuration.systems import SQUAD_PAPER
 from aligners.core.program import run
 from aligners.core.rows import by_id, read_rows, write_json
-from aligners.judging.comparison_files import Pair
+from aligners.judging.comparison_files import TextPair
 from aligners.judging.judge import load_judge
 from aligners.judging.record import check_judge, record_judge
 from aligners.judging.verdict_files import judge_files, read_comparisons
@@ -37,7 +37,7 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     write_json(usage, loaded.usage.summary())
 
 
-def first_sentences(pair: Pair) -> Pair:
+def first_sentences(pair: TextPair) -> TextPair:
     """Return a pair whose texts are cut; `unchanged` stays that of the whole texts."""
     return replace(
         pair,

@@ -9,7 +9,7 @@ from tyro.extras import SubcommandApp
 from aligners.cli.demo import run_demo
 from aligners.cli.scorecard import print_scorecard
 from aligners.core.errors import UserError
-from aligners.correction.answers_file import Filters
+from aligners.correction.corrections_file import Filters
 
 app = SubcommandApp()
 app.command(name="demo")(run_demo)

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, seeded_order
-from aligners.correction.answers_file import Filters, check_filters, read_answers
+from aligners.correction.corrections_file import Filters, check_filters, read_corrections
 from aligners.correction.trace import DIGITS, Turn, describe_turn
 from aligners.correction.word_diff import Span, changed_spans
 
@@ -36,7 +36,7 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
     """
     if count < 0:
         raise UserError(f"--rows {count}: a number of rows; give 0 or more")
-    rows = read_answers(path)
+    rows = read_corrections(path)
     check_filters(filters, rows, path)
     matching = [row for row in rows if filters.match(row)]
     chosen = matching if seed is None else sorted(matching, key=lambda r: seeded_order(r, seed))

@@ -19,7 +19,7 @@ from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.rows import read_json, read_text
-from aligners.judging.record import records
+from aligners.judging.record import record_paths
 
 LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2", "alpaca_eval")
 
@@ -77,8 +77,8 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
         "recipes": {shown(path): read_text(path) for path in recipe_files(config)},
         "judges": {
             path.as_posix(): read_text(path)
-            for judge in config.judges
-            for path in records(judge)[:1]  # Those of its other jobs have the same identity.
+            for judge in configuration["judges"]
+            for path in record_paths(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }
 

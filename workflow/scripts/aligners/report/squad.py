@@ -7,7 +7,7 @@ from typing import Any
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.core.rows import Row
-from aligners.correction.answers_file import read_answers
+from aligners.correction.corrections_file import read_corrections
 from aligners.correction.trace import describe_turn
 from aligners.report.changes import marked_changes
 from aligners.report.data import choose
@@ -29,7 +29,7 @@ def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
     seed, judges = experiment.config.seed, experiment.names["judge"]
     sections = []
     for names in aligned:
-        rows = read_answers(results.ALIGNED.path(**names))
+        rows = read_corrections(results.ALIGNED.path(**names))
         worse = judged_worse(judges[0], names) if judges else set()
         sections.append(
             {
