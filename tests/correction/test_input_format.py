@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from tiny_models import load, make_model
-from tiny_training import recipe
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 

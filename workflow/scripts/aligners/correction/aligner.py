@@ -70,9 +70,7 @@ class Aligner:
         )
 
     @classmethod
-    def from_recipe(
-        cls, recipe: dict[str, Any], input_format: InputFormat | None = None
-    ) -> "Aligner":
+    def from_recipe(cls, recipe: ExternalRecipe) -> "Aligner":
         """Load an external aligner by its recipe in config/external/.
 
         Raises:

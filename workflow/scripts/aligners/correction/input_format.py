@@ -175,9 +175,9 @@ def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     return [start] if start is not None and tokenizer.encode("")[:1] == [start] else []
 
 
-def save_format(directory: Path, input_format: InputFormat, recipe: dict[str, Any]) -> None:
+def save_format(directory: Path, input_format: InputFormat, recipe: BackboneRecipe) -> None:
     """Write a model's input format and its recipe's settings for inference into its directory."""
-    settings = {key: recipe[key] for key in ("max_tokens", "decoding", "dtype")}
+    settings = recipe.model_dump(mode="json", include={"max_tokens", "decoding", "dtype"})
     write_json(directory / FILE_NAME, {**asdict(input_format), **settings})
 
 

@@ -44,9 +44,9 @@ def train_aligner(
         UserError: no row fits, or the model cannot be loaded or trained with this recipe.
     """
     recipe, seed = training.recipe, training.seed
-    base = training.base_recipe(make_causal_model, tokenizer_texts(input_format, train_rows))
+    base = training.base_model(make_causal_model, tokenizer_texts(input_format, train_rows))
     set_seed(seed)  # Added tokens get random embeddings around the mean of the others.
-    tokenizer, model = load_backbone(base, input_format)
+    tokenizer, model = load_backbone(base, input_format, recipe.dropout)
     encoder = RowEncoder(tokenizer, input_format, training.max_tokens(model))
     validation_sample, _ = sample(validation_rows, recipe.validation_rows, seed)
     train, validation = encoder.encode_sets(train_rows, validation_sample)
@@ -156,7 +156,7 @@ class RowEncoder:
             )
         return encoded
 
-    def save(self, directory: Path, recipe: dict[str, Any]) -> None:
+    def save(self, directory: Path, recipe: BackboneRecipe) -> None:
         """Write the input format with the recipe's settings for inference, and the dropped rows."""
         save_format(directory, self.input_format, recipe)
         write_rows(directory / "dropped.jsonl", self.dropped)

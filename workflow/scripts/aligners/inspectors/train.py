@@ -28,7 +28,6 @@ from aligners.inspectors.inspector import encode_pairs
 from aligners.models.from_scratch import make_classifier
 from aligners.models.pretrained import load_model, load_tokenizer, set_dropout
 from aligners.synthesis.training_sets import sample
-from aligners.training.batches import RowDataset
 from aligners.training.record import count_rows, training_metrics
 from aligners.training.run import TrainingRun
 from aligners.training.trainer import BatchTrainer
@@ -55,9 +54,9 @@ def train_inspector(
     check_sets(training=train_rows, validation=validation_rows, test=test_rows)
     recipe, seed = training.recipe, training.seed
     texts = [row[field] for row in train_rows for field in ("question", "response")]
-    base = training.base_recipe(make_classifier, texts)
+    base = training.base_model(make_classifier, texts)
     set_seed(seed)  # The new head of a pretrained encoder has random weights.
-    tokenizer, model = load_classifier(base)
+    tokenizer, model = load_classifier(base, recipe.dropout)
     # Some models have more positions than they can use; their tokenizers have the right limit.
     max_tokens = min(training.max_tokens(model), tokenizer.model_max_length)
     validation_sample, _ = sample(validation_rows, recipe.validation_rows, seed)
@@ -86,9 +85,11 @@ def check_sets(**sets: Sequence[Row]) -> None:
             raise UserError(f"the inspector set has no {name} rows; make more pairs")
 
 
-def load_classifier(recipe: dict[str, Any]) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+def load_classifier(
+    source: ModelSource, dropout: float | None
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load a tokenizer and a two-label model with float32 weights, as for an aligner."""
-    tokenizer = load_tokenizer(recipe)
+    tokenizer = load_tokenizer(source)
     model = load_model(
         AutoModelForSequenceClassification,
         source,
@@ -137,7 +138,7 @@ def predict(trainer: BatchTrainer, rows: Sequence[dict[str, Any]]) -> tuple[Logi
     """Return the logits (rows x 2) and labels (rows), in the order of the rows."""
     # In order of length, batches have less padding.
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
-    output: Any = trainer.predict(Rows([rows[index] for index in order]))
+    output: Any = trainer.predict(RowDataset([rows[index] for index in order]))
     position = np.argsort(order)  # of each row in `output`
     return output.predictions.astype(np.float64)[position], output.label_ids[position]
 

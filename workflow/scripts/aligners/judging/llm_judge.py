@@ -93,7 +93,7 @@ class LLMJudge:
 
 
 def read_preferences(
-    name: str, recipe: Recipe, replies: Mapping[ShownTexts, Completion]
+    name: str, recipe: LLMJudgeRecipe, replies: Mapping[ShownTexts, Completion]
 ) -> dict[ShownTexts, float]:
     """Parse replies with AlpacaEval; return the preferences of those that are verdicts."""
     if not replies:
@@ -172,10 +172,10 @@ def annotator_config(name: str) -> dict[str, Any]:
     return {name: settings}
 
 
-def label_patterns(labels: dict[str, str]) -> dict[float, str]:
+def label_patterns(labels: Labels) -> dict[float, str]:
     """Return a regular expression for each label, by AlpacaEval's number of its preference."""
-    numbers: dict[str, float] = {"first": 1, "second": 2, "tie": 1.5}
-    return {numbers[side]: re.escape(label) for side, label in labels.items()}
+    numbers = {1.0: labels.first, 2.0: labels.second, 1.5: labels.tie}
+    return {number: re.escape(label) for number, label in numbers.items() if label is not None}
 
 
 def alpaca_eval_completion(recipe: LLMJudgeRecipe, reply: Completion) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def alpaca_eval_completion(recipe: LLMJudgeRecipe, reply: Completion) -> dict[st
     If all labels together are unlikely, they are removed: the parser then finds no verdict.
     """
     logprobs = reply.first_token_logprobs or {}
-    labels = {label: logprobs[label] for label in recipe["labels"].values() if label in logprobs}
+    labels = {label: logprobs[label] for label in recipe.labels.all if label in logprobs}
     keep_labels = sum(map(math.exp, labels.values())) >= MIN_LABEL_PROBABILITY
     top = [
         {"token": token, "logprob": logprob}
@@ -194,7 +194,7 @@ def alpaca_eval_completion(recipe: LLMJudgeRecipe, reply: Completion) -> dict[st
     return {"text": reply.text, "logprobs": {"content": [{"top_logprobs": top}]}}
 
 
-def check_usable(name: str, recipe: Recipe, verdicts: Sequence[Verdict]) -> None:
+def check_usable(name: str, recipe: LLMJudgeRecipe, verdicts: Sequence[Verdict]) -> None:
     """Warn about replies that are not verdicts.
 
     Raises:
@@ -203,15 +203,16 @@ def check_usable(name: str, recipe: Recipe, verdicts: Sequence[Verdict]) -> None
     unusable = [verdict.reply or "" for verdict in verdicts if verdict.preference is None]
     if not unusable:
         return
-    labels = ", ".join(repr(label) for label in recipe["labels"].values())
+    labels = ", ".join(repr(label) for label in recipe.labels.all)
     summary = (
         f"{len(unusable)} of {len(verdicts)} replies of the judge {name} are not verdicts (a "
         f"verdict is one of {labels}); the first of them is {unusable[0][:MAX_REPLY_IN_MESSAGE]!r}"
     )
-    if len(unusable) > recipe["most_unusable"] * len(verdicts) or len(unusable) == len(verdicts):
+    if len(unusable) > recipe.most_unusable * len(verdicts) or len(unusable) == len(verdicts):
         raise UserError(
             f"{summary}. Correct prompt, labels or max_new_tokens in "
-            f"{recipe_path('judges', name)}, or raise most_unusable there; all replies are kept"
+            f"{recipe_path(LLMJudgeRecipe, name)}, or raise most_unusable there; "
+            "all replies are kept"
         )
     logger.warning("%s; their questions have no verdict", summary)
 
@@ -231,5 +232,5 @@ def check_position_bias(name: str, preferences: Mapping[ShownTexts, float]) -> N
         raise UserError(
             f"the judge {name} preferred the text shown {position} in all {len(decided)} verdicts, "
             "although every pair was shown in both orders; correct prompt or labels in "
-            f"{recipe_path('judges', name)}, or use another LLM; all replies are kept"
+            f"{recipe_path(LLMJudgeRecipe, name)}, or use another LLM; all replies are kept"
         )

@@ -99,14 +99,14 @@ class PairRanker:
     """Compares two texts for a question, in the given order."""
 
     def __init__(self, model: PairRankerModel, tokenizer: PreTrainedTokenizerBase):
-        """Use a loaded model and its tokenizer; `from_recipe` loads both."""
+        """Use a loaded model and its tokenizer; `load` loads both."""
         self.model, self.tokenizer = model, tokenizer
         self.batch_tokens = BATCH_TOKENS[model.device.type]
         self.marker_ids = [tokenizer.get_added_vocab()[marker] for marker in MARKERS]
         self.reserved = re.compile("|".join(map(re.escape, tokenizer.get_added_vocab())))
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe) -> "PairRanker":
+    def load(cls, source: ModelSource) -> "PairRanker":
         """Load the recipe's `model` at its `revision`: float32 on a CPU, 16 bits on a GPU.
 
         Raises:
@@ -114,7 +114,7 @@ class PairRanker:
         """
         tokenizer = load_marked_tokenizer(source)
         dtype = best_dtype("auto")
-        model = load_pairrm(recipe, dtype)
+        model = load_pairrm(source, dtype)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         nn.Module.to(model, device)
         return cls(model.eval(), tokenizer)
@@ -175,7 +175,7 @@ def truncate(tokens: list[int], limit: int) -> list[int]:
     return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
 
 
-def load_marked_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
+def load_marked_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Load the tokenizer from its tokenizer.json, and check that it has the markers.
 
     The class for DeBERTa in transformers 5 is not used: it replaces the file's normalizer by its
@@ -190,13 +190,13 @@ def load_marked_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
     missing = [marker for marker in MARKERS if marker not in tokenizer.get_added_vocab()]
     if missing:
         raise UserError(
-            f"{recipe['model']}: not PairRM: the tokenizer has no tokens {', '.join(missing)}; set "
+            f"{source.model}: not PairRM: the tokenizer has no tokens {', '.join(missing)}; set "
             "model: llm-blender/PairRM-hf, or a copy of it"
         )
     return tokenizer
 
 
-def load_pairrm(recipe: Recipe, dtype: torch.dtype) -> PairRankerModel:
+def load_pairrm(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
     """Load the model and check that the file has all of its weights and no others.
 
     Raises:
@@ -214,13 +214,13 @@ def load_pairrm(recipe: Recipe, dtype: torch.dtype) -> PairRankerModel:
             f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names
         )
         raise UserError(
-            f"{recipe['model']}: the weights are not those of PairRM ({listed}); fetch "
+            f"{source.model}: the weights are not those of PairRM ({listed}); fetch "
             "llm-blender/PairRM-hf again, or correct the key model"
         )
     return model  # type: ignore[no-any-return]
 
 
-def check_config(recipe: Recipe) -> None:
+def check_config(source: ModelSource) -> None:
     """Check that a model's config.json is that of PairRM-hf.
 
     Raises:
@@ -234,7 +234,7 @@ def check_config(recipe: Recipe) -> None:
     wanted += [key for key in HEAD_KEYS if key not in found]
     if wanted:
         raise UserError(
-            f"{recipe['model']}: config.json is not that of PairRM, which has "
+            f"{source.model}: config.json is not that of PairRM, which has "
             f"{', '.join(wanted)}; set model: llm-blender/PairRM-hf, or a copy of it "
             "(llm-blender/PairRM has the same weights in another format)"
         )

@@ -14,7 +14,7 @@ from aligners.llms.generator import digest, llm_prompt
 TOP_LOGPROBS = 20
 
 
-def judge_decoding(recipe: Recipe) -> Decoding:
+def judge_decoding(recipe: LLMJudgeRecipe) -> Decoding:
     """Return the decoding of a judge's replies, which is greedy."""
     return Decoding(
         max_new_tokens=recipe.max_new_tokens,
@@ -22,14 +22,14 @@ def judge_decoding(recipe: Recipe) -> Decoding:
     )
 
 
-def read_template(recipe: Recipe) -> str:
+def read_template(recipe: LLMJudgeRecipe) -> str:
     """Return the prompt template of a judge, with placeholders for the question and both texts."""
-    return Path(recipe["prompt"]).read_text(encoding="utf-8")
+    return recipe.prompt.read_text(encoding="utf-8")
 
 
-def judge_requests(recipe: Recipe, shown: Iterable[ShownTexts]) -> list[Request]:
+def judge_requests(recipe: LLMJudgeRecipe, shown: Iterable[ShownTexts]) -> list[Request]:
     """Return a request for each entry of `shown`, in order; equal prompts have equal ids."""
-    llm, template = load_recipe("llms", recipe["llm"]), read_template(recipe)
+    llm, template = load_recipe(LLMRecipe, recipe.llm), read_template(recipe)
     prompts = [judge_prompt(template, *texts) for texts in shown]
     return [Request(digest(prompt), llm_prompt(llm, prompt)) for prompt in prompts]
 

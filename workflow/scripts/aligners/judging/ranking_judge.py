@@ -2,7 +2,7 @@
 
 from scipy.special import expit
 
-from aligners.configuration.schemas import Recipe
+from aligners.configuration.kinds.judges import PairRMRecipe
 from aligners.judging.judged_pairs import ShownTexts, Verdict
 from aligners.judging.pairrm import PairRanker
 from aligners.llms.usage import Usage

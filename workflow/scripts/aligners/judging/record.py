@@ -16,7 +16,7 @@ SUFFIX = ".judge.json"
 
 def judge_identity(judge: str) -> dict[str, Any]:
     """Return the keys that decide a judge's verdicts, of its recipe and of its LLM's recipe."""
-    recipe = deciding_recipe("judges", judge)
+    recipe = deciding_recipe(JudgeRecipe, judge)
     llm = {"llm": llm_identity(recipe["llm"])} if "llm" in recipe else {}
     return {**recipe, **llm}
 
@@ -36,8 +36,8 @@ def check_judge(judge: str) -> None:
         if keys:
             directory = path.parents[1]
             raise UserError(
-                f"{recipe_path('judges', judge)}: the judge has changed ({', '.join(keys)}) since "
-                f"the verdicts in {directory}, and verdicts of two judges cannot be mixed. To keep "
+                f"{recipe_path(JudgeRecipe, judge)}: the judge has changed ({', '.join(keys)}) "
+                f"since the verdicts in {directory}, and verdicts of two judges cannot be mixed. To keep "
                 "both, give the changed judge a new name. To replace the verdicts, delete "
                 f"{directory}. To use them, undo the change: all verdicts are kept"
             )

@@ -77,7 +77,7 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
         "recipes": {shown(path): read_text(path) for path in recipe_files(config)},
         "judges": {
             path.as_posix(): read_text(path)
-            for judge in configuration["judges"]
+            for judge in config.judges
             for path in record_paths(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }

@@ -54,7 +54,7 @@ def pivot(
 def pivot_backbones(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
     """Return win rates with their intervals and n, in a column for each backbone."""
     rates = table.rename(columns={"win_rate": "value"}).to_dict("records")
-    return pivot(table, [formats.counted_rate(rate) for rate in rates], rows, "backbone")
+    return pivot(table, [formats.rate_with_n(rate) for rate in rates], rows, "backbone")
 
 
 # Numbers
