@@ -28,6 +28,7 @@ from aligners.inspectors.inspector import encode_pairs
 from aligners.models.from_scratch import make_classifier
 from aligners.models.pretrained import load_model, load_tokenizer, set_dropout
 from aligners.synthesis.training_sets import sample
+from aligners.training.batches import RowDataset
 from aligners.training.record import count_rows, training_metrics
 from aligners.training.run import TrainingRun
 from aligners.training.trainer import BatchTrainer

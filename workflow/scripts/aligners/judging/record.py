@@ -37,8 +37,8 @@ def check_judge(judge: str) -> None:
             directory = path.parents[1]
             raise UserError(
                 f"{recipe_path(JudgeRecipe, judge)}: the judge has changed ({', '.join(keys)}) "
-                f"since the verdicts in {directory}, and verdicts of two judges cannot be mixed. To keep "
-                "both, give the changed judge a new name. To replace the verdicts, delete "
+                f"since the verdicts in {directory}, and verdicts of two judges cannot be mixed. "
+                "To keep both, give the changed judge a new name. To replace the verdicts, delete "
                 f"{directory}. To use them, undo the change: all verdicts are kept"
             )
 
