@@ -11,7 +11,7 @@ from aligners.closed_world.answers import Answer, parse_answer
 from aligners.closed_world.category_questions import HELD_OUT_PER_CATEGORY, write_category_questions
 from aligners.closed_world.plans import PLANTED, plan_pair
 from aligners.closed_world.truth import Truth
-from aligners.closed_world.world import CRITERIA, World, draw, load_world, words
+from aligners.closed_world.world import CRITERIA, World, load_world, make_rng, words
 from aligners.closed_world.writing import write_question
 from aligners.core.completions import Decoding, Prompt, Request
 from aligners.core.errors import UserError
@@ -57,7 +57,7 @@ def truth(world: World) -> Truth:
 
 @pytest.fixture(scope="module")
 def questions(world: World) -> list[str]:
-    rng = draw("test questions")
+    rng = make_rng("test questions")
     return [write_question(world, rng.choice(world.known), rng) for _ in range(2000)]
 
 
@@ -312,7 +312,7 @@ def test_defects_are_planted_at_their_rates_and_where_the_truth_says(
         assert item is not None
         plan = plan_pair(world, item, question, "helpful", 1)
         text = complete(pair_prompt(question, "helpful"), seed=1)
-        untouched = f"\nCorrection: {plan.aligned_response.text}"
+        untouched = f"\nCorrection: {plan.correction.text}"
         planted = truth.planted_pair(question, "helpful", 1)
         whole = text.startswith(f" {plan.response.text}\n") and text.endswith(untouched)
         assert whole == (planted is None) or planted == "unparsable"
