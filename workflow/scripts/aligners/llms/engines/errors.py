@@ -1,4 +1,4 @@
-"""What went wrong with a request: a fault of one attempt, a refused request, or the job's end."""
+"""Errors of requests to an endpoint: retry the request, give it up, or stop the job."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,110 +8,115 @@ import openai
 from aligners.core.completions import Cause
 from aligners.core.errors import UserError
 
-# Attempts of one request after which an endpoint that never answered counts as down.
+# If an endpoint has never replied after this many attempts of one request, it counts as down.
 DOWN_AFTER = 5
-# Refused requests before the first completion that stop the job: the recipe is wrong.
-REFUSED_AT_FIRST = 3
-# Phrases by which servers report that a prompt is too long; there is no common error code.
+# If this many requests are rejected before the first completion, the recipe is wrong.
+REJECTED_AT_START = 3
+# Phrases by which servers report that a prompt is too long. There is no common error code.
 TOO_LONG = ("context_length", "context length", "maximum context", "context size", "too long")
-LONGEST_MESSAGE = 300
+MAX_MESSAGE_LENGTH = 300
 
 
-class Faulty(Exception):
-    """An attempt that failed; another one may succeed."""
+class AttemptError(Exception):
+    """An attempt failed. Another attempt may succeed."""
 
     def __init__(self, cause: Cause, message: str):
-        """Keep the cause for the counts."""
+        """Store the cause, by which failures are counted."""
         super().__init__(message)
         self.cause: Cause = cause
 
 
-class Refused(Faulty):
-    """A request that the server will refuse again."""
+class RejectedError(AttemptError):
+    """The server rejected a request. Another attempt would fail as well."""
 
 
-class Faults:
-    """Maps the SDK's errors to Faulty, Refused and UserError.
+class ErrorMapper:
+    """Maps the SDK's errors to AttemptError, RejectedError and UserError.
 
-    The mapping depends on what the endpoint has done so far, in all its requests.
+    The mapping depends on the endpoint's earlier replies to all requests.
 
     Attributes:
-        answered: whether any reply has come, an error included.
-        completed: whether any request has its completion.
-        refused: number of refused requests.
+        replied: whether the endpoint has sent any reply, including errors.
+        completed: whether any request has a completion.
+        rejected: number of rejected requests.
     """
 
     def __init__(self, recipe: dict[str, Any], key: str, check_server: Callable[[], None]):
-        """Start with an endpoint that has not been asked; see `Endpoint` for the arguments."""
+        """Start with an endpoint that got no request yet; see `Endpoint` for the arguments."""
         self.recipe, self.key, self.check_server = recipe, key, check_server
-        self.answered = self.completed = False
-        self.refused = 0
+        self.replied = self.completed = False
+        self.rejected = 0
 
     def check_credit(self, error: openai.RateLimitError) -> None:
-        """Raise a UserError if waiting does not help, because the account is empty."""
-        self.answered = True
+        """Check that the server rejected a request because of its rate limit only.
+
+        Raises:
+            UserError: the account has no credit, so that waiting does not help.
+        """
+        self.replied = True
         if error.code == "insufficient_quota":
             raise UserError(
-                f"{self.recipe['endpoint']}: the account has no credit left; add some, "
-                "then run again: what was completed is kept"
+                f"{self.recipe['endpoint']}: the account has no credit left; add credit and run "
+                "again: finished completions are kept"
             )
 
-    def of_connection(self, error: openai.APIConnectionError, attempt: int) -> Exception:
-        """Return the exception for a broken connection."""
+    def from_connection_error(self, error: openai.APIConnectionError, attempt: int) -> Exception:
+        """Return the exception for a failed connection."""
         self.check_server()
-        shown = self.shown(error.__cause__)
-        if not self.answered and attempt >= DOWN_AFTER:
+        reason = self.redact(error.__cause__)
+        if not self.replied and attempt >= DOWN_AFTER:
             return UserError(
-                f"{self.recipe['endpoint']} cannot be reached ({shown}); "
-                "start the server, or mend the key endpoint of the recipe"
+                f"{self.recipe['endpoint']} cannot be reached ({reason}); "
+                "start the server, or correct the key endpoint of the recipe"
             )
-        return Faulty("connection", f"the connection broke: {shown}")
+        return AttemptError("connection", f"the connection failed: {reason}")
 
-    def of_status(self, error: openai.APIStatusError) -> Exception:
-        """Return the exception for an HTTP status that is an error."""
-        self.answered = True
-        status, message = error.status_code, self.shown(error.message)
+    def from_status_error(self, error: openai.APIStatusError) -> Exception:
+        """Return the exception for an HTTP status that reports an error."""
+        self.replied = True
+        status, message = error.status_code, self.redact(error.message)
         where = f"{self.recipe['endpoint']} (HTTP {status})"
         if status in (401, 403):
-            return UserError(f"{where} refuses the key; {self.key_advice()}")
+            return UserError(f"{where} rejects the key; {self.key_advice()}")
         if status == 404 or error.code == "model_not_found":
             return UserError(
-                f"{where} has no model {self.recipe['model']}: {message}. Mend the key model of "
-                "the recipe, or endpoint, which most often ends in /v1"
+                f"{where} has no model {self.recipe['model']}: {message}. Correct the key model "
+                "of the recipe, or its key endpoint, which most often ends in /v1"
             )
         if status >= 500 or status in (408, 409):
-            return Faulty("server_error", f"HTTP {status}: {message}")
-        if any(words in message.lower() for words in TOO_LONG):
-            return Refused("prompt_too_long", f"the prompt does not fit the context: {message}")
-        return self.refusal(
+            return AttemptError("server_error", f"HTTP {status}: {message}")
+        if any(phrase in message.lower() for phrase in TOO_LONG):
+            return RejectedError(
+                "prompt_too_long", f"the prompt does not fit into the context: {message}"
+            )
+        return self.rejection(
             f"HTTP {status}: {message}",
-            f"{where} refuses the requests: {message}. Mend the recipe: "
-            "the keys chat, extra and limit_parameter, and those of the decoding",
+            f"{where} rejects the requests: {message}. Correct the recipe: "
+            "the keys chat, extra and limit_parameter, and the keys of the decoding",
         )
 
-    def of_logprobs(self) -> Exception:
-        """Return the exception for a reply without the log-probabilities that were asked for."""
-        missing = "no log-probabilities of tokens"
-        return self.refusal(
-            f"the reply holds {missing}",
-            f"{self.recipe['endpoint']}: the replies hold {missing}; "
-            "ask a server that gives them, or set logprobs: false in the judge's recipe",
+    def missing_logprobs(self) -> Exception:
+        """Return the exception for a reply without the requested log-probabilities."""
+        return self.rejection(
+            "the reply has no log-probabilities of tokens",
+            f"{self.recipe['endpoint']}: the replies have no log-probabilities of tokens; "
+            "use a server that returns them, or set logprobs: false in the judge's recipe",
         )
 
-    def refusal(self, message: str, advice: str) -> Exception:
-        """Return the exception for a refused request; several at first stop the job."""
-        self.refused += 1
-        if not self.completed and self.refused >= REFUSED_AT_FIRST:
+    def rejection(self, message: str, advice: str) -> Exception:
+        """Return the exception for a rejected request. Several at the start stop the job."""
+        self.rejected += 1
+        if not self.completed and self.rejected >= REJECTED_AT_START:
             return UserError(advice)
-        return Refused("refused", message)
+        return RejectedError("refused", message)
 
     def key_advice(self) -> str:
-        """Return what to do about a key that is refused."""
+        """Return what a user can do if the server rejects the API key."""
         if variable := self.recipe.get("key_variable"):
-            return f"set {variable} in the environment to one that it takes"
-        return "name the environment's variable that holds one as key_variable in the recipe"
+            return f"set the environment variable {variable} to a valid key"
+        return "set key_variable in the recipe to the environment variable that has a valid key"
 
-    def shown(self, message: object) -> str:
-        """Return a message fit to be shown: short, and without the key if a server repeats it."""
+    def redact(self, message: object) -> str:
+        """Return a message on one line, shortened, and without the API key."""
         text = " ".join(str(message).replace(self.key, "***").split())
-        return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
+        return text if len(text) <= MAX_MESSAGE_LENGTH else f"{text[:MAX_MESSAGE_LENGTH]}…"
