@@ -10,7 +10,7 @@ import split_questions as program
 
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.synthesis.near_duplicates import jaccard, shingles
-from aligners.synthesis.split import SPLITS, side_of, split_questions
+from aligners.synthesis.split import SPLITS, choose_side, split_questions
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 NEAR = {"shingle": 5, "similarity": 0.7}
@@ -109,7 +109,7 @@ def on_side(side: str, start: str) -> dict[str, Any]:
     """Return a question with this start whose own hash puts it on a side."""
     for number in itertools.count():
         row = question(f"{start}{number}")
-        if side_of(row["id"], SHARES) == side:
+        if choose_side(row["id"], SHARES) == side:
             return row
     raise AssertionError
 
@@ -139,7 +139,7 @@ def test_a_group_keeps_the_side_of_its_first_member() -> None:
 
 
 def test_sides_have_their_shares() -> None:
-    sides = Counter(side_of(row_id(str(number)), SHARES) for number in range(4000))
+    sides = Counter(choose_side(row_id(str(number)), SHARES) for number in range(4000))
     assert [sides[side] / 4000 for side in SPLITS] == pytest.approx([0.7, 0.15, 0.15], abs=0.02)
-    assert side_of("x", {"train": 0.0, "validation": 0.0, "test": 1.0}) == "test"
-    assert side_of("x", {"train": 1.0, "validation": 0.0, "test": 0.0}) == "train"
+    assert choose_side("x", {"train": 0.0, "validation": 0.0, "test": 1.0}) == "test"
+    assert choose_side("x", {"train": 1.0, "validation": 0.0, "test": 0.0}) == "train"
