@@ -166,7 +166,7 @@ def test_failed_requests_have_no_verdict_if_the_recipe_allows_failures(engine: F
     write_recipes()
     llm = Path("config/llms/test-llm.yaml")
     llm.write_text(llm.read_text() + "require_all: false\n")
-    recipes.load_recipe.cache_clear()
+    recipes.read_recipe.cache_clear()
 
     def reply(request: Request, decoding: Decoding) -> Completion | Failure:
         if "2?" in str(request.prompt):
