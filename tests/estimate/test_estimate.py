@@ -31,7 +31,7 @@ from aligners.estimate.stages import (
     load_experiment,
     make_stages,
 )
-from aligners.estimate.table import print_estimate, spent
+from aligners.estimate.table import format_costs, print_estimate
 from aligners.estimate.verdicts import verdicts_stages
 from aligners.synthesis.pairs import STOP
 from aligners.synthesis.task import Task, load_task
@@ -497,6 +497,9 @@ def test_times_have_a_unit_that_suits(seconds: float, text: str) -> None:
 
 
 def test_money_and_gpu_hours_stand_side_by_side() -> None:
-    assert spent(None, {}) == "-"
-    assert spent(1.5, {}) == "1.50 GPU h"
-    assert spent(0.25, {"USD": 1234.5, "EUR": 0.0042}) == "1,234.50 USD + 0.0042 EUR + 0.25 GPU h"
+    assert format_costs(None, {}) == "-"
+    assert format_costs(1.5, {}) == "1.50 GPU h"
+    assert (
+        format_costs(0.25, {"USD": 1234.5, "EUR": 0.0042})
+        == "1,234.50 USD + 0.0042 EUR + 0.25 GPU h"
+    )

@@ -1,4 +1,4 @@
-"""What a criterion is made of: principles with demonstrations, and seed questions."""
+"""The content of a criterion: principles with demonstrations, and seed questions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ def load_principles(criterion: str) -> Principles:
 
 
 def numbered(principles: Principles) -> str:
-    """Return the principles as text, one a line: the number, the name, and what it demands."""
+    """Return the principles as text, one per line: number, name and text."""
     return "\n".join(
         f"{number}. {name}: {text}"
         for number, (name, text) in enumerate(principles.principles, start=1)
@@ -63,14 +63,14 @@ def load_question_types(criterion: str) -> list[QuestionType]:
     """Load the question types with seed questions that the criterion's recipe names.
 
     Raises:
-        UserError: the file is not what its schema says, or names a type twice.
+        UserError: the file does not match its schema, or contains a type twice.
     """
     path = Path(load_recipe("criteria", criterion)["seed_questions"])
     content = validate("seed_questions", read_yaml(path), path)
     types = [item["type"] for item in content["question_types"]]
     for name in types:
         if types.count(name) > 1:
-            raise UserError(f"{path}, key question_types: {name!r} is there twice; merge the two")
+            raise UserError(f"{path}, key question_types: {name!r} appears twice; merge the two")
     return [
         QuestionType(
             name=item["type"],
