@@ -92,7 +92,7 @@ def rows_of(html: str, caption: str) -> list[list[str]]:
 def test_sections_come_in_order(pages: dict[str, Path]) -> None:
     titles = Page(pages["all"].read_text()).texts["h2"]
     assert titles == [
-        "What was run", "Data", "Inspectors", "Aligners", "Squad", "Comparisons",
+        "Overview", "Data", "Inspectors", "Aligners", "Squad", "Comparisons",
         "Costs and times", "Provenance",
     ]  # fmt: skip
 
@@ -102,7 +102,7 @@ def test_counts_and_reasons_are_told_by_step(pages: dict[str, Path]) -> None:
     steps = rows_of(html, "Rows by step: ethical")
     assert ["pairs filtered", "4", "3", "1", "0", "markup&nbsp;1"] in steps
     assert ["aligner set", "5", "3", "0", "2", "over_limit&nbsp;2"] in steps
-    sizes = rows_of(html, "Rows of the sets that models are trained and tested with")
+    sizes = rows_of(html, "Rows of the training, validation and test sets")
     assert ["ethical", "aligner", "3", "1", "1"] in sizes
 
 
@@ -171,7 +171,7 @@ def test_times_and_costs_are_added_up(pages: dict[str, Path]) -> None:
     assert [row[0] for row in times] == ["rule", "train_aligner", "list_stage"]
     assert times[1][2] == "1.3 min" and times[1][6] == "800 MiB"
     usage = rows_of(html, "Completions of LLMs")
-    assert [row[0] for row in usage] == ["for", "synthetic/ethical/pairs"]  # not its shards
+    assert [row[0] for row in usage] == ["rows", "synthetic/ethical/pairs"]  # not its shards
     assert "Completions cost 1.25 EUR." in text_of(html)
 
 

@@ -42,7 +42,10 @@ rule judge_reproduction:
 rule compare_with_reported:
     input:
         verdicts=EXPERIMENT.files(
-            results.REPRODUCED_VERDICTS, judge=["{judge}"], dataset=NUMBERED_DATASETS, **PAPER_SYSTEM
+            results.REPRODUCED_VERDICTS,
+            judge=["{judge}"],
+            dataset=NUMBERED_DATASETS,
+            **PAPER_SYSTEM,
         ),
     output:
         csv=results.REPORTED_BESIDE_OURS.fill(form="csv"),
