@@ -22,13 +22,13 @@ LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja
 
 
 def used_recipes(configuration: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return role, kind, name, description, model and revision of each recipe in use."""
-    recipes = []
+    """Return role, kind, name, description, model and revision of each recipe that is named."""
+    found = []
     for key, kind in KINDS.items():
         names = configuration[key]
         for name in [names] if isinstance(names, str) else names:
             recipe = load_recipe(kind, name)
-            recipes.append(
+            found.append(
                 {
                     "role": key,
                     "kind": kind,
@@ -38,7 +38,7 @@ def used_recipes(configuration: dict[str, Any]) -> list[dict[str, Any]]:
                     "revision": recipe.get("revision"),
                 }
             )
-    return recipes
+    return found
 
 
 def settings(configuration: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def provenance_section(
 
     Args:
         configuration: of the experiment.
-        models: rows of the sections on inspectors and aligners, with their training records.
+        models: the sections of inspectors and aligners; their records name the versions.
     """
     directory = results.STAGE_LIST.path(stage="models").parent
     return {
@@ -81,14 +81,14 @@ def recipe_files(configuration: dict[str, Any]) -> list[Path]:
 
     These are principles, seed questions and prompts; tables of data sets are too large to show.
     """
-    paths = []
+    found = []
     for recipe in used_recipes(configuration):
         kind, name = recipe["kind"], recipe["name"]
-        paths.append(recipe_path(kind, name))
+        found.append(recipe_path(kind, name))
         if kind in ("criteria", "judges"):
             files = file_keys(load_recipe(kind, name), schema(kind))
-            paths += [Path(path) for _, path in files]
-    return paths
+            found += [Path(path) for _, path in files]
+    return found
 
 
 def display_path(path: Path) -> str:
