@@ -59,21 +59,12 @@ def measure(rows: int = 160) -> Figures:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         recipe = make_recipe(directory / "small", SMALL, texts)
-        job = Job(recipe, train, validation)
-        methods: dict[str, Method] = {"one row at a time": job.one_by_one, "ours": job.ours}
-        if importlib.util.find_spec("trl"):
-            methods["trl, packed"] = job.trl
-        measured: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
-        for number in range(ROUNDS):
-            for name, method in methods.items():
-                measured[name].append(method(directory / f"{name} {number}"))
+        speeds, losses = compare_methods(Job(recipe, train, validation), directory)
         large = make_recipe(directory / "large", LARGE, texts)
         peak_share = Job(large, train[:LARGE_ROWS], validation[:1]).share_of_peak(
             directory / "large run"
         )
         one, two = (in_processes(recipe, train, validation, directory, count) for count in (1, 2))
-    speeds = {name: max(speed for speed, _ in runs) for name, runs in measured.items()}
-    losses = {name: runs[0][1] for name, runs in measured.items()}
     figures = {
         "texts": Figure(source),
         "rows": Figure(rows),
@@ -100,6 +91,19 @@ def measure(rows: int = 160) -> Figures:
             speeds["ours"] / speeds["trl, packed"], at_least(3)
         )
     return figures
+
+
+def compare_methods(job: "Job", directory: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Train with each method, alternately; return the best speed and the loss of each."""
+    methods: dict[str, Method] = {"one row at a time": job.one_by_one, "ours": job.ours}
+    if importlib.util.find_spec("trl"):
+        methods["trl, packed"] = job.trl
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+    for number in range(ROUNDS):
+        for name, method in methods.items():
+            measured[name].append(method(directory / f"{name} {number}"))
+    speeds = {name: max(speed for speed, _ in runs) for name, runs in measured.items()}
+    return speeds, {name: runs[0][1] for name, runs in measured.items()}
 
 
 def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> dict[str, Any]:

@@ -47,14 +47,14 @@ def keys_of(rules: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict
 
 
 @pytest.mark.parametrize("kind", SCHEMA_KINDS)
-def test_schema_is_one_and_describes_every_key(kind: str) -> None:
+def test_schema_is_valid_and_describes_every_key(kind: str) -> None:
     Draft202012Validator.check_schema(schema(kind))
     undescribed = [key for key, rule in keys_of(schema(kind)) if not rule.get("description")]
     assert undescribed == []
 
 
 @pytest.mark.parametrize("kind", SCHEMA_KINDS)
-def test_schema_refuses_unknown_keys_at_every_level(kind: str) -> None:
+def test_schema_rejects_unknown_keys_at_every_level(kind: str) -> None:
     mappings = [("the file", schema(kind)), *keys_of(schema(kind))]
     mappings += [(f"items of {key}", rule["items"]) for key, rule in mappings if "items" in rule]
     lenient = [
@@ -66,7 +66,7 @@ def test_schema_refuses_unknown_keys_at_every_level(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SCHEMA_KINDS)
-def test_defaults_obey_their_own_rules(kind: str) -> None:
+def test_defaults_are_valid(kind: str) -> None:
     for key, rule in keys_of(schema(kind)):
         if "default" in rule:
             errors = list(Draft202012Validator(rule).iter_errors(rule["default"]))
@@ -108,7 +108,7 @@ def test_experiment_is_valid_with_all_its_recipes(experiment: str) -> None:
         assert partner is None or load_recipe("llms", partner)["chat"]
 
 
-def test_demo_stands_by_itself() -> None:
+def test_demo_sets_every_key() -> None:
     """Laid over config.yaml, whatever it left out would be the paper's."""
     paper, demo = (read_yaml(Path("config") / name) for name in EXPERIMENTS)
     assert list(demo) == list(paper)
@@ -125,7 +125,7 @@ def test_revision_is_a_commit_or_marked_as_unpinned(kind: str, name: str) -> Non
         assert re.fullmatch(r"revision: [0-9a-f]{40}( +#.*)?|revision: main +# UNPINNED: .+", line)
 
 
-def test_external_aligner_of_the_demo_reads_what_the_real_one_reads() -> None:
+def test_external_aligner_of_the_demo_has_the_format_of_the_real_one() -> None:
     formats = {load_recipe("external", name)["input_format"] for _, name in external_recipes()}
     assert len(formats) == 1
 
@@ -172,7 +172,7 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("synthesis", {"pairs": {"temperature": -1}}, "key pairs.temperature"),
     ],
 )  # fmt: skip
-def test_wrong_recipe_is_refused_with_what_to_mend(
+def test_an_invalid_recipe_gets_a_message_with_file_and_key(
     kind: str, value: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
@@ -184,7 +184,7 @@ def test_wrong_recipe_is_refused_with_what_to_mend(
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_demonstrations_teach_to_correct_and_to_leave_alone(criterion: str) -> None:
+def test_demonstrations_include_corrected_and_unchanged_responses(criterion: str) -> None:
     principles = load_principles(criterion)
     names = [name for name, _ in principles.principles]
     good = [item for item in principles.demonstrations if item.critique == GOOD]
@@ -215,7 +215,7 @@ def test_pairs_prompt_leaves_room_in_the_context_of_the_teacher(criterion: str) 
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_seed_questions_obey_the_rules_for_topics(criterion: str) -> None:
+def test_seed_questions_have_valid_topics(criterion: str) -> None:
     for question_type in load_question_types(criterion):
         topics = question_type.example_topics
         assert len(topics) == len(set(topics)) == 5

@@ -40,7 +40,7 @@ DEMO, PAPER = Path("config/demo.yaml"), Path("config/config.yaml")
 TEACHER, BASE, CHAT = "closed-world-teacher", "closed-world-base", "closed-world-finetuned"
 PRICES = {"input": 2.0, "output": 10.0, "currency": "EUR"}
 # The token limits of the stages, by which tests recognise their requests.
-TOPICS, QUESTIONS, PAIRS, ANSWERS = 300, 1000, 1500, 256
+TOPICS, QUESTIONS, PAIRS, RESPONSES = 300, 1000, 1500, 256
 
 
 def requests_of(stages: Sequence[Stage]) -> dict[tuple[str, str], int]:
@@ -400,7 +400,7 @@ def test_an_unavailable_llm_has_bounds_and_a_reason(
     assert [row["sampled"] for row in figures["stages"]] == [0, 0, 0, 2, 2]
     assert (topics["tokens_out"], topics["seconds"]) == (120 * TOPICS, None)
     assert topics["cost"] > topics["tokens_out"] * 1e-5
-    assert 0 < base["tokens_out"] < base["requests"] * ANSWERS
+    assert 0 < base["tokens_out"] < base["requests"] * RESPONSES
     [note] = figures["notes"]
     for part in ("priced", "http://127.0.0.1:9/v1", "PRICED_KEY"):
         assert part in note

@@ -32,7 +32,7 @@ NAMES = {
     "system": [*CRITERIA, "squad"],
     "reference": ["base", "finetuned"],
 }
-[ANSWERS] = results.ALIGNED.fill(system="squad").paths(NAMES)
+[CORRECTIONS] = results.ALIGNED.fill(system="squad").paths(NAMES)
 
 
 def pair_rows(criterion: str) -> list[Row]:
@@ -100,7 +100,7 @@ def write_models(criterion: str) -> None:
         write_json(directory / "model/training.json", training)
 
 
-def write_answers() -> None:
+def write_corrections() -> None:
     """Write a squad's rows: one changed, one with a refused correction, one without a turn."""
     scores = {"ethical": 0.2, "factuality": 0.9}
     turn = {"criterion": "ethical", "before": scores, "aligned_response": "Nobody.",
@@ -113,7 +113,7 @@ def write_answers() -> None:
         {"id": "c", "question": "When?", "response": "Then.", "aligned_response": "Then.",
          "trace": []},
     ]  # fmt: skip
-    write_rows(ANSWERS, rows)
+    write_rows(CORRECTIONS, rows)
     inputs = [{"id": row["id"], "category": EVIL} for row in rows]
     write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
     # The judge prefers the response of the first row.
@@ -207,14 +207,14 @@ def write_results(by_products: bool) -> None:
     for criterion in CRITERIA:
         write_synthetic(criterion)
         write_models(criterion)
-    write_answers()
+    write_corrections()
     write_judged()
     write_scorecard()
     for stage in results.STAGES:
         path = results.STAGE_LIST.path(stage=stage)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    results.STAGE_LIST.path(stage="aligned").write_text(f"{'0' * 64}  {ANSWERS}\n")
+    results.STAGE_LIST.path(stage="aligned").write_text(f"{'0' * 64}  {CORRECTIONS}\n")
     if by_products:
         write_by_products()
 

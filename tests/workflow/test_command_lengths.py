@@ -1,4 +1,4 @@
-"""Command lines do not grow with the number of comparisons: Linux limits one argument to 128 KiB."""
+"""Command lines do not grow with the number of comparisons; Linux allows 128 KiB."""
 
 import re
 import shutil

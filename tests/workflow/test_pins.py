@@ -37,7 +37,7 @@ def project_requirements() -> dict[str, SpecifierSet]:
 
 
 def environment(path: Path) -> tuple[dict[str, SpecifierSet], dict[str, SpecifierSet]]:
-    """Return the requirements of a conda environment from conda, in pip's notation, and from pip."""
+    """Return the requirements of a conda environment from conda (in pip's notation) and pip."""
     entries = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
     from_conda = [entry for entry in entries if isinstance(entry, str)]
     from_pip = [line for entry in entries if isinstance(entry, dict) for line in entry["pip"]]
