@@ -1,6 +1,6 @@
-"""Similarity of responses and corrections: in batches by length, against pair by pair.
+"""Similarity of responses and corrections: batches by length, against one pair at a time.
 
-The encoder is the real all-MiniLM-L6-v2, from a Python package, in float32 both ways.
+The encoder is all-MiniLM-L6-v2 from a Python package; both methods use float32.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ ENCODER = "all-minilm-l6-v2-packaged"
 
 
 def measure(rows: int = 768) -> Figures:
-    """Compute the cosine of `rows` pairs both ways."""
+    """Compute the cosine similarity of `rows` pairs with both methods."""
     source, texts = load_texts()
     made = make_rows(texts, rows)
     silence_transformers()

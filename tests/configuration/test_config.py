@@ -55,23 +55,49 @@ def test_every_key_is_described(name: str) -> None:
         assert [key for key, field, _ in keys(kind) if not field.description] == []
 
 
-@pytest.mark.parametrize("name", KINDS)
-def test_the_schema_is_made_from_the_kind(name: str) -> None:
-    path = ROOT / "workflow/schemas" / f"{name}.schema.json"
-    assert path.read_text(encoding="utf-8") == json_schema(KINDS[name]), "make docs writes it"
-    Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("kind", SCHEMA_KINDS)
+def test_schema_is_valid_and_describes_every_key(kind: str) -> None:
+    Draft202012Validator.check_schema(schema(kind))
+    undescribed = [key for key, rule in keys_of(schema(kind)) if not rule.get("description")]
+    assert undescribed == []
 
 
-def test_the_tables_of_the_readme_are_made_from_the_kinds() -> None:
-    readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
-    assert f"<!-- begin: keys -->\n{key_tables()}<!-- end: keys -->" in readme, "make docs"
+@pytest.mark.parametrize("kind", SCHEMA_KINDS)
+def test_schema_rejects_unknown_keys_at_every_level(kind: str) -> None:
+    mappings = [("the file", schema(kind)), *keys_of(schema(kind))]
+    mappings += [(f"items of {key}", rule["items"]) for key, rule in mappings if "items" in rule]
+    lenient = [
+        key
+        for key, rule in mappings
+        if "properties" in rule and rule.get("additionalProperties") is not False
+    ]
+    assert lenient == []
 
 
-def test_a_schema_accepts_the_recipes_of_its_kind() -> None:
-    for kind, name in RECIPES:
-        validator = Draft202012Validator(json.loads(json_schema(FOLDERS[kind])))
-        values = read_yaml(ROOT / "config" / kind / f"{name}.yaml")
-        assert list(validator.iter_errors(values)) == [], f"{kind}/{name}"
+@pytest.mark.parametrize("kind", SCHEMA_KINDS)
+def test_defaults_are_valid(kind: str) -> None:
+    for key, rule in keys_of(schema(kind)):
+        if "default" in rule:
+            errors = list(Draft202012Validator(rule).iter_errors(rule["default"]))
+            assert errors == [], key
+
+
+@pytest.mark.parametrize("kind", SCHEMA_KINDS)
+def test_readme_names_every_key(kind: str) -> None:
+    section_of = {"principles": "criteria", "seed_questions": "criteria", "config": "config.yaml"}
+    readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (.+)\n([\s\S]*?)(?=^## |\Z)", readme, re.MULTILINE))
+    section = sections[section_of.get(kind, kind)]
+    unnamed = [key for key, _ in keys_of(schema(kind)) if f"| `{key}`" not in section]
+    assert [key for key in unnamed if key != "description"] == []
+
+
+def test_readme_marks_the_keys_that_do_not_decide() -> None:
+    readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
+    for kind in SCHEMA_KINDS:
+        for key, rule in keys_of(schema(kind)):
+            if rule.get("decides", True) is False and key != "description":
+                assert f"| `{key}`° |" in readme, f"{kind}: {key}"
 
 
 # Recipes and experiments
@@ -91,7 +117,7 @@ def test_experiment_is_valid_with_all_its_recipes(experiment: str) -> None:
         assert partner is None or load_recipe(LLMRecipe, partner).chat
 
 
-def test_demo_stands_by_itself() -> None:
+def test_demo_sets_every_key() -> None:
     """Laid over config.yaml, whatever it left out would be the paper's."""
     paper, demo = (read_yaml(Path("config") / name) for name in EXPERIMENTS)
     assert list(demo) == list(paper)
@@ -109,8 +135,8 @@ def test_revision_is_a_commit_or_marked_as_unpinned(kind: str, name: str) -> Non
         assert re.fullmatch(r"revision: [0-9a-f]{40}( +#.*)?|revision: main +# UNPINNED: .+", line)
 
 
-def test_external_aligner_of_the_demo_reads_what_the_real_one_reads() -> None:
-    formats = {load_recipe(ExternalRecipe, name).input_format for _, name in external_recipes()}
+def test_external_aligner_of_the_demo_has_the_format_of_the_real_one() -> None:
+    formats = {load_recipe("external", name)["input_format"] for _, name in external_recipes()}
     assert len(formats) == 1
 
 
@@ -159,7 +185,7 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("synthesis", {"pairs": {"temperature": -1}}, "key pairs.temperature"),
     ],
 )  # fmt: skip
-def test_wrong_recipe_is_refused_with_what_to_mend(
+def test_an_invalid_recipe_gets_a_message_with_file_and_key(
     kind: str, value: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
@@ -171,7 +197,7 @@ def test_wrong_recipe_is_refused_with_what_to_mend(
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_demonstrations_teach_to_correct_and_to_leave_alone(criterion: str) -> None:
+def test_demonstrations_include_corrected_and_unchanged_responses(criterion: str) -> None:
     principles = load_principles(criterion)
     names = [principle.name for principle in principles.principles]
     good = [item for item in principles.demonstrations if item.critique == GOOD]
@@ -202,7 +228,7 @@ def test_pairs_prompt_leaves_room_in_the_context_of_the_teacher(criterion: str) 
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_seed_questions_obey_the_rules_for_topics(criterion: str) -> None:
+def test_seed_questions_have_valid_topics(criterion: str) -> None:
     for question_type in load_question_types(criterion):
         topics = question_type.example_topics
         assert len(topics) == len(set(topics)) == 5

@@ -1,4 +1,4 @@
-"""Score everything that was made in the closed world against the truth."""
+"""Score the results of a run in the closed world against the truth."""
 
 from pathlib import Path
 

@@ -1,4 +1,7 @@
-"""What a criterion consists of: principles with demonstrations, and seed questions."""
+"""The content of a criterion: principles with demonstrations, and seed questions."""
+
+from dataclasses import dataclass
+from pathlib import Path
 
 from aligners.configuration.kinds.criteria import (
     CriterionRecipe,
@@ -16,7 +19,7 @@ def load_principles(criterion: str) -> Principles:
 
 
 def numbered(principles: Principles) -> str:
-    """Return the principles as text, one a line: the number, the name, and what it demands."""
+    """Return the principles as text, one per line: number, name and text."""
     return "\n".join(
         f"{number}. {principle.name}: {principle.text}"
         for number, principle in enumerate(principles.principles, start=1)
@@ -24,7 +27,22 @@ def numbered(principles: Principles) -> str:
 
 
 def load_question_types(criterion: str) -> list[QuestionType]:
-    """Load the question types with seed questions that the criterion's recipe names."""
-    return read_section(
-        SeedQuestions, load_recipe(CriterionRecipe, criterion).seed_questions
-    ).question_types
+    """Load the question types with seed questions that the criterion's recipe names.
+
+    Raises:
+        UserError: the file does not match its schema, or contains a type twice.
+    """
+    path = Path(load_recipe("criteria", criterion)["seed_questions"])
+    content = validate("seed_questions", read_yaml(path), path)
+    types = [item["type"] for item in content["question_types"]]
+    for name in types:
+        if types.count(name) > 1:
+            raise UserError(f"{path}, key question_types: {name!r} appears twice; merge the two")
+    return [
+        QuestionType(
+            name=item["type"],
+            example_topics=item["example_topics"],
+            seed_questions=[(seed["topic"], seed["question"]) for seed in item["questions"]],
+        )
+        for item in content["question_types"]
+    ]
