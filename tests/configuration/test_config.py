@@ -1,6 +1,5 @@
 """Every file under config/ and resources/criteria/ is what its schema and its readers expect."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,6 @@ from aligners.configuration.documentation import (
     KINDS,
     classes,
     describe,
-    json_schema,
-    key_tables,
     keys,
 )
 from aligners.configuration.experiment import validate_experiment
@@ -136,7 +133,7 @@ def test_revision_is_a_commit_or_marked_as_unpinned(kind: str, name: str) -> Non
 
 
 def test_external_aligner_of_the_demo_has_the_format_of_the_real_one() -> None:
-    formats = {load_recipe("external", name)["input_format"] for _, name in external_recipes()}
+    formats = {load_recipe(ExternalRecipe, name).input_format for _, name in external_recipes()}
     assert len(formats) == 1
 
 

@@ -49,7 +49,7 @@ def test_a_recipe_of_two_lines_is_complete(project: Path) -> None:
 
 
 def test_an_explicit_default_does_not_change_the_deciding_keys(project: Path) -> None:
-    before = deciding_recipe("backbones", "gpt2-closed-world")
+    before = deciding_recipe(BackboneRecipe, "gpt2-closed-world")
     set_keys(BACKBONE, dtype="float32", attention="sdpa", weight_decay=0.01)
     assert deciding_recipe(BackboneRecipe, "gpt2-closed-world") == before
 
@@ -89,8 +89,8 @@ def test_files_decide_by_their_content_not_their_name(project: Path) -> None:
 
 
 def test_each_section_decides_separately(project: Path) -> None:
-    topics = deciding_recipe("synthesis", "closed-world", "topics")
-    pairs = deciding_recipe("synthesis", "closed-world", "pairs")
+    topics = deciding_recipe(SynthesisRecipe, "closed-world", "topics")
+    pairs = deciding_recipe(SynthesisRecipe, "closed-world", "pairs")
     set_keys("config/synthesis/closed-world.yaml", pairs={"max_new_tokens": 7})
     assert deciding_recipe(SynthesisRecipe, "closed-world", "topics") == topics
     assert deciding_recipe(SynthesisRecipe, "closed-world", "pairs") != pairs

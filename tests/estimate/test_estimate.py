@@ -17,7 +17,6 @@ from yaml_edits import set_keys
 
 from aligners.cli.main import main
 from aligners.configuration.criteria import load_question_types
-from aligners.configuration.kinds.config import Config
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.formats import count, duration
 from aligners.core.rows import read_json, row_id, write_rows

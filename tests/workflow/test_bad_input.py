@@ -243,7 +243,7 @@ def remove_weights() -> None:
 
 def load_llm() -> object:
     """Load the LLM, as every job that needs it does."""
-    return load_engine(load_recipe("llms", "mine"))
+    return load_engine(load_recipe(LLMRecipe, "mine"))
 
 
 # A row that is too long for a model is no error; tests of the aligners show that it is counted.

@@ -69,9 +69,9 @@ def test_every_teacher_in_the_comments_of_quickstart_can_replace_its_teacher(
     assert len(offered) == 3
     for teacher in [config["teacher"], *offered]:
         validate_experiment({**config, "teacher": teacher}, QUICKSTART)
-        assert load_recipe("llms", teacher)["chat"], teacher
+        assert load_recipe(LLMRecipe, teacher).chat, teacher
     # Hosted endpoints reject unknown parameters such as repetition_penalty.
-    assert load_recipe("synthesis", config["synthesis"])["pairs"]["repetition_penalty"] == 1.0
+    assert load_recipe(SynthesisRecipe, config["synthesis"]).pairs.repetition_penalty == 1.0
 
 
 def test_the_served_teacher_starts_in_its_own_environment(project: Path) -> None:

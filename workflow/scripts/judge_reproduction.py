@@ -37,7 +37,7 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     write_json(usage, loaded.usage.summary())
 
 
-def first_sentences(pair: Pair) -> Pair:
+def first_sentences(pair: TextPair) -> TextPair:
     """Return a pair with both texts cut; `unchanged` still describes the whole texts."""
     return replace(
         pair,

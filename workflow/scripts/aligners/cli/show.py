@@ -35,7 +35,7 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
     """
     if count < 0:
         raise UserError(f"--rows {count}: the number of rows is negative; give 0 or more")
-    rows = read_answers(path)
+    rows = read_corrections(path)
     check_filters(filters, rows, path)
     matching = [row for row in rows if filters.match(row)]
     chosen = matching if seed is None else sorted(matching, key=lambda r: seeded_order(r, seed))

@@ -1,7 +1,4 @@
-"""The content of a criterion: principles with demonstrations, and seed questions."""
-
-from dataclasses import dataclass
-from pathlib import Path
+"""What a criterion consists of: principles with demonstrations, and seed questions."""
 
 from aligners.configuration.kinds.criteria import (
     CriterionRecipe,
@@ -19,7 +16,7 @@ def load_principles(criterion: str) -> Principles:
 
 
 def numbered(principles: Principles) -> str:
-    """Return the principles as text, one per line: number, name and text."""
+    """Return the principles as text, one a line: the number, the name, and what it demands."""
     return "\n".join(
         f"{number}. {principle.name}: {principle.text}"
         for number, principle in enumerate(principles.principles, start=1)
@@ -27,22 +24,7 @@ def numbered(principles: Principles) -> str:
 
 
 def load_question_types(criterion: str) -> list[QuestionType]:
-    """Load the question types with seed questions that the criterion's recipe names.
-
-    Raises:
-        UserError: the file does not match its schema, or contains a type twice.
-    """
-    path = Path(load_recipe("criteria", criterion)["seed_questions"])
-    content = validate("seed_questions", read_yaml(path), path)
-    types = [item["type"] for item in content["question_types"]]
-    for name in types:
-        if types.count(name) > 1:
-            raise UserError(f"{path}, key question_types: {name!r} appears twice; merge the two")
-    return [
-        QuestionType(
-            name=item["type"],
-            example_topics=item["example_topics"],
-            seed_questions=[(seed["topic"], seed["question"]) for seed in item["questions"]],
-        )
-        for item in content["question_types"]
-    ]
+    """Load the question types with seed questions that the criterion's recipe names."""
+    return read_section(
+        SeedQuestions, load_recipe(CriterionRecipe, criterion).seed_questions
+    ).question_types

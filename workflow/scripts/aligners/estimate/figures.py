@@ -73,8 +73,8 @@ def project(stage: Stage, sample: Sample) -> Figures:
 
 def figures(stage: Stage, tokens_in: int, tokens_out: int, **measured: Any) -> Figures:
     """Return the figures of a stage for these tokens, with the measurements of a sample."""
-    recipe = load_recipe("llms", stage.llm)
-    prices = recipe.get("prices")
+    recipe = load_recipe(LLMRecipe, stage.llm)
+    prices = recipe.token_prices()
     return Figures(
         stage=stage.name,
         llm=stage.llm,
@@ -93,10 +93,13 @@ def least_seconds(stage: Stage) -> float:
 
     A sample is often too small to reach the limits.
     """
-    recipe, upper = load_recipe("llms", stage.llm), bound(stage)
-    by_requests = stage.requests / recipe.get("requests_per_minute", float("inf"))
+    recipe, upper = load_recipe(LLMRecipe, stage.llm), bound(stage)
+    if not isinstance(recipe, ServerRecipe):
+        return 0.0
+    by_requests = stage.requests / (recipe.requests_per_minute or float("inf"))
     # Servers count the tokens of a prompt plus its limit, not the tokens that are generated.
-    by_tokens = (upper.tokens_in + upper.tokens_out) / recipe.get("tokens_per_minute", float("inf"))
+    tokens = upper.tokens_in + upper.tokens_out
+    by_tokens = tokens / (recipe.tokens_per_minute or float("inf"))
     return MINUTE * max(by_requests, by_tokens)
 
 

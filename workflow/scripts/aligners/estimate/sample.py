@@ -79,7 +79,7 @@ def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
 
 def count_gpus(llm: str) -> int:
     """Return the number of GPUs an LLM uses; 0 if it does not run on this machine."""
-    if load_recipe("llms", llm)["engine"] not in ON_GPUS:
+    if load_recipe(LLMRecipe, llm).engine not in ON_GPUS:
         return 0
     import torch
 

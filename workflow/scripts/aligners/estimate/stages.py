@@ -61,7 +61,7 @@ class Stage:
     groups: list[HintGroup] = field(default_factory=list)
 
 
-def load_experiment(path: Path) -> Recipe:
+def load_experiment(path: Path) -> Config:
     """Return a configuration merged over config/config.yaml, as by `snakemake --configfile`.
 
     Raises:
@@ -84,10 +84,10 @@ def make_stages(config: Config, examples: int) -> list[Stage]:
     ]
 
 
-def load_tasks(config: Recipe, stage: str) -> list[Task]:
-    """Return the teacher's task in a stage of the synthesis, for each criterion."""
-    given = (config["teacher"], config["synthesis"], config["seed"])
-    return [load_task(stage, criterion, *given) for criterion in config["criteria"]]
+def load_tasks(config: Config) -> list[Task]:
+    """Return the teacher's task for each criterion."""
+    given = (config.teacher, config.synthesis, config.seed)
+    return [load_task(criterion, *given) for criterion in config.criteria]
 
 
 def interleave(groups: Sequence[Sequence[Item]]) -> list[Item]:
@@ -100,9 +100,9 @@ def with_criterion(task: Task, request: Request) -> Request:
     return replace(request, id=f"{task.criterion}/{request.id}")
 
 
-def topics_stage(config: Recipe, examples: int) -> Stage:
+def topics_stage(config: Config, examples: int) -> Stage:
     """Return the stage `topics`, with examples from its first round."""
-    tasks = load_tasks(config, "topics")
+    tasks = load_tasks(config)
     first_round = [
         [
             with_criterion(task, request)
@@ -119,10 +119,11 @@ def topics_stage(config: Recipe, examples: int) -> Stage:
     )
 
 
-def questions_stage(config: Recipe, examples: int) -> Stage:
+def questions_stage(config: Config, examples: int) -> Stage:
     """Return the stage `questions`, with examples from its first attempt."""
-    tasks = load_tasks(config, "questions")
-    hints = min(config["questions_per_criterion"], examples * tasks[0].settings["hints_per_prompt"])
+    tasks = load_tasks(config)
+    most = examples * tasks[0].synthesis.questions.hints_per_prompt
+    hints = min(config.questions_per_criterion, most)
     first_attempt = [
         [
             replace(group, request=with_criterion(task, group.request))
@@ -141,7 +142,7 @@ def questions_stage(config: Recipe, examples: int) -> Stage:
     )
 
 
-def count_question_requests(config: Recipe, unanswered: float = 0.0) -> int:
+def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
     """Return the number of requests if a share of the hints gets no question and is retried."""
     requests = 0
     for task in load_tasks(config):
@@ -163,9 +164,9 @@ def example_topics(task: Task) -> list[Row]:
     return topics
 
 
-def pairs_stage(config: Recipe, examples: int) -> Stage:
+def pairs_stage(config: Config, examples: int) -> Stage:
     """Return the stage `pairs`, with seed questions as examples."""
-    tasks = load_tasks(config, "pairs")
+    tasks = load_tasks(config)
     requests = []
     for task in tasks:
         principles = load_principles(task.criterion)
@@ -181,9 +182,9 @@ def pairs_stage(config: Recipe, examples: int) -> Stage:
     )
 
 
-def responses_stage(config: Recipe, llm: str, examples: int) -> Stage:
+def responses_stage(config: Config, llm: str, examples: int) -> Stage:
     """Return the stage `responses` of an LLM, with seed questions as examples."""
-    recipe = load_recipe("llms", llm)
+    recipe = load_recipe(LLMRecipe, llm)
     questions = interleave(
         [seed_questions(name, examples, config.seed) for name in config.criteria]
     )
@@ -202,7 +203,7 @@ def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
     return [{"id": row_id(question), "question": question} for _, _, question in chosen]
 
 
-def dataset_rows(config: Recipe, name: str) -> int | None:
+def dataset_rows(config: Config, name: str) -> int | None:
     """Return the largest possible number of a data set's questions; None before a download.
 
     Raises:

@@ -88,12 +88,12 @@ def ask_all(
     return samples, problems
 
 
-def unknown_datasets(config: Recipe) -> list[str]:
+def unknown_datasets(config: Config) -> list[str]:
     """Return a note for each data set whose size is unknown before the download."""
     return [
         f"{name}: its size is unknown before the download, so its responses are not counted. To "
-        f"count them, set rows in {recipe_path('datasets', name)}."
-        for name in config["datasets"]
+        f"count them, set rows in {recipe_path(DatasetRecipe, name)}."
+        for name in config.datasets
         if dataset_rows(config, name) is None
     ]
 

@@ -13,13 +13,13 @@ ORDERS = 2
 OWN_REFERENCES = 2
 
 
-def verdicts_stages(config: Recipe, examples: int) -> list[Stage]:
+def verdicts_stages(config: Config, examples: int) -> list[Stage]:
     """Return a stage for each judge that is an LLM; examples are built from demonstrations."""
     demonstrations = interleave(
-        [load_principles(criterion).demonstrations for criterion in config["criteria"]]
+        [load_principles(criterion).demonstrations for criterion in config.criteria]
     )
     compared = [(each.input, each.correction, each.response) for each in demonstrations[:examples]]
-    recipes = {name: load_recipe("judges", name) for name in config["judges"]}
+    recipes = {name: load_recipe(JudgeRecipe, name) for name in config.judges}
     return [
         Stage(
             f"verdicts of {name}",
@@ -33,18 +33,18 @@ def verdicts_stages(config: Recipe, examples: int) -> list[Stage]:
     ]
 
 
-def count_verdicts(config: Recipe) -> int:
+def count_verdicts(config: Config) -> int:
     """Return how many verdicts a judge gives at most; equal answers need none.
 
     A data set of unknown size is counted as a full sample of `alpaca_eval_rows` rows.
     """
-    sample_rows = config["alpaca_eval_rows"]
-    sizes = [dataset_rows(config, name) for name in config["datasets"]]
+    sample_rows = config.alpaca_eval_rows
+    sizes = [dataset_rows(config, name) for name in config.datasets]
     rows = sum(sample_rows if size is None else min(size, sample_rows) for size in sizes)
-    criteria = len(config["criteria"])
-    systems = criteria + len(config["systems"])
-    comparisons = systems * (OWN_REFERENCES + len(config["external"]))
+    criteria = len(config.criteria)
+    systems = criteria + len(config.systems)
+    comparisons = systems * (OWN_REFERENCES + len(config.external))
     # The intermediate corrections of a squad are compared with the responses too.
-    earlier_turns = criteria - 1 if "squad" in config["systems"] else 0
-    models = len(base_llms(config)) * len(config["backbones"])
+    earlier_turns = criteria - 1 if "squad" in config.systems else 0
+    models = len(base_llms(config)) * len(config.backbones)
     return ORDERS * rows * models * (comparisons + earlier_turns)

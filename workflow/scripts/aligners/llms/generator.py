@@ -163,8 +163,8 @@ class Generator:
         if self.recipe.require_all:
             raise UserError(
                 f"{message}. The other completions are kept. Run again to ask only for the missing "
-                f"ones, or set require_all: false in {recipe_path(LLMRecipe, self.llm)} to continue "
-                "without them"
+                f"ones, or set require_all: false in {recipe_path(LLMRecipe, self.llm)} to "
+                "continue without them"
             )
         logger.warning("%s", message)
 

@@ -47,10 +47,10 @@ def read_comparisons(experiment: Experiment) -> list[dict[str, Any]]:
     return [read_json(path) for path in experiment.files(results.COMPARISON)]
 
 
-def has_truth(config: Recipe) -> bool:
+def has_truth(config: Config) -> bool:
     """Return whether the true answers are known: the closed world's teacher and criteria only."""
-    teacher = load_recipe("llms", config["teacher"])
-    return bool(teacher.get("world")) and set(config["criteria"]) <= set(CRITERIA)
+    teacher = load_recipe(LLMRecipe, config.teacher)
+    return isinstance(teacher, ClosedWorldRecipe) and set(config.criteria) <= set(CRITERIA)
 
 
 def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:

@@ -71,17 +71,19 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
         "trained_with": trained_with(models),
         "stages": [stage_listing(name) for name in results.STAGES],
         "fetched": [read_json(path) for path in sorted(directory.glob("*/*.json"))],
-        "configuration": yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
-        "recipes": {display_path(path): read_text(path) for path in recipe_files(configuration)},
+        "configuration": yaml.safe_dump(
+            config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        ),
+        "recipes": {display_path(path): read_text(path) for path in recipe_files(config)},
         "judges": {
             path.as_posix(): read_text(path)
-            for judge in configuration["judges"]
-            for path in records(judge)[:1]  # The records of its other jobs are the same.
+            for judge in config.judges
+            for path in record_paths(judge)[:1]  # The records of its other jobs are the same.
         },
     }
 
 
-def recipe_files(configuration: dict[str, Any]) -> list[Path]:
+def recipe_files(config: Config) -> list[Path]:
     """Return the recipes that a configuration names, each followed by the files that it names.
 
     These are principles, seed questions and prompts; tables of data sets are too large to show.
