@@ -27,20 +27,6 @@ def experiment(**changes: Any) -> Config:
 # Defaults
 
 
-def test_defaults_fill_missing_keys_at_every_level() -> None:
-    rules = {
-        "properties": {
-            "a": {"default": 1},
-            "b": {"default": {}, "properties": {"c": {"default": [2]}, "d": {}}},
-            "e": {"properties": {"f": {"default": 3}}},
-        }
-    }
-    assert with_defaults({}, rules) == {"a": 1, "b": {"c": [2]}}
-    given = {"a": 4, "b": {"d": 5}, "e": {}}
-    assert with_defaults(given, rules) == {"a": 4, "b": {"c": [2], "d": 5}, "e": {"f": 3}}
-    assert given == {"a": 4, "b": {"d": 5}, "e": {}}
-
-
 def test_a_recipe_of_two_lines_is_complete(project: Path) -> None:
     Path("config/backbones/own.yaml").write_text("model: owner/name\nrevision: abc\n")
     recipe = load_recipe(BackboneRecipe, "own")

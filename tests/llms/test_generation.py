@@ -10,9 +10,10 @@ from typing import Any
 import generate_pairs
 import pytest
 from fake_engine import FakeEngine
+from recipes import make_recipe
 from yaml_edits import set_keys
 
-from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.llms import LLMRecipe, OpenAIRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
@@ -258,6 +259,12 @@ def test_without_require_all_a_stage_continues_without_failed_rows(replying: Fak
     assert usage["failed_share"] == pytest.approx(1 / 3, abs=1e-6)
 
 
+def with_prices(prices: dict[str, Any], **keys: Any) -> OpenAIRecipe:
+    """Return a recipe whose tokens have a price."""
+    own = {"engine": "openai", "model": "m", "endpoint": "http://127.0.0.1:9/v1"}
+    return make_recipe(OpenAIRecipe, **own, prices=prices, **keys)
+
+
 def test_usage_includes_the_tokens_and_the_cost_of_earlier_runs(
     replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,7 +337,8 @@ def test_log_probabilities_are_kept_if_they_were_requested(replying: FakeEngine)
 
 def test_a_chat_llm_gets_a_message_and_a_base_llm_a_text(in_the_project: None) -> None:
     assert llm_prompt(load_recipe(LLMRecipe, BASE), "Hello") == "Hello"
-    assert llm_prompt(load_recipe(LLMRecipe, CHAT), "Hello") == [{"role": "user", "content": "Hello"}]
+    chat = load_recipe(LLMRecipe, CHAT)
+    assert llm_prompt(chat, "Hello") == [{"role": "user", "content": "Hello"}]
 
 
 def test_after_a_change_of_the_parser_nothing_is_requested_again(

