@@ -94,7 +94,7 @@ def least_seconds(stage: Stage) -> float:
     """
     recipe, upper = load_recipe("llms", stage.llm), bound(stage)
     by_requests = stage.requests / recipe.get("requests_per_minute", float("inf"))
-    # Servers count the tokens of a prompt plus its limit, not the tokens that are generated.
+    # Servers count the prompt plus the limit of new tokens, not the generated tokens.
     by_tokens = (upper.tokens_in + upper.tokens_out) / recipe.get("tokens_per_minute", float("inf"))
     return MINUTE * max(by_requests, by_tokens)
 
