@@ -71,7 +71,7 @@ def provenance_section(
         "judges": {
             path.as_posix(): read_text(path)
             for judge in configuration["judges"]
-            for path in records(judge)[:1]  # The records of its other jobs are the same.
+            for path in records(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }
 
