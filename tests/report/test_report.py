@@ -1,6 +1,5 @@
 """The report: the contents of the page, escaped texts, and the display in a real browser."""
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from projects import make_project
 from report_results import CRITERIA, EVIL, make_page, write_results
 
 from aligners.configuration.experiment import SECTIONS
+from aligners.configuration.kinds.config import Config
 from aligners.configuration.recipes import read_recipe
 from aligners.report.figures.aligners import draw_losses
 from aligners.report.figures.inspectors import draw_inspector
@@ -197,8 +197,9 @@ def test_a_section_without_figures_has_its_directory(
     """Snakemake expects all five directories, even without squads and judges."""
     monkeypatch.chdir(tmp_path)
     kinds = ("criteria", "systems", "external", "backbones", "datasets", "inspectors", "judges")
-    config = {"teacher": "falcon-40b", "llms": [], **{kind: [] for kind in kinds}}
-    draw_figures.main(configuration=json.dumps(config))
+    empty = Config.model_construct(teacher="falcon-40b", llms=[], **{kind: [] for kind in kinds})
+    monkeypatch.setattr(Config, "model_validate_json", lambda _: empty)
+    draw_figures.main(configuration="")
     assert {path.name for path in Path("results/figures").iterdir()} == set(SECTIONS)
 
 

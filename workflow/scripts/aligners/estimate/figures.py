@@ -93,10 +93,13 @@ def least_seconds(stage: Stage) -> float:
 
     A sample is often too small to reach the limits.
     """
-    recipe, upper = load_recipe("llms", stage.llm), bound(stage)
-    by_requests = stage.requests / recipe.get("requests_per_minute", float("inf"))
+    recipe, upper = load_recipe(LLMRecipe, stage.llm), bound(stage)
+    if not isinstance(recipe, ServerRecipe):
+        return 0.0
+    by_requests = stage.requests / (recipe.requests_per_minute or float("inf"))
     # Servers count the prompt plus the limit of new tokens, not the generated tokens.
-    by_tokens = (upper.tokens_in + upper.tokens_out) / recipe.get("tokens_per_minute", float("inf"))
+    tokens = upper.tokens_in + upper.tokens_out
+    by_tokens = tokens / (recipe.tokens_per_minute or float("inf"))
     return MINUTE * max(by_requests, by_tokens)
 
 

@@ -142,7 +142,7 @@ def questions_stage(config: Config, examples: int) -> Stage:
     )
 
 
-def count_question_requests(config: Recipe, unanswered: float = 0.0) -> int:
+def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
     """Return the number of requests if a share of hints gets no question and is sent again."""
     requests = 0
     for task in load_tasks(config):
@@ -203,7 +203,7 @@ def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
     return [{"id": row_id(question), "question": question} for _, _, question in chosen]
 
 
-def dataset_rows(config: Recipe, name: str) -> int | None:
+def dataset_rows(config: Config, name: str) -> int | None:
     """Return at most how many questions a data set has; None if that needs a download.
 
     Raises:

@@ -77,8 +77,8 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
         "recipes": {display_path(path): read_text(path) for path in recipe_files(config)},
         "judges": {
             path.as_posix(): read_text(path)
-            for judge in configuration["judges"]
-            for path in records(judge)[:1]  # Those of its other jobs have the same identity.
+            for judge in config.judges
+            for path in record_paths(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }
 
