@@ -113,12 +113,14 @@ def is_valid(field: str, value: object) -> bool:
 
 def inputs_path(path: Path) -> Path | None:
     """Return the data set's results/inputs/{dataset}.jsonl, or None outside a results tree."""
-    for pattern in (results.ALIGNED, results.EXTERNAL, results.RESPONSES):
+    path = path.absolute()
+    files = (results.ALIGNED, results.EXTERNAL, results.RESPONSES, results.RESPONSES_SHARD)
+    for pattern in files:
         try:
             names = pattern.names(path)
         except ValueError:
             continue
-        root = Path(path.absolute().as_posix().removesuffix(pattern.path(**names).as_posix()))
+        root = Path(path.as_posix().removesuffix(pattern.path(**names).as_posix()))
         return root / results.INPUTS.path(dataset=names["dataset"])
     return None
 
