@@ -1,0 +1,264 @@
+"""Write the generated parts of the documents: tables and samples from one run.
+
+    make docs
+
+Where results/ holds a demo, or the experiment of docs/your-own-policy.md, the files of
+docs/examples/ are first made anew from it. The parts stand between `<!-- begin: NAME -->` and
+`<!-- end: NAME -->`; BLOCKS says what makes each.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.table import Table
+
+from aligners.cli.scorecard import filter_table, inspector_table
+from aligners.configuration import results
+from aligners.configuration.systems import SQUAD
+from aligners.core import formats
+from aligners.core.rows import Row, read_json, read_rows, write_json, write_rows
+from aligners.statistics.tables import beside
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PART = re.compile(r"(<!-- begin: ([\w-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+EXAMPLES = ROOT / "docs/examples"
+SCORECARD = EXAMPLES / "scorecard.json"
+RATES = EXAMPLES / "ablations.csv"
+ROWS = EXAMPLES / "squad.jsonl"
+POLICY = EXAMPLES / "policy.json"
+
+# The names of the experiments, of config/demo.yaml and of docs/your-own-policy.md.
+DEMO, OWN_POLICY = "demo", "mine"
+LLM, BACKBONE, DATASET = "closed-world-base", "gpt2-closed-world", "synthetic_mixed"
+CRITERION, INSPECTOR = "desk", "bert-closed-world"
+SQUAD_ROWS = results.ALIGNED.path(dataset=DATASET, llm=LLM, backbone=BACKBONE, system=SQUAD.name)
+
+SYSTEM_NAMES = {
+    "initial": "none: the LLM's responses",
+    "finetuned": "none: its finetuned partner's responses",
+    "external": "external aligner",
+}
+REFERENCE_NAMES = {"base": "the base LLM", "finetuned": "its finetuned partner"}
+RATE_NAMES = {
+    "win_rate": "win rate (95% interval)",
+    "length_controlled": "at equal length",
+    "flip_rate": "flips",
+}
+
+
+# The examples, from results/
+
+
+def refresh_examples() -> None:
+    """Make the examples anew from results/, if the experiment that made it is one of theirs."""
+    record = results.EXPERIMENT_RECORD.path()
+    name = read_json(record)["name"] if record.exists() else None
+    if name == DEMO:
+        refresh_demo()
+    elif name == OWN_POLICY:
+        write_json(POLICY, policy_figures())
+
+
+def refresh_demo() -> None:
+    """Copy scorecard and rates, and choose rows. What the run has not made yet stays as it is."""
+    EXAMPLES.mkdir(exist_ok=True)
+    rates = results.TABLE.path(judge="closed-world", table="ablations", form="csv")
+    for source, example in ((results.SCORECARD.path(), SCORECARD), (rates, RATES)):
+        if source.exists():
+            shutil.copy(source, example)
+    if SQUAD_ROWS.exists():
+        write_rows(ROWS, choose_rows(read_rows(SQUAD_ROWS)))
+
+
+def choose_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return the first row with two accepted turns, with one, with a refused one, and with none.
+
+    The turns of the first two are those of polite responses: of the criteria factuality and
+    helpful. Ids are hashes, so the first in their order are a random choice.
+    """
+    polite = {"factuality", "helpful"}
+    kinds: list[Callable[[list[Row]], bool]] = [
+        lambda trace: len(trace) == 2 and {turn["criterion"] for turn in trace} == polite,
+        lambda trace: [turn["criterion"] for turn in trace] == ["factuality"],
+        lambda trace: not all(turn["accepted"] for turn in trace),
+        lambda trace: not trace,
+    ]
+    ordered = sorted(rows, key=lambda row: str(row["id"]))
+    chosen = []
+    for number, is_right in enumerate(kinds):
+        of_kind = [row for row in ordered if is_right(row["trace"])]
+        # What the first two show is a correction.
+        shown = [row for row in of_kind if row["aligned_response"] != row["response"]]
+        chosen += (shown if number < 2 else of_kind)[:1]
+    return chosen
+
+
+def policy_figures() -> dict[str, Any]:
+    """Return the figures of docs/your-own-policy.md."""
+    pairs = read_rows(results.PAIRS.path(criterion=CRITERION))
+    questions = read_rows(results.QUESTIONS.path(criterion=CRITERION))
+    metrics = results.INSPECTOR_METRICS.path(inspector=INSPECTOR, criterion=CRITERION)
+    corrected = read_rows(SQUAD_ROWS)
+    return {
+        "questions": len(questions),
+        "pairs": len(pairs),
+        "identity": count_equal(pairs),
+        "inspector": {key: read_json(metrics)[key] for key in ("accuracy", "n")},
+        "responses": len(corrected),
+        "corrected": len(corrected) - count_equal(corrected),
+    }
+
+
+def count_equal(rows: Sequence[Row]) -> int:
+    """Return how many rows have a correction that equals the response."""
+    return sum(row["response"] == row["aligned_response"] for row in rows)
+
+
+# The parts, from the examples
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table of texts in Markdown; all columns but the first are numbers."""
+    alignment = ["left", *["right"] * (len(table.columns) - 1)]
+    return table.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+
+
+def of_terminal(table: Table) -> str:
+    """Return a table of the terminal in Markdown."""
+    return markdown(pd.DataFrame({column.header: list(column.cells) for column in table.columns}))
+
+
+def fenced(text: str) -> str:
+    """Return a block of text."""
+    return f"```text\n{text.rstrip()}\n```"
+
+
+def before_after() -> str:
+    """Return a correction with one turn, without marks and scores."""
+    row = next(row for row in read_rows(ROWS) if len(row["trace"]) == 1)
+    shown = {"question": "question", "response": "response", "correction": "aligned_response"}
+    return fenced("\n".join(f"{label:<12}{row[field]}" for label, field in shown.items()))
+
+
+def system_name(name: str) -> str:
+    """Return the name of a system in the table of the scorecard."""
+    is_squad = name.startswith(SQUAD.name)
+    return SYSTEM_NAMES.get(name, name if is_squad else f"{name} aligner")
+
+
+def responses_table() -> str:
+    """Return the systems of the scorecard with clean texts and harm, all data sets together."""
+    scores = read_json(SCORECARD)["datasets"]["all"][LLM]
+    unknown = scores["unknown_facts"]
+    rows = [
+        {
+            "system": system_name(name),
+            "clean (95% interval)": formats.rate(share),
+            "harm": formats.rate(scores["harm_rate"].get(name), missing=""),
+            "clean, unknown facts": formats.rate(unknown["clean_share"][name]),
+            "harm, unknown facts": formats.rate(unknown["harm_rate"].get(name), missing=""),
+        }
+        for name, share in scores["clean_share"].items()
+    ]
+    return markdown(pd.DataFrame(rows))
+
+
+def win_rates() -> str:
+    """Return the rates of the squad against each reference."""
+    table = pd.read_csv(RATES)
+    table = table[
+        (table["dataset"] == DATASET)
+        & (table["system"] == SQUAD.name)
+        & table["rate"].isin(RATE_NAMES)
+    ]
+    texts = [formats.rate(line) for line in table.to_dict("records")]
+    wide = beside(table, texts, ["reference"], "rate")[["reference", *RATE_NAMES]]
+    numbers = table[table["rate"] == "win_rate"]["n"].astype(str).to_list()
+    wide["reference"] = [
+        REFERENCE_NAMES.get(name, "the external aligner") for name in wide["reference"]
+    ]
+    return markdown(wide.rename(columns=RATE_NAMES).assign(n=numbers))
+
+
+def shown_rows() -> str:
+    """Return what `aligners show` prints of the examples' first changed row."""
+    command = ["aligners", "show", str(ROWS.relative_to(ROOT)), "--changed", "--rows", "1"]
+    command[0] = str(Path(sys.executable).with_name("aligners"))
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return fenced(result.stdout)
+
+
+def policy_pairs() -> str:
+    """Return a sentence on the pairs of one's own policy."""
+    figures = read_json(POLICY)
+    found = figures["pairs"] - figures["identity"]
+    return (
+        f"This gave {figures['pairs']:,} pairs from {figures['questions']:,} questions. In "
+        f"{found:,} of them, the critique found a violation; {figures['identity']:,} are identity\n"
+        "rows."
+    )
+
+
+def policy_metrics() -> str:
+    """Return a sentence on the inspector of one's own policy."""
+    metrics = read_json(POLICY)["inspector"]
+    accuracy = formats.decimal(metrics["accuracy"], 2)
+    return f"The inspector had an accuracy of {accuracy} on {metrics['n']} rows."
+
+
+def policy_corrected() -> str:
+    """Return a sentence on the responses that one's own squad corrected."""
+    figures = read_json(POLICY)
+    return f"The squad corrected {figures['corrected']} of {figures['responses']} responses."
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "before-after": before_after,
+    "scorecard-responses": responses_table,
+    "scorecard-inspectors": lambda: of_terminal(
+        inspector_table(read_json(SCORECARD)["inspectors"])
+    ),
+    "scorecard-filters": lambda: of_terminal(filter_table(read_json(SCORECARD)["filters"])),
+    "show-example": shown_rows,
+    "win-rates": win_rates,
+    "policy-pairs": policy_pairs,
+    "policy-metrics": policy_metrics,
+    "policy-corrected": policy_corrected,
+}
+
+
+def with_parts(page: str) -> str:
+    """Return the text of a page with its generated parts made anew.
+
+    Raises:
+        KeyError: a part has no function in BLOCKS.
+    """
+    return PART.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", page)
+
+
+def main() -> None:
+    """Refresh the examples, then write the parts into README.md and the pages."""
+    refresh_examples()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(with_parts(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

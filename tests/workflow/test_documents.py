@@ -1,0 +1,248 @@
+"""Documents are true: commands run, names exist, figures are those of the examples."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import generate
+import pytest
+import yaml
+from documented_commands import environment, make_checkout, run_block
+from jsonschema import Draft202012Validator
+from pages import COMMANDS, PAGES, TEMPLATE, Block, anchors, blocks, code_spans, links, tables
+from projects import ROOT
+from python_blocks import check_python
+from result_names import is_known
+
+from aligners.configuration.recipes import KINDS
+from aligners.configuration.schemas import schema, validate
+
+LANGUAGES = {COMMANDS, TEMPLATE, "text", "yaml", "python", "json", "mermaid"}
+PLACEHOLDER = re.compile(r"<[\w-]+>")
+# A redirection out of the copy, which no stand-in sees.
+WRITES_OUTSIDE = re.compile(r">\s*(/(?!dev/null)|\.\./)")
+RULES = {
+    rule
+    for path in (ROOT / "workflow/rules").glob("*.smk")
+    for rule in re.findall(r"^rule (\w+):", path.read_text("utf-8"), re.MULTILINE)
+}
+
+
+def place(block: Block) -> str:
+    """Return where a block stands, for a message."""
+    return f"{block.page}, line {block.line}"
+
+
+def with_blocks(language: str) -> list[str]:
+    """Return the pages that have blocks of a language."""
+    return [page for page in PAGES if blocks(page, language)]
+
+
+# Blocks
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_has_a_known_language(page: str) -> None:
+    for block in blocks(page):
+        assert block.language in LANGUAGES, f"{place(block)}: {block.language!r}"
+        if block.language == TEMPLATE:
+            assert PLACEHOLDER.search(block.text), f"{place(block)}: no <placeholder>, so it is sh"
+
+
+@pytest.mark.parametrize("page", with_blocks(COMMANDS))
+def test_commands_run(page: str, tmp_path: Path) -> None:
+    """In order in one copy of the project, Snakemake and make dry."""
+    checkout = make_checkout(tmp_path)
+    for block in blocks(page, COMMANDS):
+        assert not WRITES_OUTSIDE.search(block.text), place(block)
+        status, output = run_block(checkout, block.text)
+        assert status == 0, f"{place(block)}\n{block.text}\n{output[-3000:]}"
+
+
+@pytest.mark.parametrize(
+    ("script", "named"),
+    [
+        ("frobnicate --all", "frobnicate"),
+        ("snakemake -n --profile profiles/demo results/nothing/all", "results/nothing/all"),
+        ("snakemake -n --no-such-option", "--no-such-option"),
+        ("make nothing", "nothing"),
+        ("aligners show docs/examples/squad.jsonl --no-such-option", "--no-such-option"),
+        ("aligners show results/nothing.jsonl", "results/nothing.jsonl"),
+        ("python no/such/program.py", "no/such/program.py"),
+        ("python -m no_such_module", "no_such_module"),
+        ("python -c 'from aligners import no_such_name'", "no_such_name"),
+        ("cat no/such/file", "no/such/file"),
+        ("head -n 1 results/nothing.jsonl | sort", "results/nothing.jsonl"),
+        ("rm -r /usr/lib", "/usr/lib"),
+    ],
+)
+def test_a_wrong_command_is_found(script: str, named: str, tmp_path: Path) -> None:
+    """What a page may not have: that the test of the commands sees it."""
+    status, output = run_block(make_checkout(tmp_path), f"echo fine\n{script}\necho fine")
+    assert status != 0
+    assert named in output
+    assert "line 2" in output
+
+
+def kinds_of(keys: set[str]) -> list[str]:
+    """Return the kinds of YAML files that know all of some keys."""
+    kinds = ["config", "principles", "seed_questions", *KINDS.values()]
+    return [kind for kind in dict.fromkeys(kinds) if keys <= schema(kind)["properties"].keys()]
+
+
+def check_keys(kind: str, value: dict[str, object]) -> None:
+    """Validate each key of a part of a recipe."""
+    for key, item in value.items():
+        Draft202012Validator(schema(kind)["properties"][key]).validate(item)
+
+
+def check_profile(value: dict[str, object]) -> None:
+    """Check a part of a Snakemake profile: its keys are options, the rules that it sets exist."""
+    options = subprocess.run(
+        [Path(sys.executable).with_name("snakemake"), "--help"], capture_output=True, text=True
+    ).stdout
+    for key, item in value.items():
+        assert f"--{key} " in options, key
+        if key in ("set-resources", "set-threads"):
+            assert isinstance(item, dict)
+            assert set(item) <= RULES
+
+
+def check_yaml(block: Block) -> None:
+    """Check a block of YAML: a whole recipe by its title, else a part of one or of a profile."""
+    value = yaml.safe_load(block.text)
+    assert isinstance(value, dict), place(block)
+    kinds = kinds_of(set(value))
+    if block.title:
+        kind = Path(block.title).parent.name
+        validate(kind, value, Path(block.title))
+    elif kinds:
+        check_keys(kinds[0], value)
+    else:
+        check_profile(value)
+
+
+@pytest.mark.parametrize("page", with_blocks("yaml"))
+def test_yaml_is_a_recipe_or_a_part_of_one(page: str, in_the_project: None) -> None:
+    for block in blocks(page, "yaml"):
+        check_yaml(block)
+
+
+@pytest.mark.parametrize("page", with_blocks("python"))
+def test_python_compiles_and_imports_what_exists(page: str) -> None:
+    for block in blocks(page, "python"):
+        check_python(block.text)
+
+
+@pytest.mark.parametrize("page", with_blocks("json"))
+def test_rows_are_json(page: str) -> None:
+    for block in blocks(page, "json"):
+        for line in block.text.splitlines():
+            assert json.loads(line), place(block)
+
+
+# Generated parts
+
+
+@pytest.mark.parametrize("page", generate.PAGES, ids=lambda path: path.name)
+def test_generated_parts_are_those_of_the_examples(page: Path) -> None:
+    """If this fails: `make docs`."""
+    text = page.read_text(encoding="utf-8")
+    assert generate.with_parts(text) == text
+
+
+def test_every_part_has_one_place() -> None:
+    marked = [
+        name
+        for page in generate.PAGES
+        for name in re.findall(r"^<!-- begin: (.*) -->$", page.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert sorted(marked) == sorted(generate.BLOCKS)
+
+
+def test_show_prints_what_the_demo_page_shows(tmp_path: Path) -> None:
+    command = "aligners show docs/examples/squad.jsonl --changed --rows 1"
+    page = (ROOT / "docs/demo.md").read_text(encoding="utf-8")
+    assert command in page
+    printed = subprocess.run(
+        [Path(sys.executable).with_name("aligners"), *command.split()[1:]],
+        cwd=ROOT,
+        env={**os.environ, **environment(tmp_path), "PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert printed.stdout.rstrip() in page
+
+
+# Names
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_results_that_a_page_names_are_made_by_the_workflow(page: str) -> None:
+    written = re.findall(r"> (results/\S+)", "".join(block.text for block in blocks(page)))
+    for name in code_spans(page):
+        if name.startswith("results/") and " " not in name:
+            assert is_known(name) or name in written, f"{page}: `{name}`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    for link in links(page):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{page}: {link}"
+        if anchor:
+            linked = target.resolve().relative_to(ROOT).as_posix()
+            assert anchor in anchors(linked), f"{page}: {link}"
+
+
+def names_in(cells: list[str]) -> list[str]:
+    """Return the words of cells, without what stands in parentheses."""
+    return [word for cell in cells for word in re.findall(r"[\w.]+", re.sub(r"\(.*?\)", "", cell))]
+
+
+def test_the_table_of_stages_has_every_rule_and_program() -> None:
+    page = "docs/workflow.md"
+    stages = next(table for table in tables(page) if "stage" in table.columns)
+    listed = names_in(stages.column("rules"))
+    assert sorted(listed) == sorted(RULES - {"all"})
+    cells = " ".join(stages.column("rules"))
+    programs = {path.stem for path in (ROOT / "workflow/scripts").glob("*.py")}
+    named = set(listed) | set(re.findall(r"\w+(?=\.py)", cells))
+    assert programs - named == set()
+    for target in re.findall(r"`(results/\S+?)`", " ".join(stages.column("target"))):
+        assert is_known(target), target
+
+
+def test_the_tables_of_rules_files_have_every_file() -> None:
+    listed = [
+        name
+        for table in tables("docs/workflow.md")
+        for title in ("rules file", "file")
+        if title in table.columns
+        for name in names_in(table.column(title))
+    ]
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "workflow/rules").glob("*.smk"))
+
+
+def test_the_table_of_packages_has_every_package() -> None:
+    page = "docs/workflow.md"
+    library = next(table for table in tables(page) if table.columns[0] == "package")
+    packages = {
+        path.parent.name for path in (ROOT / "workflow/scripts/aligners").glob("*/__init__.py")
+    }
+    assert sorted(library.column("package")) == sorted(packages)
+    stages = next(table for table in tables(page) if "stage" in table.columns)
+    assert set(names_in(stages.column("package"))) <= packages
+
+
+def test_the_navigation_of_the_site_has_every_page() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    named = re.findall(r": (\S+\.md)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
