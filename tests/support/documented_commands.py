@@ -12,15 +12,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import tyro
 from projects import ROOT, make_project
 from python_blocks import check_python
 from result_names import is_known
 
 from aligners.configuration import results
+from aligners.core.hashes import file_hash, short_hash
 
 # Run as they are typed. Paths among their arguments have to lie in the temporary directory.
 READING = ("cat", "cut", "diff", "env", "find", "grep", "head", "ls", "sha256sum", "sort", "tail")
@@ -107,8 +110,14 @@ def write_stand_in(path: Path, name: str = "") -> None:
     path.chmod(0o755)
 
 
-def run_block(checkout: Path, script: str) -> tuple[int, str]:
-    """Run the commands of a block in the copy; return the exit status and what was printed."""
+def run_block(checkout: Path, script: str, succeeded: Path) -> tuple[int, str]:
+    """Run the commands of a block in the copy; return the exit status and what was printed.
+
+    Args:
+        checkout: from `make_checkout`.
+        script: the block.
+        succeeded: directory that keeps which dry runs have succeeded; they are not repeated.
+    """
     home = checkout.parent
     prelude = (
         "set -E -e -o pipefail; "
@@ -118,7 +127,7 @@ def run_block(checkout: Path, script: str) -> tuple[int, str]:
     result = subprocess.run(
         ["/bin/bash", "--noprofile", "--norc", "-c", f"{prelude}\nLINENO=0\n{script}"],
         cwd=checkout,
-        env=environment(home),
+        env={**environment(home), "SUCCEEDED": str(succeeded)},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -154,14 +163,27 @@ def run(*command: str) -> int:
 
 
 def run_dry(*arguments: str) -> int:
-    """Run Snakemake dry. Afterwards there is a results/, as after a real run."""
-    Path("results").mkdir(exist_ok=True)
-    options = list(arguments)
+    """Run Snakemake dry, each command once. There is a results/ afterwards, as of a real run."""
+    options = [argument for argument in arguments if argument not in ("-n", "--dry-run")]
     if "--report" in options:
         # It reads results, which a dry run does not make: here, its targets are checked.
         place = options.index("--report")
         del options[place : place + 2]
-    return run(str(Path(sys.executable).parent / "snakemake"), "-n", *options)
+    succeeded = Path(os.environ["SUCCEEDED"]) / state(options)
+    if succeeded.exists():
+        return 0
+    status = run(str(Path(sys.executable).parent / "snakemake"), "-n", *options)
+    if status == 0:
+        succeeded.touch()
+    Path("results").mkdir(exist_ok=True)
+    return status
+
+
+def state(options: list[str]) -> str:
+    """Return a hash of a command line and of the files of the copy that a page may write."""
+    files = [path for name in ("config", "profiles", "resources") for path in Path(name).rglob("*")]
+    contents = {str(path): file_hash(path) for path in sorted(files) if path.is_file()}
+    return short_hash([options, contents])
 
 
 def run_make_dry(*arguments: str) -> int:
@@ -204,16 +226,30 @@ def check_call_of_python(*arguments: str) -> int:
         case ["-m", "pip", *_]:
             pass
         case ["-m", module, *_]:
-            # A server's package may be one that the user installs elsewhere.
-            if find_spec(module.split(".")[0]) is None and module.split(".")[0] not in NOT_RUN:
+            package = module.split(".")[0]
+            if package not in NOT_RUN and find_spec(package) is None:
                 sys.exit(f"python -m {module}: no such module")
         case ["-c", code]:
             check_python(code)
-        case [program, *_] if not program.startswith("-"):
-            compile(Path(program).read_text(encoding="utf-8"), program, "exec")
+        case [program, *options] if not program.startswith("-"):
+            check_program(Path(program), options)
         case _:
             sys.exit(f"python {' '.join(arguments)}: {UNKNOWN}")
     return 0
+
+
+def check_program(program: Path, options: list[str]) -> None:
+    """Compile a program; parse the options of one of the workflow's, and make its output."""
+    compile(program.read_text(encoding="utf-8"), program, "exec")
+    if program.parent != Path("workflow/scripts"):
+        return
+    main = import_module(program.stem).main
+
+    @functools.wraps(main)
+    def stand_in(**values: Any) -> None:
+        values["output"].touch()
+
+    tyro.cli(stand_in, args=options)
 
 
 def run_in_the_copy(name: str, *arguments: str) -> int:
@@ -250,7 +286,11 @@ def main(name: str, *arguments: str) -> int:
     """Stand in for a program."""
     if name in HANDLERS:
         return HANDLERS[name](*arguments)
-    return 0 if name in NOT_RUN else run_in_the_copy(name, *arguments)
+    if name in NOT_RUN:
+        # Its neighbour in a pipe does not fail.
+        sys.stdin.read()
+        return 0
+    return run_in_the_copy(name, *arguments)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ WRITES_OUTSIDE = re.compile(r">\s*(/(?!dev/null)|\.\./)")
 RULES = {
     rule
     for path in (ROOT / "workflow/rules").glob("*.smk")
-    for rule in re.findall(r"^rule (\w+):", path.read_text("utf-8"), re.MULTILINE)
+    for rule in re.findall(
+        r"^(?:rule|use rule \w+ as) (\w+)", path.read_text("utf-8"), re.MULTILINE
+    )
 }
 
 
@@ -52,13 +54,19 @@ def test_every_block_has_a_known_language(page: str) -> None:
             assert PLACEHOLDER.search(block.text), f"{place(block)}: no <placeholder>, so it is sh"
 
 
+@pytest.fixture(scope="module")
+def succeeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dry runs that have succeeded, of all pages."""
+    return tmp_path_factory.mktemp("succeeded")
+
+
 @pytest.mark.parametrize("page", with_blocks(COMMANDS))
-def test_commands_run(page: str, tmp_path: Path) -> None:
+def test_commands_run(page: str, tmp_path: Path, succeeded: Path) -> None:
     """In order in one copy of the project, Snakemake and make dry."""
     checkout = make_checkout(tmp_path)
     for block in blocks(page, COMMANDS):
         assert not WRITES_OUTSIDE.search(block.text), place(block)
-        status, output = run_block(checkout, block.text)
+        status, output = run_block(checkout, block.text, succeeded)
         assert status == 0, f"{place(block)}\n{block.text}\n{output[-3000:]}"
 
 
@@ -79,9 +87,11 @@ def test_commands_run(page: str, tmp_path: Path) -> None:
         ("rm -r /usr/lib", "/usr/lib"),
     ],
 )
-def test_a_wrong_command_is_found(script: str, named: str, tmp_path: Path) -> None:
+def test_a_wrong_command_is_found(script: str, named: str, tmp_path: Path, succeeded: Path) -> None:
     """What a page may not have: that the test of the commands sees it."""
-    status, output = run_block(make_checkout(tmp_path), f"echo fine\n{script}\necho fine")
+    status, output = run_block(
+        make_checkout(tmp_path), f"echo fine\n{script}\necho fine", succeeded
+    )
     assert status != 0
     assert named in output
     assert "line 2" in output
@@ -187,6 +197,9 @@ def test_results_that_a_page_names_are_made_by_the_workflow(page: str) -> None:
     for name in code_spans(page):
         if name.startswith("results/") and " " not in name:
             assert is_known(name) or name in written, f"{page}: `{name}`"
+    for block in blocks(page, TEMPLATE):
+        for name in re.findall(r"(?<!\S)results/\S+", block.text):
+            assert is_known(name), f"{place(block)}: {name}"
 
 
 @pytest.mark.parametrize("page", PAGES)
