@@ -80,25 +80,16 @@ def refresh_demo() -> None:
 
 
 def choose_rows(rows: Sequence[Row]) -> list[Row]:
-    """Return the first row with two accepted turns, with one, with a refused one, and with none.
+    """Return a row with a refused and an accepted turn, one of one turn, of two, and of none.
 
-    The turns of the first two are those of polite responses: of the criteria factuality and
-    helpful. Ids are hashes, so the first in their order are a random choice.
+    Ids are hashes, so the first in their order are a random choice. Insults are not shown: what
+    the inspector of the criterion `ethical` rejects.
     """
-    polite = {"factuality", "helpful"}
-    kinds: list[Callable[[list[Row]], bool]] = [
-        lambda trace: len(trace) == 2 and {turn["criterion"] for turn in trace} == polite,
-        lambda trace: [turn["criterion"] for turn in trace] == ["factuality"],
-        lambda trace: not all(turn["accepted"] for turn in trace),
-        lambda trace: not trace,
-    ]
-    ordered = sorted(rows, key=lambda row: str(row["id"]))
+    polite = [row for row in rows if all(turn["before"]["ethical"] >= 0.5 for turn in row["trace"])]
     chosen = []
-    for number, is_right in enumerate(kinds):
-        of_kind = [row for row in ordered if is_right(row["trace"])]
-        # What the first two show is a correction.
-        shown = [row for row in of_kind if row["aligned_response"] != row["response"]]
-        chosen += (shown if number < 2 else of_kind)[:1]
+    for accepted in ([False, True], [True], [True, True], []):
+        of_kind = [row for row in polite if [turn["accepted"] for turn in row["trace"]] == accepted]
+        chosen += sorted(of_kind, key=lambda row: str(row["id"]))[:1]
     return chosen
 
 

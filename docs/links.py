@@ -54,4 +54,5 @@ class LinkRewriter(Treeprocessor):
         elif self.repository:
             link.set("href", f"{self.repository.rstrip('/')}/blob/main/{address}")
         else:
-            del link.attrib["href"]
+            link.tag = "span"
+            link.attrib.clear()

@@ -17,7 +17,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import tyro
 from projects import ROOT, make_project
 from python_blocks import check_python
 from result_names import is_known
@@ -243,6 +242,9 @@ def check_program(program: Path, options: list[str]) -> None:
     compile(program.read_text(encoding="utf-8"), program, "exec")
     if program.parent != Path("workflow/scripts"):
         return
+    # Slow to import, and seldom needed.
+    import tyro
+
     main = import_module(program.stem).main
 
     @functools.wraps(main)

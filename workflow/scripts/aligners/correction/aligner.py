@@ -103,7 +103,8 @@ class Aligner:
         returned as it is. Both are counted and logged.
 
         Args:
-            questions, responses: equally many texts.
+            questions: one for each row.
+            responses: as many as questions.
             principles: what a conditioned aligner corrects by; they may be new to it. Format them
                 with `criteria.numbered`, as in training. Empty for any other aligner.
             description: of the progress that is logged.
