@@ -20,7 +20,9 @@ import pandas as pd
 from rich.table import Table
 
 from aligners.cli.scorecard import filter_table, inspector_table
+from aligners.closed_world.world import load_world
 from aligners.configuration import results
+from aligners.configuration.recipes import load_recipe
 from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import Row, read_json, read_rows, write_json, write_rows
@@ -39,7 +41,7 @@ POLICY = EXAMPLES / "policy.json"
 # The names of the experiments, of config/demo.yaml and of docs/your-own-policy.md.
 DEMO, OWN_POLICY = "demo", "mine"
 LLM, BACKBONE, DATASET = "closed-world-base", "gpt2-closed-world", "synthetic_mixed"
-CRITERION, INSPECTOR = "desk", "bert-closed-world"
+CRITERION, INSPECTOR, TEACHER = "desk", "bert-closed-world", "closed-world-teacher"
 SQUAD_ROWS = results.ALIGNED.path(dataset=DATASET, llm=LLM, backbone=BACKBONE, system=SQUAD.name)
 
 SYSTEM_NAMES = {
@@ -96,12 +98,15 @@ def choose_rows(rows: Sequence[Row]) -> list[Row]:
 def policy_figures() -> dict[str, Any]:
     """Return the figures of docs/your-own-policy.md."""
     pairs = read_rows(results.PAIRS.path(criterion=CRITERION))
+    world = load_world(load_recipe("llms", TEACHER)["world"])
+    approval = world.content["critiques"]["none"]
     questions = read_rows(results.QUESTIONS.path(criterion=CRITERION))
     metrics = results.INSPECTOR_METRICS.path(inspector=INSPECTOR, criterion=CRITERION)
     corrected = read_rows(SQUAD_ROWS)
     return {
         "questions": len(questions),
         "pairs": len(pairs),
+        "violations": sum(row["critique"] not in approval for row in pairs),
         "identity": count_equal(pairs),
         "inspector": {key: read_json(metrics)[key] for key in ("accuracy", "n")},
         "responses": len(corrected),
@@ -198,11 +203,10 @@ def shown_rows() -> str:
 def policy_pairs() -> str:
     """Return a sentence on the pairs of one's own policy."""
     figures = read_json(POLICY)
-    found = figures["pairs"] - figures["identity"]
     return (
         f"This gave {figures['pairs']:,} pairs from {figures['questions']:,} questions. In "
-        f"{found:,} of them, the critique found a violation; {figures['identity']:,} are identity\n"
-        "rows."
+        f"{figures['violations']:,} of them, the critique found a violation.\n"
+        f"{figures['identity']:,} pairs are identity rows."
     )
 
 

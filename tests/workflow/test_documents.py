@@ -253,9 +253,3 @@ def test_the_table_of_packages_has_every_package() -> None:
     assert sorted(library.column("package")) == sorted(packages)
     stages = next(table for table in tables(page) if "stage" in table.columns)
     assert set(names_in(stages.column("package"))) <= packages
-
-
-def test_the_navigation_of_the_site_has_every_page() -> None:
-    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    named = re.findall(r": (\S+\.md)$", text, re.MULTILINE)
-    assert sorted(named) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
