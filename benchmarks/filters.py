@@ -13,6 +13,8 @@ from aligners.closed_world.scorecard import filter_scores
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
+from aligners.configuration.kinds.llms import ClosedWorldRecipe
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Decoding, Engine, Request
 from aligners.core.counts import Sieve
@@ -37,13 +39,13 @@ TARGET = at_least(0.95)
 
 def measure(rows: int = 5000) -> Figures:
     """Filter `rows` pairs, equally many of each criterion, and compare with what was planted."""
-    recipe = load_recipe("llms", TEACHER)
+    recipe = load_recipe(ClosedWorldRecipe, TEACHER)
     engine = load_engine(recipe)
     sieve = Sieve()
     for criterion in CRITERIA:
         questions = ask_for_questions(engine, criterion, -(-rows // len(CRITERIA)))
-        write_pairs(engine, criterion, questions, recipe["chat"], sieve)
-    truth = Truth(load_world(recipe["world"]))
+        write_pairs(engine, criterion, questions, recipe.chat, sieve)
+    truth = Truth(load_world(recipe.world))
     figures = {"pairs": Figure(len(sieve.kept) + len(sieve.dropped))}
     for reason, score in filter_scores(truth, sieve.kept, sieve.dropped, SEED).items():
         figures[f"{reason}: planted"] = Figure(score["n"])
@@ -65,7 +67,7 @@ def ask_for_questions(engine: Engine, criterion: str, wanted: int) -> list[Row]:
 
 def written_questions(engine: Engine, criterion: str) -> Iterator[Row]:
     """Yield the lines that the teacher writes, prompt after prompt."""
-    settings = load_recipe("synthesis", SYNTHESIS)["questions"]
+    settings = load_recipe(SynthesisRecipe, SYNTHESIS).questions
     types = load_question_types(criterion)
     topics = [
         {"question_type": kind.name, "topic": topic}
@@ -89,7 +91,7 @@ def write_pairs(
     engine: Engine, criterion: str, questions: list[Row], chat: bool, sieve: Sieve
 ) -> None:
     """Have the teacher write a pair for each question, and filter it."""
-    settings = load_recipe("synthesis", SYNTHESIS)
+    settings = load_recipe(SynthesisRecipe, SYNTHESIS)
     principles = load_principles(criterion)
     requests = [
         Request(row["id"], pairs_prompt(principles, row["question"], chat)) for row in questions

@@ -20,6 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.rows import Row
 from aligners.inspectors.calibration import aligned_probability
 from aligners.inspectors.inspector import Inspector
@@ -86,9 +87,9 @@ def make_inspector(shape: dict[str, int], directory: Path, texts: list[str]) -> 
     """Return an inspector with random weights."""
     bert = {"model_type": "bert", "vocabulary_size": VOCABULARY, "config": shape}
     make_classifier(bert, texts[:TOKENIZER_TEXTS], directory, seed=0)
-    recipe = {"model": str(directory)}
-    model = load_for_inference(AutoModelForSequenceClassification, recipe, torch.float32)
-    return Inspector(model, load_tokenizer(recipe), temperature=1.0, max_tokens=MAX_TOKENS)
+    source = ModelSource(str(directory))
+    model = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)
+    return Inspector(model, load_tokenizer(source), temperature=1.0, max_tokens=MAX_TOKENS)
 
 
 def score_in_text_order(inspector: Inspector, rows: Sequence[Row], directory: Path) -> list[float]:

@@ -20,6 +20,7 @@ from side_by_side import compare
 from texts import load_texts, make_rows
 from transformers import DebertaV2Config, DebertaV2Model, set_seed
 
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.rows import Row
 from aligners.judging.pairrm import (
     ALL_TOKENS,
@@ -85,7 +86,7 @@ def make_ranker(directory: Path, texts: Sequence[str]) -> PairRanker:
     model = PairRankerModel(DebertaV2Config(vocab_size=len(tokenizer), **SHAPE))
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
-    return PairRanker.from_recipe({"model": str(directory)})
+    return PairRanker.load(ModelSource(str(directory)))
 
 
 def ours(ranker: PairRanker, rows: Sequence[Row]) -> list[float]:

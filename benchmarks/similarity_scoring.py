@@ -10,6 +10,7 @@ from sentence_transformers import util
 from side_by_side import compare
 from texts import load_texts, make_rows
 
+from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.rows import Row
 from aligners.models.pretrained import quiet
@@ -23,7 +24,7 @@ def measure(rows: int = 768) -> Figures:
     source, texts = load_texts()
     made = make_rows(texts, rows)
     quiet()
-    recipe = load_recipe("encoders", ENCODER)
+    recipe = load_recipe(EncoderRecipe, ENCODER)
     encoder = load_encoder(recipe)
 
     def reference(rows: Sequence[Row]) -> list[float]:
@@ -39,7 +40,7 @@ def measure(rows: int = 768) -> Figures:
             encoder,
             [row["response"] for row in rows],
             [row["aligned_response"] for row in rows],
-            recipe["batch_size"],
+            recipe.batch_size,
         )
 
     rates, theirs, own = compare(made, reference, ours)

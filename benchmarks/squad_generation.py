@@ -17,6 +17,7 @@ from side_by_side import compare
 from texts import load_texts, make_rows
 from transformers import AutoModelForCausalLM
 
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Decoding
 from aligners.core.rows import Row
 from aligners.correction.aligner import Aligner
@@ -68,9 +69,9 @@ def measure(rows: int = 128) -> Figures:
 def make_aligner(directory: Path, texts: list[str]) -> Aligner:
     """Return an aligner with random weights that stops at a share of its tokens."""
     make_causal_model(SHAPE, texts[:TOKENIZER_TEXTS], directory, seed=0)
-    recipe = {"model": str(directory)}
-    tokenizer = load_tokenizer(recipe)
-    model = load_for_inference(AutoModelForCausalLM, recipe, torch.float32)
+    source = ModelSource(str(directory))
+    tokenizer = load_tokenizer(source)
+    model = load_for_inference(AutoModelForCausalLM, source, torch.float32)
     OWN_FORMAT.add_tokens(tokenizer)
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     aligner = Aligner(model, tokenizer, OWN_FORMAT, Decoding(MAX_NEW_TOKENS), MAX_TOKENS)

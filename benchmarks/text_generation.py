@@ -28,6 +28,7 @@ from transformers import (
     GenerationConfig,
 )
 
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Decoding
 from aligners.core.rows import Row
 from aligners.models.from_scratch import make_causal_model
@@ -82,9 +83,9 @@ def measure(rows: int = 64) -> Figures:
     source, texts = load_texts()
     with tempfile.TemporaryDirectory() as name:
         make_causal_model(SHAPE, texts[:TOKENIZER_TEXTS], Path(name) / "model", seed=0)
-        recipe = {"model": name + "/model"}
-        model: Any = load_for_inference(AutoModelForCausalLM, recipe, torch.float32)
-        tokenizer: Any = load_tokenizer(recipe)
+        source = ModelSource(name + "/model")
+        model: Any = load_for_inference(AutoModelForCausalLM, source, torch.float32)
+        tokenizer: Any = load_tokenizer(source)
     stream = chain.from_iterable(tokenizer.encode(text) for text in texts)
     figures = {
         "texts": Figure(source),

@@ -6,7 +6,6 @@ has the vocabulary of GPT-2, since most of a small model's work is there.
 """
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from texts import load_texts, make_rows
 from torch.utils.data import SequentialSampler
 from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArguments
 
-from aligners.configuration.schemas import validate
+from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.validation import validate
 from aligners.core.rows import Row, read_json, write_rows
 from aligners.correction.input_format import OWN_FORMAT
 from aligners.correction.train import RowEncoder, load_backbone, train_aligner
@@ -104,7 +104,7 @@ def measure(rows: int = 160) -> Figures:
     return figures
 
 
-def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> dict[str, Any]:
+def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> BackboneRecipe:
     """Write a GPT-2 with random weights, and return a recipe for it."""
     tokenizer = train_byte_tokenizer(texts[:TOKENIZER_TEXTS], 4000)
     torch.manual_seed(0)
@@ -128,11 +128,11 @@ def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) ->
         "epochs": 1,
         "evaluations_per_epoch": 1,
     }
-    return validate("backbones", own, directory)
+    return validate(BackboneRecipe, own, directory)
 
 
 def train_and_read(
-    recipe: dict[str, Any], train: list[Row], validation: list[Row], directory: Path
+    recipe: BackboneRecipe, train: list[Row], validation: list[Row], directory: Path
 ) -> dict[str, Any]:
     """Train as the workflow does, and return training.json."""
     working = directory / "working"
@@ -145,14 +145,14 @@ def train_and_read(
 
 
 def in_processes(
-    recipe: dict[str, Any], train: list[Row], validation: list[Row], directory: Path, count: int
+    recipe: BackboneRecipe, train: list[Row], validation: list[Row], directory: Path, count: int
 ) -> dict[str, Any]:
     """Train in a number of processes of one thread each, and return training.json."""
     work = directory / f"{count} processes"
     work.mkdir()
     write_rows(work / "train.jsonl", train)
     write_rows(work / "validation.jsonl", validation)
-    (work / "recipe.json").write_text(json.dumps(recipe))
+    (work / "recipe.json").write_text(recipe.model_dump_json())
     launch = ["accelerate.commands.launch", "--quiet", "--main_process_port=0"]
     config = "ddp" if count > 1 else "cpu"
     options = [f"--config_file=config/accelerate/{config}.yaml", f"--num_processes={count}"]
@@ -169,12 +169,12 @@ class Job:
     Each way returns tokens of aligned responses per second, and the validation loss at the end.
     """
 
-    def __init__(self, recipe: dict[str, Any], train: list[Row], validation: list[Row]):
+    def __init__(self, recipe: BackboneRecipe, train: list[Row], validation: list[Row]):
         """Encode the rows."""
         self.recipe, self.train, self.validation = recipe, train, validation
-        tokenizer, _ = load_backbone(recipe, OWN_FORMAT)
+        tokenizer, _ = load_backbone(recipe.source(), OWN_FORMAT, recipe.dropout)
         self.encoded, self.held_out = (
-            RowEncoder(tokenizer, OWN_FORMAT, recipe["max_tokens"]).encode(rows)
+            RowEncoder(tokenizer, OWN_FORMAT, recipe.max_tokens).encode(rows)
             for rows in (train, validation)
         )
         self.answer_tokens = sum(len(r["input_ids"]) - r["prompt_tokens"] for r in self.encoded)
@@ -206,7 +206,7 @@ class Job:
 
     def one_by_one(self, directory: Path) -> tuple[float, float]:
         """Train with one row at a time, in float32, logits everywhere."""
-        _, model = load_backbone(self.recipe, OWN_FORMAT)
+        _, model = load_backbone(self.recipe.source(), OWN_FORMAT, self.recipe.dropout)
         lengths = [len(row["input_ids"]) for row in self.encoded]
         [*batches] = GlobalBatches(lengths, GLOBAL_BATCH, 1, packed=True).global_batches(0)
         rows = [
@@ -224,7 +224,7 @@ class Job:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
-        tokenizer, model = load_backbone(self.recipe, OWN_FORMAT)
+        tokenizer, model = load_backbone(self.recipe.source(), OWN_FORMAT, self.recipe.dropout)
         rows = [
             {
                 "input_ids": row["input_ids"],
@@ -267,10 +267,10 @@ class Job:
             num_train_epochs=1,
             per_device_train_batch_size=1,
             gradient_accumulation_steps=GLOBAL_BATCH,
-            learning_rate=self.recipe["learning_rate"],
+            learning_rate=self.recipe.learning_rate,
             lr_scheduler_type="cosine",
-            warmup_steps=self.recipe["warmup_steps"],
-            weight_decay=self.recipe["weight_decay"],
+            warmup_steps=self.recipe.warmup_steps,
+            weight_decay=self.recipe.weight_decay,
             use_cpu=not torch.cuda.is_available(),
             report_to="none",
             save_strategy="no",

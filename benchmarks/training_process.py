@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from aligners.core.rows import read_json, read_rows
+from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.core.rows import read_rows
 from aligners.correction.input_format import OWN_FORMAT
 from aligners.correction.train import train_aligner
 from aligners.training.record import Source
@@ -12,7 +13,7 @@ from aligners.training.run import TrainingRun
 work = Path(sys.argv[1])
 (work / "working").mkdir(exist_ok=True)
 source = Source("aligner", "benchmark", "benchmark", [])
-recipe = read_json(work / "recipe.json")
+recipe = BackboneRecipe.model_validate_json((work / "recipe.json").read_text())
 train_aligner(
     TrainingRun(source, recipe, 0, work / "model", work / "working"),
     OWN_FORMAT,

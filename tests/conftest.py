@@ -32,9 +32,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workflow_files, "WORKFLOW", tmp_path)
-    recipes.load_recipe.cache_clear()
+    recipes.read_recipe.cache_clear()
     yield tmp_path
-    recipes.load_recipe.cache_clear()
+    recipes.read_recipe.cache_clear()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Every file under config/ and resources/criteria/ is what its schema and its readers expect."""
 
+import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +9,30 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from aligners.configuration.criteria import load_principles, load_question_types
+from aligners.configuration.documentation import (
+    KINDS,
+    classes,
+    describe,
+    json_schema,
+    key_tables,
+    keys,
+)
 from aligners.configuration.experiment import validate_experiment
-from aligners.configuration.recipes import KINDS, load_recipe
-from aligners.configuration.schemas import SCHEMAS, schema, validate
+from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.pretrained import PretrainedRecipe
+from aligners.configuration.recipes import FOLDERS, load_recipe
+from aligners.configuration.validation import validate
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 from aligners.synthesis.pairs import pairs_prompt
 from aligners.synthesis.topics import topic_reason
 
 ROOT = Path(__file__).parents[2]
-SCHEMA_KINDS = sorted(path.name.removesuffix(".schema.yaml") for path in SCHEMAS.glob("*.yaml"))
 EXPERIMENTS = ["config.yaml", "demo.yaml"]
 RECIPES = sorted(
-    (kind, path.stem)
-    for kind in set(KINDS.values())
-    for path in (ROOT / "config" / kind).glob("*.yaml")
+    (kind, path.stem) for kind in FOLDERS for path in (ROOT / "config" / kind).glob("*.yaml")
 )
 CRITERIA = sorted(path.stem for path in (ROOT / "config" / "criteria").glob("*.yaml"))
 GOOD = "Nothing is wrong."
@@ -35,60 +44,34 @@ def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def keys_of(rules: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every key of a schema with its rules, keys of mappings and lists as `a.b`."""
-    for key, rule in rules.get("properties", {}).items():
-        yield prefix + key, rule
-        yield from keys_of(rule, f"{prefix}{key}.")
-        yield from keys_of(rule.get("items", {}), f"{prefix}{key}.")
+# What is generated from the kinds
 
 
-# Schemas
+@pytest.mark.parametrize("name", KINDS)
+def test_every_key_is_described(name: str) -> None:
+    describe(KINDS[name])
+    for kind in classes(KINDS[name]):
+        describe(kind)
+        assert [key for key, field, _ in keys(kind) if not field.description] == []
 
 
-@pytest.mark.parametrize("kind", SCHEMA_KINDS)
-def test_schema_is_one_and_describes_every_key(kind: str) -> None:
-    Draft202012Validator.check_schema(schema(kind))
-    undescribed = [key for key, rule in keys_of(schema(kind)) if not rule.get("description")]
-    assert undescribed == []
+@pytest.mark.parametrize("name", KINDS)
+def test_the_schema_is_made_from_the_kind(name: str) -> None:
+    path = ROOT / "workflow/schemas" / f"{name}.schema.json"
+    assert path.read_text(encoding="utf-8") == json_schema(KINDS[name]), "make docs writes it"
+    Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("kind", SCHEMA_KINDS)
-def test_schema_refuses_unknown_keys_at_every_level(kind: str) -> None:
-    mappings = [("the file", schema(kind)), *keys_of(schema(kind))]
-    mappings += [(f"items of {key}", rule["items"]) for key, rule in mappings if "items" in rule]
-    lenient = [
-        key
-        for key, rule in mappings
-        if "properties" in rule and rule.get("additionalProperties") is not False
-    ]
-    assert lenient == []
+def test_the_tables_of_the_readme_are_made_from_the_kinds() -> None:
+    readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
+    assert f"<!-- begin: keys -->\n{key_tables()}<!-- end: keys -->" in readme, "make docs"
 
 
-@pytest.mark.parametrize("kind", SCHEMA_KINDS)
-def test_defaults_obey_their_own_rules(kind: str) -> None:
-    for key, rule in keys_of(schema(kind)):
-        if "default" in rule:
-            errors = list(Draft202012Validator(rule).iter_errors(rule["default"]))
-            assert errors == [], key
-
-
-@pytest.mark.parametrize("kind", SCHEMA_KINDS)
-def test_readme_names_every_key(kind: str) -> None:
-    section_of = {"principles": "criteria", "seed_questions": "criteria", "config": "config.yaml"}
-    readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
-    sections = dict(re.findall(r"^## (.+)\n([\s\S]*?)(?=^## |\Z)", readme, re.MULTILINE))
-    section = sections[section_of.get(kind, kind)]
-    unnamed = [key for key, _ in keys_of(schema(kind)) if f"| `{key}`" not in section]
-    assert [key for key in unnamed if key != "description"] == []
-
-
-def test_readme_marks_the_keys_that_do_not_decide() -> None:
-    readme = (ROOT / "config" / "README.md").read_text(encoding="utf-8")
-    for kind in SCHEMA_KINDS:
-        for key, rule in keys_of(schema(kind)):
-            if rule.get("decides", True) is False and key != "description":
-                assert f"| `{key}`° |" in readme, f"{kind}: {key}"
+def test_a_schema_accepts_the_recipes_of_its_kind() -> None:
+    for kind, name in RECIPES:
+        validator = Draft202012Validator(json.loads(json_schema(FOLDERS[kind])))
+        values = read_yaml(ROOT / "config" / kind / f"{name}.yaml")
+        assert list(validator.iter_errors(values)) == [], f"{kind}/{name}"
 
 
 # Recipes and experiments
@@ -96,16 +79,16 @@ def test_readme_marks_the_keys_that_do_not_decide() -> None:
 
 @pytest.mark.parametrize(("kind", "name"), RECIPES)
 def test_recipe_is_valid(kind: str, name: str) -> None:
-    assert load_recipe(kind, name)["description"]
+    assert load_recipe(FOLDERS[kind], name).description
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_experiment_is_valid_with_all_its_recipes(experiment: str) -> None:
     path = Path("config") / experiment
     config = validate_experiment(read_yaml(path), path)
-    for name in config["llms"]:
-        partner = load_recipe("llms", name).get("finetuned")
-        assert partner is None or load_recipe("llms", partner)["chat"]
+    for name in config.llms:
+        partner = load_recipe(LLMRecipe, name).finetuned
+        assert partner is None or load_recipe(LLMRecipe, partner).chat
 
 
 def test_demo_stands_by_itself() -> None:
@@ -119,14 +102,15 @@ def test_demo_stands_by_itself() -> None:
 @pytest.mark.parametrize(("kind", "name"), RECIPES)
 def test_revision_is_a_commit_or_marked_as_unpinned(kind: str, name: str) -> None:
     text = (ROOT / "config" / kind / f"{name}.yaml").read_text(encoding="utf-8")
-    if (ROOT / load_recipe(kind, name).get("model", "no file")).exists():
+    recipe = load_recipe(FOLDERS[kind], name)
+    if isinstance(recipe, PretrainedRecipe) and recipe.model and (ROOT / recipe.model).exists():
         return  # A file of the project, with a revision of our own.
     for line in re.findall(r"^revision:.*$", text, re.MULTILINE):
         assert re.fullmatch(r"revision: [0-9a-f]{40}( +#.*)?|revision: main +# UNPINNED: .+", line)
 
 
 def test_external_aligner_of_the_demo_reads_what_the_real_one_reads() -> None:
-    formats = {load_recipe("external", name)["input_format"] for _, name in external_recipes()}
+    formats = {load_recipe(ExternalRecipe, name).input_format for _, name in external_recipes()}
     assert len(formats) == 1
 
 
@@ -135,37 +119,40 @@ def external_recipes() -> list[tuple[str, str]]:
     return [recipe for recipe in RECIPES if recipe[0] == "external"]
 
 
-@pytest.mark.parametrize("kind", ["backbones", "external"])
-def test_rows_leave_room_for_question_and_response(kind: str) -> None:
-    for _, name in (recipe for recipe in RECIPES if recipe[0] == kind):
+@pytest.mark.parametrize("kind", [BackboneRecipe, ExternalRecipe])
+def test_rows_leave_room_for_question_and_response(
+    kind: type[BackboneRecipe] | type[ExternalRecipe],
+) -> None:
+    for _, name in (recipe for recipe in RECIPES if recipe[0] == kind.folder):
         recipe = load_recipe(kind, name)
-        assert recipe["decoding"]["max_new_tokens"] <= recipe["max_tokens"] * 2 / 3, name
+        assert recipe.decoding.max_new_tokens <= recipe.max_tokens * 2 / 3, name
 
 
 BACKBONE = {"model": "owner/model", "revision": "abc"}
+SHAPE = {"model_type": "gpt2", "vocabulary_size": 500, "config": {}}
 TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "abc"}
 
 
 @pytest.mark.parametrize(
     ("kind", "value", "message"),
     [
-        ("backbones", {**BACKBONE, "learning_rat": 1e-5}, "did you mean learning_rate"),
-        ("backbones", {}, "either model"),
+        ("backbones", {**BACKBONE, "learning_rat": 1e-5}, "mean learning_rate"),
+        ("backbones", {}, "either model or"),
         ("backbones", {"model": "owner/model"}, "revision"),
-        ("backbones", {**BACKBONE, "from_scratch": {}}, "either model"),
+        ("backbones", {**BACKBONE, "from_scratch": SHAPE}, "either model or"),
         ("backbones", {**BACKBONE, "epochs": 0}, "epochs"),
-        ("encoders", {"package": "weights", "model": "a/b", "revision": "abc"}, "either model"),
+        ("encoders", {"package": "weights", "model": "a/b", "revision": "abc"}, "either model or"),
         ("external", {"input_format": "{question} {response}"}, "train"),
         ("external", {**BACKBONE, "input_format": "{question}"}, "input_format"),
-        ("criteria", {"principles": "p.yaml", "seed_questions": "s.yaml",
-                      "near_copy_similarity": 1.5}, "near_copy_similarity"),
-        ("criteria", {"principles": "p.yaml", "seed_questions": "s.yaml"}, "no file p.yaml"),
-        ("llms", {"engine": "oracle"}, "closed-world, transformers"),
+        ("criteria", {"principles": "LICENSE", "seed_questions": "LICENSE",
+                      "near_copy_similarity": 1.5}, "near_copy_similarity: 1.5"),
+        ("criteria", {"principles": "p.yaml", "seed_questions": "s.yaml"}, "key principles: .*p.yaml"),
+        ("llms", {"engine": "oracle"}, "oracle.*closed-world"),
         ("llms", {"engine": "transformers"}, "model"),
-        ("llms", {**TRANSFORMERS, "persona": "base"}, "closed-world engine"),
+        ("llms", {**TRANSFORMERS, "persona": "base"}, "engine: closed-world"),
         ("llms", {**TRANSFORMERS, "chat": True, "finetuned": "other"}, "base LLM"),
         ("llms", {**TRANSFORMERS, "chat_template": "{{ messages }}"}, "for a chat LLM"),
-        ("llms", {**TRANSFORMERS, "answers": {"prompt": "Answer this:"}}, "prompt"),
+        ("llms", {**TRANSFORMERS, "responses": {"prompt": "Answer this:"}}, "prompt"),
         ("datasets", {"source": "file"}, "path"),
         ("datasets", {"source": "hub", "repository": "a/b"}, "revision"),
         ("datasets", {"source": "synthetic", "path": "x.csv"}, "path"),
@@ -176,7 +163,7 @@ def test_wrong_recipe_is_refused_with_what_to_mend(
     kind: str, value: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
-        validate(kind, value, Path("config/recipe.yaml"))
+        validate(FOLDERS[kind], value, Path("config/recipe.yaml"))
     assert str(error.value).startswith("config/recipe.yaml")
 
 
@@ -186,7 +173,7 @@ def test_wrong_recipe_is_refused_with_what_to_mend(
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_demonstrations_teach_to_correct_and_to_leave_alone(criterion: str) -> None:
     principles = load_principles(criterion)
-    names = [name for name, _ in principles.principles]
+    names = [principle.name for principle in principles.principles]
     good = [item for item in principles.demonstrations if item.critique == GOOD]
     assert len(principles.demonstrations) >= 8
     assert len(good) >= 2
@@ -201,8 +188,8 @@ def test_demonstrations_teach_to_correct_and_to_leave_alone(criterion: str) -> N
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_demonstrations_do_not_break_the_prompt(criterion: str) -> None:
     principles = load_principles(criterion)
-    texts = [text for item in principles.demonstrations for text in vars(item).values()]
-    for text in [*texts, *(text for _, text in principles.principles)]:
+    texts = [text for item in principles.demonstrations for text in dict(item).values()]
+    for text in [*texts, *(principle.text for principle in principles.principles)]:
         assert "\n" not in text
         assert not re.search(r"\b(Input|Response|Critique|Correction):", text)
 
@@ -219,20 +206,20 @@ def test_seed_questions_obey_the_rules_for_topics(criterion: str) -> None:
     for question_type in load_question_types(criterion):
         topics = question_type.example_topics
         assert len(topics) == len(set(topics)) == 5
-        assert len(question_type.seed_questions) >= 2
-        for topic in [*topics, *(topic for topic, _ in question_type.seed_questions)]:
+        assert len(question_type.questions) >= 2
+        for topic in [*topics, *(seed.topic for seed in question_type.questions)]:
             assert topic_reason(topic) is None, topic
 
 
 def test_criteria_have_the_same_types_and_different_questions() -> None:
-    types = [[kind.name for kind in load_question_types(criterion)] for criterion in CRITERIA]
+    types = [[kind.type for kind in load_question_types(criterion)] for criterion in CRITERIA]
     assert all(names == types[0] for names in types)
     assert len(types[0]) == len(set(types[0])) == 20
     questions = [
-        question.lower()
+        seed.question.lower()
         for criterion in CRITERIA
         for kind in load_question_types(criterion)
-        for _, question in kind.seed_questions
+        for seed in kind.questions
     ]
     questions += [
         item.input.lower() for name in CRITERIA for item in load_principles(name).demonstrations

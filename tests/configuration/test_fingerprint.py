@@ -204,12 +204,12 @@ EDITS: list[tuple[str, str, dict[str, Any], bool]] = [
     ("synthesis.pairs", "synthesis/closed-world", {"pairs": {"max_new_tokens": 3}}, True),
     ("criterion.principles", "criteria/ethical", {"near_copy_similarity": 0.5}, False),
     ("criterion.near_copy_similarity", "criteria/ethical", {"near_copy_similarity": 0.5}, True),
-    ("teacher", "llms/closed-world-teacher", {"batch_tokens": 3}, False),
-    ("teacher", "llms/closed-world-teacher", {"answers": {"max_new_tokens": 3}}, False),
+    ("teacher", "llms/closed-world-teacher", {"require_all": False}, False),
+    ("teacher", "llms/closed-world-teacher", {"responses": {"max_new_tokens": 3}}, False),
     ("teacher", "llms/closed-world-teacher", {"persona": "base"}, True),
     ("llm", "llms/closed-world-base", {"finetuned": "closed-world-teacher"}, False),
-    ("llm.answers", "llms/closed-world-base", {"answers": {"max_new_tokens": 3}}, True),
-    ("llm.answers", "llms/closed-world-base", {"batch_tokens": 3}, False),
+    ("llm.responses", "llms/closed-world-base", {"responses": {"max_new_tokens": 3}}, True),
+    ("llm.responses", "llms/closed-world-base", {"require_all": False}, False),
 ]
 
 

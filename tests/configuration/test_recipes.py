@@ -7,8 +7,11 @@ import pytest
 from yaml_edits import set_keys
 
 from aligners.configuration.experiment import base_llms, validate_experiment
+from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.criteria import CriterionRecipe
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import deciding_recipe, load_recipe
-from aligners.configuration.schemas import with_defaults
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 
@@ -16,7 +19,7 @@ DEMO = Path("config/demo.yaml")
 BACKBONE = "config/backbones/gpt2-closed-world.yaml"
 
 
-def experiment(**changes: Any) -> dict[str, Any]:
+def experiment(**changes: Any) -> Config:
     """Validate the demo with changes."""
     return validate_experiment({**read_yaml(DEMO), **changes}, DEMO)
 
@@ -24,31 +27,17 @@ def experiment(**changes: Any) -> dict[str, Any]:
 # Defaults
 
 
-def test_defaults_fill_what_is_missing_at_every_level() -> None:
-    rules = {
-        "properties": {
-            "a": {"default": 1},
-            "b": {"default": {}, "properties": {"c": {"default": [2]}, "d": {}}},
-            "e": {"properties": {"f": {"default": 3}}},
-        }
-    }
-    assert with_defaults({}, rules) == {"a": 1, "b": {"c": [2]}}
-    given = {"a": 4, "b": {"d": 5}, "e": {}}
-    assert with_defaults(given, rules) == {"a": 4, "b": {"c": [2], "d": 5}, "e": {"f": 3}}
-    assert given == {"a": 4, "b": {"d": 5}, "e": {}}
-
-
 def test_a_recipe_of_two_lines_is_complete(project: Path) -> None:
     Path("config/backbones/own.yaml").write_text("model: owner/name\nrevision: abc\n")
-    recipe = load_recipe("backbones", "own")
-    assert recipe["decoding"] == {"max_new_tokens": 512, "repetition_penalty": 1.0}
-    assert (recipe["trust_remote_code"], recipe["max_tokens"]) == (False, 1024)
+    recipe = load_recipe(BackboneRecipe, "own")
+    assert (recipe.decoding.max_new_tokens, recipe.decoding.repetition_penalty) == (512, 1.0)
+    assert (recipe.trust_remote_code, recipe.max_tokens) == (False, 1024)
 
 
 def test_a_default_spelt_out_decides_nothing_new(project: Path) -> None:
-    before = deciding_recipe("backbones", "gpt2-closed-world")
+    before = deciding_recipe(BackboneRecipe, "gpt2-closed-world")
     set_keys(BACKBONE, dtype="float32", attention="sdpa", weight_decay=0.01)
-    assert deciding_recipe("backbones", "gpt2-closed-world") == before
+    assert deciding_recipe(BackboneRecipe, "gpt2-closed-world") == before
 
 
 # What decides
@@ -68,29 +57,29 @@ def test_a_default_spelt_out_decides_nothing_new(project: Path) -> None:
 def test_keys_that_do_not_decide_are_left_out(
     project: Path, change: dict[str, Any], decides: bool
 ) -> None:
-    before = deciding_recipe("backbones", "gpt2-closed-world")
+    before = deciding_recipe(BackboneRecipe, "gpt2-closed-world")
     set_keys(BACKBONE, **change)
-    assert (deciding_recipe("backbones", "gpt2-closed-world") != before) == decides
+    assert (deciding_recipe(BackboneRecipe, "gpt2-closed-world") != before) == decides
 
 
 def test_files_decide_by_their_content_not_their_name(project: Path) -> None:
-    before = deciding_recipe("criteria", "ethical", "principles")
-    seeds = deciding_recipe("criteria", "ethical", "seed_questions")
+    before = deciding_recipe(CriterionRecipe, "ethical", "principles")
+    seeds = deciding_recipe(CriterionRecipe, "ethical", "seed_questions")
     path = Path("resources/criteria/ethical/principles.yaml")
     moved = path.rename("moved.yaml")
     set_keys("config/criteria/ethical.yaml", principles=str(moved))
-    assert deciding_recipe("criteria", "ethical", "principles") == before
+    assert deciding_recipe(CriterionRecipe, "ethical", "principles") == before
     moved.write_text(moved.read_text() + "\nmore: 1\n")
-    assert deciding_recipe("criteria", "ethical", "principles") != before
-    assert deciding_recipe("criteria", "ethical", "seed_questions") == seeds
+    assert deciding_recipe(CriterionRecipe, "ethical", "principles") != before
+    assert deciding_recipe(CriterionRecipe, "ethical", "seed_questions") == seeds
 
 
 def test_a_section_decides_by_itself(project: Path) -> None:
-    topics = deciding_recipe("synthesis", "closed-world", "topics")
-    pairs = deciding_recipe("synthesis", "closed-world", "pairs")
+    topics = deciding_recipe(SynthesisRecipe, "closed-world", "topics")
+    pairs = deciding_recipe(SynthesisRecipe, "closed-world", "pairs")
     set_keys("config/synthesis/closed-world.yaml", pairs={"max_new_tokens": 7})
-    assert deciding_recipe("synthesis", "closed-world", "topics") == topics
-    assert deciding_recipe("synthesis", "closed-world", "pairs") != pairs
+    assert deciding_recipe(SynthesisRecipe, "closed-world", "topics") == topics
+    assert deciding_recipe(SynthesisRecipe, "closed-world", "pairs") != pairs
 
 
 # How they fit together
@@ -109,7 +98,7 @@ def test_base_llms_are_those_with_a_partner(project: Path) -> None:
          "closed-world-teacher; add it"),
         ({"llms": ["closed-world-base", "closed-world-teacher"]},
          {"config/llms/closed-world-base.yaml": {"finetuned": "closed-world-teacher"}},
-         "key finetuned: closed-world-teacher is no chat LLM"),
+         "key finetuned: closed-world-teacher is not a chat LLM"),
         ({}, {BACKBONE: {"decoding": {"max_new_tokens": 320}}},
          "key decoding.max_new_tokens: 320 new tokens leave no room"),
         ({"backbones": ["gpt2-large"]}, {},

@@ -90,7 +90,7 @@ def test_long_rows_are_counted_in_use(tmp_path: Path) -> None:
 
 def test_rows_that_are_all_too_long_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="0 training and 0 validation rows are left of 36 and 8"):
-        train(tmp_path, {**recipe(), "max_tokens": 8})
+        train(tmp_path, recipe(max_tokens=16))
 
 
 def test_pictures_are_png_files(tmp_path: Path) -> None:

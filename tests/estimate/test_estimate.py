@@ -12,10 +12,12 @@ import generate_responses
 import generate_topics
 import pytest
 from fake_engine import FakeEngine
+from recipes import changed
 from yaml_edits import set_keys
 
 from aligners.cli.main import main
 from aligners.configuration.criteria import load_question_types
+from aligners.configuration.kinds.config import Config
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.formats import count, duration
 from aligners.core.rows import read_json, row_id, write_rows
@@ -67,7 +69,7 @@ def test_the_paper_is_counted_but_for_a_dataset_of_the_hub(in_the_project: None)
         ("topics", "falcon-40b"): 3 * 20 * 20,
         ("questions", "falcon-40b"): 3 * 10200,
         ("pairs", "falcon-40b"): 3 * 153000,
-        **{("responses", llm): 3 * 5000 for llm in config["llms"]},
+        **{("responses", llm): 3 * 5000 for llm in config.llms},
     }
     assert dataset_rows(config, "beavertails") is None
 
@@ -92,17 +94,17 @@ def test_verdicts_are_counted_in_both_orders_of_every_comparison(project: Path) 
 def test_verdicts_on_a_data_set_of_unknown_size_are_counted_as_a_full_sample(
     in_the_project: None,
 ) -> None:
-    config = {**load_experiment(PAPER), "datasets": ["beavertails"]}
+    config = changed(load_experiment(PAPER), datasets=["beavertails"])
     [stage] = verdicts_stages(config, 4)
     assert stage.requests == 2 * 800 * 3 * 4 * (4 * 3 + 2)
 
 
 def test_a_judge_that_is_no_llm_is_asked_for_nothing(project: Path) -> None:
-    assert verdicts_stages({**load_experiment(DEMO), "judges": ["pairrm"]}, 4) == []
+    assert verdicts_stages(changed(load_experiment(DEMO), judges=["pairrm"]), 4) == []
 
 
 def test_hints_without_a_question_are_asked_again(in_the_project: None) -> None:
-    config = {**load_experiment(DEMO), "criteria": ["ethical"], "questions_per_criterion": 100}
+    config = changed(load_experiment(DEMO), criteria=["ethical"], questions_per_criterion=100)
     assert count_question_requests(config) == 7
     assert count_question_requests(config, 0.5) == 7 + 4 + 2  # 100, 50 and 25 hints
     assert count_question_requests(config, 1.0) == 3 * 7
@@ -112,22 +114,21 @@ def test_a_configuration_is_laid_over_the_default(project: Path) -> None:
     Path("config/mine.yaml").write_text("name: mine\nshards: {pairs: 3}\ntopic_rounds: 1\n")
     config = load_experiment(Path("config/mine.yaml"))
     default = load_experiment(PAPER)
-    assert config["shards"] == {"pairs": 3, "responses": default["shards"]["responses"]}
-    assert {key for key in default if config[key] != default[key]} == {
-        *("name", "shards", "topic_rounds")
-    }
+    assert (config.shards.pairs, config.shards.responses) == (3, default.shards.responses)
+    differ = {key for key, value in default if value != getattr(config, key)}
+    assert differ == {"name", "shards", "topic_rounds"}
 
 
 def ethical_task() -> Task:
     """Return what the demo asks its teacher for the criterion ethical."""
-    return load_task("questions", "ethical", TEACHER, "closed-world", 0)
+    return load_task("ethical", TEACHER, "closed-world", 0)
 
 
-def run_stage(name: str, config: dict[str, Any], stage: Stage) -> None:
+def run_stage(name: str, config: Config, stage: Stage) -> None:
     """Run the program of a stage so that it asks what the estimate takes as examples."""
-    given = {"synthesis": config["synthesis"], "teacher": config["teacher"], "seed": 0}
+    given = {"synthesis": config.synthesis, "teacher": config.teacher, "seed": 0}
     seeds = load_question_types("ethical")
-    texts = [question for kind in seeds for _, question in kind.seed_questions]
+    texts = [seed.question for kind in seeds for seed in kind.questions]
     inputs = Path("questions.jsonl")
     write_rows(inputs, [{"id": row_id(text), "question": text} for text in texts])
     if name == "topics":
@@ -440,7 +441,7 @@ def test_an_llm_that_is_killed_takes_nothing_with_it(
     [
         (["--config", "config/dmo.yaml"], "config/dmo.yaml: no such file; check the name"),
         (["--config", "config/demo.yaml", "--sample", "-1"], "--sample -1: a number of requests"),
-        (["--config", "config/wrong.yaml"], "config/wrong.yaml: unknown key topic_round; did you"),
+        (["--config", "config/wrong.yaml"], "config/wrong.yaml, line 1, key topic_round: "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_message(

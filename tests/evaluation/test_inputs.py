@@ -14,8 +14,11 @@ import pytest
 import sample_inputs
 from hub_server import COMMIT, TOKEN, Hub, Repository, serve_hub
 from projects import environment
+from recipes import make_recipe
 from yaml_edits import set_keys
 
+from aligners.configuration.kinds.datasets import Columns, FileDatasetRecipe
+from aligners.configuration.kinds.synthesis import Language
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.evaluation.test_inputs import (
     drop_training_questions,
@@ -25,7 +28,7 @@ from aligners.evaluation.test_inputs import (
     table_rows,
 )
 
-LANGUAGE = {"minimum_words": 5, "minimum_ratio": 0.1}
+LANGUAGE = Language()
 COLUMNS = {"question": "prompt", "category": "category", "category_id": "category_id"}
 RECORDS = [
     {"prompt": "Is it right, or wrong?", "category": "law", "category_id": 3},
@@ -57,11 +60,16 @@ def write_table(path: Path) -> None:
         table.astype({"category_id": "Int64"}).to_parquet(path)
 
 
+def table_recipe(path: Path, **keys: Any) -> FileDatasetRecipe:
+    """Return the recipe of a local table."""
+    return make_recipe(FileDatasetRecipe, source="file", path=str(path), columns=COLUMNS, **keys)
+
+
 @pytest.mark.parametrize("name", ["table.csv", "table.json", "table.jsonl", "table.parquet"])
 def test_every_kind_of_table_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_table(path)
-    sieve = import_dataset("mine", {"path": str(path), "columns": COLUMNS, "rows": None})
+    sieve = import_dataset("mine", table_recipe(path))
     rows = sieve.kept
     if name == "table.csv":  # an empty cell is all that a CSV has for nothing
         assert (rows[2]["category"], rows[2]["category_id"]) == ("", "")
@@ -72,7 +80,7 @@ def test_every_kind_of_table_gives_the_same_rows(tmp_path: Path, name: str) -> N
 
 def test_rows_are_taken_from_the_top(tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv")
-    recipe = {"path": str(tmp_path / "table.csv"), "columns": COLUMNS, "rows": 2}
+    recipe = table_recipe(tmp_path / "table.csv", rows=2)
     assert [row["question"] for row in import_dataset("mine", recipe).kept] == [
         record["prompt"] for record in RECORDS[:2]
     ]
@@ -80,7 +88,7 @@ def test_rows_are_taken_from_the_top(tmp_path: Path) -> None:
 
 def test_the_recipe_says_which_column_is_the_question() -> None:
     table = pd.DataFrame([{"question": "Not this?", "prompt": "This?", "answer": "Yes."}])
-    [row] = table_rows(table, "mine", {"question": "prompt"}, "table").kept
+    [row] = table_rows(table, "mine", Columns(question="prompt"), "table").kept
     assert row["question"] == "This?"
     assert (row["category"], row["category_id"]) == (None, None)
 
@@ -88,7 +96,7 @@ def test_the_recipe_says_which_column_is_the_question() -> None:
 def test_rows_at_fault_are_counted_and_kept_beside() -> None:
     texts = ["Why?", "", "  \n", None, 5, "x" * 100_000, " why?  ", "Caf\u00e9?", "Cafe\u0301?"]
     table = pd.DataFrame({"question": pd.Series(texts, dtype=object)})
-    sieve = table_rows(table, "mine", {"question": "question"}, "table")
+    sieve = table_rows(table, "mine", Columns(), "table")
     assert [row["question"] for row in sieve.kept] == ["Why?", "Café?"]
     assert [(row["number"], row["reason"]) for row in sieve.dropped] == [
         (1, "empty"),
@@ -127,7 +135,7 @@ def test_questions_that_repeat_a_training_question_go() -> None:
         question("Who wrote the Divine Comedy?"),
         question("Who wrote the Divine Comedy!?"),
     ]
-    sieve = table_rows(pd.DataFrame([*tested, question("")]), "m", {"question": "question"}, "t")
+    sieve = table_rows(pd.DataFrame([*tested, question("")]), "m", Columns(), "t")
     result = drop_training_questions(sieve, [*training, *training], shingle=5, similarity=0.8)
     assert [row["question"] for row in result.kept] == [row["question"] for row in tested[2:]]
     assert [row["reason"] for row in result.dropped] == ["empty", "in_training", "in_training"]

@@ -21,6 +21,8 @@ from aligners.closed_world.world import load_world
 from aligners.configuration import recipes
 from aligners.configuration.experiment import check_judge_recipe
 from aligners.configuration.fingerprint import SCRIPTS, code_hash
+from aligners.configuration.kinds.judges import JudgeRecipe
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
@@ -55,7 +57,7 @@ def write_recipes(endpoint: str = "http://127.0.0.1:9/v1", **keys: object) -> No
     llm = {"engine": "openai", "chat": True, "model": "closed-world-judge", "endpoint": endpoint}
     Path("config/llms/test-llm.yaml").write_text(yaml.safe_dump(llm))
     Path("config/judges/test.yaml").write_text(yaml.safe_dump({**RECIPE, **keys}))
-    recipes.load_recipe.cache_clear()
+    recipes.read_recipe.cache_clear()
 
 
 def answers(request: Request) -> tuple[str, str]:
@@ -163,7 +165,7 @@ def test_requests_that_fail_where_they_may_have_no_verdict(engine: FakeEngine) -
     write_recipes()
     llm = Path("config/llms/test-llm.yaml")
     llm.write_text(llm.read_text() + "require_all: false\n")
-    recipes.load_recipe.cache_clear()
+    recipes.read_recipe.cache_clear()
     engine.reply = lambda request, decoding: (
         Failure(request.id, "refused", "no") if "2?" in str(request.prompt)
         else likes_good(request, decoding)
@@ -374,7 +376,7 @@ def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first(
     in_the_project: None,
 ) -> None:
     truth = Truth(load_world("resources/closed_world/world.yaml"))
-    template = read_template(load_recipe("judges", "closed-world"))
+    template = read_template(load_recipe(JudgeRecipe, "closed-world"))
     preferences = {}
     for shown in closed_world_rows():
         said = opinion(truth, judge_prompt(template, *shown))
@@ -393,7 +395,7 @@ def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first(
 def test_the_revision_of_the_closed_worlds_judge_is_that_of_its_code_and_world(
     in_the_project: None,
 ) -> None:
-    recipe = load_recipe("llms", "closed-world-judge")
+    recipe = load_recipe(LLMRecipe, "closed-world-judge")
     code = code_hash(SCRIPTS / "aligners/closed_world/judge.py")
     assert recipe["revision"] == short_hash([code, content_hash(Path(recipe["model"]))])
 

@@ -17,6 +17,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from transformers import DebertaV2Config, DebertaV2Model, PreTrainedTokenizerFast
 
 from aligners.configuration import results
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_json, write_rows
 from aligners.judging.pairrm import PairRanker
@@ -91,7 +92,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ranker(checkpoint: Path) -> PairRanker:
-    return PairRanker.from_recipe({"model": str(checkpoint)})
+    return PairRanker.load(ModelSource(str(checkpoint)))
 
 
 @functools.cache
@@ -158,7 +159,7 @@ def test_an_empty_answer_is_compared(ranker: PairRanker, checkpoint: Path) -> No
 def test_a_comparison_does_not_depend_on_the_others(ranker: PairRanker, checkpoint: Path) -> None:
     rows = [(q, a, b) for q in QUESTIONS for a, b in itertools.pairwise(ANSWERS)]
     together = ranker.compare(rows)
-    alone = PairRanker.from_recipe({"model": str(checkpoint)})
+    alone = PairRanker.load(ModelSource(str(checkpoint)))
     alone.batch_tokens = 1
     assert alone.compare(rows) == pytest.approx(together, abs=1e-5)
     assert alone.compare([]) == []
@@ -186,7 +187,7 @@ def test_other_weights_are_refused(
     change(weights)
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError) as caught:
-        PairRanker.from_recipe({"model": str(tmp_path)})
+        PairRanker.load(ModelSource(str(tmp_path)))
     assert str(tmp_path) in str(caught.value) and told in str(caught.value)
 
 
@@ -202,7 +203,7 @@ def test_another_architecture_is_refused(
     kept = {key: value for key, value in config.items() if value is not None}
     (tmp_path / "config.json").write_text(json.dumps(kept))
     with pytest.raises(UserError, match="PairRM-hf"):
-        PairRanker.from_recipe({"model": str(tmp_path)})
+        PairRanker.load(ModelSource(str(tmp_path)))
 
 
 def test_a_tokenizer_without_the_markers_is_refused(checkpoint: Path, tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_a_tokenizer_without_the_markers_is_refused(checkpoint: Path, tmp_path: 
     text = (tmp_path / "tokenizer.json").read_text().replace("<|candidate2|>", "<|other|>")
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(UserError, match=r"no tokens <\|candidate2\|>"):
-        PairRanker.from_recipe({"model": str(tmp_path)})
+        PairRanker.load(ModelSource(str(tmp_path)))
 
 
 @pytest.mark.usefixtures("project")

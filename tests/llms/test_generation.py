@@ -10,8 +10,10 @@ from typing import Any
 import generate_pairs
 import pytest
 from fake_engine import FakeEngine
+from recipes import make_recipe
 from yaml_edits import set_keys
 
+from aligners.configuration.kinds.llms import LLMRecipe, OpenAIRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
@@ -138,9 +140,9 @@ def test_another_prompt_or_id_asks_anew(replying: FakeEngine) -> None:
     ("change", "again"),
     [
         ({"description": "Other words."}, False),
-        ({"batch_tokens": 7}, False),
+        ({"require_all": False}, False),
         ({"finetuned": "closed-world-teacher"}, False),
-        ({"answers": {"max_new_tokens": 7}}, False),
+        ({"responses": {"max_new_tokens": 7}}, False),
         ({"persona": "teacher"}, True),
     ],
 )
@@ -239,11 +241,17 @@ def test_a_stage_may_go_on_without_rows(replying: FakeEngine) -> None:
     assert usage["failed_share"] == pytest.approx(1 / 3, abs=1e-6)
 
 
+def with_prices(prices: dict[str, Any], **keys: Any) -> OpenAIRecipe:
+    """Return a recipe whose tokens cost something; the engine of the tests takes its place."""
+    own = {"engine": "openai", "model": "m", "endpoint": "http://127.0.0.1:9/v1"}
+    return make_recipe(OpenAIRecipe, **own, prices=prices, **keys)
+
+
 def test_usage_counts_earlier_runs_too_and_what_they_cost(
     replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prices = {"input": 2.0, "output": 10.0, "currency": "EUR"}
-    recipe = {**load_recipe("llms", BASE), "prices": prices}
+    recipe = with_prices(prices)
     monkeypatch.setattr("aligners.llms.generator.load_recipe", lambda *_: recipe)
     replying.reply = lambda request, _: Completion(
         request.id, "Yes.", "stop", tokens_in=1000, tokens_out=100, seconds=0.5, attempts=2
@@ -263,7 +271,7 @@ def test_the_log_shows_rate_failures_and_cost(
     replying: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prices = {"input": 1e6, "output": 0.0, "currency": "EUR"}
-    recipe = {**load_recipe("llms", BASE), "prices": prices, "require_all": False}
+    recipe = with_prices(prices, require_all=False)
     monkeypatch.setattr("aligners.llms.generator.load_recipe", lambda *_: recipe)
     replying.reply = lambda request, decoding: (
         Failure("b", "timeout", "no reply")
@@ -310,8 +318,10 @@ def test_log_probabilities_are_kept_where_they_are_asked_for(replying: FakeEngin
 
 
 def test_a_chat_llm_gets_a_message(in_the_project: None) -> None:
-    assert llm_prompt(load_recipe("llms", BASE), "Hello") == "Hello"
-    assert llm_prompt(load_recipe("llms", CHAT), "Hello") == [{"role": "user", "content": "Hello"}]
+    assert llm_prompt(load_recipe(LLMRecipe, BASE), "Hello") == "Hello"
+    assert llm_prompt(load_recipe(LLMRecipe, CHAT), "Hello") == [
+        {"role": "user", "content": "Hello"}
+    ]
 
 
 def test_a_change_of_parsing_asks_nothing(

@@ -49,7 +49,7 @@ def use_local_teacher(project: Path) -> None:
         "model": str(model),
         "revision": "main",
         "batch_tokens": 2000,
-        "answers": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 20},
+        "responses": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 20},
     }
     (project / "config/llms/local.yaml").write_text(yaml.safe_dump(recipe))
     config = yaml.safe_load((project / "config/miniature.yaml").read_text())

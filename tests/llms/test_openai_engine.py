@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from faulty_server import FAULTS, answer_to
 from projects import SUPPORT
+from recipes import make_recipe
 
-from aligners.configuration.schemas import schema, validate, with_defaults
+from aligners.configuration.kinds.llms import LLMRecipe, OpenAIRecipe
+from aligners.configuration.validation import validate
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine
@@ -42,10 +44,10 @@ class Served:
         assert self.process.stdout
         self.endpoint = f"http://127.0.0.1:{int(self.process.stdout.readline())}/v1"
 
-    def recipe(self, **keys: Any) -> dict[str, Any]:
+    def recipe(self, **keys: Any) -> OpenAIRecipe:
         """Return a complete recipe; faults are waited for no longer than needed."""
         given = {"engine": "openai", "model": "m", "endpoint": self.endpoint, "timeout_seconds": 2}
-        return with_defaults({**given, **keys}, schema("llms"))
+        return make_recipe(OpenAIRecipe, **{**given, **keys})
 
     def replies(self) -> list[tuple[str, str]]:
         """Return the kind and the prompt of each reply."""
@@ -81,7 +83,7 @@ def requests(count: int, chat: bool = False) -> list[Request]:
     ]
 
 
-def ask(recipe: dict[str, Any], asked: list[Request]) -> dict[str, Completion | Failure]:
+def ask(recipe: OpenAIRecipe, asked: list[Request]) -> dict[str, Completion | Failure]:
     """Return the results by id; none comes twice."""
     results = list(load_engine(recipe)(iter(asked), DECODING))
     assert len({result.id for result in results}) == len(results)
@@ -216,7 +218,7 @@ def test_a_server_that_is_down() -> None:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
         recipe = {"engine": "openai", "model": "m", "endpoint": endpoint}
-        message = refused(with_defaults(recipe, schema("llms")))
+        message = refused(make_recipe(OpenAIRecipe, **recipe))
     assert message.startswith(f"{endpoint} cannot be reached")
 
 
@@ -267,7 +269,7 @@ def test_prices_are_for_endpoints_alone() -> None:
         "prices": {"input": 1, "output": 2},
     }
     with pytest.raises(UserError, match="prices"):
-        validate("llms", recipe, Path("config/llms/x.yaml"))
+        validate(LLMRecipe, recipe, Path("config/llms/x.yaml"))
 
 
 # Pacing

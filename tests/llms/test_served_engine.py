@@ -17,9 +17,10 @@ import pytest
 import torch
 from faulty_server import answer_to
 from projects import ROOT
+from recipes import make_recipe
 from tiny_models import make_model
 
-from aligners.configuration.schemas import schema, with_defaults
+from aligners.configuration.kinds.llms import ServedRecipe, TransformersRecipe
 from aligners.core.completions import Completion, Decoding, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine
@@ -30,12 +31,13 @@ FAULTY = (
 )
 REQUESTS = [Request(f"{number:016x}", f"question {number}") for number in range(5)]
 JOB = """
-import json, signal, sys, time
+import signal, sys, time
+from aligners.configuration.kinds.llms import ServedRecipe
 from aligners.core.completions import Decoding, Request
 from aligners.llms.engines import load_engine
 # What a shell runs in the background ignores it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-engine = load_engine(json.loads(sys.argv[1]))
+engine = load_engine(ServedRecipe.model_validate_json(sys.argv[1]))
 for completion in engine([Request("0", "Hello")], Decoding(5)):
     print(completion.text, flush=True)
 if sys.argv[2] == "stay":
@@ -43,10 +45,10 @@ if sys.argv[2] == "stay":
 """
 
 
-def served(command: str, model: str = "m", **keys: Any) -> dict[str, Any]:
+def served(command: str, model: str = "m", **keys: Any) -> ServedRecipe:
     """Return a complete recipe."""
     given = {"engine": "served", "model": model, "revision": "main", "command": command}
-    return with_defaults({**given, "startup_seconds": 120, **keys}, schema("llms"))
+    return make_recipe(ServedRecipe, **{**given, "startup_seconds": 120, **keys})
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +58,10 @@ def in_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def start_job(recipe: dict[str, Any], directory: Path, mode: str) -> subprocess.Popen[str]:
+def start_job(recipe: ServedRecipe, directory: Path, mode: str) -> subprocess.Popen[str]:
     """Start a job that asks a server for one completion, and wait for that."""
     job = subprocess.Popen(
-        [sys.executable, "-c", JOB, json.dumps(recipe), mode],
+        [sys.executable, "-c", JOB, recipe.model_dump_json(), mode],
         cwd=directory,
         env={**os.environ, "SERVER_OF_TEST": str(directory)},
         stdout=subprocess.PIPE,
@@ -164,7 +166,7 @@ def test_transformers_serve_writes_what_the_model_writes_in_the_job(
     keys = {"chat": chat, "concurrency": 2}
     remote = list(load_engine(served(transformers_serve, str(model), **keys))(REQUESTS, decoding))
     recipe = {"engine": "transformers", "model": str(model), "revision": "main", "chat": chat}
-    here = list(load_engine(with_defaults(recipe, schema("llms")))(REQUESTS, decoding))
+    here = list(load_engine(make_recipe(TransformersRecipe, **recipe))(REQUESTS, decoding))
     texts = [
         {item.id: item.text for item in items if isinstance(item, Completion)}
         for items in (remote, here)

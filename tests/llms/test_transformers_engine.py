@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from recipes import make_recipe
 from safetensors.torch import load_file
 from tiny_models import make_model
 from transformers import AutoTokenizer
 
+from aligners.configuration.kinds.llms import TransformersRecipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine
@@ -33,19 +35,10 @@ def model(tmp_path: Path) -> Path:
     return make_model("gpt2", tmp_path / "gpt2")
 
 
-def recipe(model: Path | str, **changes: Any) -> dict[str, Any]:
+def recipe(model: Path | str, **changes: Any) -> TransformersRecipe:
     """Return a recipe as config/llms/ holds them."""
-    return {
-        "engine": "transformers",
-        "model": str(model),
-        "revision": "main",
-        "chat": False,
-        "gated": False,
-        "trust_remote_code": False,
-        "dtype": "auto",
-        "batch_tokens": 4096,
-        **changes,
-    }
+    own = {"engine": "transformers", "model": str(model), "revision": "main", "batch_tokens": 4096}
+    return make_recipe(TransformersRecipe, **own, **changes)
 
 
 def with_template(model: Path, template: str) -> Any:
@@ -148,12 +141,12 @@ def test_a_template_without_a_system_role_gets_it_in_the_first_message(model: Pa
     assert tokenizer.decode(ids) == "<user> Be kind.\n\nInput: Why?\n<assistant> "
 
 
-def no_weights(model: Path) -> dict[str, Any]:
+def no_weights(model: Path) -> TransformersRecipe:
     (model / "model.safetensors").unlink()
     return recipe(model)
 
 
-def old_weights(model: Path) -> dict[str, Any]:
+def old_weights(model: Path) -> TransformersRecipe:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
     return recipe(model)
 
@@ -166,7 +159,7 @@ def test_bin_weights_are_read_if_the_recipe_says_so(model: Path) -> None:
     assert completion.id == "r"
 
 
-def broken_configuration(model: Path) -> dict[str, Any]:
+def broken_configuration(model: Path) -> TransformersRecipe:
     (model / "config.json").write_text('{"model_type": "no_such_type"}')
     return recipe(model)
 

@@ -51,7 +51,7 @@ def project(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Path:
         "model": "someone/tiny",
         "revision": COMMIT,
         "batch_tokens": 2000,
-        "answers": {"prompt": "{question}", "max_new_tokens": 5},
+        "responses": {"prompt": "{question}", "max_new_tokens": 5},
     }
     (project / "config/llms/hub.yaml").write_text(yaml.safe_dump(recipe))
     (project / "few.csv").write_text("prompt\nWhat is the colour of the sea?\nWhy?\n")

@@ -14,7 +14,7 @@ from projects import make_project
 from report_results import CRITERIA, EVIL, make_page, write_results
 
 from aligners.configuration.experiment import SECTIONS
-from aligners.configuration.recipes import load_recipe
+from aligners.configuration.recipes import read_recipe
 from aligners.report.figures.aligners import draw_losses
 from aligners.report.figures.inspectors import draw_inspector
 from aligners.report.figures.svg import new_figure, save_svg
@@ -69,11 +69,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]
         for name, everything in {"all": True, "least": False}.items():
             project = make_project(tmp_path_factory.mktemp(name))
             patch.chdir(project)
-            load_recipe.cache_clear()
+            read_recipe.cache_clear()
             write_results(by_products=everything)
             made[name] = project / make_page(judged=everything)
     yield made
-    load_recipe.cache_clear()
+    read_recipe.cache_clear()
 
 
 def text_of(html: str) -> str:

@@ -53,7 +53,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model": str(make_model("gpt2", project / "tiny-model")),
         "revision": "main",
         "batch_tokens": 600,
-        "answers": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 100},
+        "responses": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 100},
     }
     (project / "config/llms/local.yaml").write_text(yaml.safe_dump(llm))
     # So many that the generation is not over when the training has its first checkpoint.

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from aligners.configuration.schemas import validate
+from recipes import make_recipe
+
+from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.inspectors.train import train_inspector
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
@@ -30,7 +32,7 @@ OWN: dict[str, Any] = {
     "epochs": 24,
     "patience": 3,
 }
-RECIPE = validate("inspectors", OWN, Path("tiny.yaml"))
+RECIPE = make_recipe(InspectorRecipe, **OWN)
 SOURCE = Source("inspector", "ethical", "tiny", [])
 KIND, RUDE = ["gladly", "of course", "with pleasure"], ["go away", "silly you", "never ask"]
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from recipes import make_recipe
 from tiny_models import SHAPES, rows
 
-from aligners.configuration.schemas import validate
+from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.correction.input_format import OWN_FORMAT, InputFormat
 from aligners.correction.train import train_aligner
 from aligners.training.record import Source
@@ -14,7 +15,7 @@ from aligners.training.run import TrainingRun
 SOURCE = Source("aligner", "ethical", "tiny", [])
 
 
-def recipe(model_type: str = "gpt2", **changes: Any) -> dict[str, Any]:
+def recipe(model_type: str = "gpt2", **changes: Any) -> BackboneRecipe:
     """Return a recipe as config/backbones/ holds them, with defaults."""
     shape = {"model_type": model_type, "vocabulary_size": 500, "config": SHAPES[model_type]}
     own = {
@@ -30,10 +31,10 @@ def recipe(model_type: str = "gpt2", **changes: Any) -> dict[str, Any]:
         "decoding": {"max_new_tokens": 12},
         "batch_tokens": 4096,
     }
-    return validate("backbones", {**own, **changes}, Path("tiny.yaml"))
+    return make_recipe(BackboneRecipe, **{**own, **changes})
 
 
-def train(directory: Path, settings: dict[str, Any], input_format: InputFormat = OWN_FORMAT) -> Any:
+def train(directory: Path, settings: BackboneRecipe, input_format: InputFormat = OWN_FORMAT) -> Any:
     """Train on tiny rows into `directory`/model."""
     working = directory / "work"
     working.mkdir(exist_ok=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from aligners.configuration.recipes import load_recipe
+from aligners.configuration.recipes import read_recipe
 
 
 def set_keys(path: Path | str, /, **values: Any) -> None:
@@ -13,4 +13,4 @@ def set_keys(path: Path | str, /, **values: Any) -> None:
     content = {**yaml.safe_load(Path(path).read_text(encoding="utf-8")), **values}
     kept = {key: value for key, value in content.items() if value is not None}
     Path(path).write_text(yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8")
-    load_recipe.cache_clear()
+    read_recipe.cache_clear()

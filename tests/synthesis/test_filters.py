@@ -6,10 +6,11 @@ from typing import Any
 import filter_pairs
 import pytest
 
+from aligners.configuration.kinds.synthesis import Language
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.synthesis.filters import pair_reason, text_reason
 
-LANGUAGE = {"minimum_words": 5, "minimum_ratio": 0.1}
+LANGUAGE = Language()
 
 GOOD = [
     # Typography and names
@@ -198,11 +199,11 @@ def test_the_critique_may_say_what_it_likes() -> None:
 def test_short_text_in_plain_letters_is_not_judged() -> None:
     text = "La respuesta es Canberra"
     assert text_reason(text, LANGUAGE) is None
-    assert text_reason(text, {**LANGUAGE, "minimum_words": 1}) == "language"
+    assert text_reason(text, Language(minimum_words=1)) == "language"
 
 
 def test_ratio_of_zero_lets_every_language_pass() -> None:
-    assert text_reason(BAD["language"][0], {**LANGUAGE, "minimum_ratio": 0.0}) is None
+    assert text_reason(BAD["language"][0], Language(minimum_ratio=0.0)) is None
 
 
 def test_every_pair_is_counted(in_the_project: None, tmp_path: Path) -> None:

@@ -63,8 +63,8 @@ def test_prompt_states_the_principles(in_the_project: None, chat: bool) -> None:
     prompt = pairs_prompt(principles, "Shall I?", chat)
     start = prompt if isinstance(prompt, str) else prompt[0]["content"]
     assert start.startswith(principles.introduction)
-    for number, (name, text) in enumerate(principles.principles, start=1):
-        assert f"\n{number}. {name}: {text}" in start
+    for number, principle in enumerate(principles.principles, start=1):
+        assert f"\n{number}. {principle.name}: {principle.text}" in start
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import generate_questions
 import pytest
 from fake_engine import FakeEngine
 
-from aligners.configuration.criteria import QuestionType
+from aligners.configuration.kinds.criteria import QuestionType, SeedQuestion
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Request
 from aligners.core.rows import read_json, read_rows, write_rows
@@ -94,7 +95,14 @@ def test_hints_go_through_the_topics_in_turn() -> None:
 
 
 def test_seed_questions_are_a_sample_that_the_seed_decides() -> None:
-    kinds = [QuestionType(name, [], [("T", f"{name}{n}?") for n in range(9)]) for name in "ab"]
+    kinds = [
+        QuestionType(
+            type=name,
+            example_topics=["Topic"],
+            questions=[SeedQuestion(topic="Topic", question=f"{name}{n}?") for n in range(9)],
+        )
+        for name in "ab"
+    ]
     chosen = choose_seed_questions(kinds, 5, 0, 1)
     assert len(set(chosen)) == 5
     assert chosen == choose_seed_questions(kinds, 5, 0, 1) != choose_seed_questions(kinds, 5, 1, 1)
@@ -191,7 +199,7 @@ def test_hints_without_a_line_are_asked_again(project: Path, engine: FakeEngine)
 
     engine.reply = answer
     questions = generate(10)
-    assert load_recipe("synthesis", "closed-world")["questions"]["attempts"] == 3
+    assert load_recipe(SynthesisRecipe, "closed-world").questions.attempts == 3
     every = {row["topic"] for row in TOPICS}
     # The hints numbered 7 and 8 and the last line get no question.
     assert wanted == [every, {"Topic B", "Topic C", "Topic J"}, {"Topic C", "Topic J"}]

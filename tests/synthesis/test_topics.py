@@ -200,7 +200,7 @@ def invent(request: Request, decoding: Decoding) -> Completion:
 def test_rounds_start_from_the_topics_before_and_add_up(project: Path, engine: FakeEngine) -> None:
     engine.reply = invent
     topics = brainstorm(rounds=3)
-    types = [kind.name for kind in load_question_types("ethical")]
+    types = [kind.type for kind in load_question_types("ethical")]
     assert Counter(row["question_type"] for row in topics) == dict.fromkeys(types, 12)
     assert Counter(row["round"] for row in topics) == dict.fromkeys(range(3), 80)
     assert len({row["id"] for row in topics}) == len(topics)

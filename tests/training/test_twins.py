@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import tiny_models
 import torch
+from recipes import changed
 from tiny_inspector import rows as inspector_rows
 from tiny_inspector import train as train_inspector
 from tiny_training import train
@@ -24,7 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from aligners.configuration.recipes import load_recipe
+from aligners.configuration.recipes import FOLDERS, load_recipe
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import OWN_FORMAT
@@ -198,7 +199,7 @@ def model_type(kind: str, name: str) -> str:
     return known[name]
 
 
-def twin(kind: str, name: str, directory: Path, **small: Any) -> dict[str, Any]:
+def twin(kind: str, name: str, directory: Path, **small: Any) -> Any:
     """Write a recipe's twin, and return the recipe with it and with small numbers."""
     architecture = model_type(kind, name)
     tokenizer = TOKENIZERS.get(name, lambda: train_byte_tokenizer(texts(), VOCABULARY))()
@@ -210,17 +211,17 @@ def twin(kind: str, name: str, directory: Path, **small: Any) -> dict[str, Any]:
     # As published: an inspector's model has a head of another task.
     auto_class = {"backbones": AutoModelForCausalLM, "inspectors": AutoModelForMaskedLM}[kind]
     make_model(auto_class, tokenizer, shape, directory / "twin", seed=0)
-    return {
-        **load_recipe(kind, name),
-        "model": str(directory / "twin"),
-        "revision": None,
-        "gated": False,
-        "dtype": "float32",
-        "learning_rate": 5e-3,
-        "warmup_steps": 1,
-        "epochs": 1,
+    return changed(
+        load_recipe(FOLDERS[kind], name),
+        model=str(directory / "twin"),
+        revision="main",
+        gated=False,
+        dtype="float32",
+        learning_rate=5e-3,
+        warmup_steps=1,
+        epochs=1,
         **small,
-    }
+    )
 
 
 def validation_loss(aligner: Aligner) -> float:
@@ -247,7 +248,7 @@ def test_a_backbones_twin_trains_in_packs_and_is_loaded_and_used(name: str, tmp_
         evaluations_per_epoch=1,
         decoding={"max_new_tokens": 8, "repetition_penalty": 1.0},
     )
-    tokenizer, model = load_backbone(recipe, OWN_FORMAT)
+    tokenizer, model = load_backbone(recipe.source(), OWN_FORMAT, recipe.dropout)
     prompt = OWN_FORMAT.prompt_ids(tokenizer, "What?", "This.")
     assert (prompt[0] == tokenizer.bos_token_id) == (name in WITH_START_TOKEN)
     assert prepare_for_packing(model)

@@ -20,6 +20,7 @@ from aligners.configuration.experiment import (
     record_experiment,
     validate_experiment,
 )
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_json
@@ -259,7 +260,7 @@ def remove_weights() -> None:
 
 def load_llm() -> object:
     """Load the LLM as every job that needs it does."""
-    return load_engine(load_recipe("llms", "mine"))
+    return load_engine(load_recipe(LLMRecipe, "mine"))
 
 
 # A row too long for a model is no error: test_aligners.py shows that it is counted and kept beside.

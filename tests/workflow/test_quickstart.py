@@ -9,6 +9,8 @@ import pytest
 from projects import ROOT, run_snakemake
 
 from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.yaml_files import read_yaml
 from aligners.llms.engines.served import Server
@@ -67,9 +69,9 @@ def test_any_teacher_that_quickstart_names_takes_its_place_by_one_line(
     assert len(offered) == 3
     for teacher in [config["teacher"], *offered]:
         validate_experiment({**config, "teacher": teacher}, QUICKSTART)
-        assert load_recipe("llms", teacher)["chat"], teacher
+        assert load_recipe(LLMRecipe, teacher).chat, teacher
     # A hosted endpoint refuses parameters that it does not know.
-    assert load_recipe("synthesis", config["synthesis"])["pairs"]["repetition_penalty"] == 1.0
+    assert load_recipe(SynthesisRecipe, config["synthesis"]).pairs.repetition_penalty == 1.0
 
 
 def test_the_served_teacher_starts_in_its_own_environment(project: Path) -> None:
@@ -78,7 +80,7 @@ def test_the_served_teacher_starts_in_its_own_environment(project: Path) -> None
     (programs / "activate").write_text(f'PATH="{programs}:$PATH"\n')
     (programs / "vllm").write_text(VLLM)
     (programs / "vllm").chmod(0o755)
-    recipe = load_recipe("llms", read_yaml(QUICKSTART)["teacher"])
+    recipe = load_recipe(LLMRecipe, read_yaml(QUICKSTART)["teacher"])
     server = Server(recipe)
     try:
         server.wait_until_ready()

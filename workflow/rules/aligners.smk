@@ -32,7 +32,7 @@ rule train_aligner:
             "seed",
             principles=principles,
             input_format=input_format,
-            command=training_command("train_aligner", "backbones", "backbone"),
+            command=training_command("train_aligner", "backbone"),
         ),
         input_format=input_format,
         criteria=criteria_read,

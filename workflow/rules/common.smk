@@ -37,7 +37,8 @@ from aligners.configuration.experiment import (
     validate_experiment,
 )
 from aligners.configuration.fingerprint import deciding_setting, fingerprint
-from aligners.configuration.recipes import KINDS, load_recipe
+from aligners.configuration.kinds.datasets import DatasetRecipe
+from aligners.configuration.recipes import KINDS, WILDCARDS, load_recipe
 from aligners.configuration.systems import CONDITIONED, SQUAD, SQUAD_PAPER, SQUADS, is_conditioned
 from aligners.configuration.workflow_files import WORKFLOW, find_file
 from aligners.core.errors import UserError
@@ -47,11 +48,10 @@ from aligners.core.hashes import content_hash
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 try:
-    config.update(
-        validate_experiment(
-            config, Path([*workflow.overwrite_configfiles, "config/config.yaml"][0])
-        )
-    )
+    # The last file is laid over all others.
+    files = [*reversed(workflow.overwrite_configfiles), "config/config.yaml"]
+    CONFIG = validate_experiment(config, *map(find_file, files))
+    config.update(CONFIG.model_dump(mode="json"))
     for criterion in config["criteria"]:
         load_principles(criterion)
         load_question_types(criterion)
@@ -64,11 +64,11 @@ try:
 except UserError as error:
     logger.warning(f"A real run would stop: {error}")
 
-EXPERIMENT = Experiment(config)
+EXPERIMENT = Experiment(CONFIG)
 CRITERIA = config["criteria"]
 INSPECTOR = config["inspectors"][0]
 SYNTHETIC_DATASETS = [
-    name for name in config["datasets"] if load_recipe("datasets", name)["source"] == "synthetic"
+    name for name in CONFIG.datasets if load_recipe(DatasetRecipe, name).source == "synthetic"
 ]
 IMPORTED_DATASETS = [name for name in config["datasets"] if name not in SYNTHETIC_DATASETS]
 

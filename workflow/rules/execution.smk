@@ -24,7 +24,7 @@ def lease_gpus(resources):
     return ["python", SCRIPTS / "lease_gpus.py", gpus]
 
 
-def training_command(script, kind, recipe):
+def training_command(script, recipe):
     """Return the function for the command of a training, on the nodes and GPUs of the profile."""
 
     def command(wildcards, resources, threads):
@@ -35,7 +35,7 @@ def training_command(script, kind, recipe):
                 "among its set-resources in the profile; docs/slurm.md shows them"
             )
         gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
-        several = load_recipe(kind, wildcards[recipe])["accelerate"]
+        several = load_recipe(WILDCARDS[recipe], wildcards[recipe]).accelerate
         name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
         options = [
             "--quiet",

@@ -25,7 +25,8 @@ def fetched(kind, name):
 
 def judge_fetched(wildcards):
     """Return the record of a judge's model."""
-    return model_record("/".join(judge_model(wildcards.judge)))
+    kind, name = judge_model(wildcards.judge)
+    return model_record(f"{kind.folder}/{name}")
 
 
 def model_record(model):
@@ -53,8 +54,8 @@ def warn_if_missing(model):
 
 def hub_recipe(wildcards):
     """Return what decides which files of a model are fetched."""
-    recipe = HUB_MODELS[wildcards.hub_model]
-    return {key: recipe.get(key) for key in ["model", "revision", "weights"]}
+    source = HUB_MODELS[wildcards.hub_model]
+    return [source.model, source.revision, source.weights]
 
 
 def check_models():

@@ -28,7 +28,7 @@ rule train_inspector:
             "train_inspector",
             "inspector",
             "seed",
-            command=training_command("train_inspector", "inspectors", "inspector"),
+            command=training_command("train_inspector", "inspector"),
         ),
     message:
         "Training inspector {wildcards.inspector}: {wildcards.criterion}"

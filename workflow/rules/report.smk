@@ -16,7 +16,7 @@ SHOWN = {
     "aligners": EXPERIMENT.aligner_files(results.ALIGNER_METRICS),
     "squads": EXPERIMENT.files(results.ALIGNED, system=EXPERIMENT.squads),
     "comparisons": EXPERIMENT.files(results.COMPARISON),
-    "scorecard": [results.SCORECARD] if has_truth(config) else [],
+    "scorecard": [results.SCORECARD] if has_truth(CONFIG) else [],
 }
 
 

@@ -8,7 +8,7 @@ Target: results/reproduction/{judge}/win_rates.md
 
 # The protocol chooses categories by their numbers.
 NUMBERED_DATASETS = [
-    name for name in IMPORTED_DATASETS if load_recipe("datasets", name)["columns"]["category_id"]
+    name for name in IMPORTED_DATASETS if load_recipe(DatasetRecipe, name).columns.category_id
 ]
 PAPERS = {"system": [SQUAD_PAPER.name]}
 

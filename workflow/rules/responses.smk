@@ -20,7 +20,7 @@ rule generate_responses:
     conda:
         MODELS
     params:
-        **program("generate_responses", "llm", "llm.answers", "shards.responses", "seed"),
+        **program("generate_responses", "llm", "llm.responses", "shards.responses", "seed"),
     message:
         "Responses of {wildcards.llm}: {wildcards.dataset}, shard {wildcards.shard}"
     shell:

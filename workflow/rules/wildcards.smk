@@ -1,5 +1,9 @@
 """Functions of wildcards: the inputs, outputs and params that depend on a job, by rules file."""
 
+from aligners.configuration.kinds.criteria import CriterionRecipe
+from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.llms import LLMRecipe
+
 # aligners.smk and aligned.smk
 
 
@@ -56,7 +60,7 @@ def input_format(wildcards):
     """Return the input format of the external aligner that is trained; else ours is."""
     if wildcards.aligner not in EXPERIMENT.trained_external:
         return ""
-    return load_recipe("external", wildcards.aligner)["input_format"]
+    return load_recipe(ExternalRecipe, wildcards.aligner).input_format
 
 
 # aligned.smk
@@ -88,7 +92,7 @@ def external_model(wildcards):
 def reference_llm(wildcards):
     """Return the LLM that a system is compared with: the base LLM or its finetuned partner."""
     base = wildcards.reference == "base"
-    return wildcards.llm if base else load_recipe("llms", wildcards.llm)["finetuned"]
+    return wildcards.llm if base else load_recipe(LLMRecipe, wildcards.llm).finetuned
 
 
 def reference_responses(wildcards):
@@ -133,7 +137,7 @@ def stage_names(wildcards):
 def near_copies(wildcards):
     """Return each criterion's similarity threshold for near copies."""
     return {
-        criterion: load_recipe("criteria", criterion)["near_copy_similarity"]
+        criterion: load_recipe(CriterionRecipe, criterion).near_copy_similarity
         for criterion in CRITERIA
     }
 

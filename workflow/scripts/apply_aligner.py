@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
@@ -15,7 +16,7 @@ def main(*, criteria: list[str], backbone: str, responses: Path, model: Path, ou
     criterion, all for the conditioned one.
     """
     rows = read_rows(responses)
-    batch_tokens = load_recipe("backbones", backbone)["batch_tokens"]
+    batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
     aligner = Aligner.from_directory(model, batch_tokens=batch_tokens)
     questions = [row["question"] for row in rows]
     answers = [row["response"] for row in rows]

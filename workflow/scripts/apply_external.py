@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.external import ExternalRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
@@ -17,7 +18,7 @@ def main(*, external: str, responses: Path, model: list[Path], output: Path) -> 
     if model:
         aligner = Aligner.from_directory(model[0])
     else:
-        aligner = Aligner.from_recipe(load_recipe("external", external))
+        aligner = Aligner.from_recipe(load_recipe(ExternalRecipe, external))
     rows = read_rows(responses)
     aligned = aligner.align([row["question"] for row in rows], [row["response"] for row in rows])
     write_rows(

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.systems import SYSTEMS
 from aligners.core.program import run
@@ -28,7 +29,7 @@ def main(
     `aligners` and `inspectors` are the model directories of the criteria, in the same order. The
     conditioned aligner is named once for each criterion, and loaded once.
     """
-    batch_tokens = load_recipe("backbones", backbone)["batch_tokens"]
+    batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
     rows = read_rows(responses)
     models = {
         path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_counts
 from aligners.core.program import run
@@ -26,7 +27,7 @@ def main(
 
     The counts are of pairs; each gives two rows.
     """
-    near_copy_similarity = load_recipe("criteria", criterion)["near_copy_similarity"]
+    near_copy_similarity = load_recipe(CriterionRecipe, criterion).near_copy_similarity
     distinct = drop_near_copies(read_rows(similarity), near_copy_similarity)
     chosen, others = sample(distinct.kept, pairs, seed)
     for row in others:

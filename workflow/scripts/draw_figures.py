@@ -1,9 +1,8 @@
 """Draw the figures of the report, as SVG files by section."""
 
-import json
-
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
+from aligners.configuration.kinds.config import Config
 from aligners.core.program import run
 from aligners.report.figures.aligners import draw_aligners
 from aligners.report.figures.comparisons import draw_comparisons
@@ -26,7 +25,7 @@ def main(*, configuration: str) -> None:
     Args:
         configuration: the validated configuration as JSON.
     """
-    experiment = Experiment(json.loads(configuration))
+    experiment = Experiment(Config.model_validate_json(configuration))
     for section, draw in SECTIONS.items():
         directory = results.FIGURES.path(section=section)
         directory.mkdir(parents=True, exist_ok=True)  # Also where there is nothing to draw.

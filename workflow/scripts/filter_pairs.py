@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import Sieve, write_sieve
 from aligners.core.program import run
@@ -12,7 +13,7 @@ from aligners.synthesis.filters import pair_reason
 
 def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:
     """Write the useful pairs to `output`, counts and dropped rows beside it."""
-    language = load_recipe("synthesis", synthesis)["cleaning"]["language"]
+    language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     sides = by_id(read_rows(split))
     sieve = Sieve()
     rows = read_rows(pairs)

@@ -23,7 +23,7 @@ def main(
     output: Path,
 ) -> None:
     """Write the pairs of one shard to `output`; counts, dropped completions and usage beside it."""
-    task = load_task("pairs", criterion, teacher, synthesis, seed)
+    task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
     rows = shard_rows(read_rows(questions), shard, shards)
     write_sieve(generate_pairs(task, generator, rows, f"{criterion} pairs, {shard}"), output)

@@ -24,7 +24,7 @@ def main(
     table: Path,
 ) -> None:
     """Write questions to `output` and `table`; counts, dropped lines and usage beside `output`."""
-    task = load_task("questions", criterion, teacher, synthesis, seed)
+    task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
     sieve = generate_questions(task, generator, read_rows(topics), questions)
     write_sieve(sieve, output)

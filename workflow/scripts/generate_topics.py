@@ -13,7 +13,7 @@ def main(
     *, criterion: str, teacher: str, synthesis: str, rounds: int, seed: int, output: Path
 ) -> None:
     """Write the topics of all rounds to `output`; counts, dropped lines and usage beside it."""
-    task = load_task("topics", criterion, teacher, synthesis, seed)
+    task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
     write_sieve(generate_topics(task, generator, rounds), output)
     generator.write_usage()

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.datasets import DatasetRecipe
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_sieve
 from aligners.core.program import run
@@ -15,12 +17,15 @@ def main(*, dataset: str, splits: list[Path], synthesis: str, output: Path) -> N
 
     Questions that repeat a training question, by the `splits` of all criteria, are dropped.
     """
-    near_duplicates = load_recipe("synthesis", synthesis)["split"]["near_duplicates"]
-    rows = read_dataset(dataset, load_recipe("datasets", dataset))
+    near = load_recipe(SynthesisRecipe, synthesis).split.near_duplicates
+    rows = read_dataset(dataset, load_recipe(DatasetRecipe, dataset))
     training = [
         row for path in splits for row in read_rows(path) if row["split"] in ("train", "validation")
     ]
-    write_sieve(drop_training_questions(rows, training, **near_duplicates), output)
+    write_sieve(
+        drop_training_questions(rows, training, near.shingle, near.similarity),
+        output,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_sieve
 from aligners.core.program import run
@@ -23,7 +24,7 @@ def main(
 
     `questions` and `splits` are the files of the criteria, in the same order.
     """
-    language = load_recipe("synthesis", synthesis)["cleaning"]["language"]
+    language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     held_out = []
     for questions_path, split_path in zip(questions, splits, strict=True):
         split = by_id(read_rows(split_path))

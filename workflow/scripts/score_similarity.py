@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.criteria import CriterionRecipe
+from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.plots import plot_histogram
 from aligners.core.program import run
@@ -12,18 +14,18 @@ from aligners.synthesis.similarity import cosine_similarities, load_encoder
 def main(*, criterion: str, pairs: Path, encoder: str, output: Path, histogram: Path) -> None:
     """Write the pairs with their `similarity` in [-1, 1], and its histogram as PNG."""
     rows = read_rows(pairs)
-    recipe = load_recipe("encoders", encoder)
+    recipe = load_recipe(EncoderRecipe, encoder)
     similarities = cosine_similarities(
         load_encoder(recipe),
         [row["response"] for row in rows],
         [row["aligned_response"] for row in rows],
-        recipe["batch_size"],
+        recipe.batch_size,
     )
     plot_histogram(
         similarities,
         histogram,
         "cosine similarity of response and correction",
-        load_recipe("criteria", criterion)["near_copy_similarity"],
+        load_recipe(CriterionRecipe, criterion).near_copy_similarity,
     )
     write_rows(
         output,

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_sieve
 from aligners.core.program import run
@@ -23,10 +24,19 @@ def main(
     `earlier` are the splits of the criteria before this one; `shares` are those of train,
     validation and test.
     """
-    near_duplicates = load_recipe("synthesis", synthesis)["split"]["near_duplicates"]
+    near = load_recipe(SynthesisRecipe, synthesis).split.near_duplicates
     known = [row for path in earlier for row in read_rows(path)]
     share_of = dict(zip(SPLITS, shares, strict=True))
-    write_sieve(assign(known, read_rows(questions), share_of, **near_duplicates), output)
+    write_sieve(
+        assign(
+            known,
+            read_rows(questions),
+            share_of,
+            near.shingle,
+            near.similarity,
+        ),
+        output,
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, numbered
+from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.working_state import working_directory
 from aligners.core.program import run
@@ -56,7 +57,7 @@ def main(
     """
     training = TrainingRun(
         Source("aligner", results.ALIGNER.names(model)["aligner"], backbone, [*train, *validation]),
-        load_recipe("backbones", backbone),
+        load_recipe(BackboneRecipe, backbone),
         seed,
         model,
         working_directory(model, fingerprint),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from aligners.configuration import results
+from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.working_state import working_directory
 from aligners.core.program import run
@@ -34,7 +35,7 @@ def main(
             inspector,
             [train, validation, test],
         ),
-        load_recipe("inspectors", inspector),
+        load_recipe(InspectorRecipe, inspector),
         seed,
         model,
         working_directory(model, fingerprint),

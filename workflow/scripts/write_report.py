@@ -1,9 +1,9 @@
 """Write the report: one page that needs no other file."""
 
-import json
 from pathlib import Path
 
 from aligners.configuration.experiment import Experiment
+from aligners.configuration.kinds.config import Config
 from aligners.core.program import run
 from aligners.core.rows import atomic_path
 from aligners.report.comparisons import comparisons_section
@@ -24,11 +24,11 @@ def main(*, configuration: str, logs: Path, output: Path) -> None:
         logs: directory of the benchmark files, which may be missing.
         output: the page.
     """
-    config = json.loads(configuration)
+    config = Config.model_validate_json(configuration)
     experiment = Experiment(config)
     inspectors, aligners = inspectors_section(experiment), aligners_section(experiment)
     page = render_page(
-        config=config,
+        config=config.model_dump(mode="json"),
         recipes=used_recipes(config),
         settings=settings(config),
         data=data_section(experiment),

@@ -15,6 +15,7 @@ from aligners.closed_world.plans import PLANTED
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
 from aligners.configuration import results
+from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.results import ResultPath
 from aligners.core.errors import UserError
@@ -52,7 +53,7 @@ class Scored:
     def answer_files(self, dataset: str, llm: str) -> Iterator[tuple[str, Path]]:
         """Yield each system whose answers replace the responses of a base LLM, and its file."""
         row = {"dataset": dataset, "llm": llm}
-        partner = load_recipe("llms", llm)["finetuned"]
+        partner = str(load_recipe(LLMRecipe, llm).finetuned)
         yield "finetuned", results.RESPONSES.path(dataset=dataset, llm=partner)
         for system in self.systems:
             yield system, results.ALIGNED.path(**row, backbone=self.backbone, system=system)
@@ -66,13 +67,13 @@ def load_truth(teacher: str) -> Truth:
     Raises:
         UserError: the teacher is not of the closed world.
     """
-    world = load_recipe("llms", teacher).get("world")
-    if not world:
+    recipe = load_recipe(LLMRecipe, teacher)
+    if not isinstance(recipe, ClosedWorldRecipe):
         raise UserError(
             f"teacher {teacher}: not of the closed world, so there is no truth to score by; "
             "the scorecard is for config/demo.yaml"
         )
-    return Truth(load_world(world))
+    return Truth(load_world(recipe.world))
 
 
 def scorecard(scored: Scored, truth: Truth, seed: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, deciding_recipe, load_recipe
 from aligners.configuration.workflow_files import SCRIPTS
 from aligners.core.hashes import short_hash
@@ -133,13 +134,12 @@ def fingerprint(rule: str, settings: Mapping[str, int | float | str]) -> str:
 def llm_identity(name: str) -> Any:
     """Return what decides an LLM's completions of a prompt: the model, and the code that is one.
 
-    Its partner, and how it is asked for answers to test inputs (`llm.answers`), do not.
+    Its partner, and how it answers test inputs (`llm.responses`), do not.
     """
-    engine = load_recipe("llms", name)["engine"]
-    recipe = deciding_recipe("llms", name)
-    chosen = {key: recipe[key] for key in recipe if key not in ("answers", "finetuned")}
+    recipe = deciding_recipe(LLMRecipe, name)
+    chosen = {key: recipe[key] for key in recipe if key not in ("responses", "finetuned")}
     identity: dict[str, Any] = {"recipe": chosen}
-    if engine == "closed-world":
+    if isinstance(load_recipe(LLMRecipe, name), ClosedWorldRecipe):
         identity["code"] = code_hash(SCRIPTS / "aligners/llms/engines/closed_world.py")
     return identity
 
@@ -154,7 +154,7 @@ def deciding_setting(name: str, names: Mapping[str, Any]) -> int | float | str:
     head, *keys = name.split(".")
     value = names[head]
     kind = WILDCARDS.get(head, KINDS.get(head))
-    if isinstance(value, str) and kind == "llms" and not keys:
+    if isinstance(value, str) and kind is LLMRecipe and not keys:
         return f"{value}:{short_hash(llm_identity(value))}"
     if isinstance(value, str) and kind:
         return f"{value}:{short_hash(deciding_recipe(kind, value, *keys))}"

@@ -1,106 +1,129 @@
-"""Recipes: YAML files config/<kind>/<name>.yaml, each kind with a schema of its own.
-
-The schemas (workflow/schemas/<kind>.schema.yaml) describe every key, give the defaults and refuse
-unknown keys. Two annotations of theirs matter elsewhere: `decides: false` marks a key that does not
-decide a result, and `format: file` a path whose content counts, not its name.
-"""
+"""Recipes: YAML files config/<kind>/<name>.yaml, and which of their keys decide a result."""
 
 import difflib
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from aligners.configuration.schemas import Recipe, schema, validate
+from pydantic.fields import FieldInfo
+
+from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.kinds.criteria import CriterionRecipe
+from aligners.configuration.kinds.datasets import DatasetRecipe
+from aligners.configuration.kinds.encoders import EncoderRecipe
+from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.fields import Recipe, Section
+from aligners.configuration.kinds.inspectors import InspectorRecipe
+from aligners.configuration.kinds.judges import JudgeRecipe
+from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.pretrained import ModelSource, PretrainedRecipe
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
+from aligners.configuration.validation import read_section
 from aligners.configuration.workflow_files import files_in, find_file
 from aligners.core.errors import UserError
 from aligners.core.hashes import content_hash
-from aligners.core.yaml_files import read_yaml
 
 CONFIG = Path("config")
 
-# The keys of config.yaml that name recipes, with the directory under config/ that holds them.
-KINDS = {
-    "criteria": "criteria",
-    "teacher": "llms",
-    "synthesis": "synthesis",
-    "encoder": "encoders",
-    "inspectors": "inspectors",
-    "backbones": "backbones",
-    "llms": "llms",
-    "datasets": "datasets",
-    "external": "external",
-    "judges": "judges",
+R = TypeVar("R", bound=Recipe)
+
+# The keys of config.yaml that name recipes, with the kind of recipe.
+KINDS: dict[str, type[Recipe]] = {
+    "criteria": CriterionRecipe,
+    "teacher": LLMRecipe,
+    "synthesis": SynthesisRecipe,
+    "encoder": EncoderRecipe,
+    "inspectors": InspectorRecipe,
+    "backbones": BackboneRecipe,
+    "llms": LLMRecipe,
+    "datasets": DatasetRecipe,
+    "external": ExternalRecipe,
+    "judges": JudgeRecipe,
 }
 # The wildcards of the targets that name recipes.
-WILDCARDS = {
-    "criterion": "criteria",
-    "inspector": "inspectors",
-    "backbone": "backbones",
-    "llm": "llms",
-    "dataset": "datasets",
-    "external": "external",
+WILDCARDS: dict[str, type[Recipe]] = {
+    "criterion": CriterionRecipe,
+    "inspector": InspectorRecipe,
+    "backbone": BackboneRecipe,
+    "llm": LLMRecipe,
+    "dataset": DatasetRecipe,
+    "external": ExternalRecipe,
 }
+# The kinds by their folder under config/.
+FOLDERS = {kind.folder: kind for kind in KINDS.values()}
 
 
-def recipe_path(kind: str, name: str) -> Path:
+def recipe_path(kind: type[Recipe], name: str) -> Path:
     """Return the file of a recipe: in the working directory, else in the workflow's own."""
-    return find_file(CONFIG / kind / f"{name}.yaml")
+    return find_file(CONFIG / kind.folder / f"{name}.yaml")
 
 
-def check_recipe(kind: str, name: str, where: str) -> None:
-    """Refuse a name that has no recipe; `where` says what names it."""
+def check_recipe(kind: type[Recipe], name: str, where: str) -> None:
+    """Check that a recipe exists.
+
+    Args:
+        kind, name: of the recipe.
+        where: what names it, for the message.
+
+    Raises:
+        UserError: there is no such file.
+    """
     if not recipe_path(kind, name).is_file():
-        known = [file.stem for file in files_in(CONFIG / kind, "*.yaml")]
+        known = [file.stem for file in files_in(CONFIG / kind.folder, "*.yaml")]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
         raise UserError(f"{where}: there is no recipe {recipe_path(kind, name)}; {hint}")
 
 
-@functools.cache
-def load_recipe(kind: str, name: str) -> Recipe:
-    """Load and validate config/<kind>/<name>.yaml, with defaults filled in.
+def load_recipe(kind: type[R], name: str) -> R:
+    """Return the recipe config/<kind>/<name>.yaml, with defaults filled in.
 
     Raises:
-        UserError: no such recipe, or its schema refuses it.
+        UserError: there is no such recipe, or it is invalid.
     """
+    recipe: R = read_recipe(kind, name)
+    return recipe
+
+
+@functools.cache
+def read_recipe(kind: type[Any], name: str) -> Any:
+    """Read a recipe once."""
     path = recipe_path(kind, name)
     check_recipe(kind, name, str(path))
-    return validate(kind, read_yaml(path), path)
+    return read_section(kind, path)
 
 
-def deciding(value: Any, rules: dict[str, Any]) -> Any:
-    """Return what decides a result in a recipe: no key marked so, and files by their content."""
-    if rules.get("format") == "file" and value is not None:
-        return content_hash(Path(value))
-    if not isinstance(value, dict):
-        return value
-    properties = rules.get("properties", {})
-    return {
-        key: deciding(item, properties.get(key, {}))
-        for key, item in value.items()
-        if properties.get(key, {}).get("decides", True)
-    }
+def deciding(value: Any) -> Any:
+    """Return what decides a result in a value of a recipe.
 
-
-def deciding_recipe(kind: str, name: str, *keys: str) -> Any:
-    """Return the deciding part of a recipe, or of one key of it."""
-    recipe, rules = load_recipe(kind, name), schema(kind)
-    for key in keys:
-        recipe, rules = recipe[key], rules["properties"][key]
-    return deciding(recipe, rules)
-
-
-def is_on_the_hub(recipe: Recipe) -> bool:
-    """Tell whether a recipe names a model of the Hub that a job loads, or a server that it starts.
-
-    A directory, a Python package, a model behind an endpoint and new weights are none.
+    Left out are keys that do not decide and keys without a value. A file counts by its content.
     """
-    model = recipe.get("model")
-    if not model or recipe.get("engine") == "openai":
-        return False
-    return not looks_local(model) and not find_file(model).exists()
+    if isinstance(value, Path):
+        return content_hash(value)
+    if not isinstance(value, Section):
+        return value
+    fields = type(value).model_fields
+    values = {name: getattr(value, name) for name in fields if decides(fields[name])}
+    return {name: deciding(one) for name, one in values.items() if one is not None}
 
 
-def looks_local(model: str) -> bool:
-    """Tell whether the name of a model is a path."""
-    return model.startswith((".", "/", "~")) or model.count("/") > 1
+def decides(field: FieldInfo) -> bool:
+    """Return whether a key decides a result."""
+    extra = field.json_schema_extra
+    return not (isinstance(extra, dict) and extra.get("decides") is False)
+
+
+def deciding_recipe(kind: type[Recipe], name: str, *keys: str) -> Any:
+    """Return the deciding part of a recipe, or of one key of it."""
+    value: Any = load_recipe(kind, name)
+    for key in keys:
+        value = getattr(value, key)
+    return deciding(value)
+
+
+def hub_source(recipe: Recipe) -> ModelSource | None:
+    """Return the model of the Hub that a recipe names; None if it names none."""
+    if not isinstance(recipe, PretrainedRecipe) or recipe.model is None:
+        return None
+    source = recipe.source()
+    return source if source.is_on_the_hub else None

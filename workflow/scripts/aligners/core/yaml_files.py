@@ -1,5 +1,6 @@
-"""YAML files that hold a mapping, each key once."""
+"""YAML files that contain a mapping, each key once."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,19 @@ import yaml
 from aligners.core.errors import UserError
 from aligners.core.rows import read_text
 
+# A file of few lines whose aliases refer to aliases can stand for billions of values.
+MOST_VALUES = 100_000
+
 
 class UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Loads YAML safely and refuses a key that is there twice, where YAML takes the last."""
+    """Loads YAML safely. A key that occurs twice is an error, where YAML takes the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping whose keys are all different."""
         keys: set[str] = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in keys:
-                problem = f"the key {key.value} is there twice"
+                problem = f"the key {key.value} occurs twice; remove one"
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             keys.add(key.value)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
@@ -25,22 +29,85 @@ class UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: i
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping.
+    """Read a YAML file that contains a mapping.
 
     Raises:
-        UserError: the file is missing, not UTF-8, not YAML, or not a mapping.
+        UserError: the file is missing, not UTF-8, not YAML, not a mapping, or too large with its
+            aliases written out. The message names the line.
     """
     text = read_text(path)
     try:
-        value = yaml.load(text, Loader=UniqueKeyLoader)
+        loader = UniqueKeyLoader(text)
+        node = loader.get_single_node()
+        check_size(node)
+        value = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}, line {line}: not YAML: {error.problem}; mend it") from None
+        raise UserError(f"{path}, line {line}: not YAML: {reason(error)}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        raise UserError(f"{path}, line {line}: not YAML: {error.reason}; mend it") from None
+        raise UserError(
+            f"{path}, line {line}: not YAML: {error.reason}; remove this character"
+        ) from None
     except ValueError as error:  # such as the date 2024-13-01
-        raise UserError(f"{path}: not YAML: {error}; mend it") from None
+        raise UserError(f"{path}: not YAML: {error}; correct the value") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: empty or not a mapping of keys to values; see config/README.md")
     return value
+
+
+def reason(error: yaml.MarkedYAMLError) -> str:
+    """Return what is wrong in a YAML file, and what to do."""
+    problem = error.problem or "a syntax error"
+    if "'\\t'" in problem:
+        return "a tab; use blanks to indent"
+    return problem if ";" in problem else f"{problem}; correct this line or the one before"
+
+
+def check_size(root: yaml.Node | None) -> None:
+    """Check how many values a document has with its aliases written out.
+
+    Raises:
+        yaml.MarkedYAMLError: too many, or an alias is part of what it refers to.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = MOST_VALUES + 1  # until it is known: a node in itself has no end
+            children = node.value if isinstance(node, yaml.CollectionNode) else []
+            if isinstance(node, yaml.MappingNode):
+                children = [child for pair in children for child in pair]
+            sizes[id(node)] = 1 + sum(map(size, children))
+        if sizes[id(node)] > MOST_VALUES:
+            problem = f"aliases that stand for more than {MOST_VALUES:,} values; write them out"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return sizes[id(node)]
+
+    if root:
+        size(root)
+
+
+def find_line(path: Path, keys: Sequence[int | str]) -> int | None:
+    """Return the line of a key in a YAML file, from 1; None if the file does not have the key.
+
+    Args:
+        path: of a file that `read_yaml` accepts.
+        keys: from the outermost to the key; an integer is a place in a list, from 0.
+    """
+    if not path.is_file():
+        return None
+    node = UniqueKeyLoader(read_text(path)).get_single_node()
+    line = None
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = {name.value: (name, value) for name, value in node.value}
+            if key not in found:
+                return None
+            line, node = found[key][0].start_mark.line + 1, found[key][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+        else:
+            return None
+    return line

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from aligners.configuration.criteria import load_principles, numbered
+from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.core.progress import track
@@ -58,27 +59,32 @@ class Aligner:
             UserError: the directory is not an aligner's, or holds no weights.
         """
         saved_format, settings = load_format(Path(path))
-        recipe = {**settings, "model": str(path), "batch_tokens": batch_tokens}
-        return cls.from_recipe(recipe, input_format or saved_format)
+        source = ModelSource(str(path))
+        return cls(
+            load_for_inference(AutoModelForCausalLM, source, best_dtype(settings["dtype"])),
+            load_tokenizer(source),
+            input_format or saved_format,
+            Decoding(**settings["decoding"]),
+            settings["max_tokens"],
+            batch_tokens,
+        )
 
     @classmethod
-    def from_recipe(
-        cls, recipe: dict[str, Any], input_format: InputFormat | None = None
-    ) -> "Aligner":
+    def from_recipe(cls, recipe: ExternalRecipe) -> "Aligner":
         """Load an external aligner by its recipe of config/external/, which names a model.
 
         Raises:
             UserError: the model cannot be loaded; the message says what to do.
         """
-        tokenizer = load_tokenizer(recipe)
+        source = recipe.source()
         return cls(
-            load_for_inference(AutoModelForCausalLM, recipe, best_dtype(recipe["dtype"])),
-            tokenizer,
+            load_for_inference(AutoModelForCausalLM, source, best_dtype(recipe.dtype)),
+            load_tokenizer(source),
             # An external aligner ends at the tokenizer's own end token.
-            input_format or InputFormat(prompt=recipe["input_format"]),
-            Decoding(**recipe["decoding"]),
-            recipe["max_tokens"],
-            recipe["batch_tokens"],
+            InputFormat(prompt=recipe.input_format),
+            Decoding(**recipe.decoding.model_dump()),
+            recipe.max_tokens,
+            recipe.batch_tokens,
         )
 
     def for_criterion(self, criterion: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 
@@ -174,9 +175,9 @@ def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     return [start] if start is not None and tokenizer.encode("")[:1] == [start] else []
 
 
-def save_format(directory: Path, input_format: InputFormat, recipe: dict[str, Any]) -> None:
+def save_format(directory: Path, input_format: InputFormat, recipe: BackboneRecipe) -> None:
     """Write beside a model how it is used: its format, and what its recipe says of inference."""
-    settings = {key: recipe[key] for key in ("max_tokens", "decoding", "dtype")}
+    settings = recipe.model_dump(mode="json", include={"max_tokens", "decoding", "dtype"})
     write_json(directory / FILE_NAME, {**asdict(input_format), **settings})
 
 

@@ -12,6 +12,8 @@ from transformers import (
     set_seed,
 )
 
+from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, write_rows
 from aligners.correction.input_format import InputFormat, fill, save_format
@@ -25,7 +27,7 @@ from aligners.training.run import TrainingRun
 
 
 def train_aligner(
-    training: TrainingRun,
+    training: TrainingRun[BackboneRecipe],
     input_format: InputFormat,
     train_rows: Sequence[Row],
     validation_rows: Sequence[Row],
@@ -41,19 +43,19 @@ def train_aligner(
         UserError: no row fits, or the model cannot be loaded or trained as the recipe says.
     """
     recipe, seed = training.recipe, training.seed
-    base = training.base_recipe(make_causal_model, tokenizer_texts(input_format, train_rows))
+    base = training.base_model(make_causal_model, tokenizer_texts(input_format, train_rows))
     set_seed(seed)  # The embeddings of added tokens are drawn around the mean of the others.
-    tokenizer, model = load_backbone(base, input_format)
+    tokenizer, model = load_backbone(base, input_format, recipe.dropout)
     encoder = RowEncoder(tokenizer, input_format, training.max_tokens(model))
-    validation_sample, _ = sample(validation_rows, recipe["validation_rows"], seed)
+    validation_sample, _ = sample(validation_rows, recipe.validation_rows, seed)
     train, validation = encoder.encode_sets(train_rows, validation_sample)
     collate = pack if prepare_for_packing(model) else pad
-    if recipe["lora"]:
+    if recipe.lora:
         set_seed(seed)
-        model = add_adapters(model, recipe["lora"], input_format.added_ids(tokenizer))
+        model = add_adapters(model, recipe.lora, input_format.added_ids(tokenizer))
     trainer = training.make_trainer(model, tokenizer, train, validation, collate)
     training.train_to_best(trainer)
-    if recipe["lora"]:
+    if recipe.lora:
         trainer.model = merge_adapters(trainer.model)
     trained: Any = trainer.model
     # So that texts also end where the model is used without this library.
@@ -79,21 +81,21 @@ def tokenizer_texts(input_format: InputFormat, rows: Sequence[Row]) -> list[str]
 
 
 def load_backbone(
-    recipe: dict[str, Any], input_format: InputFormat
+    source: ModelSource, input_format: InputFormat, dropout: float | None
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load a backbone and its tokenizer, and add the format's separators to both.
 
     Weights are float32, also where the device computes in half precision: small updates would
     otherwise be lost.
     """
-    tokenizer = load_tokenizer(recipe)
+    tokenizer = load_tokenizer(source)
     input_format.add_tokens(tokenizer)
-    model = load_model(AutoModelForCausalLM, recipe, dtype=torch.float32)
+    model = load_model(AutoModelForCausalLM, source, dtype=torch.float32)
     embeddings: Any = model.get_input_embeddings()
     # embeddings: rows x width. Some models have more rows than tokens; none is removed.
     if len(tokenizer) > embeddings.num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=True)
-    set_dropout(model, recipe["dropout"])
+    set_dropout(model, dropout)
     return tokenizer, model
 
 
@@ -153,7 +155,7 @@ class RowEncoder:
             )
         return encoded
 
-    def save(self, directory: Path, recipe: dict[str, Any]) -> None:
+    def save(self, directory: Path, recipe: BackboneRecipe) -> None:
         """Write the input format, with the recipe's settings for its use, and the dropped rows."""
         save_format(directory, self.input_format, recipe)
         write_rows(directory / "dropped.jsonl", self.dropped)

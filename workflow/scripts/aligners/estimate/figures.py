@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.llms import LLMRecipe, ServerRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.configuration.schemas import Recipe
 from aligners.core.completions import CHARACTERS_PER_TOKEN, Completion, Failure, Prompt
 from aligners.estimate.sample import Sample
 from aligners.estimate.stages import Stage, count_question_requests
@@ -72,17 +73,17 @@ def project(stage: Stage, sample: Sample) -> Figures:
 
 def figures(stage: Stage, tokens_in: int, tokens_out: int, **measured: Any) -> Figures:
     """Return the figures of a stage for these tokens, and what was measured of a sample."""
-    recipe = load_recipe("llms", stage.llm)
-    prices = recipe.get("prices")
+    recipe = load_recipe(LLMRecipe, stage.llm)
+    prices = recipe.token_prices()
     return Figures(
         stage=stage.name,
         llm=stage.llm,
-        engine=recipe["engine"],
+        engine=recipe.engine,
         requests=stage.requests,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         cost=Usage(prices, tokens_in=tokens_in, tokens_out=tokens_out).cost(),
-        currency=prices["currency"] if prices else None,
+        currency=prices.currency if prices else None,
         **measured,
     )
 
@@ -92,10 +93,13 @@ def least_seconds(stage: Stage) -> float:
 
     A sample is often too small to reach the limits.
     """
-    recipe, most = load_recipe("llms", stage.llm), bound(stage)
-    by_requests = stage.requests / recipe.get("requests_per_minute", float("inf"))
+    recipe, most = load_recipe(LLMRecipe, stage.llm), bound(stage)
+    if not isinstance(recipe, ServerRecipe):
+        return 0.0
+    by_requests = stage.requests / (recipe.requests_per_minute or float("inf"))
     # Servers count a request with its prompt and its limit of tokens, not with what it writes.
-    by_tokens = (most.tokens_in + most.tokens_out) / recipe.get("tokens_per_minute", float("inf"))
+    tokens = most.tokens_in + most.tokens_out
+    by_tokens = tokens / (recipe.tokens_per_minute or float("inf"))
     return MINUTE * max(by_requests, by_tokens)
 
 
@@ -107,7 +111,7 @@ def count_characters(prompt: Prompt) -> int:
 
 
 def estimate(
-    config: Recipe, stages: Sequence[Stage], samples: Mapping[tuple[str, str], Sample]
+    config: Config, stages: Sequence[Stage], samples: Mapping[tuple[str, str], Sample]
 ) -> list[Figures]:
     """Return the figures of each stage, by its sample if there is one; keys are (LLM, stage)."""
     rows = []

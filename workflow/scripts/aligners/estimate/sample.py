@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Failure
 from aligners.core.errors import UserError
@@ -78,7 +79,7 @@ def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
 
 def count_gpus(llm: str) -> int:
     """Return how many GPUs an LLM uses; 0 unless it is loaded or served on this machine."""
-    if load_recipe("llms", llm)["engine"] not in ON_GPUS:
+    if load_recipe(LLMRecipe, llm).engine not in ON_GPUS:
         return 0
     import torch
 

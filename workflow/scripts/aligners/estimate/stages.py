@@ -14,8 +14,14 @@ from typing import TypeVar
 
 from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.datasets import (
+    DatasetRecipe,
+    HubDatasetRecipe,
+    SyntheticDatasetRecipe,
+)
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Decoding, Request
 from aligners.core.rows import Row, row_id
 from aligners.core.yaml_files import read_yaml
@@ -55,7 +61,7 @@ class Stage:
     groups: list[HintGroup] = field(default_factory=list)
 
 
-def load_experiment(path: Path) -> Recipe:
+def load_experiment(path: Path) -> Config:
     """Return a configuration as `snakemake --configfile` merges it: over config/config.yaml.
 
     Raises:
@@ -65,23 +71,23 @@ def load_experiment(path: Path) -> Recipe:
 
     merged = read_yaml(DEFAULTS)
     update_config(merged, read_yaml(path))
-    return validate_experiment(merged, path)
+    return validate_experiment(merged, path, DEFAULTS)
 
 
-def make_stages(config: Recipe, examples: int) -> list[Stage]:
+def make_stages(config: Config, examples: int) -> list[Stage]:
     """Return the stages in the order of a run, with up to `examples` requests each."""
     return [
         topics_stage(config, examples),
         questions_stage(config, examples),
         pairs_stage(config, examples),
-        *(responses_stage(config, llm, examples) for llm in config["llms"]),
+        *(responses_stage(config, llm, examples) for llm in config.llms),
     ]
 
 
-def load_tasks(config: Recipe, stage: str) -> list[Task]:
-    """Return what a stage of the synthesis asks the teacher, for each criterion."""
-    given = (config["teacher"], config["synthesis"], config["seed"])
-    return [load_task(stage, criterion, *given) for criterion in config["criteria"]]
+def load_tasks(config: Config) -> list[Task]:
+    """Return what the synthesis asks the teacher, for each criterion."""
+    given = (config.teacher, config.synthesis, config.seed)
+    return [load_task(criterion, *given) for criterion in config.criteria]
 
 
 def interleave(groups: Sequence[Sequence[Item]]) -> list[Item]:
@@ -94,9 +100,9 @@ def with_criterion(task: Task, request: Request) -> Request:
     return replace(request, id=f"{task.criterion}/{request.id}")
 
 
-def topics_stage(config: Recipe, examples: int) -> Stage:
+def topics_stage(config: Config, examples: int) -> Stage:
     """Return the stage topics; the examples are from its first round."""
-    tasks = load_tasks(config, "topics")
+    tasks = load_tasks(config)
     first_round = [
         [
             with_criterion(task, request)
@@ -106,17 +112,18 @@ def topics_stage(config: Recipe, examples: int) -> Stage:
     ]
     return Stage(
         "topics",
-        config["teacher"],
-        config["topic_rounds"] * sum(map(len, first_round)),
+        config.teacher,
+        config.topic_rounds * sum(map(len, first_round)),
         topics_decoding(tasks[0], 0),
         interleave(first_round)[:examples],
     )
 
 
-def questions_stage(config: Recipe, examples: int) -> Stage:
+def questions_stage(config: Config, examples: int) -> Stage:
     """Return the stage questions; the examples are from its first attempt."""
-    tasks = load_tasks(config, "questions")
-    hints = min(config["questions_per_criterion"], examples * tasks[0].settings["hints_per_prompt"])
+    tasks = load_tasks(config)
+    most = examples * tasks[0].synthesis.questions.hints_per_prompt
+    hints = min(config.questions_per_criterion, most)
     first_attempt = [
         [
             replace(group, request=with_criterion(task, group.request))
@@ -127,7 +134,7 @@ def questions_stage(config: Recipe, examples: int) -> Stage:
     groups = interleave(first_attempt)[:examples]
     return Stage(
         "questions",
-        config["teacher"],
+        config.teacher,
         count_question_requests(config),
         questions_decoding(tasks[0], 0),
         [group.request for group in groups],
@@ -135,13 +142,13 @@ def questions_stage(config: Recipe, examples: int) -> Stage:
     )
 
 
-def count_question_requests(config: Recipe, unanswered: float = 0.0) -> int:
+def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
     """Return how many requests are sent if a share of hints is unanswered, and asked again."""
     requests = 0
-    for task in load_tasks(config, "questions"):
-        hints = config["questions_per_criterion"]
-        for _ in range(task.settings["attempts"]):
-            requests += ceil(hints / task.settings["hints_per_prompt"])
+    for task in load_tasks(config):
+        hints = config.questions_per_criterion
+        for _ in range(task.synthesis.questions.attempts):
+            requests += ceil(hints / task.synthesis.questions.hints_per_prompt)
             hints = round(hints * unanswered)
     return requests
 
@@ -157,9 +164,9 @@ def example_topics(task: Task) -> list[Row]:
     return topics
 
 
-def pairs_stage(config: Recipe, examples: int) -> Stage:
+def pairs_stage(config: Config, examples: int) -> Stage:
     """Return the stage pairs; the examples ask seed questions."""
-    tasks = load_tasks(config, "pairs")
+    tasks = load_tasks(config)
     requests = []
     for task in tasks:
         principles = load_principles(task.criterion)
@@ -168,24 +175,24 @@ def pairs_stage(config: Recipe, examples: int) -> Stage:
         requests.append([with_criterion(task, request) for request in own])
     return Stage(
         "pairs",
-        config["teacher"],
-        config["questions_per_criterion"] * len(tasks),
+        config.teacher,
+        config.questions_per_criterion * len(tasks),
         pairs_decoding(tasks[0]),
         interleave(requests)[:examples],
     )
 
 
-def responses_stage(config: Recipe, llm: str, examples: int) -> Stage:
+def responses_stage(config: Config, llm: str, examples: int) -> Stage:
     """Return the stage responses of an LLM; the examples ask seed questions."""
-    recipe = load_recipe("llms", llm)
+    recipe = load_recipe(LLMRecipe, llm)
     questions = interleave(
-        [seed_questions(name, examples, config["seed"]) for name in config["criteria"]]
+        [seed_questions(name, examples, config.seed) for name in config.criteria]
     )
     return Stage(
         "responses",
         llm,
-        sum(dataset_rows(config, name) or 0 for name in config["datasets"]),
-        response_decoding(recipe, config["seed"]),
+        sum(dataset_rows(config, name) or 0 for name in config.datasets),
+        response_decoding(recipe, config.seed),
         [response_request(recipe, question) for question in questions[:examples]],
     )
 
@@ -196,16 +203,15 @@ def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
     return [{"id": row_id(question), "question": question} for _, _, question in chosen]
 
 
-def dataset_rows(config: Recipe, name: str) -> int | None:
+def dataset_rows(config: Config, name: str) -> int | None:
     """Return how many questions a dataset has at most; None if that needs a download.
 
     Raises:
         UserError: its local file is missing or cannot be read.
     """
-    recipe = load_recipe("datasets", name)
-    if recipe["source"] == "synthetic":
-        return config["inputs_per_criterion"] * len(config["criteria"])
-    if recipe.get("path"):
-        return len(import_dataset(name, recipe).kept)
-    rows: int | None = recipe.get("rows")
-    return rows
+    recipe = load_recipe(DatasetRecipe, name)
+    if isinstance(recipe, SyntheticDatasetRecipe):
+        return config.inputs_per_criterion * len(config.criteria)
+    if isinstance(recipe, HubDatasetRecipe) and recipe.path is None:
+        return recipe.rows
+    return len(import_dataset(name, recipe).kept)

@@ -8,8 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.recipes import recipe_path
-from aligners.configuration.schemas import Recipe
 from aligners.core.errors import UserError
 from aligners.core.formats import MISSING, count, duration
 from aligners.core.rows import write_json
@@ -61,13 +62,13 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
     samples, problems = ask_all(stages, console) if sample else ({}, [])
     rows = estimate(config, stages, samples)
     notes = [*unknown_datasets(config), *problems]
-    console.print(estimate_table(rows, f"Estimate of {config['name']}"))
+    console.print(estimate_table(rows, f"Estimate of {config.name}"))
     console.print("\n".join(explanations(rows, sample)), highlight=False)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     if output:
         figures = {"stages": [asdict(row) for row in rows], "total": total(rows), "notes": notes}
-        write_json(output, {"experiment": config["name"], "sample": sample, **figures})
+        write_json(output, {"experiment": config.name, "sample": sample, **figures})
 
 
 def ask_all(
@@ -87,12 +88,12 @@ def ask_all(
     return samples, problems
 
 
-def unknown_datasets(config: Recipe) -> list[str]:
+def unknown_datasets(config: Config) -> list[str]:
     """Return a note for each data set whose size is unknown before its download."""
     return [
         f"{name}: its size is unknown before the download; its responses are not counted. Set "
-        f"rows in {recipe_path('datasets', name)} to count them."
-        for name in config["datasets"]
+        f"rows in {recipe_path(DatasetRecipe, name)} to count them."
+        for name in config.datasets
         if dataset_rows(config, name) is None
     ]
 

@@ -2,8 +2,9 @@
 
 from aligners.configuration.criteria import load_principles
 from aligners.configuration.experiment import base_llms
+from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.configuration.schemas import Recipe
 from aligners.estimate.stages import Stage, dataset_rows, interleave
 from aligners.judging.prompts import judge_decoding, judge_requests
 
@@ -12,38 +13,36 @@ ORDERS = 2
 OWN_REFERENCES = 2
 
 
-def verdicts_stages(config: Recipe, examples: int) -> list[Stage]:
+def verdicts_stages(config: Config, examples: int) -> list[Stage]:
     """Return a stage for each judge that is an LLM; the examples compare demonstrations' texts."""
-    shown = interleave(
-        [load_principles(criterion).demonstrations for criterion in config["criteria"]]
-    )
+    shown = interleave([load_principles(criterion).demonstrations for criterion in config.criteria])
     compared = [(each.input, each.correction, each.response) for each in shown[:examples]]
-    recipes = {name: load_recipe("judges", name) for name in config["judges"]}
+    recipes = {name: load_recipe(JudgeRecipe, name) for name in config.judges}
     return [
         Stage(
             f"verdicts of {name}",
-            recipe["llm"],
+            recipe.llm,
             count_verdicts(config),
             judge_decoding(recipe),
             judge_requests(recipe, compared),
         )
         for name, recipe in recipes.items()
-        if "llm" in recipe
+        if isinstance(recipe, LLMJudgeRecipe)
     ]
 
 
-def count_verdicts(config: Recipe) -> int:
+def count_verdicts(config: Config) -> int:
     """Return how many verdicts a judge gives at most; equal responses need none.
 
     A data set of unknown size counts with the whole sample that the judges get.
     """
-    most = config["alpaca_eval_rows"]
-    sizes = [dataset_rows(config, name) for name in config["datasets"]]
+    most = config.alpaca_eval_rows
+    sizes = [dataset_rows(config, name) for name in config.datasets]
     rows = sum(most if size is None else min(size, most) for size in sizes)
-    criteria = len(config["criteria"])
-    systems = criteria + len(config["systems"])
-    comparisons = systems * (OWN_REFERENCES + len(config["external"]))
+    criteria = len(config.criteria)
+    systems = criteria + len(config.systems)
+    comparisons = systems * (OWN_REFERENCES + len(config.external))
     # The corrections of a squad before its last turn are compared with the responses.
-    earlier_turns = criteria - 1 if "squad" in config["systems"] else 0
-    models = len(base_llms(config)) * len(config["backbones"])
+    earlier_turns = criteria - 1 if "squad" in config.systems else 0
+    models = len(base_llms(config)) * len(config.backbones)
     return ORDERS * rows * models * (comparisons + earlier_turns)

@@ -3,30 +3,30 @@
 from collections.abc import Sequence
 from functools import partial
 
-from aligners.configuration.schemas import Recipe
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.core.completions import Decoding, Failure, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row
 from aligners.llms.generator import Generator, llm_prompt
 
 
-def response_request(llm: Recipe, question: Row) -> Request:
+def response_request(llm: LLMRecipe, question: Row) -> Request:
     """Return the request for the response to a question, under the question's id.
 
     A chat LLM gets the question alone, a base LLM the prompt of its recipe around the question.
     """
-    template: str = llm["answers"]["prompt"]
+    template = llm.responses.prompt
     text = question["question"]
-    prompt = text if llm["chat"] else template.replace("{question}", text)
+    prompt = text if llm.chat else template.replace("{question}", text)
     return Request(question["id"], llm_prompt(llm, prompt))
 
 
-def response_decoding(llm: Recipe, seed: int) -> Decoding:
-    """Return how responses are decoded: greedily, by `answers` of the LLM's recipe."""
+def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
+    """Return how responses are decoded: greedily, by `responses` of the LLM's recipe."""
     return Decoding(
-        max_new_tokens=llm["answers"]["max_new_tokens"],
-        repetition_penalty=llm["answers"]["repetition_penalty"],
-        stop=tuple(llm["answers"]["stop"]),
+        max_new_tokens=llm.responses.max_new_tokens,
+        repetition_penalty=llm.responses.repetition_penalty,
+        stop=tuple(llm.responses.stop),
         seed=seed,
     )
 

@@ -1,13 +1,20 @@
 """Test questions: held-out synthetic ones, and data sets from the Hub or a file."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from aligners.configuration.kinds.datasets import (
+    Columns,
+    DatasetRecipe,
+    FileDatasetRecipe,
+    HubDatasetRecipe,
+)
+from aligners.configuration.kinds.synthesis import Language
 from aligners.core.counts import Sieve
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows, read_text, row_id, seeded_order
@@ -70,7 +77,7 @@ def read_list(path: Path) -> list[Row]:
     return rows
 
 
-def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
+def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
     """Download a data set from the Hub: the file that the recipe names, or else a split.
 
     Raises:
@@ -78,39 +85,39 @@ def load_hub_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
             split; or the data set is a script, which is never executed.
     """
     try:
-        return hub_file(recipe) if recipe.get("file") else hub_split(recipe)
+        return hub_file(recipe, recipe.file) if recipe.file else hub_split(recipe)
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"data set {recipe['repository']}: {reason}; check the recipe and the network, name "
+            f"data set {recipe.repository}: {reason}; check the recipe and the network, name "
             "one table of the repository as `file`, or give a local file as `path` in the recipe"
         ) from None
 
 
-def hub_split(recipe: Mapping[str, Any]) -> pd.DataFrame:
+def hub_split(recipe: HubDatasetRecipe) -> pd.DataFrame:
     """Return a split, loaded with the library `datasets`."""
     from datasets import load_dataset
 
-    data = load_dataset(recipe["repository"], split=recipe["split"], revision=recipe["revision"])
+    data = load_dataset(recipe.repository, split=recipe.split, revision=recipe.revision)
     return data.to_pandas()
 
 
-def hub_file(recipe: Mapping[str, Any]) -> pd.DataFrame:
+def hub_file(recipe: HubDatasetRecipe, file: str) -> pd.DataFrame:
     """Return one file of the repository as a table."""
     from huggingface_hub import hf_hub_download
 
-    repository, revision = recipe["repository"], recipe["revision"]
-    path = hf_hub_download(repository, recipe["file"], repo_type="dataset", revision=revision)
+    repository, revision = recipe.repository, recipe.revision
+    path = hf_hub_download(repository, file, repo_type="dataset", revision=revision)
     return read_table(Path(path))
 
 
-def check_columns(table: pd.DataFrame, columns: Mapping[str, str | None], source: str) -> None:
+def check_columns(table: pd.DataFrame, columns: Columns, source: str) -> None:
     """Check that a table has the columns that the recipe names.
 
     Raises:
         UserError: a column is missing; the message lists the existing ones.
     """
-    for key, name in columns.items():
+    for key, name in columns:
         if name is not None and name not in table.columns:
             raise UserError(
                 f"{source}: no {key} column {name!r}; it has "
@@ -119,9 +126,7 @@ def check_columns(table: pd.DataFrame, columns: Mapping[str, str | None], source
             )
 
 
-def table_rows(
-    table: pd.DataFrame, dataset: str, columns: Mapping[str, str | None], source: str
-) -> Sieve:
+def table_rows(table: pd.DataFrame, dataset: str, columns: Columns, source: str) -> Sieve:
     """Turn a table into rows of questions with their categories.
 
     Empty, too long and duplicate questions are dropped; `number` is their line, from 0.
@@ -129,11 +134,11 @@ def table_rows(
     check_columns(table, columns, source)
     sieve, seen = Sieve(), set()
     for number, record in enumerate(table.to_dict("records")):
-        text = record[columns["question"]]
+        text = record[columns.question]
         question = text.strip() if isinstance(text, str) else ""
         row: Row = {"id": row_id(question), "question": question, "dataset": dataset}
         for key in ("category", "category_id"):
-            value = record.get(columns.get(key) or "")
+            value = record.get(getattr(columns, key) or "")
             row[key] = None if value is None or value != value else str(value)
         if not question:
             sieve.drop({**row, "number": number}, "empty")
@@ -162,19 +167,21 @@ def drop_training_questions(
     return result
 
 
-def import_dataset(name: str, recipe: Mapping[str, Any]) -> Sieve:
+def import_dataset(name: str, recipe: DatasetRecipe) -> Sieve:
     """Return the rows of an external data set, from a local file if the recipe has a path."""
-    if recipe.get("path"):
-        table, source = read_table(Path(recipe["path"])), recipe["path"]
+    assert isinstance(recipe, FileDatasetRecipe | HubDatasetRecipe)
+    if recipe.path:
+        table, source = read_table(recipe.path), str(recipe.path)
     else:
-        table, source = load_hub_table(recipe), recipe["repository"]
-    return table_rows(table.head(recipe.get("rows")), name, recipe["columns"], source)
+        assert isinstance(recipe, HubDatasetRecipe)
+        table, source = load_hub_table(recipe), recipe.repository
+    return table_rows(table.head(recipe.rows), name, recipe.columns, source)
 
 
 def sample_held_out(
     dataset: str,
     held_out: Sequence[Sequence[Row]],
-    language: Mapping[str, Any],
+    language: Language,
     count: int,
     seed: int,
 ) -> Sieve:
@@ -195,7 +202,7 @@ def sample_held_out(
             }
             if normalise(question["question"]) in seen:
                 sieve.drop(row, "duplicate")
-            elif reason := text_reason(question["question"], dict(language)):
+            elif reason := text_reason(question["question"], language):
                 sieve.drop(row, reason)
             elif taken >= count:
                 sieve.drop(row, "over_limit")

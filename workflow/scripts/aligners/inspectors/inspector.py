@@ -14,6 +14,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.inspectors.calibration import aligned_probability
 from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
@@ -44,9 +45,9 @@ class Inspector:
         Raises:
             UserError: the directory is not an inspector's, or holds no weights.
         """
-        recipe = {"model": str(path)}
-        tokenizer = load_tokenizer(recipe)
-        model: Any = load_for_inference(AutoModelForSequenceClassification, recipe, torch.float32)
+        source = ModelSource(str(path))
+        tokenizer = load_tokenizer(source)
+        model: Any = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)
         settings = getattr(model.config, "inspector", None)
         if settings is None:
             raise UserError(

@@ -13,6 +13,8 @@ from transformers import (
     set_seed,
 )
 
+from aligners.configuration.kinds.inspectors import InspectorRecipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import Row
 from aligners.inspectors.calibration import (
@@ -33,7 +35,7 @@ from aligners.training.trainer import BatchTrainer
 
 
 def train_inspector(
-    training: TrainingRun,
+    training: TrainingRun[InspectorRecipe],
     train_rows: Sequence[Row],
     validation_rows: Sequence[Row],
     test_rows: Sequence[Row],
@@ -53,12 +55,12 @@ def train_inspector(
     refuse_empty_sets(training=train_rows, validation=validation_rows, test=test_rows)
     recipe, seed = training.recipe, training.seed
     texts = [row[field] for row in train_rows for field in ("question", "response")]
-    base = training.base_recipe(make_classifier, texts)
+    base = training.base_model(make_classifier, texts)
     set_seed(seed)  # A pretrained encoder gets a new head with random weights.
-    tokenizer, model = load_classifier(base)
+    tokenizer, model = load_classifier(base, recipe.dropout)
     # Some models have more positions than they can use; then the tokenizer has the right limit.
     max_tokens = min(training.max_tokens(model), tokenizer.model_max_length)
-    validation_sample, _ = sample(validation_rows, recipe["validation_rows"], seed)
+    validation_sample, _ = sample(validation_rows, recipe.validation_rows, seed)
     sets = (train_rows, validation_sample, test_rows)
     train, validation, test = (encode_rows(tokenizer, rows, max_tokens) for rows in sets)
     trainer = training.make_trainer(model, tokenizer, train, validation, PairCollator(tokenizer))
@@ -67,7 +69,7 @@ def train_inspector(
     logits, labels = predict(trainer, test)  # test rows x 2, test rows
     quality = measure(logits, labels, temperature)
     metrics = {**quality, **count_rows(train, validation, test), **training_metrics(trainer)}
-    settings = {"temperature": temperature, "max_tokens": max_tokens, "dtype": recipe["dtype"]}
+    settings = {"temperature": temperature, "max_tokens": max_tokens, "dtype": recipe.dtype}
     model.config.inspector = settings
     training.export(trainer, metrics)
     return metrics, score_rows(test, logits, temperature)
@@ -84,18 +86,20 @@ def refuse_empty_sets(**sets: Sequence[Row]) -> None:
             raise UserError(f"the inspector set has no {name} rows; make more pairs")
 
 
-def load_classifier(recipe: dict[str, Any]) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+def load_classifier(
+    source: ModelSource, dropout: float | None
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load a tokenizer and a two-label model, whose weights are float32 as for an aligner."""
-    tokenizer = load_tokenizer(recipe)
+    tokenizer = load_tokenizer(source)
     model = load_model(
         AutoModelForSequenceClassification,
-        recipe,
+        source,
         dtype=torch.float32,
         num_labels=2,
         id2label={0: "misaligned", 1: "aligned"},
         label2id={"misaligned": 0, "aligned": 1},
     )
-    set_dropout(model, recipe["dropout"])
+    set_dropout(model, dropout)
     return tokenizer, model
 
 

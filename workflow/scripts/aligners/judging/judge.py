@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
+from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe, PairRMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.judging.judged_pairs import Shown, Verdicts
 from aligners.llms.usage import Usage
@@ -35,11 +36,12 @@ def load_judge(name: str, usage: Path) -> Judge:
     Raises:
         UserError: the judge cannot be loaded.
     """
-    recipe = load_recipe("judges", name)
-    if "llm" in recipe:
+    recipe = load_recipe(JudgeRecipe, name)
+    if isinstance(recipe, LLMJudgeRecipe):
         from aligners.judging.llm_judge import LLMJudge
 
         return LLMJudge(name, usage.with_name(usage.name.replace(".usage.json", ".jsonl")))
     from aligners.judging.ranking_judge import RankingJudge
 
+    assert isinstance(recipe, PairRMRecipe)
     return RankingJudge(recipe)

@@ -16,9 +16,9 @@ import pandas as pd
 import yaml
 from alpaca_eval.annotators import PairwiseAnnotator
 
-from aligners.configuration.experiment import JUDGED_TEXTS
+from aligners.configuration.kinds.judges import JUDGED_TEXTS, Labels, LLMJudgeRecipe
+from aligners.configuration.kinds.llms import ServerRecipe
 from aligners.configuration.recipes import load_recipe, recipe_path
-from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Completion
 from aligners.core.errors import UserError
 from aligners.judging.judged_pairs import Shown, Verdict
@@ -51,8 +51,8 @@ class LLMJudge:
             output: path that names the ledger and the file of usage (see Generator).
         """
         self.name = name
-        self.recipe = load_recipe("judges", name)
-        self.generator = Generator(self.recipe["llm"], output)
+        self.recipe = load_recipe(LLMJudgeRecipe, name)
+        self.generator = Generator(self.recipe.llm, output)
         self.usage = self.generator.usage
         self.served_models: set[str] = set()
 
@@ -85,7 +85,7 @@ class LLMJudge:
 
 
 def read_preferences(
-    name: str, recipe: Recipe, replies: Mapping[Shown, Completion]
+    name: str, recipe: LLMJudgeRecipe, replies: Mapping[Shown, Completion]
 ) -> dict[Shown, float]:
     """Parse replies with AlpacaEval; return the preferences of those that are verdicts."""
     if not replies:
@@ -129,14 +129,14 @@ def annotator_config(name: str) -> dict[str, Any]:
 
     For its own command, the prompt has to mark the message as AlpacaEval's prompts do.
     """
-    recipe = load_recipe("judges", name)
-    labels = recipe["labels"]
+    recipe = load_recipe(LLMJudgeRecipe, name)
+    labels = recipe.labels
     decoding = judge_decoding(recipe)
     settings: dict[str, Any] = {
-        "prompt_template": str(Path(recipe["prompt"]).absolute()),
+        "prompt_template": str(recipe.prompt.absolute()),
         "fn_completions": "openai_completions",
         "completions_kwargs": {
-            "model_name": load_recipe("llms", recipe["llm"])["model"],
+            "model_name": load_recipe(ServerRecipe, recipe.llm).model,
             "max_tokens": decoding.max_new_tokens,
             "temperature": decoding.temperature,
         },
@@ -150,8 +150,8 @@ def annotator_config(name: str) -> dict[str, Any]:
         settings |= {
             "fn_completion_parser": "logprob_parser",
             "completion_parser_kwargs": {
-                "numerator_token": labels["first"],
-                "denominator_tokens": [labels["first"], labels["second"]],
+                "numerator_token": labels.first,
+                "denominator_tokens": [labels.first, labels.second],
                 "is_binarize": False,
             },
             "completion_key": "completions_all",
@@ -164,19 +164,19 @@ def annotator_config(name: str) -> dict[str, Any]:
     return {name: settings}
 
 
-def label_patterns(labels: dict[str, str]) -> dict[float, str]:
+def label_patterns(labels: Labels) -> dict[float, str]:
     """Return the expressions of the labels by AlpacaEval's numbers: 1 the first, 2 the second."""
-    numbers: dict[str, float] = {"first": 1, "second": 2, "tie": 1.5}
-    return {numbers[side]: re.escape(label) for side, label in labels.items()}
+    numbers = {1.0: labels.first, 2.0: labels.second, 1.5: labels.tie}
+    return {number: re.escape(label) for number, label in numbers.items() if label is not None}
 
 
-def alpaca_eval_completion(recipe: Recipe, reply: Completion) -> dict[str, Any]:
+def alpaca_eval_completion(recipe: LLMJudgeRecipe, reply: Completion) -> dict[str, Any]:
     """Return a reply in the form that AlpacaEval's parsers read.
 
     Where all labels together were unlikely, what else was likely stays, and no label.
     """
     logprobs = reply.first_token_logprobs or {}
-    labels = {label: logprobs[label] for label in recipe["labels"].values() if label in logprobs}
+    labels = {label: logprobs[label] for label in recipe.labels.all if label in logprobs}
     likely = sum(map(math.exp, labels.values())) >= LEAST_PROBABILITY
     top = [
         {"token": token, "logprob": logprob}
@@ -186,7 +186,7 @@ def alpaca_eval_completion(recipe: Recipe, reply: Completion) -> dict[str, Any]:
     return {"text": reply.text, "logprobs": {"content": [{"top_logprobs": top}]}}
 
 
-def check_usable(name: str, recipe: Recipe, verdicts: Sequence[Verdict]) -> None:
+def check_usable(name: str, recipe: LLMJudgeRecipe, verdicts: Sequence[Verdict]) -> None:
     """Refuse or report replies that are no verdict.
 
     Raises:
@@ -195,15 +195,16 @@ def check_usable(name: str, recipe: Recipe, verdicts: Sequence[Verdict]) -> None
     without = [verdict.reply or "" for verdict in verdicts if verdict.preference is None]
     if not without:
         return
-    labels = ", ".join(repr(label) for label in recipe["labels"].values())
+    labels = ", ".join(repr(label) for label in recipe.labels.all)
     found = (
         f"{len(without)} of {len(verdicts)} replies of the judge {name} are no verdict, which is "
         f"one of {labels}; the first is {without[0][:LONGEST_SHOWN]!r}"
     )
-    if len(without) > recipe["most_unusable"] * len(verdicts) or len(without) == len(verdicts):
+    if len(without) > recipe.most_unusable * len(verdicts) or len(without) == len(verdicts):
         raise UserError(
-            f"{found}. Mend prompt, labels or max_new_tokens in {recipe_path('judges', name)}, or "
-            "raise most_unusable there; all replies are kept"
+            f"{found}. Mend prompt, labels or max_new_tokens in "
+            f"{recipe_path(LLMJudgeRecipe, name)}, or raise most_unusable there; "
+            "all replies are kept"
         )
     logger.warning("%s; their questions have no verdict", found)
 
@@ -223,5 +224,5 @@ def check_sides(name: str, preferences: Mapping[Shown, float]) -> None:
         raise UserError(
             f"the judge {name} preferred the answer that is shown {place} in all {len(decided)} "
             "verdicts, though every pair was shown in both orders; mend prompt or labels in "
-            f"{recipe_path('judges', name)}, or take another LLM; all replies are kept"
+            f"{recipe_path(LLMJudgeRecipe, name)}, or take another LLM; all replies are kept"
         )

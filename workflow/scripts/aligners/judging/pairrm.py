@@ -23,11 +23,11 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from aligners.configuration.schemas import Recipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.inspectors.inspector import batches
 from aligners.judging.distance_attention import DistanceAttention
-from aligners.models.hub import check_access, explained, revision
+from aligners.models.hub import check_access, explained
 from aligners.models.pretrained import best_dtype, load_model
 
 SOURCE, CANDIDATES = "<|source|>", ("<|candidate1|>", "<|candidate2|>")
@@ -97,22 +97,22 @@ class PairRanker:
     """Compares two texts for a question, in the given order."""
 
     def __init__(self, model: PairRankerModel, tokenizer: PreTrainedTokenizerBase):
-        """Take a loaded model; `from_recipe` loads both."""
+        """Take a loaded model; `load` loads both."""
         self.model, self.tokenizer = model, tokenizer
         self.batch_tokens = BATCH_TOKENS[model.device.type]
         self.marker_ids = [tokenizer.get_added_vocab()[marker] for marker in MARKERS]
         self.reserved = re.compile("|".join(map(re.escape, tokenizer.get_added_vocab())))
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe) -> "PairRanker":
-        """Load the recipe's `model` at its `revision`: float32 on a processor, 16 bits on a GPU.
+    def load(cls, source: ModelSource) -> "PairRanker":
+        """Load a PairRM: float32 on a processor, 16 bits on a GPU.
 
         Raises:
             UserError: it cannot be had, or is no PairRM; the message says what to do.
         """
-        tokenizer = load_marked_tokenizer(recipe)
+        tokenizer = load_marked_tokenizer(source)
         dtype = best_dtype("auto")
-        model = load_complete(recipe, dtype)
+        model = load_complete(source, dtype)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         nn.Module.to(model, device)
         return cls(model.eval(), tokenizer)
@@ -173,7 +173,7 @@ def cut(tokens: list[int], limit: int) -> list[int]:
     return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
 
 
-def load_marked_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
+def load_marked_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Load the tokenizer as its tokenizer.json has it, and check that it knows the markers.
 
     The class for DeBERTa of transformers 5 would put a normalizer of its own in place of the
@@ -182,28 +182,26 @@ def load_marked_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
     Raises:
         UserError: it cannot be had, or has no such tokens.
     """
-    check_access(recipe)
-    with explained(recipe):
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(
-            recipe["model"], revision=revision(recipe)
-        )
+    check_access(source)
+    with explained(source):
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(source.model, revision=source.revision)
     missing = [marker for marker in MARKERS if marker not in tokenizer.get_added_vocab()]
     if missing:
         raise UserError(
-            f"{recipe['model']}: the tokenizer has no tokens {', '.join(missing)}, so this is no "
+            f"{source.model}: the tokenizer has no tokens {', '.join(missing)}, so this is no "
             "PairRM; set model: llm-blender/PairRM-hf, or a copy of it"
         )
     return tokenizer
 
 
-def load_complete(recipe: Recipe, dtype: torch.dtype) -> PairRankerModel:
+def load_complete(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
     """Load the weights, which have to be those of the architecture, no more and no fewer.
 
     Raises:
         UserError: names those that are missing or too many.
     """
-    check_config(recipe)
-    loaded: Any = load_model(PairRankerModel, recipe, dtype=dtype, output_loading_info=True)
+    check_config(source)
+    loaded: Any = load_model(PairRankerModel, source, dtype=dtype, output_loading_info=True)
     model, report = loaded
     faults = {
         "missing": sorted(report["missing_keys"]),
@@ -212,27 +210,27 @@ def load_complete(recipe: Recipe, dtype: torch.dtype) -> PairRankerModel:
     if any(faults.values()):
         told = "; ".join(f"{what}: {', '.join(names)}" for what, names in faults.items() if names)
         raise UserError(
-            f"{recipe['model']}: the weights are not those of a PairRM ({told}); "
+            f"{source.model}: the weights are not those of a PairRM ({told}); "
             "fetch llm-blender/PairRM-hf again, or mend the key model"
         )
     return model  # type: ignore[no-any-return]
 
 
-def check_config(recipe: Recipe) -> None:
+def check_config(source: ModelSource) -> None:
     """Refuse a model whose config.json is not one of PairRM-hf.
 
     Raises:
         UserError: says which one to take.
     """
-    check_access(recipe)
-    with explained(recipe):
-        config = AutoConfig.from_pretrained(recipe["model"], revision=revision(recipe))
+    check_access(source)
+    with explained(source):
+        config = AutoConfig.from_pretrained(source.model, revision=source.revision)
     found = config.to_dict()
     wanted = [f"{key}: {value}" for key, value in LAYOUT.items() if found.get(key) != value]
     wanted += [key for key in HEAD_KEYS if key not in found]
     if wanted:
         raise UserError(
-            f"{recipe['model']}: config.json is not that of a PairRM, for want of "
+            f"{source.model}: config.json is not that of a PairRM, for want of "
             f"{', '.join(wanted)}; set model: llm-blender/PairRM-hf, or a copy of it. "
             "(llm-blender/PairRM holds the same weights for another loader.)"
         )

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
-from aligners.configuration.experiment import JUDGED_TEXTS
+from aligners.configuration.kinds.judges import JUDGED_TEXTS, LLMJudgeRecipe
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.configuration.schemas import Recipe
 from aligners.core.completions import Decoding, Request
 from aligners.judging.judged_pairs import Shown
 from aligners.llms.generator import digest, llm_prompt
@@ -15,22 +14,22 @@ from aligners.llms.generator import digest, llm_prompt
 TOP_LOGPROBS = 20
 
 
-def judge_decoding(recipe: Recipe) -> Decoding:
+def judge_decoding(recipe: LLMJudgeRecipe) -> Decoding:
     """Return the decoding of a judge's replies: greedy."""
     return Decoding(
-        max_new_tokens=recipe["max_new_tokens"],
-        top_logprobs=TOP_LOGPROBS if recipe["logprobs"] else 0,
+        max_new_tokens=recipe.max_new_tokens,
+        top_logprobs=TOP_LOGPROBS if recipe.logprobs else 0,
     )
 
 
-def read_template(recipe: Recipe) -> str:
+def read_template(recipe: LLMJudgeRecipe) -> str:
     """Return the prompt of a judge, with a place for the question and for each text."""
-    return Path(recipe["prompt"]).read_text(encoding="utf-8")
+    return recipe.prompt.read_text(encoding="utf-8")
 
 
-def judge_requests(recipe: Recipe, shown: Iterable[Shown]) -> list[Request]:
+def judge_requests(recipe: LLMJudgeRecipe, shown: Iterable[Shown]) -> list[Request]:
     """Return the request for each pair, in order; equal prompts have equal ids."""
-    llm, template = load_recipe("llms", recipe["llm"]), read_template(recipe)
+    llm, template = load_recipe(LLMRecipe, recipe.llm), read_template(recipe)
     prompts = [judge_prompt(template, *texts) for texts in shown]
     return [Request(digest(prompt), llm_prompt(llm, prompt)) for prompt in prompts]
 

@@ -2,7 +2,7 @@
 
 from scipy.special import expit
 
-from aligners.configuration.schemas import Recipe
+from aligners.configuration.kinds.judges import PairRMRecipe
 from aligners.judging.judged_pairs import Shown, Verdict
 from aligners.judging.pairrm import PairRanker
 from aligners.llms.usage import Usage
@@ -11,13 +11,13 @@ from aligners.llms.usage import Usage
 class RankingJudge:
     """PairRM, whose preference is a probability (see pairrm)."""
 
-    def __init__(self, recipe: Recipe):
+    def __init__(self, recipe: PairRMRecipe):
         """Load the model of a judge's recipe.
 
         Raises:
             UserError: the model cannot be loaded, or is not PairRM.
         """
-        self.ranker = PairRanker.from_recipe(recipe)
+        self.ranker = PairRanker.load(recipe.source())
         self.usage = Usage()
         self.served_models: list[str] = []
 

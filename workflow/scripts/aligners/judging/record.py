@@ -6,6 +6,7 @@ from typing import Any
 
 from aligners.configuration import results
 from aligners.configuration.fingerprint import llm_identity
+from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.recipes import deciding_recipe, recipe_path
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
@@ -15,7 +16,7 @@ SUFFIX = ".judge.json"
 
 def judge_identity(judge: str) -> dict[str, Any]:
     """Return what decides a judge's verdicts: keys of its recipe and of its LLM's recipe."""
-    recipe = deciding_recipe("judges", judge)
+    recipe = deciding_recipe(JudgeRecipe, judge)
     llm = {"llm": llm_identity(recipe["llm"])} if "llm" in recipe else {}
     return {**recipe, **llm}
 
@@ -33,8 +34,9 @@ def check_judge(judge: str) -> None:
         if keys:
             directory = path.parents[1]
             raise UserError(
-                f"{recipe_path('judges', judge)}: the judge has changed ({', '.join(keys)}) since "
-                f"the verdicts in {directory} were made, and verdicts of two judges are not mixed. "
+                f"{recipe_path(JudgeRecipe, judge)}: the judge has changed ({', '.join(keys)}) "
+                f"since the verdicts in {directory} were made, and verdicts of two judges are not "
+                "mixed. "
                 "To keep both, give the changed judge a name of its own. To judge anew, delete "
                 f"{directory}; to go on as before, take the change back: all verdicts are kept"
             )

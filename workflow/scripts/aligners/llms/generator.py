@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from aligners.configuration.fingerprint import llm_identity
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe, recipe_path
-from aligners.configuration.schemas import Recipe
 from aligners.configuration.working_state import working_directory
 from aligners.core.completions import (
     CHARACTERS_PER_TOKEN,
@@ -60,9 +60,9 @@ def decoding_values(decoding: Decoding) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "top_logprobs" or value}
 
 
-def llm_prompt(recipe: Recipe, text: str) -> Prompt:
+def llm_prompt(recipe: LLMRecipe, text: str) -> Prompt:
     """Return a text as a prompt: a user's message for a chat LLM, the text for a base LLM."""
-    return [{"role": "user", "content": text}] if recipe["chat"] else text
+    return [{"role": "user", "content": text}] if recipe.chat else text
 
 
 class Generator:
@@ -75,10 +75,10 @@ class Generator:
     def __init__(self, llm: str, output: Path):
         """Load the recipe of an LLM; the engine is loaded when a completion is missing."""
         self.llm, self.output = llm, output
-        self.recipe = load_recipe("llms", llm)
+        self.recipe = load_recipe(LLMRecipe, llm)
         self.identity = llm_identity(llm)
         self.ledger = Ledger(working_directory(output.parent) / output.name)
-        self.usage = Usage(self.recipe.get("prices"))
+        self.usage = Usage(self.recipe.token_prices())
         self.engine: Engine | None = None
 
     def complete(
@@ -156,10 +156,10 @@ class Generator:
             f"{self.output}: {len(failures)} of {asked} rows have no completion ({by_cause}); "
             f"the first is {first.id}: {first.message}"
         )
-        if self.recipe["require_all"]:
+        if self.recipe.require_all:
             raise UserError(
                 f"{found}. The others are kept. Run again to ask for these alone, or set "
-                f"require_all: false in {recipe_path('llms', self.llm)} to go on without them"
+                f"require_all: false in {recipe_path(LLMRecipe, self.llm)} to go on without them"
             )
         logger.warning("%s", found)
 
@@ -177,11 +177,9 @@ class Job:
         self.prefix = digest(generator.identity, decoding_values(decoding))
         self.failures: dict[int, Failure] = {}
         self.waiting: dict[str, tuple[int, str]] = {}
-        recipe = generator.recipe
-        source: Entry = {name: recipe[name] for name in ("revision", "endpoint") if name in recipe}
         self.common: Entry = {
-            "model": recipe.get("model", generator.llm),
-            **source,
+            "model": generator.llm,
+            **generator.recipe.origin(),
             "decoding": decoding_values(decoding),
         }
 
@@ -203,7 +201,7 @@ class Job:
         if generator.engine is None:
             generator.engine = load_engine(generator.recipe)
         run, started = datetime.now(UTC).isoformat(timespec="milliseconds"), time.monotonic()
-        usage = Usage(generator.recipe.get("prices"))
+        usage = Usage(generator.recipe.token_prices())
         bar = Progress(missing, description, "completions")
         try:
             with closing(LedgerWriter(generator.ledger)) as ledger:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aligners.configuration.kinds.llms import Prices
+
 TOKENS_PER_PRICE = 1_000_000
 
 
@@ -16,7 +18,7 @@ class Usage:
         prices: of a million tokens, as in an LLM's recipe (input, output, currency), or None.
     """
 
-    prices: dict[str, Any] | None = None
+    prices: Prices | None = None
     completions: int = 0
     attempts: int = 0
     tokens_in: int = 0
@@ -39,13 +41,13 @@ class Usage:
         """Return the cost in the currency of the prices; None without prices."""
         if not self.prices:
             return None
-        spent = self.tokens_in * self.prices["input"] + self.tokens_out * self.prices["output"]
+        spent = self.tokens_in * self.prices.input + self.tokens_out * self.prices.output
         return float(spent / TOKENS_PER_PRICE)
 
     def cost_text(self) -> str | None:
         """Return the cost with its currency as text; None without prices."""
         cost = self.cost()
-        return f"{cost:.2f} {self.prices['currency']}" if self.prices else None
+        return f"{cost:.2f} {self.prices.currency}" if self.prices else None
 
     def summary(self) -> dict[str, Any]:
         """Return the sums for a usage file (docs/data.md)."""
@@ -58,7 +60,7 @@ class Usage:
             "latency_seconds": round(self.latency, 3),
             "job_seconds": round(sum(self.run_seconds.values()), 3),
             "cost": self.cost(),
-            "currency": self.prices["currency"] if self.prices else None,
+            "currency": self.prices.currency if self.prices else None,
         }
         return {**sums, **rates(sums)}
 

@@ -20,6 +20,7 @@ from transformers import (
     set_seed,
 )
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.core.errors import UserError
 from aligners.core.rows import atomic_path
 from aligners.models.pretrained import quiet
@@ -28,9 +29,7 @@ END_OF_TEXT = "<|endoftext|>"
 BERT_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def make_causal_model(
-    shape: dict[str, Any], texts: Sequence[str], directory: Path, seed: int
-) -> None:
+def make_causal_model(shape: FromScratch, texts: Sequence[str], directory: Path, seed: int) -> None:
     """Write a causal language model with random weights and a byte-level BPE tokenizer.
 
     Args:
@@ -41,37 +40,35 @@ def make_causal_model(
     Raises:
         UserError: transformers cannot make a model of this shape.
     """
-    tokenizer = train_byte_tokenizer(texts, shape["vocabulary_size"])
+    tokenizer = train_byte_tokenizer(texts, shape.vocabulary_size)
     make_model(AutoModelForCausalLM, tokenizer, shape, directory, seed)
 
 
-def make_classifier(
-    shape: dict[str, Any], texts: Sequence[str], directory: Path, seed: int
-) -> None:
+def make_classifier(shape: FromScratch, texts: Sequence[str], directory: Path, seed: int) -> None:
     """Write a two-label classifier with random weights and a WordPiece tokenizer.
 
     Arguments and errors are those of `make_causal_model`.
     """
-    tokenizer = train_wordpiece_tokenizer(texts, shape["vocabulary_size"])
+    tokenizer = train_wordpiece_tokenizer(texts, shape.vocabulary_size)
     make_model(AutoModelForSequenceClassification, tokenizer, shape, directory, seed)
 
 
 def make_model(
     auto_class: Any,
     tokenizer: PreTrainedTokenizerBase,
-    shape: dict[str, Any],
+    shape: FromScratch,
     directory: Path,
     seed: int,
 ) -> None:
     """Write a model with random weights beside its tokenizer."""
     try:
         config = AutoConfig.for_model(
-            shape["model_type"],
+            shape.model_type,
             vocab_size=len(tokenizer),
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
-            **shape["config"],
+            **shape.config,
         )
         set_seed(seed)
         quiet()
@@ -79,7 +76,7 @@ def make_model(
     except (ValueError, TypeError) as error:
         first_line = str(error).splitlines()[0]
         raise UserError(
-            f"from_scratch: transformers cannot make a model of type {shape['model_type']!r} "
+            f"from_scratch: transformers cannot make a model of type {shape.model_type!r} "
             f"in this shape: {first_line}; correct model_type or config in the recipe"
         ) from None
     with atomic_path(directory) as partial:

@@ -17,8 +17,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from aligners.configuration.recipes import looks_local
-from aligners.configuration.schemas import Recipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 
 # Of a repository: configuration, tokenizer and chat template; the weights in one of two formats.
@@ -29,7 +28,7 @@ OTHER_FORMATS = ["original/*", "consolidated*", "onnx/*", "openvino/*"]
 BIN_MESSAGE = "set weights: bin in the recipe to read .bin files, as data only"
 
 
-def fetch(recipe: Recipe) -> dict[str, Any]:
+def fetch(source: ModelSource) -> dict[str, Any]:
     """Bring the recipe's model at its revision into the cache of the Hub, whole.
 
     What is there already is not fetched again.
@@ -40,32 +39,32 @@ def fetch(recipe: Recipe) -> dict[str, Any]:
     Raises:
         UserError: it cannot be had; the message says what to do.
     """
-    check_access(recipe)
-    with explained(recipe):
-        snapshot = Path(snapshot_download(**snapshot_options(recipe)))
-    weights = WEIGHTS[recipe.get("weights", "safetensors")]
+    check_access(source)
+    with explained(source):
+        snapshot = Path(snapshot_download(**snapshot_options(source)))
+    weights = WEIGHTS[source.weights]
     if not any(snapshot.rglob(weights)):
         hint = f"; {BIN_MESSAGE}" if weights == WEIGHTS["safetensors"] else ""
-        raise UserError(f"{recipe['model']}: the repository has no {weights} weights{hint}")
+        raise UserError(f"{source.model}: the repository has no {weights} weights{hint}")
     files = sorted(path for path in snapshot.rglob("*") if path.is_file())
     return {
-        "model": recipe["model"],
-        "revision": revision(recipe),
+        "model": source.model,
+        "revision": source.revision,
         "commit": snapshot.name,
         "files": [path.relative_to(snapshot).as_posix() for path in files],
         "bytes": sum(path.stat().st_size for path in files),
     }
 
 
-def check_fetched(recipe: Recipe, name: str) -> None:
+def check_fetched(source: ModelSource, name: str) -> None:
     """Refuse a model that is not in the cache, where the environment says that there is no network.
 
     Raises:
         UserError: says how to fetch it.
     """
-    if os.environ.get("HF_HUB_OFFLINE") and not is_cached(recipe["model"], revision(recipe)):
+    if os.environ.get("HF_HUB_OFFLINE") and not is_cached(source.model, source.revision):
         raise UserError(
-            f"{name}: {recipe['model']} at {revision(recipe)} is not in the cache of the Hub, and "
+            f"{name}: {source.model} at {source.revision} is not in the cache of the Hub, and "
             "HF_HUB_OFFLINE is set. Where there is a network, and with the same HF_HOME, run: "
             f"snakemake --cores 1 results/models/{name}.json"
         )
@@ -81,30 +80,25 @@ def is_cached(model: str, commit: str) -> bool:
     return True
 
 
-def snapshot_options(recipe: Recipe) -> dict[str, Any]:
+def snapshot_options(source: ModelSource) -> dict[str, Any]:
     """Return what of a repository is fetched."""
-    code = ["*.py"] if recipe.get("trust_remote_code") else []
+    code = ["*.py"] if source.trust_remote_code else []
     return {
-        "repo_id": recipe["model"],
-        "revision": revision(recipe),
-        "allow_patterns": [*FILES, *code, WEIGHTS[recipe.get("weights", "safetensors")]],
+        "repo_id": source.model,
+        "revision": source.revision,
+        "allow_patterns": [*FILES, *code, WEIGHTS[source.weights]],
         "ignore_patterns": OTHER_FORMATS,
     }
 
 
-def revision(recipe: Recipe) -> str:
-    """Return the recipe's revision; a local directory has none."""
-    return recipe.get("revision") or "main"
-
-
-def check_access(recipe: Recipe) -> None:
+def check_access(source: ModelSource) -> None:
     """Refuse a gated model of the Hub without a token, and a local path that is not there."""
-    model = recipe["model"]
+    model = source.model
     if Path(model).is_dir():
         return
-    if looks_local(model):
+    if source.looks_local:
         raise UserError(f"{model}: no such model directory; mend the key model of the recipe")
-    if recipe.get("gated") and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
+    if source.gated and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
         raise UserError(f"{model}: {gated_message(model)}")
 
 
@@ -117,9 +111,9 @@ def gated_message(model: str) -> str:
 
 
 @contextmanager
-def explained(recipe: Recipe) -> Iterator[None]:
+def explained(source: ModelSource) -> Iterator[None]:
     """Turn what transformers and the Hub raise for a user's mistake into a UserError."""
-    model = recipe["model"]
+    model = source.model
     try:
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:

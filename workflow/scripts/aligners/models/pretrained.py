@@ -7,9 +7,9 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from aligners.configuration.schemas import Recipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
-from aligners.models.hub import BIN_MESSAGE, check_access, explained, revision
+from aligners.models.hub import BIN_MESSAGE, check_access, explained
 
 
 def quiet() -> None:
@@ -53,67 +53,67 @@ def set_dropout(model: PreTrainedModel, probability: float | None) -> None:
                 setattr(module, name, probability)
 
 
-def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of the recipe's `model` at its `revision`.
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a pretrained model.
 
     Raises:
         UserError: the model cannot be loaded; the message says what to do.
     """
-    check_access(recipe)
-    with explained(recipe):
+    check_access(source)
+    with explained(source):
         return AutoTokenizer.from_pretrained(
-            recipe["model"],
-            revision=revision(recipe),
-            trust_remote_code=recipe.get("trust_remote_code", False),
+            source.model,
+            revision=source.revision,
+            trust_remote_code=source.trust_remote_code,
         )
 
 
-def load_model(auto_class: Any, recipe: Recipe, **options: Any) -> PreTrainedModel:
-    """Load the weights of the recipe's `model`: safetensors, or .bin with `weights: bin`.
+def load_model(auto_class: Any, source: ModelSource, **options: Any) -> PreTrainedModel:
+    """Load the weights of a pretrained model: safetensors, or .bin with `weights: bin`.
 
     Weights in .bin files are unpickled as data only (`weights_only` of torch.load): no code runs.
 
     Args:
         auto_class: the transformers Auto class of the task, such as AutoModelForCausalLM.
-        recipe: holds `model` and, for the Hub, `revision`; `attention` and `trust_remote_code`.
+        source: the pretrained model.
         options: further options of `from_pretrained`, such as dtype.
 
     Raises:
         UserError: the weights cannot be loaded; the message says what to do.
     """
-    check_access(recipe)
-    check_weights(recipe)
+    check_access(source)
+    check_weights(source)
     quiet()
-    if "attention" in recipe:
-        options["attn_implementation"] = recipe["attention"]
-    with explained(recipe):
+    if source.attention:
+        options["attn_implementation"] = source.attention
+    with explained(source):
         return auto_class.from_pretrained(
-            recipe["model"],
-            revision=revision(recipe),
-            trust_remote_code=recipe.get("trust_remote_code", False),
-            use_safetensors=recipe.get("weights") != "bin",
+            source.model,
+            revision=source.revision,
+            trust_remote_code=source.trust_remote_code,
+            use_safetensors=source.weights != "bin",
             weights_only=True,
             **options,
         )
 
 
-def load_for_inference(auto_class: Any, recipe: Recipe, dtype: Any) -> PreTrainedModel:
+def load_for_inference(auto_class: Any, source: ModelSource, dtype: Any) -> PreTrainedModel:
     """Load a model for inference: on the available GPUs, or on the processor."""
     options = {"device_map": "auto"} if torch.cuda.is_available() else {}
-    return load_model(auto_class, recipe, dtype=dtype, **options).eval()
+    return load_model(auto_class, source, dtype=dtype, **options).eval()
 
 
-def check_weights(recipe: Recipe) -> None:
+def check_weights(source: ModelSource) -> None:
     """Check that a local model directory has weights of the kind that the recipe names.
 
     Raises:
         UserError: it has none.
     """
-    directory = Path(recipe["model"])
+    directory = Path(source.model)
     if not directory.is_dir() or any(directory.glob("*.safetensors")):
         return
     if any(directory.glob("*.bin")):
-        if recipe.get("weights") == "bin":
+        if source.weights == "bin":
             return
         what = f"holds weights as .bin only; {BIN_MESSAGE}"
     else:

@@ -6,8 +6,9 @@ from typing import Any
 from aligners.closed_world.world import CRITERIA
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
+from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.configuration.schemas import Recipe
 from aligners.core.rows import read_json
 
 
@@ -46,10 +47,10 @@ def read_comparisons(experiment: Experiment) -> list[dict[str, Any]]:
     return [read_json(path) for path in experiment.files(results.COMPARISON)]
 
 
-def has_truth(config: Recipe) -> bool:
+def has_truth(config: Config) -> bool:
     """Tell whether the closed world knows the truth: its own teacher, and no other criteria."""
-    teacher = load_recipe("llms", config["teacher"])
-    return bool(teacher.get("world")) and set(config["criteria"]) <= set(CRITERIA)
+    teacher = load_recipe(LLMRecipe, config.teacher)
+    return isinstance(teacher, ClosedWorldRecipe) and set(config.criteria) <= set(CRITERIA)
 
 
 def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:

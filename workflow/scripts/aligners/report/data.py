@@ -34,7 +34,7 @@ SURPLUS = ("over_limit", "identity_surplus", "over_cap")
 
 def data_section(experiment: Experiment) -> dict[str, Any]:
     """Return what the section shows; the seed of the experiment decides which rows."""
-    seed, criteria = experiment.config["seed"], experiment.names["criterion"]
+    seed, criteria = experiment.config.seed, experiment.names["criterion"]
     steps = {criterion: step_counts(criterion) for criterion in criteria}
     inputs = [
         with_surplus(" · ".join(("inputs", *names.values())), INPUT_COUNTS.path(**names))

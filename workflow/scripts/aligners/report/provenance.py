@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ from typing import Any
 import yaml
 
 from aligners.configuration import results
+from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.criteria import CriterionRecipe
+from aligners.configuration.kinds.fields import Recipe
+from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
-from aligners.configuration.schemas import file_keys, schema
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.rows import read_json, read_text
 from aligners.judging.record import records
@@ -21,40 +24,42 @@ from aligners.judging.record import records
 LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2", "alpaca_eval")
 
 
-def used_recipes(configuration: dict[str, Any]) -> list[dict[str, Any]]:
+def used_recipes(config: Config) -> list[dict[str, Any]]:
     """Return role, kind, name, description, model and revision of each recipe that is named."""
     found = []
-    for key, kind in KINDS.items():
-        names = configuration[key]
-        for name in [names] if isinstance(names, str) else names:
-            recipe = load_recipe(kind, name)
-            found.append(
-                {
-                    "role": key,
-                    "kind": kind,
-                    "name": name,
-                    "description": recipe.get("description", ""),
-                    "model": recipe.get("model") or recipe.get("repository"),
-                    "revision": recipe.get("revision"),
-                }
-            )
+    for key, kind, name in named_recipes(config):
+        recipe = load_recipe(kind, name)
+        found.append(
+            {
+                "role": key,
+                "kind": kind.folder,
+                "name": name,
+                "description": recipe.description,
+                "model": getattr(recipe, "model", None) or getattr(recipe, "repository", None),
+                "revision": getattr(recipe, "revision", None),
+            }
+        )
     return found
 
 
-def settings(configuration: dict[str, Any]) -> dict[str, Any]:
+def named_recipes(config: Config) -> Iterator[tuple[str, type[Recipe], str]]:
+    """Yield the key of the configuration, the kind and the name of each recipe that it names."""
+    for key, kind in KINDS.items():
+        names = getattr(config, key)
+        for name in names if isinstance(names, list) else [names]:
+            yield key, kind, name
+
+
+def settings(config: Config) -> dict[str, Any]:
     """Return the settings of a configuration that name no recipe."""
-    return {
-        key: value for key, value in configuration.items() if key not in {*KINDS, "name", "systems"}
-    }
+    return config.model_dump(mode="json", exclude={*KINDS, "name", "systems"})
 
 
-def provenance_section(
-    configuration: dict[str, Any], models: Sequence[dict[str, Any]]
-) -> dict[str, Any]:
+def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return what the section shows.
 
     Args:
-        configuration: of the experiment.
+        config: of the experiment.
         models: the sections of inspectors and aligners; their records name the versions.
     """
     directory = results.STAGE_LIST.path(stage="models").parent
@@ -66,28 +71,29 @@ def provenance_section(
         "trained_with": trained_with(models),
         "stages": [stage(name) for name in results.STAGES],
         "fetched": [read_json(path) for path in sorted(directory.glob("*/*.json"))],
-        "configuration": yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True),
-        "recipes": {shown(path): read_text(path) for path in recipe_files(configuration)},
+        "configuration": yaml.safe_dump(
+            config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
+        ),
+        "recipes": {shown(path): read_text(path) for path in recipe_files(config)},
         "judges": {
             path.as_posix(): read_text(path)
-            for judge in configuration["judges"]
+            for judge in config.judges
             for path in records(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }
 
 
-def recipe_files(configuration: dict[str, Any]) -> list[Path]:
+def recipe_files(config: Config) -> list[Path]:
     """Return the recipes that a configuration names, each before the files that it names itself.
 
-    Such files are principles, seed questions and prompts; tables of data sets are too large.
+    Such files are principles, seed questions and prompts. Tables of data sets are too large.
     """
     found = []
-    for recipe in used_recipes(configuration):
-        kind, name = recipe["kind"], recipe["name"]
+    for _, kind, name in named_recipes(config):
         found.append(recipe_path(kind, name))
-        if kind in ("criteria", "judges"):
-            files = file_keys(load_recipe(kind, name), schema(kind))
-            found += [Path(path) for _, path in files]
+        if kind in (CriterionRecipe, JudgeRecipe):
+            values = dict(load_recipe(kind, name)).values()
+            found += [value for value in values if isinstance(value, Path)]
     return found
 
 

@@ -26,7 +26,7 @@ def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
     """
     aligned = results.ALIGNED.combinations({**experiment.names, "system": experiment.squads})
     wanted = max(FEWEST_ROWS, ROWS // max(1, len(aligned)))
-    seed, judges = experiment.config["seed"], experiment.names["judge"]
+    seed, judges = experiment.config.seed, experiment.names["judge"]
     sections = []
     for names in aligned:
         rows = read_answers(results.ALIGNED.path(**names))

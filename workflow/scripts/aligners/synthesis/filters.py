@@ -5,8 +5,8 @@ The patterns match whole words, tags and constructs, not substrings: texts with 
 """
 
 import re
-from typing import Any
 
+from aligners.configuration.kinds.synthesis import Language
 from aligners.core.rows import Row
 from aligners.synthesis.language import is_english
 
@@ -57,10 +57,10 @@ NO_CONTENT = re.compile(
 )
 
 
-def text_reason(text: str, language: dict[str, Any]) -> str | None:
+def text_reason(text: str, language: Language) -> str | None:
     """Return the reason why a text is not plain English, or None.
 
-    `language` has the arguments `minimum_words` and `minimum_ratio` of `is_english`.
+    `language` is the part of a synthesis recipe about languages.
     """
     if LEAKED_PROMPT.search(text):
         return "leaked_prompt"
@@ -68,12 +68,12 @@ def text_reason(text: str, language: dict[str, Any]) -> str | None:
         return "code"
     if MARKUP.search(text):
         return "markup"
-    if not is_english(text, **language):
+    if not is_english(text, language.minimum_words, language.minimum_ratio):
         return "language"
     return None
 
 
-def pair_reason(row: Row, language: dict[str, Any]) -> str | None:
+def pair_reason(row: Row, language: Language) -> str | None:
     """Return the reason why a pair is useless for training, or None.
 
     The reasons are empty, no_content, leaked_prompt, code, markup and language.

@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from aligners.configuration.criteria import Demonstration, Principles, load_principles, numbered
+from aligners.configuration.criteria import load_principles, numbered
+from aligners.configuration.kinds.criteria import Demonstration, Principles
 from aligners.core.completions import Completion, Decoding, Failure, Prompt, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row
@@ -54,16 +55,16 @@ def pairs_prompt(principles: Principles, question: str, chat: bool) -> Prompt:
 
 def pair_request(task: Task, principles: Principles, question: Row) -> Request:
     """Return the request for the pair of a question, under the question's id."""
-    prompt = pairs_prompt(principles, question["question"], task.llm["chat"])
+    prompt = pairs_prompt(principles, question["question"], task.llm.chat)
     return Request(question["id"], prompt)
 
 
 def pairs_decoding(task: Task) -> Decoding:
     """Return how pairs are sampled; a base LLM stops before it writes a next question."""
     return Decoding(
-        max_new_tokens=task.settings["max_new_tokens"],
-        temperature=task.settings["temperature"],
-        repetition_penalty=task.settings["repetition_penalty"],
+        max_new_tokens=task.synthesis.pairs.max_new_tokens,
+        temperature=task.synthesis.pairs.temperature,
+        repetition_penalty=task.synthesis.pairs.repetition_penalty,
         stop=(STOP,),
         seed=task.seed,
     )

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
-from aligners.configuration.criteria import QuestionType, load_question_types
+from aligners.configuration.criteria import load_question_types
+from aligners.configuration.kinds.criteria import QuestionType
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id
@@ -70,7 +71,9 @@ def choose_seed_questions(
     question_types: Sequence[QuestionType], count: int, *seed: object
 ) -> list[tuple[str, str, str]]:
     """Return a sample of (question type, topic, question); the parts of the seed decide it."""
-    pool = [(kind.name, *seed) for kind in question_types for seed in kind.seed_questions]
+    pool = [
+        (kind.type, seed.topic, seed.question) for kind in question_types for seed in kind.questions
+    ]
     return random.Random("/".join(map(str, seed))).sample(pool, min(count, len(pool)))
 
 
@@ -93,7 +96,10 @@ def questions_prompt(examples: Sequence[tuple[str, str, str]], hints: Sequence[H
 def question_requests(task: Task, hints: Sequence[Hint], attempt: int) -> list[HintGroup]:
     """Return the requests of an attempt, from 0: each has its own seed questions as examples."""
     question_types = load_question_types(task.criterion)
-    size, count = task.settings["hints_per_prompt"], task.settings["examples_per_prompt"]
+    size, count = (
+        task.synthesis.questions.hints_per_prompt,
+        task.synthesis.questions.examples_per_prompt,
+    )
     groups = []
     for number, start in enumerate(range(0, len(hints), size)):
         asked = list(hints[start : start + size])
@@ -106,8 +112,8 @@ def question_requests(task: Task, hints: Sequence[Hint], attempt: int) -> list[H
 def questions_decoding(task: Task, attempt: int) -> Decoding:
     """Return how the questions of an attempt are sampled: each attempt has its own seed."""
     return Decoding(
-        max_new_tokens=task.settings["max_new_tokens"],
-        temperature=task.settings["temperature"],
+        max_new_tokens=task.synthesis.questions.max_new_tokens,
+        temperature=task.synthesis.questions.temperature,
         seed=task.seed + attempt,
     )
 
@@ -194,7 +200,7 @@ def generate_questions(
     """
     hints = make_hints(topics, count)
     sieve = Sieve()
-    for attempt in range(task.settings["attempts"]):
+    for attempt in range(task.synthesis.questions.attempts):
         lines = ask_questions(task, generator, hints, attempt)
         for line in lines:
             if line.text:
@@ -202,5 +208,6 @@ def generate_questions(
         hints = [line.hint for line in lines if line.reason]
     for hint in hints:
         sieve.drop(question_row(task.criterion, hint, ""), "no_line")
-    distinct = deduplicate_questions(sieve.kept, **task.settings["near_duplicates"])
+    near = task.synthesis.questions.near_duplicates
+    distinct = deduplicate_questions(sieve.kept, near.shingle, near.similarity)
     return Sieve(distinct.kept, sieve.dropped + distinct.dropped)

@@ -2,29 +2,30 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.core.errors import UserError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def load_encoder(recipe: dict[str, Any]) -> "SentenceTransformer":
+def load_encoder(recipe: EncoderRecipe) -> "SentenceTransformer":
     """Load the sentence encoder of a recipe: from the Hub, a directory, or a Python package.
 
     Raises:
         UserError: the package with the weights is not installed, or has no weights.
     """
-    source, revision = recipe.get("model"), recipe.get("revision")
-    if recipe.get("package"):
+    source, revision = recipe.model, recipe.revision
+    if recipe.package:
         try:
-            source = str(import_module(recipe["package"]).get_model_path())
+            source = str(import_module(recipe.package).get_model_path())
         except (ImportError, AttributeError):
             raise UserError(
-                f"encoder's recipe, key package: {recipe['package']} is not installed, or has no "
+                f"encoder's recipe, key package: {recipe.package} is not installed, or has no "
                 "get_model_path(); pip install it, or give model and revision instead"
             ) from None
         revision = None
@@ -34,7 +35,7 @@ def load_encoder(recipe: dict[str, Any]) -> "SentenceTransformer":
     encoder = SentenceTransformer(
         source, revision=revision, model_kwargs={"use_safetensors": True}, trust_remote_code=False
     )
-    encoder.max_seq_length = recipe["max_tokens"]
+    encoder.max_seq_length = recipe.max_tokens
     return encoder
 
 

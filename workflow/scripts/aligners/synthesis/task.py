@@ -1,28 +1,29 @@
-"""A task: what one stage of the synthesis asks the teacher to write for one criterion."""
+"""A task: what the synthesis asks the teacher to write for one criterion."""
 
 from dataclasses import dataclass
 
+from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.configuration.schemas import Recipe
 
 
 @dataclass(frozen=True)
 class Task:
-    """What decides the requests of one stage for one criterion, apart from the rows it reads.
+    """What decides the requests for one criterion, apart from the rows that a stage reads.
 
     Attributes:
         llm: the teacher's recipe.
-        settings: the part of the synthesis recipe for the stage.
+        synthesis: the recipe of the synthesis.
         seed: of the run; rounds and attempts derive theirs from it.
     """
 
     criterion: str
-    llm: Recipe
-    settings: Recipe
+    llm: LLMRecipe
+    synthesis: SynthesisRecipe
     seed: int
 
 
-def load_task(stage: str, criterion: str, teacher: str, synthesis: str, seed: int) -> Task:
-    """Load the recipes of a task; `stage` is topics, questions or pairs."""
-    settings: Recipe = load_recipe("synthesis", synthesis)[stage]
-    return Task(criterion, load_recipe("llms", teacher), settings, seed)
+def load_task(criterion: str, teacher: str, synthesis: str, seed: int) -> Task:
+    """Load the recipes of a task."""
+    recipe = load_recipe(SynthesisRecipe, synthesis)
+    return Task(criterion, load_recipe(LLMRecipe, teacher), recipe, seed)

@@ -81,7 +81,7 @@ def choose_examples(pool: Sequence[str], count: int, *seed: object) -> list[str]
 
 def example_pools(criterion: str) -> dict[str, list[str]]:
     """Return the example topics of each question type: the first round takes its examples there."""
-    return {kind.name: list(kind.example_topics) for kind in load_question_types(criterion)}
+    return {kind.type: list(kind.example_topics) for kind in load_question_types(criterion)}
 
 
 def topic_requests(
@@ -94,7 +94,7 @@ def topic_requests(
     return {
         question_type: [
             topic_request(task, question_type, pool, f"{question_type}/{number}/{prompt}")
-            for prompt in range(task.settings["prompts_per_type"])
+            for prompt in range(task.synthesis.topics.prompts_per_type)
         ]
         for question_type, pool in pools.items()
     }
@@ -102,15 +102,15 @@ def topic_requests(
 
 def topic_request(task: Task, question_type: str, pool: Sequence[str], key: str) -> Request:
     """Return the request `key`, whose examples depend on the key and the seed."""
-    examples = choose_examples(pool, task.settings["examples_per_prompt"], task.seed, key)
+    examples = choose_examples(pool, task.synthesis.topics.examples_per_prompt, task.seed, key)
     return Request(key, llm_prompt(task.llm, topics_prompt(question_type, examples)))
 
 
 def topics_decoding(task: Task, number: int) -> Decoding:
     """Return how the topics of round `number` are sampled: each round has its own seed."""
     return Decoding(
-        max_new_tokens=task.settings["max_new_tokens"],
-        temperature=task.settings["temperature"],
+        max_new_tokens=task.synthesis.topics.max_new_tokens,
+        temperature=task.synthesis.topics.temperature,
         seed=task.seed + number,
     )
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from aligners.configuration.kinds.backbones import Lora
 
-def add_adapters(model: PreTrainedModel, lora: dict[str, Any], new_tokens: Sequence[int]) -> Any:
+
+def add_adapters(model: PreTrainedModel, lora: Lora, new_tokens: Sequence[int]) -> Any:
     """Return a model with adapters in all its linear layers; its other weights are frozen.
 
     Args:
@@ -27,9 +29,9 @@ def add_adapters(model: PreTrainedModel, lora: dict[str, Any], new_tokens: Seque
     names = [name for name, module in model.named_modules() if any(module is x for x in layers)]
     config = LoraConfig(
         task_type="CAUSAL_LM",
-        r=lora["rank"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora["dropout"],
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]
+        lora_dropout=lora.dropout,
         target_modules="all-linear",
         trainable_token_indices={name: list(new_tokens) for name in names} if new_tokens else None,
     )

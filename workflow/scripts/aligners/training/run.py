@@ -4,10 +4,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 
+from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.plots import plot_losses
 from aligners.core.rows import atomic_path, write_json
 from aligners.models.pretrained import best_training_dtype
@@ -26,11 +28,12 @@ from aligners.training.process import keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
 from aligners.training.trainer import BatchTrainer, training_arguments
 
+R = TypeVar("R", bound=TrainingRecipe)
 Encoded = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class TrainingRun:
+class TrainingRun(Generic[R]):
     """One training, over all the jobs that it may be spread over, and its steps in order.
 
     Attributes:
@@ -42,34 +45,34 @@ class TrainingRun:
     """
 
     source: Source
-    recipe: dict[str, Any]
+    recipe: R
     seed: int
     output_directory: Path
     working_directory: Path
 
-    def base_recipe(
+    def base_model(
         self,
-        make: Callable[[dict[str, Any], Sequence[str], Path, int], None],
+        make: Callable[[FromScratch, Sequence[str], Path, int], None],
         texts: Sequence[str],
-    ) -> dict[str, Any]:
-        """Return the recipe with the model that training starts from, made here if it is new.
+    ) -> ModelSource:
+        """Return the model that training starts from; a new one is made here.
 
         Args:
             make: writes a model with random weights; from `aligners.models.from_scratch`.
             texts: what a new tokenizer is trained on.
         """
-        if "from_scratch" not in self.recipe:
-            return self.recipe
+        if self.recipe.from_scratch is None:
+            return self.recipe.source()
         # Made once, for all processes and for the jobs that continue this one.
         directory = self.working_directory / "random_weights"
         with process_state().main_process_first():
             if not directory.is_dir():
-                make(self.recipe["from_scratch"], texts, directory, self.seed)
-        return {**self.recipe, "model": str(directory)}
+                make(self.recipe.from_scratch, texts, directory, self.seed)
+        return self.recipe.source(directory)
 
     def max_tokens(self, model: PreTrainedModel) -> int:
         """Return the most tokens of a row: the recipe's, or the model's context if shorter."""
-        limit: int = self.recipe["max_tokens"]
+        limit = self.recipe.max_tokens
         return min(limit, context_length(model) or limit)
 
     def make_trainer(
@@ -96,13 +99,13 @@ class TrainingRun:
             "processes": state.num_processes,
             "process": state.process_index,
         }
-        micro_batch_tokens = self.recipe["micro_batch_tokens"]
+        micro_batch_tokens = self.recipe.micro_batch_tokens
         batches = GlobalBatches(
             [len(row["input_ids"]) for row in train],
-            self.recipe["global_batch_size"],
+            self.recipe.global_batch_size,
             micro_batch_tokens,
             seed=self.seed,
-            epochs=self.recipe["epochs"],
+            epochs=self.recipe.epochs,
             **how,
         )
         validation_batches = GlobalBatches(
@@ -134,8 +137,8 @@ class TrainingRun:
         state = process_state()
         trainer.remove_callback(PrinterCallback)  # It would print past the log.
         trainer.add_callback(StopOnNonFiniteLoss(trainer.rows_of))
-        trainer.add_callback(EarlyStopping(early_stopping_patience=self.recipe["patience"]))
-        trainer.add_callback(Clock(self.recipe["max_hours"], self.recipe["checkpoint_minutes"]))
+        trainer.add_callback(EarlyStopping(early_stopping_patience=self.recipe.patience))
+        trainer.add_callback(Clock(self.recipe.max_hours, self.recipe.checkpoint_minutes))
         if state.is_main_process:
             trainer.add_callback(ShowProgress(f"training the {self.source.kind}"))
             model: Any = trainer.model
@@ -158,12 +161,12 @@ class TrainingRun:
             "kind": self.source.kind,
             "name": self.source.name,
             "recipe_name": self.source.recipe_name,
-            "recipe": self.recipe,
-            "license": self.recipe["license"],
+            "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
+            "license": self.recipe.license,
             "data": [describe_file(path) for path in self.source.files],
             "versions": library_versions(),
             "seed": self.seed,
-            "hardware": describe_hardware(best_training_dtype(self.recipe["dtype"])),
+            "hardware": describe_hardware(best_training_dtype(self.recipe.dtype)),
             "tokens": tokens,
             "tokens_per_second": round(tokens / clock.training_seconds, 1),
             "hours": round(clock.seconds / 3600, 4),

@@ -9,6 +9,7 @@ from accelerate.data_loader import DataLoaderShard
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainingArguments
 
+from aligners.configuration.kinds.training import TrainingRecipe
 from aligners.models.pretrained import best_training_dtype
 from aligners.training.batches import GlobalBatches
 from aligners.training.callbacks import Clock
@@ -17,25 +18,25 @@ from aligners.training.packing import IGNORED
 
 
 def training_arguments(
-    recipe: dict[str, Any], directory: Path, seed: int, batches: GlobalBatches
+    recipe: TrainingRecipe, directory: Path, seed: int, batches: GlobalBatches
 ) -> TrainingArguments:
     """Return the Trainer's settings: those of the recipe, and a checkpoint at every evaluation."""
-    evaluation_steps = max(1, -(-batches.steps // recipe["evaluations_per_epoch"]))
+    evaluation_steps = max(1, -(-batches.steps // recipe.evaluations_per_epoch))
     on_gpu = torch.cuda.is_available()
-    dtype = best_training_dtype(recipe["dtype"])
+    dtype = best_training_dtype(recipe.dtype)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", f"logs/tensorboard/{directory.name}")
     return TrainingArguments(
         output_dir=str(directory),
         seed=seed,
-        num_train_epochs=recipe["epochs"],
+        num_train_epochs=recipe.epochs,
         gradient_accumulation_steps=batches.micro_batches,
-        activation_checkpointing=recipe["gradient_checkpointing"],
-        learning_rate=recipe["learning_rate"],
+        activation_checkpointing=recipe.gradient_checkpointing,
+        learning_rate=recipe.learning_rate,
         lr_scheduler_type=(
-            "constant_with_warmup" if recipe["schedule"] == "constant" else recipe["schedule"]
+            "constant_with_warmup" if recipe.schedule == "constant" else recipe.schedule
         ),
-        warmup_steps=recipe["warmup_steps"],
-        weight_decay=recipe["weight_decay"],
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=recipe.weight_decay,
         bf16=dtype == torch.bfloat16,
         fp16=dtype == torch.float16,
         use_cpu=not on_gpu,
@@ -46,7 +47,7 @@ def training_arguments(
         # Every step is logged, so that a continued training has the log of an uninterrupted one.
         logging_steps=1,
         logging_nan_inf_filter=False,
-        report_to=recipe["report_to"],
+        report_to=recipe.report_to,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,

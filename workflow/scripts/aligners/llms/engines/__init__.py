@@ -1,8 +1,8 @@
 """Engines: get completions from an LLM, in the job, on a server or in the closed world."""
 
 from importlib import import_module
-from typing import Any
 
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.core.completions import Engine
 
 MODULES = {
@@ -13,12 +13,12 @@ MODULES = {
 }
 
 
-def load_engine(recipe: dict[str, Any]) -> Engine:
+def load_engine(recipe: LLMRecipe) -> Engine:
     """Load the engine that an LLM's recipe names (`engine`).
 
     Raises:
         UserError: the recipe's model cannot be loaded, or its endpoint cannot be used.
     """
-    module = import_module(f"aligners.llms.engines.{MODULES[recipe['engine']]}")
+    module = import_module(f"aligners.llms.engines.{MODULES[recipe.engine]}")
     engine: Engine = module.load(recipe)
     return engine

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from aligners.closed_world.plans import plan_answer, plan_pair
 from aligners.closed_world.prompts import (
@@ -28,6 +27,7 @@ from aligners.closed_world.writing import (
     write_questions,
     write_topics,
 )
+from aligners.configuration.kinds.llms import ClosedWorldRecipe
 from aligners.core.completions import (
     Completion,
     Decoding,
@@ -41,13 +41,13 @@ from aligners.core.completions import (
 TOKENS_PER_WORD = 1.3
 
 
-def load(recipe: dict[str, Any]) -> Engine:
+def load(recipe: ClosedWorldRecipe) -> Engine:
     """Return the engine for a recipe with a `persona` and the path of its `world`.
 
     Raises:
         UserError: the world's file is missing or not complete.
     """
-    llm = ClosedWorldLLM(Truth(load_world(recipe["world"])), recipe["persona"])
+    llm = ClosedWorldLLM(Truth(load_world(recipe.world)), recipe.persona)
 
     def engine(requests: Iterable[Request], decoding: Decoding) -> Iterator[Completion]:
         for request in requests:

@@ -1,10 +1,10 @@
 """What went wrong with a request: a fault of one attempt, a refused request, or the job's end."""
 
 from collections.abc import Callable
-from typing import Any
 
 import openai
 
+from aligners.configuration.kinds.llms import OpenAIRecipe, ServerRecipe
 from aligners.core.completions import Cause
 from aligners.core.errors import UserError
 
@@ -41,9 +41,9 @@ class Faults:
         refused: number of refused requests.
     """
 
-    def __init__(self, recipe: dict[str, Any], key: str, check_server: Callable[[], None]):
+    def __init__(self, recipe: ServerRecipe, url: str, key: str, check_server: Callable[[], None]):
         """Start with an endpoint that has not been asked; see `Endpoint` for the arguments."""
-        self.recipe, self.key, self.check_server = recipe, key, check_server
+        self.recipe, self.url, self.key, self.check_server = recipe, url, key, check_server
         self.answered = self.completed = False
         self.refused = 0
 
@@ -52,7 +52,7 @@ class Faults:
         self.answered = True
         if error.code == "insufficient_quota":
             raise UserError(
-                f"{self.recipe['endpoint']}: the account has no credit left; add some, "
+                f"{self.url}: the account has no credit left; add some, "
                 "then run again: what was completed is kept"
             )
 
@@ -62,7 +62,7 @@ class Faults:
         shown = self.shown(error.__cause__)
         if not self.answered and attempt >= DOWN_AFTER:
             return UserError(
-                f"{self.recipe['endpoint']} cannot be reached ({shown}); "
+                f"{self.url} cannot be reached ({shown}); "
                 "start the server, or mend the key endpoint of the recipe"
             )
         return Faulty("connection", f"the connection broke: {shown}")
@@ -71,12 +71,12 @@ class Faults:
         """Return the exception for an HTTP status that is an error."""
         self.answered = True
         status, message = error.status_code, self.shown(error.message)
-        where = f"{self.recipe['endpoint']} (HTTP {status})"
+        where = f"{self.url} (HTTP {status})"
         if status in (401, 403):
             return UserError(f"{where} refuses the key; {self.key_advice()}")
         if status == 404 or error.code == "model_not_found":
             return UserError(
-                f"{where} has no model {self.recipe['model']}: {message}. Mend the key model of "
+                f"{where} has no model {self.recipe.model}: {message}. Mend the key model of "
                 "the recipe, or endpoint, which most often ends in /v1"
             )
         if status >= 500 or status in (408, 409):
@@ -94,7 +94,7 @@ class Faults:
         missing = "no log-probabilities of tokens"
         return self.refusal(
             f"the reply holds {missing}",
-            f"{self.recipe['endpoint']}: the replies hold {missing}; "
+            f"{self.url}: the replies hold {missing}; "
             "ask a server that gives them, or set logprobs: false in the judge's recipe",
         )
 
@@ -107,7 +107,8 @@ class Faults:
 
     def key_advice(self) -> str:
         """Return what to do about a key that is refused."""
-        if variable := self.recipe.get("key_variable"):
+        recipe = self.recipe
+        if isinstance(recipe, OpenAIRecipe) and (variable := recipe.key_variable):
             return f"set {variable} in the environment to one that it takes"
         return "name the environment's variable that holds one as key_variable in the recipe"
 

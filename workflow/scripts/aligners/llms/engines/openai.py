@@ -22,6 +22,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from aligners.configuration.kinds.llms import OpenAIRecipe, ServerRecipe
 from aligners.core.completions import (
     CHARACTERS_PER_TOKEN,
     Completion,
@@ -50,24 +51,24 @@ UNDER_WAY = 2
 SEED_BITS = 31
 
 
-def load(recipe: dict[str, Any]) -> Engine:
+def load(recipe: OpenAIRecipe) -> Engine:
     """Return the engine for a recipe with an `endpoint` and a `model`.
 
     Raises:
         UserError: the environment lacks the key.
     """
-    return Endpoint(recipe, read_key(recipe)).complete
+    return Endpoint(recipe, recipe.endpoint, read_key(recipe)).complete
 
 
-def read_key(recipe: dict[str, Any]) -> str:
+def read_key(recipe: OpenAIRecipe) -> str:
     """Return the key that the recipe's `key_variable` names; a server without keys takes any."""
-    variable = recipe.get("key_variable")
+    variable = recipe.key_variable
     if variable is None:
         return "none"
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UserError(
-            f"{recipe['endpoint']} needs a key: set {variable} in the environment, "
+            f"{recipe.endpoint} needs a key: set {variable} in the environment, "
             "or mend key_variable in the recipe"
         )
     return key
@@ -78,7 +79,8 @@ class Endpoint:
 
     def __init__(
         self,
-        recipe: dict[str, Any],
+        recipe: ServerRecipe,
+        url: str,
         key: str,
         trust_environment: bool = True,
         check_server: Callable[[], None] = lambda: None,
@@ -86,15 +88,16 @@ class Endpoint:
         """Prepare the state; nothing is sent yet.
 
         Args:
-            recipe: of an LLM, with the keys of the openai engine.
+            recipe: of an LLM on a server.
+            url: of the API.
             key: API key; no message contains it.
             trust_environment: whether to use the proxies that the environment names.
             check_server: called when a connection breaks; may raise a UserError to give up.
         """
-        self.recipe, self.key = recipe, key
-        self.concurrency: int = recipe["concurrency"]
-        self.pacer = Pacer(recipe.get("requests_per_minute"), recipe.get("tokens_per_minute"))
-        self.faults = Faults(recipe, key, check_server)
+        self.recipe, self.url, self.key = recipe, url, key
+        self.concurrency = recipe.concurrency
+        self.pacer = Pacer(recipe.requests_per_minute, recipe.tokens_per_minute)
+        self.faults = Faults(recipe, url, key, check_server)
         self.trust_environment = trust_environment
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
@@ -161,7 +164,7 @@ class Endpoint:
     def client(self) -> openai.AsyncOpenAI:
         """Return the SDK's client, without its own retries and time limits."""
         return openai.AsyncOpenAI(
-            base_url=self.recipe["endpoint"],
+            base_url=self.url,
             api_key=self.key,
             max_retries=0,
             timeout=None,
@@ -184,15 +187,15 @@ class Endpoint:
     ) -> Result:
         """Send a request until there is a completion or the recipe's attempts are used up."""
         started = time.monotonic()
-        create = client.chat.completions if self.recipe["chat"] else client.completions
+        create = client.chat.completions if self.recipe.chat else client.completions
         post = partial(create.with_raw_response.create, **self.options(request, decoding))
         tokens = len(str(request.prompt)) / CHARACTERS_PER_TOKEN + decoding.max_new_tokens
         try:
-            async for attempt in attempts(self.recipe["attempts"]):
+            async for attempt in attempts(self.recipe.attempts):
                 number = attempt.retry_state.attempt_number
                 with attempt:
                     body = await self.send_in_turn(post, slots, tokens, number)
-                    reply = read_reply(body, self.recipe["chat"], decoding, request)
+                    reply = read_reply(body, self.recipe.chat, decoding, request)
                     if decoding.top_logprobs and reply["first_token_logprobs"] is None:
                         raise self.faults.of_logprobs()
         except Faulty as fault:
@@ -219,7 +222,7 @@ class Endpoint:
             Faulty: the attempt failed.
             UserError: no request to this server will succeed.
         """
-        limit = self.recipe["timeout_seconds"]
+        limit = self.recipe.timeout_seconds
         try:
             async with asyncio.timeout(limit):
                 response = await post()
@@ -240,16 +243,16 @@ class Endpoint:
     def options(self, request: Request, decoding: Decoding) -> dict[str, Any]:
         """Return a request's parameters; `extra_body` has those that OpenAI's API lacks."""
         prompt: Any = request.prompt
-        if self.recipe["chat"] and isinstance(prompt, str):
+        if self.recipe.chat and isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
-        extra = dict(self.recipe["extra"])
+        extra = dict(self.recipe.extra)
         if decoding.repetition_penalty != 1.0:
             extra["repetition_penalty"] = decoding.repetition_penalty
         seed = int(row_id(str(decoding.seed), request.id), 16) % (1 << SEED_BITS)
         return {
-            "messages" if self.recipe["chat"] else "prompt": prompt,
-            "model": self.recipe["model"],
-            self.recipe["limit_parameter"]: decoding.max_new_tokens,
+            "messages" if self.recipe.chat else "prompt": prompt,
+            "model": self.recipe.model,
+            self.recipe.limit_parameter: decoding.max_new_tokens,
             "temperature": decoding.temperature,
             "seed": seed,
             **({"stop": list(decoding.stop)} if decoding.stop else {}),

@@ -14,11 +14,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import torch
 
+from aligners.configuration.kinds.llms import ServedRecipe
 from aligners.configuration.workflow_files import WORKFLOW, find_file
 from aligners.core.completions import Engine
 from aligners.core.errors import UserError
@@ -32,7 +32,7 @@ LAST_LINES = 15
 FIRST_POLL, LONGEST_POLL = 0.1, 2.0
 
 
-def load(recipe: dict[str, Any]) -> Engine:
+def load(recipe: ServedRecipe) -> Engine:
     """Start the server of a recipe, wait until it is ready, and return its engine.
 
     Raises:
@@ -41,9 +41,9 @@ def load(recipe: dict[str, Any]) -> Engine:
     server = Server(recipe)
     atexit.register(server.stop)
     server.wait_until_ready()
-    recipe = {**recipe, "endpoint": f"http://127.0.0.1:{server.port}/v1"}
+    url = f"http://127.0.0.1:{server.port}/v1"
     # A proxy that the environment names cannot reach 127.0.0.1 of this machine.
-    endpoint = Endpoint(recipe, "none", trust_environment=False, check_server=server.check)
+    endpoint = Endpoint(recipe, url, "none", trust_environment=False, check_server=server.check)
     return endpoint.complete
 
 
@@ -55,19 +55,19 @@ def free_port() -> int:
         return port
 
 
-def server_command(recipe: dict[str, Any], port: int) -> list[str]:
+def server_command(recipe: ServedRecipe, port: int) -> list[str]:
     """Return the words of the recipe's command with its placeholders filled in."""
     values = {
-        "{model}": str(find_file(recipe["model"])),
-        "{revision}": recipe["revision"],
+        "{model}": str(find_file(recipe.model)),
+        "{revision}": recipe.revision,
         "{port}": str(port),
         "{workflow}": str(WORKFLOW),
         "{gpus}": str(max(1, torch.cuda.device_count())),
     }
     try:
-        words = shlex.split(recipe["command"])
+        words = shlex.split(recipe.command)
     except ValueError as error:
-        raise UserError(f"the recipe of {recipe['model']}, key command: {error}; mend it") from None
+        raise UserError(f"the recipe of {recipe.model}, key command: {error}; mend it") from None
     for name, value in values.items():
         words = [word.replace(name, value) for word in words]
     if shutil.which(words[0]) is None:
@@ -81,11 +81,11 @@ def server_command(recipe: dict[str, Any], port: int) -> list[str]:
 class Server:
     """A running server, its port and its log."""
 
-    def __init__(self, recipe: dict[str, Any]):
+    def __init__(self, recipe: ServedRecipe):
         """Start the server; its output goes to a separate log."""
         self.recipe, self.port = recipe, free_port()
         LOGS.mkdir(parents=True, exist_ok=True)
-        self.log = LOGS / f"{Path(recipe['model']).name}-{os.getpid()}.log"
+        self.log = LOGS / f"{Path(recipe.model).name}-{os.getpid()}.log"
         command = server_command(recipe, self.port)
         logger.info("%s; its log is %s", shlex.join(command), self.log)
         with self.log.open("ab") as log:
@@ -99,8 +99,8 @@ class Server:
 
     def wait_until_ready(self) -> None:
         """Poll the server's health path until it returns 200."""
-        url = f"http://127.0.0.1:{self.port}{self.recipe['health']}"
-        deadline = time.monotonic() + self.recipe["startup_seconds"]
+        url = f"http://127.0.0.1:{self.port}{self.recipe.health}"
+        deadline = time.monotonic() + self.recipe.startup_seconds
         pause = FIRST_POLL
         with httpx2.Client(trust_env=False, timeout=LONGEST_POLL) as client:
             while True:
@@ -112,7 +112,7 @@ class Server:
                     pass
                 if time.monotonic() > deadline:
                     self.stop()
-                    limit = self.recipe["startup_seconds"]
+                    limit = self.recipe.startup_seconds
                     raise UserError(self.message(f"was not ready within {limit} seconds"))
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_POLL)
@@ -131,7 +131,7 @@ class Server:
         """Return a message about the server with the last lines of its log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
         return "\n  ".join(
-            [f"the server of {self.recipe['model']} {what}; the last lines of {self.log}:", *lines]
+            [f"the server of {self.recipe.model} {what}; the last lines of {self.log}:", *lines]
         )
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import jinja2
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from aligners.configuration.kinds.llms import TransformersRecipe
 from aligners.core.completions import (
     Completion,
     Decoding,
@@ -24,23 +25,24 @@ from aligners.models.text_generation import context_length, generate
 WINDOW = 4096
 
 
-def load(recipe: dict[str, Any]) -> Engine:
+def load(recipe: TransformersRecipe) -> Engine:
     """Load the model of an LLM's recipe on all GPUs of the job.
 
     Raises:
         UserError: the model cannot be loaded, or is a chat LLM without a chat template.
     """
-    tokenizer = load_tokenizer(recipe)
-    if recipe.get("chat_template"):
-        tokenizer.chat_template = recipe["chat_template"]
-    if recipe["chat"] and not tokenizer.chat_template:
+    source = recipe.source()
+    tokenizer = load_tokenizer(source)
+    if recipe.chat_template:
+        tokenizer.chat_template = recipe.chat_template
+    if recipe.chat and not tokenizer.chat_template:
         raise UserError(
-            f"{recipe['model']}: the tokenizer has no chat template; "
+            f"{recipe.model}: the tokenizer has no chat template; "
             "set chat: false in the recipe, or give a chat_template there"
         )
-    stored = recipe["dtype"] == "auto"
-    dtype = "auto" if stored else best_dtype(recipe["dtype"])
-    model = load_for_inference(AutoModelForCausalLM, recipe, dtype)
+    stored = recipe.dtype == "auto"
+    dtype = "auto" if stored else best_dtype(recipe.dtype)
+    model = load_for_inference(AutoModelForCausalLM, source, dtype)
     ends = end_token_ids(model, tokenizer)
 
     context = context_length(model)
@@ -50,14 +52,14 @@ def load(recipe: dict[str, Any]) -> Engine:
         while window := list(islice(coming, WINDOW)):
             ids, prompts = [], []
             for request in window:
-                prompt = encode(tokenizer, request.prompt, recipe["chat"])
+                prompt = encode(tokenizer, request.prompt, recipe.chat)
                 if context is not None and len(prompt) >= context:
                     yield too_long(request, len(prompt), context)
                 else:
                     ids.append(request.id)
                     prompts.append(prompt)
             for row in generate(
-                model, tokenizer, prompts, decoding, ends, recipe["batch_tokens"], ids
+                model, tokenizer, prompts, decoding, ends, recipe.batch_tokens, ids
             ):
                 yield Completion(
                     ids[row.index],

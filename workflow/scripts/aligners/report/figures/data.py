@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
+from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.formats import decimal, percent
 from aligners.core.rows import read_rows
@@ -23,7 +24,7 @@ def draw_data(experiment: Experiment, directory: Path) -> None:
         similarities[criterion] = [row["similarity"] for row in rows]
     lowest = min((value for values in similarities.values() for value in values), default=0.0)
     for criterion, values in similarities.items():
-        near_copy = load_recipe("criteria", criterion)["near_copy_similarity"]
+        near_copy = load_recipe(CriterionRecipe, criterion).near_copy_similarity
         path = directory / criterion / "similarity.svg"
         draw_similarity(np.array(values), criterion, near_copy, lowest, path)
 

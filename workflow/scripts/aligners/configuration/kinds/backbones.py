@@ -1,0 +1,75 @@
+"""Backbones: causal language models that become aligners."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from aligners.configuration.kinds.fields import NotDeciding, Section
+from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.kinds.training import (
+    Dropout,
+    Epochs,
+    EvaluationsPerEpoch,
+    GlobalBatchSize,
+    LearningRate,
+    MicroBatchTokens,
+    Schedule,
+    TrainingRecipe,
+    WarmupSteps,
+)
+
+DECIDES = False
+
+
+class Lora(Section):
+    """Low-rank adapters."""
+
+    rank: int = Field(ge=1)
+    """Width of an adapter."""
+    alpha: float = Field(32, gt=0)
+    """The output of the adapters is scaled by alpha / rank."""
+    dropout: Dropout = 0.0
+    """Dropout before an adapter."""
+
+
+class AlignerDecoding(Section):
+    """How an aligner writes corrections."""
+
+    max_new_tokens: int = Field(512, ge=1)
+    """Most tokens of a correction."""
+    repetition_penalty: float = Field(1.0, gt=0)
+    """Factor against repetition. 1 is none."""
+
+
+class BackboneRecipe(TrainingRecipe):
+    """A causal language model that becomes an aligner.
+
+    Give either `model` with `revision`, or `from_scratch`.
+    """
+
+    folder: ClassVar[str] = "backbones"
+
+    learning_rate: LearningRate = 1.0e-5
+    schedule: Schedule = "cosine"
+    warmup_steps: WarmupSteps = 100
+    global_batch_size: GlobalBatchSize = 96
+    micro_batch_tokens: MicroBatchTokens = 4096
+    epochs: Epochs = 3
+    evaluations_per_epoch: EvaluationsPerEpoch = 4
+    attention: Literal["eager", "sdpa", "flash_attention_2"] = "sdpa"
+    """Implementation of the attention in transformers."""
+    max_tokens: int = Field(1024, ge=16)
+    """Longest row in tokens, from the question to the end of the correction."""
+    lora: Lora | None = None
+    """Train low-rank adapters in all linear layers and merge them at the end. `null` trains all
+    weights."""
+    decoding: AlignerDecoding = AlignerDecoding()
+    """How the trained aligner writes."""
+    batch_tokens: NotDeciding[int] = Field(32768, ge=1)
+    """Tokens in one batch of generation, with padding and the tokens to be generated."""
+
+    def source(self, directory: Path | None = None) -> ModelSource:
+        """Return the pretrained model, with its implementation of the attention."""
+        return replace(super().source(directory), attention=self.attention)

@@ -1,0 +1,107 @@
+"""Criteria, and the files of principles and of seed questions that they name."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
+
+from aligners.configuration.kinds.fields import File, Form, Recipe, Section, Share, differ
+
+DECIDES = False
+
+# Blanks around a text are not part of it.
+Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Topic = Annotated[
+    str,
+    Form(
+        r"^[A-Z]\S*( \S+){0,2}(?<![.,;:!?])$",
+        "a topic: at most three words, a capital letter first, no punctuation at the end",
+    ),
+]
+
+
+class CriterionRecipe(Recipe):
+    """What a response should be."""
+
+    folder: ClassVar[str] = "criteria"
+
+    principles: File
+    """YAML file with the introduction, the principles and the demonstrations of the pairs
+    prompt."""
+    seed_questions: File
+    """YAML file with the question types, their example topics and seed questions."""
+    near_copy_similarity: Share = 0.9
+    """Pairs whose response and correction are at least this similar (cosine) are near-copies and
+    are not part of the inspector set. Set it high where the correction may be a single word."""
+
+
+class Principle(Section):
+    """One principle."""
+
+    name: Annotated[str, Form(r"^[a-z]+$", "one word of lower-case letters")]
+    """One word, by which critiques call the principle."""
+    text: Paragraph
+    """What a good response does."""
+
+
+class Demonstration(Section):
+    """A response, its critique by the principles, and the correction."""
+
+    input: Paragraph
+    """Question."""
+    response: Paragraph
+    """First response."""
+    critique: Paragraph
+    """Which principle the response violates and why. "Nothing is wrong." if none."""
+    correction: Paragraph
+    """The response as it should be."""
+
+
+class Principles(Section):
+    """What a criterion demands, with demonstrations."""
+
+    introduction: Paragraph
+    """Paragraph that opens the prompt and describes what the LLM is to write."""
+    principles: list[Principle] = Field(min_length=1)
+    """The principles, numbered in the prompt in this order."""
+    demonstrations: list[Demonstration] = Field(min_length=1)
+    """Examples for the LLM to imitate. Some show a good response; then the correction is the
+    response."""
+
+
+class SeedQuestion(Section):
+    """A question that is shown to the teacher as an example."""
+
+    topic: Topic
+    """Topic of the question."""
+    question: Annotated[str, Form(r"\?", "a question with a question mark")]
+    """The question."""
+
+
+class QuestionType(Section):
+    """A type of question, topics that fit it, and seed questions."""
+
+    type: Annotated[str, Form(r"^\S", "a text without blanks at its start")]
+    """What the questions ask for. It follows the words "questions that ask for"."""
+    example_topics: Annotated[
+        list[Topic],
+        Field(min_length=1),
+        AfterValidator(differ),
+    ]
+    """Topics for the first prompt. A topic has at most three words, starts with a capital letter
+    and ends without punctuation."""
+    questions: list[SeedQuestion] = Field(min_length=1)
+    """Seed questions, which are shown as examples."""
+
+
+class SeedQuestions(Section):
+    """Where the questions of a criterion come from."""
+
+    question_types: list[QuestionType] = Field(min_length=1)
+    """Types of questions. Topics and questions are made for each."""
+
+    @field_validator("question_types")
+    @classmethod
+    def types_differ(cls, types: list[QuestionType]) -> list[QuestionType]:
+        """Check that no type occurs twice."""
+        differ([one.type for one in types])
+        return types

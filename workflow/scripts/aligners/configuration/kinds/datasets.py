@@ -1,0 +1,94 @@
+"""Data sets of test inputs."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from aligners.configuration.kinds.fields import File, Recipe, Section, Text
+
+DECIDES = False
+
+
+class Columns(Section):
+    """Which column of a table contains what."""
+
+    question: Text = "question"
+    """Column of the question."""
+    category: Text | None = None
+    """Column of the category's name. `null` if there is none."""
+    category_id: Text | None = None
+    """Column of the category's number. `null` if there is none."""
+
+
+class DatasetRecipe(Recipe):
+    """Test inputs. Their `source` decides which other keys there are."""
+
+    folder: ClassVar[str] = "datasets"
+
+    source: str
+    """`synthetic` takes held-out questions of every criterion, `hub` a data set of the Hugging Face
+    Hub, `file` a local table."""
+
+    @classmethod
+    def class_for(cls, values: dict[str, Any]) -> "type[DatasetRecipe]":
+        """Return the class of the source."""
+        return SOURCES.get(str(values.get("source")), UnknownSource)
+
+
+class SyntheticDatasetRecipe(DatasetRecipe):
+    """Held-out questions of every criterion."""
+
+    chosen_by: ClassVar[str] = "source: synthetic"
+
+    source: Literal["synthetic"]
+
+
+class TableRecipe(DatasetRecipe):
+    """Rows of a table."""
+
+    columns: Columns = Columns()
+    """Which column of the table contains what."""
+    rows: Annotated[int, Field(ge=1)] | None = None
+    """How many rows from the top of the table. `null` takes all."""
+
+
+class FileDatasetRecipe(TableRecipe):
+    """A local table."""
+
+    chosen_by: ClassVar[str] = "source: file"
+
+    source: Literal["file"]
+    path: File
+    """Table (.csv, .json, .jsonl or .parquet)."""
+
+
+class HubDatasetRecipe(TableRecipe):
+    """A data set of the Hugging Face Hub."""
+
+    chosen_by: ClassVar[str] = "source: hub"
+
+    source: Literal["hub"]
+    repository: Text
+    """Data set on the Hugging Face Hub."""
+    revision: Text
+    """Commit of the repository."""
+    split: Text = "test"
+    """Split of the data set."""
+    file: Text | None = None
+    """Table (.csv, .json, .jsonl or .parquet) of the repository that is read instead of a split.
+    For data sets that are made by a script, which is not run."""
+    path: File | None = None
+    """Local table that is read instead of the Hub, for machines without network."""
+
+
+class UnknownSource(DatasetRecipe):
+    """A recipe that names no source, or an unknown one: it is invalid."""
+
+    source: Literal["synthetic", "hub", "file"]
+
+
+SOURCES: dict[str, type[DatasetRecipe]] = {
+    "synthetic": SyntheticDatasetRecipe,
+    "hub": HubDatasetRecipe,
+    "file": FileDatasetRecipe,
+}

@@ -1,0 +1,60 @@
+"""External aligners, which have an input format of their own."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, model_validator
+
+from aligners.configuration.kinds.backbones import AlignerDecoding
+from aligners.configuration.kinds.fields import Form, Name, NotDeciding, Section, exactly_one
+from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
+
+DECIDES = False
+
+InputTemplate = Annotated[
+    str,
+    Form(
+        r"\{question\}[\s\S]*\{response\}", "a text with {question} and {response}, in this order"
+    ),
+]
+
+
+class ExternalTraining(Section):
+    """Training of an external aligner on the pairs of all criteria."""
+
+    backbone: Name
+    """Backbone of config/backbones/ to train."""
+
+
+class ExternalDecoding(AlignerDecoding):
+    """How an external aligner writes corrections."""
+
+    max_new_tokens: int = Field(2048, ge=1)
+    """Most tokens of a correction."""
+
+
+class ExternalRecipe(PretrainedRecipe):
+    """An aligner with an input format of its own.
+
+    Give either `model` with `revision`, or `train`.
+    """
+
+    folder: ClassVar[str] = "external"
+
+    train: ExternalTraining | None = None
+    """Instead of a model, train one on the pairs of all criteria in this input format."""
+    input_format: InputTemplate
+    """What the aligner reads, verbatim, with {question} and {response} where they go."""
+    dtype: Dtype = "auto"
+    """Number type of the computation. `auto` is the best one of the device."""
+    max_tokens: int = Field(4096, ge=16)
+    """Longest row in tokens, from the question to the end of the correction."""
+    decoding: ExternalDecoding = ExternalDecoding()
+    """How the aligner writes."""
+    batch_tokens: NotDeciding[int] = Field(32768, ge=1)
+    """Tokens in one batch of generation, with padding and the tokens to be generated."""
+
+    @model_validator(mode="after")
+    def names_one_aligner(self) -> "ExternalRecipe":
+        """Check that either a model or a training is given."""
+        exactly_one(self, "model", "train")
+        return self

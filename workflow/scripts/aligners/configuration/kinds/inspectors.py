@@ -1,0 +1,34 @@
+"""Inspectors: classifiers of responses."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from aligners.configuration.kinds.training import (
+    Epochs,
+    EvaluationsPerEpoch,
+    GlobalBatchSize,
+    LearningRate,
+    MicroBatchTokens,
+    Schedule,
+    TrainingRecipe,
+    WarmupSteps,
+)
+
+DECIDES = False
+
+
+class InspectorRecipe(TrainingRecipe):
+    """A classifier of responses. Give either `model` with `revision`, or `from_scratch`."""
+
+    folder: ClassVar[str] = "inspectors"
+
+    learning_rate: LearningRate = 2.0e-5
+    schedule: Schedule = "linear"
+    warmup_steps: WarmupSteps = 0
+    global_batch_size: GlobalBatchSize = 8
+    micro_batch_tokens: MicroBatchTokens = 8192
+    epochs: Epochs = 40
+    evaluations_per_epoch: EvaluationsPerEpoch = 1
+    max_tokens: int = Field(512, ge=16)
+    """Longest question and response together, in tokens."""

@@ -1,0 +1,117 @@
+"""Judges, which compare two responses."""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from aligners.configuration.kinds.fields import (
+    File,
+    Name,
+    NotDeciding,
+    Recipe,
+    Section,
+    Share,
+    Text,
+)
+from aligners.configuration.kinds.pretrained import PretrainedRecipe
+
+DECIDES = False
+
+JUDGED_TEXTS = ("{instruction}", "{output_1}", "{output_2}")
+
+
+def has_each_text_once(prompt: Path) -> Path:
+    """Return the file of a judge's prompt.
+
+    Raises:
+        ValueError: one of the judged texts does not occur exactly once.
+    """
+    content = prompt.read_text(encoding="utf-8")
+    for text in JUDGED_TEXTS:
+        if content.count(text) != 1:
+            raise ValueError(
+                f"{prompt} contains {text} {content.count(text)} times; it has to contain it once"
+            )
+    return prompt
+
+
+class Labels(Section):
+    """What an LLM replies as its verdict."""
+
+    first: Text
+    """Reply if the first response is better. With `logprobs`, one token of the LLM."""
+    second: Text
+    """Reply if the second response is better. With `logprobs`, one token of the LLM."""
+    tie: Text | None = None
+    """Reply if neither is better. Only without `logprobs`."""
+
+    @property
+    def all(self) -> list[str]:
+        """The labels: two, or three with a tie."""
+        return [label for label in (self.first, self.second, self.tie) if label is not None]
+
+    @model_validator(mode="after")
+    def cannot_be_mistaken(self) -> "Labels":
+        """Check that no label is part of another."""
+        for label in self.all:
+            if sum(label in other for other in self.all) > 1:
+                raise ValueError(
+                    f"{label!r} is also part of another label; choose labels that cannot be "
+                    "mistaken for each other"
+                )
+        return self
+
+
+class JudgeRecipe(Recipe):
+    """A judge that compares two responses: an LLM, or PairRM. Give either `llm` or `model`."""
+
+    folder: ClassVar[str] = "judges"
+
+    @classmethod
+    def class_for(cls, values: dict[str, Any]) -> "type[JudgeRecipe]":
+        """Return the class for an LLM, or for PairRM if the recipe names a model alone."""
+        return PairRMRecipe if "model" in values and "llm" not in values else LLMJudgeRecipe
+
+
+class LLMJudgeRecipe(JudgeRecipe):
+    """An LLM that judges."""
+
+    chosen_by: ClassVar[str] = "llm"
+
+    llm: Name
+    """LLM of config/llms/ that judges. Its engine is `openai` or `served`, and it takes messages
+    (`chat`)."""
+    prompt: Annotated[File, AfterValidator(has_each_text_once)]
+    """Text file with the prompt. It contains {instruction}, {output_1} and {output_2}, each once,
+    and is sent as one message."""
+    labels: Labels
+    """What the LLM replies if the first response is better, or the second, or neither."""
+    logprobs: bool = True
+    """Whether a preference is the probability of one label against the other as the first token.
+    Otherwise it is the label in the reply, which has to contain it once."""
+    max_new_tokens: int = Field(1, ge=1)
+    """Most tokens of a reply."""
+    most_unusable: NotDeciding[Share] = 0.1
+    """A run stops if a larger share of the replies has no label: then the LLM has not understood
+    the prompt."""
+
+    @model_validator(mode="after")
+    def tie_has_no_token(self) -> "LLMJudgeRecipe":
+        """Check that a tie is used without log-probabilities only."""
+        if self.logprobs and self.labels.tie is not None:
+            raise ValueError(
+                "a tie has no token of its own to weigh; remove labels.tie, or set logprobs: false"
+            )
+        return self
+
+
+class PairRMRecipe(JudgeRecipe, PretrainedRecipe):
+    """PairRM, a ranking model."""
+
+    chosen_by: ClassVar[str] = "model"
+
+    model: Text
+    """PairRM as a repository on the Hugging Face Hub, or a copy of it in a local directory."""
+    revision: Text
+    """Commit of the repository."""
