@@ -1,10 +1,10 @@
-"""Write the generated parts of the documents: tables and samples from one run.
+"""Write what is generated in the documents: schemas, tables of keys, and figures of a run.
 
     make docs
 
 Where results/ holds a demo, or the experiment of docs/your-own-policy.md, the files of
-docs/examples/ are first made anew from it. The parts stand between `<!-- begin: NAME -->` and
-`<!-- end: NAME -->`; BLOCKS says what makes each.
+docs/examples/ are first made anew from it. Parts of pages stand between `<!-- begin: NAME -->` and
+`<!-- end: NAME -->`; BLOCKS has the function of each.
 """
 
 import os
@@ -22,14 +22,15 @@ from rich.table import Table
 from aligners.cli.scorecard import filter_table, inspector_table
 from aligners.closed_world.world import load_world
 from aligners.configuration import results
-from aligners.configuration.recipes import load_recipe
+from aligners.configuration.documentation import KINDS, json_schema, key_tables
 from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import Row, read_json, read_rows, write_json, write_rows
 from aligners.statistics.tables import beside
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCHEMAS = ROOT / "workflow/schemas"
 PART = re.compile(r"(<!-- begin: ([\w-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 EXAMPLES = ROOT / "docs/examples"
@@ -41,7 +42,8 @@ POLICY = EXAMPLES / "policy.json"
 # The names of the experiments, of config/demo.yaml and of docs/your-own-policy.md.
 DEMO, OWN_POLICY = "demo", "mine"
 LLM, BACKBONE, DATASET = "closed-world-base", "gpt2-closed-world", "synthetic_mixed"
-CRITERION, INSPECTOR, TEACHER = "desk", "bert-closed-world", "closed-world-teacher"
+CRITERION, INSPECTOR = "desk", "bert-closed-world"
+WORLD = ROOT / "resources/closed_world/world.yaml"
 SQUAD_ROWS = results.ALIGNED.path(dataset=DATASET, llm=LLM, backbone=BACKBONE, system=SQUAD.name)
 
 SYSTEM_NAMES = {
@@ -98,8 +100,7 @@ def choose_rows(rows: Sequence[Row]) -> list[Row]:
 def policy_figures() -> dict[str, Any]:
     """Return the figures of docs/your-own-policy.md."""
     pairs = read_rows(results.PAIRS.path(criterion=CRITERION))
-    world = load_world(load_recipe("llms", TEACHER)["world"])
-    approval = world.content["critiques"]["none"]
+    approval = load_world(str(WORLD)).content["critiques"]["none"]
     questions = read_rows(results.QUESTIONS.path(criterion=CRITERION))
     metrics = results.INSPECTOR_METRICS.path(inspector=INSPECTOR, criterion=CRITERION)
     corrected = read_rows(SQUAD_ROWS)
@@ -224,6 +225,7 @@ def policy_corrected() -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
+    "keys": lambda: key_tables().removesuffix("\n"),
     "before-after": before_after,
     "scorecard-responses": responses_table,
     "scorecard-inspectors": lambda: of_terminal(
@@ -247,8 +249,15 @@ def with_parts(page: str) -> str:
     return PART.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", page)
 
 
+def write_schemas() -> None:
+    """Write the JSON Schemas of the kinds of YAML files."""
+    for name, kind in KINDS.items():
+        (SCHEMAS / f"{name}.schema.json").write_text(json_schema(kind), encoding="utf-8")
+
+
 def main() -> None:
-    """Refresh the examples, then write the parts into README.md and the pages."""
+    """Write the schemas, refresh the examples, and write the parts into the pages."""
+    write_schemas()
     refresh_examples()
     for page in PAGES:
         text = page.read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ command is not found, and the message says what to do.
 
 import functools
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,12 @@ UNKNOWN = (
     "changes nothing outside the copy, to NOT_RUN with the reason why it cannot run, or as a "
     "handler. A command with a <placeholder> belongs into a block marked `sh template`."
 )
+# A block ends at the first command that fails, and says which it was.
+PRELUDE = f"""
+set -E -e -o pipefail
+trap 'echo "in line $LINENO of the block: $BASH_COMMAND" >&2' ERR
+command_not_found_handle() {{ printf '%s: %s\\n' "$1" {shlex.quote(UNKNOWN)} >&2; return 127; }}
+"""
 COPIED = ["Makefile", "pyproject.toml", "constraints.txt", *ROOT.glob("*.md"), "mkdocs.yml"]
 COPIED_DIRECTORIES = ["docs", "benchmarks", "tests/slurm"]
 # Files of docs/examples/, and where a demo has them.
@@ -118,13 +125,11 @@ def run_block(checkout: Path, script: str, succeeded: Path) -> tuple[int, str]:
         succeeded: directory that keeps which dry runs have succeeded; they are not repeated.
     """
     home = checkout.parent
-    prelude = (
-        "set -E -e -o pipefail; "
-        """trap 'echo "in line $LINENO of the block: $BASH_COMMAND" >&2' ERR; """
-        f"""command_not_found_handle() {{ echo "$1: {UNKNOWN}" >&2; return 127; }}"""
-    ).replace("`", r"\`")
+    # Before the script, so that its lines keep their numbers.
+    (home / "prelude.sh").write_text(PRELUDE)
+    (home / "block.sh").write_text(script)
     result = subprocess.run(
-        ["/bin/bash", "--noprofile", "--norc", "-c", f"{prelude}\nLINENO=0\n{script}"],
+        ["/bin/bash", home / "block.sh"],
         cwd=checkout,
         env={**environment(home), "SUCCEEDED": str(succeeded)},
         stdin=subprocess.DEVNULL,
@@ -141,6 +146,7 @@ def environment(home: Path) -> dict[str, str]:
     return {
         "HOME": str(home),
         "USER": "user",
+        "BASH_ENV": str(home / "prelude.sh"),
         "PATH": str(home / "bin"),
         "REAL_PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),

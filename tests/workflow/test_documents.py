@@ -6,21 +6,36 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import generate
 import pytest
 import yaml
 from documented_commands import environment, make_checkout, run_block
-from jsonschema import Draft202012Validator
-from pages import COMMANDS, PAGES, TEMPLATE, Block, anchors, blocks, code_spans, links, tables
+from pages import (
+    COMMANDS,
+    PAGES,
+    TEMPLATE,
+    Block,
+    anchors,
+    blocks,
+    code_spans,
+    links,
+    read_page,
+    tables,
+)
 from projects import ROOT
 from python_blocks import check_python
 from result_names import is_known
 
-from aligners.configuration.recipes import KINDS
-from aligners.configuration.schemas import schema, validate
+from aligners.configuration.documentation import KINDS, classes
+from aligners.configuration.kinds.fields import Recipe, Section
+from aligners.configuration.recipes import FOLDERS
+from aligners.configuration.validation import validate
+from aligners.core.errors import UserError
+from aligners.core.yaml_files import read_yaml
 
-LANGUAGES = {COMMANDS, TEMPLATE, "text", "yaml", "python", "json", "mermaid"}
+LANGUAGES = {COMMANDS, TEMPLATE, "text", "yaml", "python", "json", "mermaid", "snakemake"}
 PLACEHOLDER = re.compile(r"<[\w-]+>")
 # A redirection out of the copy, which no stand-in sees.
 WRITES_OUTSIDE = re.compile(r">\s*(/(?!dev/null)|\.\./)")
@@ -97,19 +112,32 @@ def test_a_wrong_command_is_found(script: str, named: str, tmp_path: Path, succe
     assert "line 2" in output
 
 
-def kinds_of(keys: set[str]) -> list[str]:
-    """Return the kinds of YAML files that know all of some keys."""
-    kinds = ["config", "principles", "seed_questions", *KINDS.values()]
-    return [kind for kind in dict.fromkeys(kinds) if keys <= schema(kind)["properties"].keys()]
+def kinds_of(block: Block, keys: set[str]) -> list[type[Section]]:
+    """Return the kinds of YAML files that a block may be of: by its title, else by its keys."""
+    if block.title:
+        return [FOLDERS[Path(block.title).parent.name]]
+    return [
+        kind
+        for kind in KINDS.values()
+        if keys <= {key for one in classes(kind) for key in one.model_fields}
+    ]
 
 
-def check_keys(kind: str, value: dict[str, object]) -> None:
-    """Validate each key of a part of a recipe."""
-    for key, item in value.items():
-        Draft202012Validator(schema(kind)["properties"][key]).validate(item)
+def fits(kind: type[Section], value: dict[str, Any], block: Block) -> bool:
+    """Tell whether a block is valid as a file of a kind, or laid over one that there is."""
+    whole: list[dict[str, Any]] = [{}]
+    if not block.title and issubclass(kind, Recipe):
+        whole += [read_yaml(path) for path in Path("config", kind.folder).glob("*.yaml")]
+    for other in whole:
+        try:
+            validate(kind, {**other, **value}, Path(block.title or "block.yaml"))
+        except UserError:
+            continue
+        return True
+    return False
 
 
-def check_profile(value: dict[str, object]) -> None:
+def check_profile(value: dict[str, Any]) -> None:
     """Check a part of a Snakemake profile: its keys are options, the rules that it sets exist."""
     options = subprocess.run(
         [Path(sys.executable).with_name("snakemake"), "--help"], capture_output=True, text=True
@@ -117,28 +145,28 @@ def check_profile(value: dict[str, object]) -> None:
     for key, item in value.items():
         assert f"--{key} " in options, key
         if key in ("set-resources", "set-threads"):
-            assert isinstance(item, dict)
             assert set(item) <= RULES
 
 
-def check_yaml(block: Block) -> None:
-    """Check a block of YAML: a whole recipe by its title, else a part of one or of a profile."""
-    value = yaml.safe_load(block.text)
-    assert isinstance(value, dict), place(block)
-    kinds = kinds_of(set(value))
-    if block.title:
-        kind = Path(block.title).parent.name
-        validate(kind, value, Path(block.title))
-    elif kinds:
-        check_keys(kinds[0], value)
-    else:
-        check_profile(value)
+def make_named_files(value: dict[str, Any]) -> None:
+    """Make the files that a recipe names and a user writes."""
+    for item in value.values():
+        if isinstance(item, str) and re.fullmatch(r"[\w./-]+\.\w+", item):
+            Path(item).parent.mkdir(parents=True, exist_ok=True)
+            Path(item).touch()
 
 
 @pytest.mark.parametrize("page", with_blocks("yaml"))
-def test_yaml_is_a_recipe_or_a_part_of_one(page: str, in_the_project: None) -> None:
+def test_yaml_is_a_recipe_or_a_part_of_one(page: str, project: Path) -> None:
+    """Or a part of a Snakemake profile."""
     for block in blocks(page, "yaml"):
-        check_yaml(block)
+        value = yaml.safe_load(block.text)
+        make_named_files(value)
+        kinds = kinds_of(block, set(value))
+        if not kinds:
+            check_profile(value)
+        else:
+            assert any(fits(kind, value, block) for kind in kinds), f"{place(block)}: {kinds}"
 
 
 @pytest.mark.parametrize("page", with_blocks("python"))
@@ -175,8 +203,6 @@ def test_every_part_has_one_place() -> None:
 
 def test_show_prints_what_the_demo_page_shows(tmp_path: Path) -> None:
     command = "aligners show docs/examples/squad.jsonl --changed --rows 1"
-    page = (ROOT / "docs/demo.md").read_text(encoding="utf-8")
-    assert command in page
     printed = subprocess.run(
         [Path(sys.executable).with_name("aligners"), *command.split()[1:]],
         cwd=ROOT,
@@ -185,7 +211,7 @@ def test_show_prints_what_the_demo_page_shows(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert printed.stdout.rstrip() in page
+    assert printed.stdout.rstrip() in (ROOT / "docs/demo.md").read_text(encoding="utf-8")
 
 
 # Names
@@ -225,10 +251,9 @@ def test_the_table_of_stages_has_every_rule_and_program() -> None:
     stages = next(table for table in tables(page) if "stage" in table.columns)
     listed = names_in(stages.column("rules"))
     assert sorted(listed) == sorted(RULES - {"all"})
-    cells = " ".join(stages.column("rules"))
     programs = {path.stem for path in (ROOT / "workflow/scripts").glob("*.py")}
-    named = set(listed) | set(re.findall(r"\w+(?=\.py)", cells))
-    assert programs - named == set()
+    named = re.findall(r"\b(\w+)\.py\b", read_page(page))
+    assert programs - set(listed) - set(named) == set()
     for target in re.findall(r"`(results/\S+?)`", " ".join(stages.column("target"))):
         assert is_known(target), target
 
