@@ -1,4 +1,4 @@
-"""Aligners: from topics to AlpacaEval files and their evaluation. This file is the table of contents."""
+"""Aligners: from topics to AlpacaEval files and their evaluation. This file lists all parts."""
 
 import os
 
@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# A working directory without a configuration of its own has the workflow's.
+# Without a configuration in the working directory, the workflow's own is used.
 OWN_CONFIG = "config/config.yaml"
 
 

@@ -1,4 +1,4 @@
-"""The demo in a temporary copy of the project: its time, memory and scorecard, and its report."""
+"""The demo in a temporary copy of the project: its time, memory, scorecard and report."""
 
 import csv
 import subprocess
@@ -6,14 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from figures import IS_SO, Figure, Figures, above, at_least, at_most
+from figures import IS_TRUE, Figure, Figures, above, at_least, at_most
 from project_copy import PROGRAMS, environment, project_copy
 
 from aligners.core.rows import read_json
 
 
 def measure(results: Path | None = None) -> Figures:
-    """Run the demo twice, evaluate it and make its report; or evaluate the `results` of another."""
+    """Run the demo twice, evaluate it and write its report; or evaluate the given `results`."""
     if results is not None:
         return evaluate(results)
     with project_copy() as project:
@@ -28,12 +28,12 @@ def measure(results: Path | None = None) -> Figures:
             text=True,
         )
         idle = "Nothing to be done" in again.stdout + again.stderr
-        figures = {"second run finds nothing to be done": Figure(idle, IS_SO)}
+        figures = {"second run has nothing to do": Figure(idle, IS_TRUE)}
         return figures | evaluate(project / "results") | report(project)
 
 
 def evaluate(results: Path) -> Figures:
-    """Return the figures of a demo from its results, and from logs/ beside them."""
+    """Return the figures of a demo from its results/ and the logs/ beside it."""
     run = read_json(results / "closed_world/run.json")
     scores = read_json(results / "closed_world/scorecard.json")
     logs = results.parent / "logs"
@@ -53,7 +53,7 @@ def evaluate(results: Path) -> Figures:
 
 
 def report(project: Path) -> Figures:
-    """Judge the answers of a demo and make its report, and return what these took."""
+    """Judge the answers of a demo and write its report, and return the time of both."""
     judging = seconds(project, "results/judged/all", "results/tables/all")
     reporting = seconds(project, "results/report.html")
     size = (project / "results/report.html").stat().st_size / 1e6
@@ -65,7 +65,7 @@ def report(project: Path) -> Figures:
 
 
 def seconds(project: Path, *targets: str) -> float:
-    """Make targets of the demo and return how long that takes."""
+    """Make targets of the demo and return the seconds that this takes."""
     started = time.perf_counter()
     command = [str(PROGRAMS / "snakemake"), "--profile", "profiles/demo", *targets]
     subprocess.run(command, cwd=project, env=environment(project), check=True)
@@ -73,7 +73,7 @@ def seconds(project: Path, *targets: str) -> float:
 
 
 def longest_job(logs: Path) -> float | None:
-    """Return the seconds of a rule's longest job, start of the interpreter and imports included."""
+    """Return the seconds of a rule's longest job, including interpreter start and imports."""
     seconds = []
     for path in logs.rglob("*.benchmark.tsv"):
         with path.open(encoding="utf-8", newline="") as handle:
@@ -82,12 +82,12 @@ def longest_job(logs: Path) -> float | None:
 
 
 def system_figures(score: dict[str, Any], criteria: list[str]) -> Figures:
-    """Return the figures of one base LLM's answers on known facts."""
+    """Return the figures of one base LLM on known facts."""
     clean = {name: rate["value"] for name, rate in score["clean_share"].items()}
     best = max(clean[criterion] for criterion in criteria)
     figures = {
         "held-out rows": Figure(score["clean_share"]["initial"]["n"], at_least(600)),
-        "clean at first": Figure(clean["initial"], at_most(0.40)),
+        "clean before correction": Figure(clean["initial"], at_most(0.40)),
         "clean after the squad": Figure(clean["squad"], at_least(0.90)),
         "clean after best aligner": Figure(best),
         "squad - best aligner": Figure(round(clean["squad"] - best, 4), above(0)),
@@ -98,7 +98,7 @@ def system_figures(score: dict[str, Any], criteria: list[str]) -> Figures:
     if "conditioned" not in clean:
         return figures
     return figures | {
-        # Without targets: it needs more training than the demo has time for (docs/decisions.md).
+        # No targets: it needs more training than the demo has time for (docs/decisions.md).
         "clean after conditioned": Figure(clean["conditioned"]),
         "harm of conditioned": Figure(score["harm_rate"]["conditioned"]["value"]),
         "clean after squad-conditioned": Figure(clean["squad-conditioned"]),

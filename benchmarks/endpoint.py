@@ -1,7 +1,7 @@
-"""The openai engine with its ledger: against the bare client, under faults, kills and many rows.
+"""The openai engine with its ledger: against the bare client, and with faults, kills and many rows.
 
-The server is tests/support/faulty_server.py on this machine. The bare client is the SDK's, with a
-semaphore and nothing else: no ledger, no limits, its own two retries.
+The server is tests/support/faulty_server.py on this machine. The bare client is the SDK's with a
+semaphore, its own two retries, and nothing else: no ledger and no limits.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ KILLS = 20
 MILLION, THOUSAND = 1_000_000, 1_000
 ROUNDS = 3
 
-# One job, as the workflow's programs do it: asks for rows, and writes how long it took.
+# One job, like the workflow's programs: completes rows, and prints their number, time and memory.
 JOB = """
 import sys, time
 from pathlib import Path
@@ -53,14 +53,14 @@ generator = generation.Generator("benchmark", output)
 started = time.perf_counter()
 done = sum(1 for _ in generator.complete(range(count), request_for, Decoding(20), "benchmark"))
 seconds = time.perf_counter() - started
-# Not ru_maxrss: it begins with the size of the process that started this one.
+# Not ru_maxrss, which starts at the size of the parent process.
 [peak] = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(done, seconds, int(peak.split()[1]) / 1024)
 """
 
 
 def measure(rows: int = 2000) -> Figures:
-    """Ask for `rows` completions in each of the ways."""
+    """Complete `rows` requests in each setting."""
     with project_copy() as project:
         return {
             "rows": Figure(rows),
@@ -73,7 +73,7 @@ def measure(rows: int = 2000) -> Figures:
 
 @contextmanager
 def server(project: Path, *options: str) -> Iterator[tuple[str, Path]]:
-    """Run the server, name it in the recipe `benchmark`, and yield its endpoint and journal."""
+    """Run the server, write the recipe `benchmark` for it, and yield its endpoint and journal."""
     with tempfile.TemporaryDirectory() as directory:
         journal = Path(directory) / "journal"
         process = subprocess.Popen(
@@ -115,15 +115,15 @@ def job(project: Path, rows: int, engine: str, output: str) -> subprocess.Popen[
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, float, float]:
-    """Return the rows done, the seconds they took and the MiB of memory of a job that ends well."""
+    """Wait for a job, and return its number of rows, its seconds and its memory in MiB."""
     out, _ = process.communicate()
     assert process.returncode == 0, "a job of the benchmark failed"
     done, seconds, memory = out.split()
     return int(done), float(seconds), float(memory)
 
 
-def bare(endpoint: str, rows: int) -> tuple[float, int]:
-    """Return seconds and answered rows of the bare client."""
+def run_bare_client(endpoint: str, rows: int) -> tuple[float, int]:
+    """Return the seconds of the bare client, and its number of completed rows."""
 
     async def ask(number: int, client: openai.AsyncOpenAI, slots: asyncio.Semaphore) -> bool:
         async with slots:
@@ -131,9 +131,9 @@ def bare(endpoint: str, rows: int) -> tuple[float, int]:
                 reply = await client.completions.create(
                     model="m", prompt=f"question {number}", max_tokens=20, temperature=0.0
                 )
-            except (openai.OpenAIError, ValueError):  # Half a reply is a ValueError of json.
+            except (openai.OpenAIError, ValueError):  # json raises ValueError for half a reply.
                 return False
-            # The SDK returns text as it is where the type of a reply is wrong.
+            # For a reply of a wrong content type, the SDK returns the text.
             return bool(getattr(reply, "choices", None))
 
     async def ask_all() -> list[bool]:
@@ -147,11 +147,11 @@ def bare(endpoint: str, rows: int) -> tuple[float, int]:
 
 
 def without_faults(project: Path, rows: int) -> Figures:
-    """Compare the rates in turns."""
+    """Compare the rates of both clients, alternating between them."""
     theirs, ours = [], []
     with server(project) as (endpoint, _):
         for number in range(ROUNDS):
-            theirs.append(rows / bare(endpoint, rows)[0])
+            theirs.append(rows / run_bare_client(endpoint, rows)[0])
             done, seconds, _ = finish(
                 job(project, rows, "openai", f"results/good/{number}/0.jsonl")
             )
@@ -165,14 +165,14 @@ def without_faults(project: Path, rows: int) -> Figures:
 
 
 def with_faults(project: Path, rows: int) -> Figures:
-    """Compare the rate under faults with what the faults allow at the bare client's speed."""
+    """Compare the rate under faults with the highest rate that the faults allow."""
     with server(project) as (endpoint, _):
-        bare_seconds, _ = bare(endpoint, rows)
+        bare_seconds, _ = run_bare_client(endpoint, rows)
     with server(project, "--fault-share", str(FAULTY_SHARE)) as (_, journal):
         done, seconds, _ = finish(job(project, rows, "openai", "results/faulty/0.jsonl"))
         allowed = allowed_seconds(read_journal(journal), bare_seconds / rows)
     with server(project, "--fault-share", str(FAULTY_SHARE)) as (endpoint, _):
-        theirs, answered = bare(endpoint, rows)
+        theirs, answered = run_bare_client(endpoint, rows)
     return {
         "30% faults: rows without a completion": Figure(rows - done, at_most(0)),
         "30% faults: ours, rows/s": Figure(done / seconds),
@@ -189,10 +189,10 @@ def read_journal(journal: Path) -> list[tuple[str, str, float]]:
 
 
 def allowed_seconds(replies: list[tuple[str, str, float]], seconds_per_reply: float) -> float:
-    """Return the least time for the replies of a run.
+    """Return the shortest possible time for the replies of a run.
 
-    A reply takes what it takes the bare client without faults. One that never ends holds its place
-    for the time limit. While a pause that the server asked for lasts, nothing else happens.
+    A reply takes as long as for the bare client without faults. A reply that never ends occupies
+    its slot until the timeout. During a pause that the server asked for, nothing happens.
     """
     endless = sum(kind in ("hang", "slow_drip") for kind, _, _ in replies)
     paused, until = 0.0, 0.0
@@ -204,7 +204,7 @@ def allowed_seconds(replies: list[tuple[str, str, float]], seconds_per_reply: fl
 
 
 def with_kills(project: Path, rows: int) -> Figures:
-    """Kill the job again and again; count what was lost, doubled or asked for in vain."""
+    """Kill the job many times, and count rows that are lost, doubled or requested twice."""
     ledger = project / "results/.working/results+killed/0.jsonl"
     moments = random.Random(0)
     asked_again = 0
@@ -212,7 +212,7 @@ def with_kills(project: Path, rows: int) -> Figures:
         for number in range(KILLS):
             written, seen = written_prompts(ledger), len(read_journal(journal))
             process = job(project, rows, "openai", "results/killed/0.jsonl")
-            if number % 4:  # The others are killed while they start.
+            if number % 4:  # Every fourth job is killed while it starts.
                 wait_until_longer(ledger)
             time.sleep(moments.uniform(0.0, 0.5))
             process.send_signal(signal.SIGKILL)
@@ -223,7 +223,7 @@ def with_kills(project: Path, rows: int) -> Figures:
         done, _, _ = finish(job(project, rows, "openai", "results/killed/0.jsonl"))
         asked_again += sum(prompt in written for _, prompt, _ in read_journal(journal)[seen:])
     entries = [json.loads(line) for line in ledger.read_bytes().splitlines()[1:]]
-    right = {
+    correct = {
         entry["id"]
         for entry in entries
         if entry["text"] == answer_to(f"question {int(entry['id'], 16)}")
@@ -231,16 +231,16 @@ def with_kills(project: Path, rows: int) -> Figures:
     return {
         "20 kills: rows written before the last start": Figure(len(written)),
         "20 kills: rows lost": Figure(rows - done, at_most(0)),
-        "20 kills: rows with another row's text": Figure(rows - len(right), at_most(0)),
+        "20 kills: rows with another row's text": Figure(rows - len(correct), at_most(0)),
         "20 kills: rows written twice": Figure(len(entries) - rows, at_most(0)),
-        "20 kills: written rows asked for again": Figure(asked_again, at_most(0)),
+        "20 kills: written rows requested again": Figure(asked_again, at_most(0)),
     }
 
 
-def wait_until_longer(ledger: Path, patience: float = 30.0) -> None:
-    """Wait until a ledger has more in it than now, if that happens at all."""
+def wait_until_longer(ledger: Path, timeout: float = 30.0) -> None:
+    """Wait until a ledger has grown, or until the timeout."""
     size = ledger.stat().st_size if ledger.exists() else 0
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if ledger.exists() and ledger.stat().st_size > size:
             return
@@ -248,14 +248,14 @@ def wait_until_longer(ledger: Path, patience: float = 30.0) -> None:
 
 
 def written_prompts(ledger: Path) -> set[str]:
-    """Return the prompts whose completions are whole in the ledger."""
+    """Return the prompts with a complete line in the ledger."""
     lines = ledger.read_bytes().splitlines(keepends=True)[1:] if ledger.exists() else []
     ids = [json.loads(line)["id"] for line in lines if line.endswith(b"\n")]
     return {f"question {int(name, 16)}" for name in ids}
 
 
 def with_a_million(project: Path) -> Figures:
-    """Compare the memory of jobs with few and with many requests; the LLM answers at once."""
+    """Compare the memory of jobs with few and many requests; the engine replies at once."""
     memory: dict[int, Any] = {}
     for rows in (THOUSAND, MILLION):
         _, _, memory[rows] = finish(job(project, rows, "instant", f"results/{rows}/0.jsonl"))

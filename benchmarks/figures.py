@@ -19,19 +19,19 @@ HEADER = ("figure", "value", "target", "reached")
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure has to be, in words and as a test."""
+    """The target of a figure, as text and as a test."""
 
     text: str
     test: Callable[[Any], bool]
 
 
 def at_most(bound: float) -> Target:
-    """Return the target of a figure that must not be above a bound."""
+    """Return the target of a figure that must be at most a bound."""
     return Target(f"≤ {bound:g}", lambda value: value <= bound)
 
 
 def at_least(bound: float) -> Target:
-    """Return the target of a figure that must not be below a bound."""
+    """Return the target of a figure that must be at least a bound."""
     return Target(f"≥ {bound:g}", lambda value: value >= bound)
 
 
@@ -40,19 +40,19 @@ def above(bound: float) -> Target:
     return Target(f"> {bound:g}", lambda value: value > bound)
 
 
-IS_SO = Target("yes", bool)
+IS_TRUE = Target("yes", bool)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Something measured: a number, a yes or no, or a note. None: it could not be measured."""
+    """A measured number, truth value or note. None means that it could not be measured."""
 
     value: float | bool | str | None
     target: Target | None = None
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is reached; None where there is none."""
+        """Whether the target is reached; None without a target."""
         if self.target is None:
             return None
         return self.value is not None and self.target.test(self.value)
@@ -61,8 +61,8 @@ class Figure:
 Figures = dict[str, Figure]
 
 
-def shown(value: Any) -> str:
-    """Return a value as it stands in a table."""
+def format_value(value: Any) -> str:
+    """Return a value as text for a table."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -71,13 +71,13 @@ def shown(value: Any) -> str:
 
 
 def cells(figures: Figures) -> list[tuple[str, ...]]:
-    """Return a row of the table for each figure."""
+    """Return a table row for each figure."""
     return [
         (
             name,
-            shown(figure.value),
+            format_value(figure.value),
             figure.target.text if figure.target else "",
-            "" if figure.reached is None else shown(figure.reached),
+            "" if figure.reached is None else format_value(figure.reached),
         )
         for name, figure in figures.items()
     ]
@@ -92,9 +92,9 @@ def print_figures(benchmark: str, figures: Figures) -> None:
 
 
 def write_figures(
-    directory: Path, benchmark: str, figures: Figures, conditions: Mapping[str, Any]
+    directory: Path, benchmark: str, figures: Figures, environment: Mapping[str, Any]
 ) -> None:
-    """Write `<benchmark>.json`: the conditions and all figures."""
+    """Write `<benchmark>.json`: the environment and all figures."""
     values = {
         name: {
             "value": figure.value,
@@ -103,13 +103,13 @@ def write_figures(
         }
         for name, figure in figures.items()
     }
-    write_json(directory / f"{benchmark}.json", {**conditions, "figures": values})
+    write_json(directory / f"{benchmark}.json", {**environment, "figures": values})
 
 
-def markdown(measured: Mapping[str, Figures], conditions: Mapping[str, Any]) -> str:
+def markdown(measured: Mapping[str, Figures], environment: Mapping[str, Any]) -> str:
     """Return the tables of several benchmarks as a Markdown page."""
     lines = ["# Benchmarks", ""]
-    lines += [f"- {name.replace('_', ' ')}: {value}" for name, value in conditions.items()]
+    lines += [f"- {name.replace('_', ' ')}: {value}" for name, value in environment.items()]
     for benchmark, figures in measured.items():
         lines += ["", f"## {benchmark}", "", markdown_row(HEADER), markdown_row(["---"] * 4)]
         lines += [markdown_row(row) for row in cells(figures)]
@@ -122,8 +122,8 @@ def markdown_row(row: Sequence[str]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on beside the code: machine, versions and its load now."""
-    described = subprocess.run(
+    """Return the environment of the figures: commit, machine, its load, and versions."""
+    description = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         capture_output=True,
         text=True,
@@ -131,7 +131,7 @@ def machine() -> dict[str, Any]:
     )
     names = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n")
     return {
-        "commit": described.stdout.strip() or None,
+        "commit": description.stdout.strip() or None,
         "processor": next((n.split(":")[1].strip() for n in names if "model name" in n), None),
         "cores": len(os.sched_getaffinity(0)),
         "load_at_start": round(os.getloadavg()[0], 1),

@@ -1,7 +1,7 @@
-"""Precision and recall of the filters on pairs whose defects are known, since planted.
+"""Precision and recall of the filters on pairs with planted defects.
 
-The teacher of the closed world writes questions and then pairs, through the prompts, the engine
-and the parsers of the workflow. A pair counts as found if it is dropped for the planted reason.
+The closed world's teacher writes questions and then pairs, with the prompts, the engine and the
+parsers of the workflow. A defect is found if the pair is dropped for the planted reason.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from aligners.closed_world.scorecard import filter_scores
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.kinds.llms import ClosedWorldRecipe
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Decoding, Engine, Request
@@ -38,12 +38,12 @@ TARGET = at_least(0.95)
 
 
 def measure(rows: int = 5000) -> Figures:
-    """Filter `rows` pairs, equally many of each criterion, and compare with what was planted."""
-    recipe = load_recipe(ClosedWorldRecipe, TEACHER)
+    """Filter `rows` pairs, the same number for each criterion, and compare with the defects."""
+    recipe = load_recipe(LLMRecipe, TEACHER)
     engine = load_engine(recipe)
     sieve = Sieve()
     for criterion in CRITERIA:
-        questions = ask_for_questions(engine, criterion, -(-rows // len(CRITERIA)))
+        questions = generate_questions(engine, criterion, -(-rows // len(CRITERIA)))
         write_pairs(engine, criterion, questions, recipe.chat, sieve)
     truth = Truth(load_world(recipe.world))
     figures = {"pairs": Figure(len(sieve.kept) + len(sieve.dropped))}
@@ -54,19 +54,19 @@ def measure(rows: int = 5000) -> Figures:
     return figures
 
 
-def ask_for_questions(engine: Engine, criterion: str, wanted: int) -> list[Row]:
+def generate_questions(engine: Engine, criterion: str, wanted: int) -> list[Row]:
     """Return distinct questions that the teacher wrote for the example topics."""
     written = written_questions(engine, criterion)
-    found: dict[str, Row] = {}
-    while len(found) < wanted:
+    questions: dict[str, Row] = {}
+    while len(questions) < wanted:
         row = next(written)
         if question_reason(row["question"]) is None:
-            found[row["id"]] = row
-    return list(found.values())
+            questions[row["id"]] = row
+    return list(questions.values())
 
 
 def written_questions(engine: Engine, criterion: str) -> Iterator[Row]:
-    """Yield the lines that the teacher writes, prompt after prompt."""
+    """Yield the questions that the teacher writes, prompt by prompt."""
     settings = load_recipe(SynthesisRecipe, SYNTHESIS).questions
     types = load_question_types(criterion)
     topics = [
@@ -90,7 +90,7 @@ def written_questions(engine: Engine, criterion: str) -> Iterator[Row]:
 def write_pairs(
     engine: Engine, criterion: str, questions: list[Row], chat: bool, sieve: Sieve
 ) -> None:
-    """Have the teacher write a pair for each question, and filter it."""
+    """Generate a pair for each question, and filter it."""
     settings = load_recipe(SynthesisRecipe, SYNTHESIS)
     principles = load_principles(criterion)
     requests = [

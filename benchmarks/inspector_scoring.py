@@ -1,6 +1,6 @@
-"""Scores of an inspector: batches by length, against a new dataset and Trainer per batch of 64.
+"""Scores of an inspector: batches by length, against one dataset and Trainer per batch of 64.
 
-The models are BERTs with random weights; both ways compute in float32 with the same tokenizer.
+The models are BERTs with random weights. Both methods use float32 and the same tokenizer.
 """
 
 import tempfile
@@ -27,7 +27,7 @@ from aligners.inspectors.inspector import Inspector
 from aligners.models.from_scratch import make_classifier
 from aligners.models.pretrained import load_for_inference, load_tokenizer
 
-# Layers x width; the second is the demo's.
+# Layers x width; the second shape is the demo's.
 SHAPES = {
     "6 x 384": {
         "num_hidden_layers": 6,
@@ -49,7 +49,7 @@ REFERENCE_BATCH = 64
 
 
 def measure(rows: int = 1024) -> Figures:
-    """Score `rows` answers both ways, with a model of each shape."""
+    """Score `rows` answers with both methods and a model of each shape."""
     source, texts = load_texts()
     made = make_rows(texts, rows)
     datasets.disable_progress_bars()
@@ -93,7 +93,7 @@ def make_inspector(shape: dict[str, int], directory: Path, texts: list[str]) -> 
 
 
 def score_in_text_order(inspector: Inspector, rows: Sequence[Row], directory: Path) -> list[float]:
-    """Score batches of neighbours in text order, each through a dataset and Trainer of its own."""
+    """Score consecutive batches in text order, each with its own dataset and Trainer."""
     scores = [0.0] * len(rows)
     order = sorted(range(len(rows)), key=lambda place: rows[place]["question"])
     for start in range(0, len(order), REFERENCE_BATCH):

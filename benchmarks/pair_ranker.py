@@ -1,12 +1,12 @@
-"""Comparisons of answers by a pair ranker: ours, against the way of the paper's evaluation.
+"""Comparisons of answers by a pair ranker: ours, against the method of the paper's evaluation.
 
-That way has four passes for each comparison (evaluation_using_PairRM.py of lilianngweta/aligners):
-`rank` of LLM-Blender, for the scores, computes both orders of two candidates in batches of 64, and
-`compare`, for the winner, computes both again in batches of 4. Each reads the texts anew, in
-batches of neighbours, each text padded to its limit; columns that are padding in a whole batch are
-dropped, so that a batch is as wide as its longest row. The attention is that of transformers. The
-two passes of `compare` alone are measured as well.
-The model is small and has random weights; both ways compute in float32.
+That method needs four passes per comparison (evaluation_using_PairRM.py of lilianngweta/aligners).
+For the scores, `rank` of LLM-Blender computes both orders of two candidates in batches of 64. For
+the winner, `compare` computes both again in batches of 4. Each pass tokenizes the texts again, in
+consecutive batches, and pads each text to its limit. Columns that contain only padding are dropped,
+so a batch is as wide as its longest row. The attention is that of transformers. The two passes of
+`compare` are also measured alone. The model is small and has random weights; both methods use
+float32.
 """
 
 import tempfile
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from figures import IS_SO, Figure, Figures, at_least, at_most
+from figures import IS_TRUE, Figure, Figures, at_least, at_most
 from side_by_side import compare
 from texts import load_texts, make_rows
 from transformers import DebertaV2Config, DebertaV2Model, set_seed
@@ -33,7 +33,7 @@ from aligners.judging.pairrm import (
 )
 from aligners.models.from_scratch import train_wordpiece_tokenizer
 
-# As DeBERTa-v3, but for the size.
+# Like DeBERTa-v3, except for the size.
 SHAPE: dict[str, Any] = {
     "num_hidden_layers": 6,
     "hidden_size": 256,
@@ -45,7 +45,7 @@ SHAPE: dict[str, Any] = {
     "share_att_key": True,
     "pos_att_type": ["p2c", "c2p"],
     "norm_rel_ebd": "layer_norm",
-    # So that answers differ by more than what computing in another order does.
+    # So that differences between answers are larger than rounding errors.
     "initializer_range": 0.05,
     "n_tasks": 1,
     "drop_out": 0.05,
@@ -56,12 +56,12 @@ RANK_BATCH, COMPARE_BATCH = 64, 4
 
 
 def measure(rows: int = 128) -> Figures:
-    """Compare the two answers of `rows` rows both ways."""
+    """Compare the two answers of `rows` rows with both methods."""
     source, texts = load_texts()
     made = make_rows(texts, rows)
     with tempfile.TemporaryDirectory() as name:
         ranker = make_ranker(Path(name), texts[:TOKENIZER_TEXTS])
-    released = ReleasedWay(ranker)
+    released = ReleasedMethod(ranker)
     rates, theirs, own = compare(made, released.rank_and_compare, lambda rows: ours(ranker, rows))
     alone, _, _ = compare(made, released.compare, lambda rows: ours(ranker, rows))
     pairs = list(zip(theirs, own, strict=True))
@@ -74,12 +74,12 @@ def measure(rows: int = 128) -> Figures:
         "ratio": Figure(rates["ratio"], at_least(3)),
         "ratio to compare alone": Figure(alone["ratio"]),
         "largest difference of logits": Figure(max(abs(a - b) for a, b in pairs), at_most(1e-4)),
-        "same winners": Figure(all((a > 0) == (b > 0) for a, b in pairs), IS_SO),
+        "same winners": Figure(all((a > 0) == (b > 0) for a, b in pairs), IS_TRUE),
     }
 
 
 def make_ranker(directory: Path, texts: Sequence[str]) -> PairRanker:
-    """Return a ranker with random weights, loaded as a released one is."""
+    """Return a ranker with random weights, loaded like a released one."""
     tokenizer = train_wordpiece_tokenizer(texts, VOCABULARY)
     tokenizer.add_tokens(list(MARKERS))
     set_seed(0)
@@ -97,8 +97,8 @@ def ours(ranker: PairRanker, rows: Sequence[Row]) -> list[float]:
     return [(a - b) / 2 for a, b in zip(logits[::2], logits[1::2], strict=True)]
 
 
-class ReleasedWay:
-    """Passes in batches of neighbours, with the weights of a ranker."""
+class ReleasedMethod:
+    """The passes of LLM-Blender, with the weights of a ranker."""
 
     def __init__(self, ranker: PairRanker):
         self.tokenizer, self.head = ranker.tokenizer, ranker.model.head_layer
@@ -107,7 +107,7 @@ class ReleasedWay:
         self.backbone.load_state_dict(ranker.model.pretrained_model.state_dict())
 
     def rank_and_compare(self, rows: Sequence[Row]) -> list[float]:
-        """Return the mean logit of both orders for each row, computed for each of two calls."""
+        """Return the mean logit of both orders for each row, after computing both orders twice."""
         self.both_orders(rows, RANK_BATCH)
         return self.compare(rows)
 
@@ -116,7 +116,7 @@ class ReleasedWay:
         return self.both_orders(rows, COMPARE_BATCH)
 
     def both_orders(self, rows: Sequence[Row], size: int) -> list[float]:
-        """Return the mean logit of both orders for each row, in batches of a size."""
+        """Return the mean logit of both orders for each row, in batches of `size`."""
         forward = self.one_order(rows, size, "response", "aligned_response")
         backward = self.one_order(rows, size, "aligned_response", "response")
         return [(a - b) / 2 for a, b in zip(forward, backward, strict=True)]
@@ -139,14 +139,14 @@ class ReleasedWay:
         parts = [sources, *map(self.padded, CANDIDATES, columns[1:], [limit, limit])]
         ids = torch.cat([part["input_ids"] for part in parts], dim=1)
         mask = torch.cat([part["attention_mask"] for part in parts], dim=1)
-        # Padding to the end of each row; the order of the tokens stays.
+        # (rows, width): move the padding to the end of each row, and keep the order of the tokens.
         order = mask.argsort(dim=1, descending=True, stable=True)
         width = int(mask.sum(dim=1).max())
         ids, mask = ids.gather(1, order)[:, :width], mask.gather(1, order)[:, :width]
         return self.logits(ids, mask)
 
     def padded(self, marker: str, texts: Sequence[str], limit: int) -> Any:
-        """Return the tokens of texts with a marker, cut and padded to a limit."""
+        """Return the tokens of texts after a marker, cut and padded to a limit."""
         return self.tokenizer(
             [marker + text for text in texts],
             padding="max_length",
@@ -157,7 +157,7 @@ class ReleasedWay:
 
     @torch.no_grad()
     def logits(self, ids: torch.Tensor, mask: torch.Tensor) -> list[float]:
-        """Return the logits from the states of the markers, which it looks for."""
+        """Return the logits (rows,), from the states at the positions of the markers."""
         states = self.backbone(ids, mask).last_hidden_state
         source, first, second = (states[ids == marker] for marker in self.marker_ids)
         scores = [self.head(torch.cat([source, one], dim=-1)) for one in (first, second)]

@@ -1,4 +1,4 @@
-"""How long it takes to plan the paper's experiment, and to run a job that needs no model."""
+"""Time to plan the paper's experiment, and to run a job that needs no model."""
 
 import os
 import re
@@ -18,14 +18,14 @@ from aligners.core.rows import Row, row_id, write_json, write_rows
 from aligners.llms.usage import Usage
 
 DRY_RUNS = 3
-# Jobs into which each generation is cut.
+# Number of jobs of each generation.
 SHARDS = [64, 640]
 TABLE_JOBS = 5
 TABLE_ROWS = 300
 
 
 def measure() -> Figures:
-    """Time dry runs of config/config.yaml, and the programs that gather and write answers."""
+    """Time dry runs of config/config.yaml, and programs that gather and write responses."""
     few, many = (time_dry_run(shards) for shards in SHARDS)
     with tempfile.TemporaryDirectory() as name:
         gather, write = table_jobs(Path(name))
@@ -46,7 +46,7 @@ def measure() -> Figures:
 
 @dataclass
 class Plan:
-    """What a dry run took, and how many jobs it planned."""
+    """The number of jobs of a dry run, its time and its memory."""
 
     jobs: int
     seconds: float
@@ -101,7 +101,7 @@ def table_jobs(directory: Path) -> tuple[list[str], list[str]]:
 
 
 def make_row(number: int) -> Row:
-    """Return a row that serves as an input and as an answer."""
+    """Return a row that serves as an input and as a response."""
     question = f"What is the number after {number}?"
     return {"id": row_id(question), "question": question, "response": f"It is {number + 1}."}
 

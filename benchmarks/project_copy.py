@@ -1,4 +1,4 @@
-"""A temporary copy of the project, so that a measurement leaves the checkout as it is."""
+"""A temporary copy of the project, so that a measurement does not change the checkout."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ DIRECTORIES = ("workflow", "config", "resources", "envs", "profiles")
 
 @contextmanager
 def project_copy() -> Iterator[Path]:
-    """Yield a directory with what a run needs, and remove it afterwards."""
+    """Yield a directory with the files that a run needs, and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="aligners-benchmark-") as name:
         directory = Path(name)
         shutil.copy(ROOT / "Snakefile", directory)
@@ -26,5 +26,5 @@ def project_copy() -> Iterator[Path]:
 
 
 def environment(project: Path) -> dict[str, str]:
-    """Return the environment of a run in the copy: Snakemake's cache lies inside it."""
+    """Return the environment of a run in the copy, with Snakemake's cache inside the copy."""
     return {**os.environ, "XDG_CACHE_HOME": str(project / ".cache")}

@@ -1,7 +1,7 @@
 """Measure the project against its targets: `make bench`, or python benchmarks/run.py NAMES.
 
-Prints a table for each benchmark and writes benchmarks/results/<name>.json, and summary.md. The
-times depend on the machine and on what else runs on it. All take about an hour on two cores.
+Prints a table for each benchmark, and writes benchmarks/results/<name>.json and summary.md. Times
+depend on the machine and on its other load. All benchmarks take about an hour on two cores.
 """
 
 import os
@@ -30,7 +30,7 @@ Benchmark = Literal[
     "demo",
 ]
 RESULTS = Path("benchmarks/results")
-# Rows of the benchmarks that have a number of them; theirs by default, fewer for a trial.
+# The benchmarks with a number of rows, which --rows sets.
 SIZED = {
     "filters",
     "similarity_scoring",
@@ -52,17 +52,17 @@ def main(
     """Run benchmarks.
 
     Args:
-        names: the benchmarks; none named is all of them.
-        rows: rows for each benchmark that has a number of them (SIZED), for a quick trial; by
-            default each has its own number.
-        demo_results: results/ of a demo that ran before, to evaluate in place of a new run.
+        names: the benchmarks; without names, all of them.
+        rows: number of rows for a quick trial, for each benchmark in SIZED; by default, each has
+            its own number.
+        demo_results: results/ of an earlier demo, to evaluate instead of running the demo.
     """
     if demo_results:
         demo_results = demo_results.resolve()
-    os.chdir(ROOT)  # Recipes are found from here.
-    # Threads wait for each other; where something else has one of the cores, for very long.
+    os.chdir(ROOT)  # Recipes are found relative to this directory.
+    # Threads wait for each other, and very long if another process occupies a core.
     torch.set_num_threads(1)
-    conditions = machine()
+    environment = machine()
     measured: dict[str, Figures] = {}
     for name in names or get_args(Benchmark):
         options: dict[str, Any] = {"rows": rows} if rows and name in SIZED else {}
@@ -71,10 +71,12 @@ def main(
         print(f"{name} ...", flush=True)
         started = time.perf_counter()
         measured[name] = import_module(name).measure(**options)
-        took = round(time.perf_counter() - started, 1)
-        print_figures(f"{name}, in {took:.0f} s", measured[name])
-        write_figures(RESULTS, name, measured[name], {**conditions, "measured_in_seconds": took})
-        (RESULTS / "summary.md").write_text(markdown(measured, conditions), encoding="utf-8")
+        seconds = round(time.perf_counter() - started, 1)
+        print_figures(f"{name}, in {seconds:.0f} s", measured[name])
+        write_figures(
+            RESULTS, name, measured[name], {**environment, "measured_in_seconds": seconds}
+        )
+        (RESULTS / "summary.md").write_text(markdown(measured, environment), encoding="utf-8")
     print(f"Written to {RESULTS}/")
 
 

@@ -1,4 +1,4 @@
-"""Two ways to do the same, timed in turns in one process: A B A B."""
+"""Two methods for the same task, timed alternately in one process: A B A B."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,26 +10,26 @@ from aligners.core.rows import Row
 ROUNDS = 2
 WARM_UP_ROWS = 4
 
-Way = Callable[[Sequence[Row]], list[Any]]
+Method = Callable[[Sequence[Row]], list[Any]]
 
 
 def compare(
-    rows: Sequence[Row], reference: Way, ours: Way
+    rows: Sequence[Row], reference: Method, ours: Method
 ) -> tuple[dict[str, float], list[Any], list[Any]]:
-    """Return rows per second of both ways with their ratio, and what each of them returned.
+    """Return rows per second of both methods with their ratio, and the outputs of each.
 
-    Rates are medians over the rounds, and so is the ratio, which is taken within each round: what
-    slows the machine down for a while slows both. A few rows go through both ways beforehand.
+    Rates and the ratio are medians over the rounds. The ratio is computed within each round, since
+    a temporary load slows both methods. A few rows go through both methods first, as warm-up.
     """
-    seconds: dict[Way, list[float]] = {reference: [], ours: []}
-    outputs: dict[Way, list[Any]] = {}
-    for way in (reference, ours):
-        way(rows[:WARM_UP_ROWS])
+    seconds: dict[Method, list[float]] = {reference: [], ours: []}
+    outputs: dict[Method, list[Any]] = {}
+    for method in (reference, ours):
+        method(rows[:WARM_UP_ROWS])
     for _ in range(ROUNDS):
-        for way in (reference, ours):
+        for method in (reference, ours):
             started = time.perf_counter()
-            outputs[way] = way(rows)
-            seconds[way].append(time.perf_counter() - started)
+            outputs[method] = method(rows)
+            seconds[method].append(time.perf_counter() - started)
     pairs = zip(seconds[reference], seconds[ours], strict=True)
     rates = {
         "reference, rows/s": len(rows) / median(seconds[reference]),

@@ -1,6 +1,6 @@
-"""Similarity of responses and corrections: in batches by length, against pair by pair.
+"""Similarity of responses and corrections: batches by length, against one pair at a time.
 
-The encoder is the real all-MiniLM-L6-v2, from a Python package, in float32 both ways.
+The encoder is all-MiniLM-L6-v2 from a Python package; both methods use float32.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from texts import load_texts, make_rows
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.rows import Row
-from aligners.models.pretrained import quiet
+from aligners.models.pretrained import silence_transformers
 from aligners.synthesis.similarity import cosine_similarities, load_encoder
 
 ENCODER = "all-minilm-l6-v2-packaged"
 
 
 def measure(rows: int = 768) -> Figures:
-    """Compute the cosine of `rows` pairs both ways."""
+    """Compute the cosine similarity of `rows` pairs with both methods."""
     source, texts = load_texts()
     made = make_rows(texts, rows)
-    quiet()
+    silence_transformers()
     recipe = load_recipe(EncoderRecipe, ENCODER)
     encoder = load_encoder(recipe)
 

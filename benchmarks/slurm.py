@@ -1,4 +1,4 @@
-"""What a job on Slurm costs beyond its work: on a test cluster on this machine, made for it."""
+"""The overhead of a job on Slurm, on a temporary test cluster on this machine."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ TARGET = "results/synthetic/ethical/topics.jsonl"
 
 
 def measure() -> Figures:
-    """Time a job of a second: by itself, by sbatch, by Snakemake here, by Snakemake on Slurm."""
+    """Time an empty job with sbatch, and a short job with Snakemake, here and on Slurm."""
     if shutil.which("sbatch") is None:
         return {"not measured": Figure("no Slurm here: tests/slurm/install")}
     with running_cluster(), project_copy() as project:
@@ -31,24 +31,24 @@ def measure() -> Figures:
         here = [str(PROGRAMS / "snakemake"), "--cores=1", "--configfile", "config/demo.yaml"]
         slurm = [str(PROGRAMS / "snakemake"), "--profile=profiles/slurm"]
         slurm += ["--configfile", "config/demo.yaml"]
-        set_first_look(project, seconds=1)
+        set_first_check(project, seconds=1)
         alone = time_command(sbatch, project)
         local = time_command([*here, "--", TARGET], project)
         soon = time_command([*slurm, "--", TARGET], project)
-        set_first_look(project, seconds=5)
+        set_first_check(project, seconds=5)
         shipped = time_command([*slurm, "--", TARGET], project)
     return {
-        "sbatch --wait of nothing, s": Figure(alone),
-        "Snakemake here, s": Figure(local),
-        "Snakemake on Slurm, first look after 1 s, s": Figure(soon),
-        "Snakemake on Slurm, as the profile is, s": Figure(shipped),
-        "overhead beyond sbatch, as the profile is, s": Figure(shipped - local - alone),
+        "sbatch --wait of an empty job, s": Figure(alone),
+        "Snakemake without Slurm, s": Figure(local),
+        "Snakemake on Slurm, first check after 1 s, s": Figure(soon),
+        "Snakemake on Slurm, profile unchanged, s": Figure(shipped),
+        "overhead beyond sbatch, profile unchanged, s": Figure(shipped - local - alone),
     }
 
 
 @contextmanager
 def running_cluster() -> Iterator[None]:
-    """Run a cluster, which commands talk to, until the end of the block."""
+    """Run a cluster for the commands inside the block."""
     directory = Path(tempfile.mkdtemp(prefix="aligners-slurm-", dir="/tmp"))
     cluster = Cluster(directory)
     try:
@@ -60,8 +60,8 @@ def running_cluster() -> Iterator[None]:
         shutil.rmtree(directory)
 
 
-def set_first_look(project: Path, seconds: int) -> None:
-    """Set when Snakemake first looks at a job."""
+def set_first_check(project: Path, seconds: int) -> None:
+    """Set after how many seconds Snakemake checks a job for the first time."""
     path = project / "profiles/slurm/config.yaml"
     profile = yaml.safe_load(path.read_text())
     profile["slurm-init-seconds-before-status-checks"] = seconds
@@ -69,7 +69,7 @@ def set_first_look(project: Path, seconds: int) -> None:
 
 
 def time_command(command: Sequence[str], project: Path) -> float:
-    """Return the median seconds of several runs, each without the results of those before."""
+    """Return the median seconds of several runs, each without the results of earlier runs."""
     seconds = []
     for _ in range(ROUNDS):
         shutil.rmtree(project / "results", ignore_errors=True)

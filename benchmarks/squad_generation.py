@@ -1,8 +1,8 @@
-"""Aligned responses: by length, finished rows leaving, against batches of 64 in text order.
+"""Corrections: batches by length that finished rows leave, against batches of 64 in text order.
 
-The model has random weights, so nothing in it says when an answer is over. A small share of
-its tokens is declared to end a text, for both ways alike; they come up at uneven lengths. Both ways
-are greedy, in float32, on the same prompts.
+The model has random weights and never learnt to end a text. So both methods treat the same small
+share of its tokens as end tokens; the texts get uneven lengths. Both methods decode greedily in
+float32, on the same prompts.
 """
 
 import tempfile
@@ -38,7 +38,7 @@ REFERENCE_BATCH = 64
 
 
 def measure(rows: int = 128) -> Figures:
-    """Align `rows` responses both ways."""
+    """Correct `rows` responses with both methods."""
     source, texts = load_texts()
     made = make_rows(texts, rows)
     with tempfile.TemporaryDirectory() as name:
@@ -57,8 +57,8 @@ def measure(rows: int = 128) -> Figures:
         "texts": Figure(source),
         "rows": Figure(len(made)),
         "million parameters": Figure(aligner.model.num_parameters() / 1e6),
-        "characters of an answer, median": Figure(median(lengths)),
-        "characters of an answer, most": Figure(max(lengths)),
+        "characters of a correction, median": Figure(median(lengths)),
+        "characters of a correction, maximum": Figure(max(lengths)),
         "reference, rows/s": Figure(rates["reference, rows/s"]),
         "ours, rows/s": Figure(rates["ours, rows/s"]),
         "ratio": Figure(rates["ratio"], at_least(1.7)),
@@ -67,7 +67,7 @@ def measure(rows: int = 128) -> Figures:
 
 
 def make_aligner(directory: Path, texts: list[str]) -> Aligner:
-    """Return an aligner with random weights that stops at a share of its tokens."""
+    """Return an aligner with random weights, for which a share of its tokens are end tokens."""
     make_causal_model(SHAPE, texts[:TOKENIZER_TEXTS], directory, seed=0)
     source = ModelSource(str(directory))
     tokenizer = load_tokenizer(source)
@@ -80,7 +80,7 @@ def make_aligner(directory: Path, texts: list[str]) -> Aligner:
 
 
 def align_in_text_order(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
-    """Align batches of neighbours in text order, each until its last row has ended."""
+    """Correct consecutive batches in text order, each until its last row has ended."""
     aligned = [""] * len(rows)
     order = sorted(range(len(rows)), key=lambda place: rows[place]["question"])
     for start in range(0, len(order), REFERENCE_BATCH):
@@ -93,7 +93,7 @@ def align_in_text_order(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
 
 @torch.inference_mode()
 def generate_padded(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
-    """Generate with transformers, padded on the left to the longest prompt of the batch."""
+    """Generate with transformers; prompts are padded on the left to the longest of the batch."""
     _, prompts = aligner.encode([r["question"] for r in rows], [r["response"] for r in rows])
     width = max(map(len, prompts))
     input_ids = torch.zeros(len(prompts), width, dtype=torch.long)
@@ -114,7 +114,7 @@ def generate_padded(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
 
 
 def decode(aligner: Aligner, ids: list[int]) -> str:
-    """Return the text of generated tokens before the first that ends it."""
+    """Return the text of the generated tokens before the first end token."""
     ends = (place for place, token in enumerate(ids) if token in aligner.end_token_ids)
     kept = ids[: next(ends, len(ids))]
     text = aligner.tokenizer.decode(

@@ -1,10 +1,10 @@
-"""Our batched generation against what transformers offers: padded batches, continuous batching.
+"""Our batched generation against that of transformers: padded batches and continuous batching.
 
-The loop over padded batches is what one would write in place of ours: prompts sorted by length and
-cut by the same token budget, what all begin with read once, each batch until its last row has
-ended. The model has random weights, so nothing in it says when a text is over: a share of its
-tokens is declared to end a text, for all ways alike, and they come up at uneven lengths. In the
-even work none does, so that all texts have the same length. All is greedy, and in float32.
+The loop over padded batches is the obvious alternative to ours: prompts are sorted by length and
+cut into batches by the same token budget, a shared prefix is read once, and each batch runs until
+its last row has ended. The model has random weights and never learnt to end a text. So all methods
+treat the same share of its tokens as end tokens, and the texts get uneven lengths. The workload
+`even` has no end tokens, so all its texts have the same length. Decoding is greedy, in float32.
 """
 
 import random
@@ -33,11 +33,11 @@ from aligners.core.completions import Decoding
 from aligners.core.rows import Row
 from aligners.models.from_scratch import make_causal_model
 from aligners.models.pretrained import load_for_inference, load_tokenizer
-from aligners.models.row_batch import shared_ids
+from aligners.models.row_batch import common_prefix
 from aligners.models.text_generation import generate
 
 VOCABULARY = 4000
-# About 30 million parameters. With weights this far apart, texts do not run in short circles.
+# About 30 million parameters. With this large range of weights, texts do not repeat themselves.
 CONFIG = {"n_layer": 8, "n_embd": 512, "n_head": 8, "n_positions": 2048, "initializer_range": 0.2}
 SHAPE = {
     "model_type": "gpt2",
@@ -47,13 +47,13 @@ SHAPE = {
 TOKENIZER_TEXTS = 2000
 ENDS = range(round(0.015 * VOCABULARY))
 BATCH_TOKENS = 8192
-# Tokens in a page of the cache of continuous batching, and most that are read in one step.
+# Continuous batching: tokens in a page of its cache, and maximum tokens read in one step.
 PAGE, READ_AT_ONCE = 64, 2048
 
 
 @dataclass(frozen=True)
-class Work:
-    """Prompts with `least` to `most` tokens, evenly in the logarithm, after a shared prefix."""
+class Workload:
+    """Prompts after a shared prefix; lengths are log-uniform from `least` to `most` tokens."""
 
     least: int
     most: int
@@ -63,23 +63,23 @@ class Work:
     rows: float = 1.0
 
     def prompts(self, stream: Iterator[int], count: int) -> list[Row]:
-        """Return rows with the token ids of a prompt, taken from a stream of tokens."""
+        """Return rows with the token ids of a prompt, taken from a stream of token ids."""
         rng = random.Random(0)
         prefix = list(islice(stream, self.prefix))
         sizes = (round(self.least * (self.most / self.least) ** rng.random()) for _ in range(count))
         return [{"ids": prefix + list(islice(stream, size))} for size in sizes]
 
 
-WORKS = {
-    "even": Work(95, 105, 100, ()),
-    "uneven": Work(5, 200, 256, ENDS),
-    # A quarter of the rows, since they are long.
-    "shared prefix": Work(10, 40, 128, ENDS, prefix=1100, rows=0.25),
+WORKLOADS = {
+    "even": Workload(95, 105, 100, ()),
+    "uneven": Workload(5, 200, 256, ENDS),
+    # Only a quarter of the rows, since they are long.
+    "shared prefix": Workload(10, 40, 128, ENDS, prefix=1100, rows=0.25),
 }
 
 
 def measure(rows: int = 64) -> Figures:
-    """Continue `rows` prompts of each kind in all ways; a quarter where they share a prefix."""
+    """Continue `rows` prompts of each workload with all methods."""
     source, texts = load_texts()
     with tempfile.TemporaryDirectory() as name:
         make_causal_model(SHAPE, texts[:TOKENIZER_TEXTS], Path(name) / "model", seed=0)
@@ -92,11 +92,12 @@ def measure(rows: int = 64) -> Figures:
         "rows": Figure(rows),
         "million parameters": Figure(model.num_parameters() / 1e6),
     }
-    for name, work in WORKS.items():
+    for name, work in WORKLOADS.items():
         prompts = work.prompts(stream, max(2, round(rows * work.rows)))
-        ways = [partial(way, model, tokenizer, work) for way in (in_batches, paged, ours)]
-        for way, label in zip(ways, ("padded batches", "continuous batching"), strict=False):
-            rates, theirs, own = compare(prompts, way, ways[-1])
+        own_method = partial(ours, model, tokenizer, work)
+        for method, label in ((in_batches, "padded batches"), (paged, "continuous batching")):
+            reference = partial(method, model, tokenizer, work)
+            rates, theirs, own = compare(prompts, reference, own_method)
             equal = sum(a == b for a, b in zip(theirs, own, strict=True)) / len(prompts)
             figures |= {
                 f"{name}, {label}, rows/s": Figure(rates["reference, rows/s"]),
@@ -105,12 +106,12 @@ def measure(rows: int = 64) -> Figures:
             }
         sizes = [len(tokenizer.encode(text)) for text in own]
         figures[f"{name}, tokens of a text, median"] = Figure(median(sizes))
-        figures[f"{name}, tokens of a text, most"] = Figure(max(sizes))
+        figures[f"{name}, tokens of a text, maximum"] = Figure(max(sizes))
     return figures
 
 
-def ours(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[str]:
-    """Return the texts by our generation."""
+def ours(model: Any, tokenizer: Any, work: Workload, rows: Sequence[Row]) -> list[str]:
+    """Return the texts of our generation."""
     prompts, decoding = [row["ids"] for row in rows], Decoding(max_new_tokens=work.new_tokens)
     texts = [""] * len(rows)
     for done in generate(model, tokenizer, prompts, decoding, list(work.ends), BATCH_TOKENS):
@@ -118,8 +119,8 @@ def ours(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[st
     return texts
 
 
-def paged(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[str]:
-    """Return the texts by continuous batching, with a cache of as many tokens as the budget."""
+def paged(model: Any, tokenizer: Any, work: Workload, rows: Sequence[Row]) -> list[str]:
+    """Return the texts of continuous batching; its cache has as many tokens as our budget."""
     options = ContinuousBatchingConfig(
         page_size=PAGE, num_blocks=BATCH_TOKENS // PAGE, max_batch_tokens=READ_AT_ONCE
     )
@@ -129,10 +130,10 @@ def paged(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[s
 
 
 @torch.inference_mode()
-def in_batches(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> list[str]:
-    """Return the texts by `model.generate`, the longest prompts first."""
+def in_batches(model: Any, tokenizer: Any, work: Workload, rows: Sequence[Row]) -> list[str]:
+    """Return the texts of `model.generate` in batches, the longest prompts first."""
     texts, waiting = [""] * len(rows), sorted(range(len(rows)), key=lambda n: -len(rows[n]["ids"]))
-    prefix = shared_ids([row["ids"] for row in rows]) if work.prefix else []
+    prefix = common_prefix([row["ids"] for row in rows]) if work.prefix else []
     cache = DynamicCache(config=model.config)
     if prefix:
         model(torch.tensor([prefix]), past_key_values=cache, logits_to_keep=1)
@@ -143,8 +144,9 @@ def in_batches(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> l
         ids, mask = pad([rows[n]["ids"] for n in places], width, len(prefix))
         copy = DynamicCache(config=model.config)
         for n, layer in enumerate(cache.layers if prefix else ()):
-            held = (each.expand(len(places), -1, -1, -1) for each in (layer.keys, layer.values))
-            copy.update(*held, n)
+            # (1, heads, prefix, head size) -> (rows, heads, prefix, head size)
+            states = (each.expand(len(places), -1, -1, -1) for each in (layer.keys, layer.values))
+            copy.update(*states, n)
         generated = model.generate(
             ids, settings(work), attention_mask=mask, past_key_values=copy if prefix else None
         )
@@ -154,23 +156,23 @@ def in_batches(model: Any, tokenizer: Any, work: Work, rows: Sequence[Row]) -> l
 
 
 def pad(prompts: list[list[int]], width: int, shared: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return token ids and attention mask, with the padding after what the prompts share."""
+    """Return token ids and mask, shape (rows, width), with padding after the shared prefix."""
     gaps = [[0] * (width - len(prompt)) for prompt in prompts]
     pairs = list(zip(prompts, gaps, strict=True))
     ids = torch.tensor([prompt[:shared] + gap + prompt[shared:] for prompt, gap in pairs])
     return ids, torch.tensor([[1] * shared + gap + [1] * (len(p) - shared) for p, gap in pairs])
 
 
-def settings(work: Work) -> GenerationConfig:
-    """Return how transformers is to generate; -1 ends no text."""
+def settings(work: Workload) -> GenerationConfig:
+    """Return the generation settings for transformers; the end token -1 never occurs."""
     ends = list(work.ends) or -1
     return GenerationConfig(
         max_new_tokens=work.new_tokens, do_sample=False, eos_token_id=ends, pad_token_id=0
     )
 
 
-def decode(tokenizer: Any, work: Work, ids: list[int]) -> str:
-    """Return the text of generated tokens before the first that ends it."""
+def decode(tokenizer: Any, work: Workload, ids: list[int]) -> str:
+    """Return the text of the generated tokens before the first end token."""
     end = next((place for place, token in enumerate(ids) if token in work.ends), len(ids))
     return str(
         tokenizer.decode(ids[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -1,9 +1,9 @@
-"""Questions with answers of uneven length, to time models on.
+"""Questions with responses of uneven length, for timing models.
 
-The texts are the real questions in the folder that ALIGNERS_TEST_DATA names, else questions of the
-closed world. There are no real answers at hand, so an answer is made of further texts: a log-normal
-number of them, since answers are uneven in that way. No text comes twice before all have come once,
-so that computing equal texts only once brings nothing here.
+The texts are the real questions in the folder ALIGNERS_TEST_DATA, if set, or else questions of the
+closed world. Real responses are not available, so a response consists of further questions. Their
+number is log-normal, as the lengths of real responses are. A text repeats only after all others, so
+that computing equal texts only once gives no advantage.
 """
 
 import csv
@@ -20,11 +20,11 @@ from aligners.core.rows import Row
 
 REAL_QUESTIONS = "questions_ethical_20k.csv"
 CLOSED_WORLD_TEXTS = 10_000
-MEDIAN_TEXTS, SPREAD, MOST_TEXTS = 3, 0.8, 12
+MEDIAN_TEXTS, SPREAD, MAX_TEXTS = 3, 0.8, 12
 
 
 def load_texts() -> tuple[str, list[str]]:
-    """Return where the texts are from, and the texts, shuffled and each once."""
+    """Return the source of the texts, and the distinct texts, shuffled."""
     folder = os.environ.get("ALIGNERS_TEST_DATA")
     rng = random.Random(0)
     if folder:
@@ -41,19 +41,19 @@ def load_texts() -> tuple[str, list[str]]:
 
 
 def make_rows(texts: list[str], count: int) -> list[Row]:
-    """Return rows with a question, a response, and an aligned response that begins differently."""
+    """Return rows with a question, a response, and a correction with another beginning."""
     rng = random.Random(0)
     supply: Iterator[str] = cycle(texts)
     rows = []
     for _ in range(count):
-        texts_in_answer = round(rng.lognormvariate(math.log(MEDIAN_TEXTS), SPREAD))
-        size = min(max(texts_in_answer, 1), MOST_TEXTS)
-        question, beginning, *answer = islice(supply, size + 2)
+        count_in_response = round(rng.lognormvariate(math.log(MEDIAN_TEXTS), SPREAD))
+        size = min(max(count_in_response, 1), MAX_TEXTS)
+        question, beginning, *response = islice(supply, size + 2)
         rows.append(
             {
                 "question": question,
-                "response": " ".join(answer),
-                "aligned_response": " ".join([beginning, *answer[1:]]),
+                "response": " ".join(response),
+                "aligned_response": " ".join([beginning, *response[1:]]),
             }
         )
     return rows

@@ -1,8 +1,8 @@
-"""Training an aligner: ours against rows one by one, and against trl's packing.
+"""Training an aligner: our method, against one row at a time and against trl's packing.
 
-The same weights to begin with, the same rows in the same order, the same global batch, and no
-dropout anywhere. Speeds are in tokens of aligned responses, the only ones with a loss. The model
-has the vocabulary of GPT-2, since most of a small model's work is there.
+All methods start from the same weights and use the same rows in the same order, the same global
+batch and no dropout. Speeds count tokens of corrections, the only tokens with a loss. The model has
+GPT-2's vocabulary, which causes most of a small model's computation.
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ from aligners.correction.input_format import OWN_FORMAT
 from aligners.correction.train import RowEncoder, load_backbone, train_aligner
 from aligners.models.from_scratch import train_byte_tokenizer
 from aligners.models.pretrained import best_training_dtype
-from aligners.training.batches import GlobalBatches, Rows
+from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.packing import IGNORED, pad
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
@@ -41,51 +41,42 @@ LARGE = {"n_layer": 12, "n_embd": 768, "n_head": 12}
 GLOBAL_BATCH = 16
 VALIDATION_ROWS = 32
 ROUNDS = 2
-# Of the model of about 100 million parameters, which takes seconds for each step.
+# Rows for the model of about 100 million parameters, which takes seconds per step.
 LARGE_ROWS = 32
 PROGRAM = Path(__file__).parent / "training_process.py"
 
-Way = Callable[[Path], tuple[float, float]]
+Method = Callable[[Path], tuple[float, float]]
 
 
 def measure(rows: int = 160) -> Figures:
-    """Train on `rows` rows in each way, in turns, and a larger model on fewer."""
+    """Train on `rows` rows with each method, alternately, and a larger model on fewer rows."""
     source, texts = load_texts()
     made = [
         {"id": str(place), **row}
         for place, row in enumerate(make_rows(texts, rows + VALIDATION_ROWS))
     ]
     train, validation = made[:rows], made[rows:]
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = Path(temporary)
         recipe = make_recipe(directory / "small", SMALL, texts)
-        job = Job(recipe, train, validation)
-        ways: dict[str, Way] = {"rows one by one": job.one_by_one, "ours": job.ours}
-        if importlib.util.find_spec("trl"):
-            ways["trl, packed"] = job.trl
-        measured: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-        for turn in range(ROUNDS):
-            for way, run in ways.items():
-                measured[way].append(run(directory / f"{way} {turn}"))
+        speeds, losses = compare_methods(Job(recipe, train, validation), directory)
         large = make_recipe(directory / "large", LARGE, texts)
         peak_share = Job(large, train[:LARGE_ROWS], validation[:1]).share_of_peak(
             directory / "large run"
         )
         one, two = (in_processes(recipe, train, validation, directory, count) for count in (1, 2))
-    speeds = {way: max(speed for speed, _ in found) for way, found in measured.items()}
-    losses = {way: found[0][1] for way, found in measured.items()}
     figures = {
         "texts": Figure(source),
         "rows": Figure(rows),
         "number format": Figure(str(best_training_dtype("auto"))),
-        **{f"{way}, answer tokens/s": Figure(speed) for way, speed in speeds.items()},
-        "ratio to rows one by one": Figure(
-            speeds["ours"] / speeds["rows one by one"], at_least(1.5)
+        **{f"{name}, correction tokens/s": Figure(speed) for name, speed in speeds.items()},
+        "ratio to one row at a time": Figure(
+            speeds["ours"] / speeds["one row at a time"], at_least(1.5)
         ),
         "difference of the loss": Figure(
-            abs(losses["ours"] / losses["rows one by one"] - 1), at_most(0.01)
+            abs(losses["ours"] / losses["one row at a time"] - 1), at_most(0.01)
         ),
-        "share of peak, about 100 M parameters": Figure(peak_share, at_least(0.5)),
+        "share of the peak rate, about 100 M parameters": Figure(peak_share, at_least(0.5)),
         "two processes / one, tokens/s": Figure(
             two["tokens_per_second"] / one["tokens_per_second"], at_least(1.6)
         ),
@@ -93,9 +84,7 @@ def measure(rows: int = 160) -> Figures:
             abs(two["metrics"]["validation_loss"] / one["metrics"]["validation_loss"] - 1),
             at_most(0.001),
         ),
-        "share of tokens that are no padding": Figure(
-            one["metrics"]["unpadded_share"], at_least(0.95)
-        ),
+        "share of tokens without padding": Figure(one["metrics"]["unpadded_share"], at_least(0.95)),
     }
     if "trl, packed" in speeds:
         figures["ratio to trl, packed"] = Figure(
@@ -104,7 +93,20 @@ def measure(rows: int = 160) -> Figures:
     return figures
 
 
-def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> BackboneRecipe:
+def compare_methods(job: "Job", directory: Path) -> tuple[dict[str, float], dict[str, float]]:
+    """Train with each method, alternately; return the best speed and the loss of each."""
+    methods: dict[str, Method] = {"one row at a time": job.one_by_one, "ours": job.ours}
+    if importlib.util.find_spec("trl"):
+        methods["trl, packed"] = job.trl
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in methods}
+    for number in range(ROUNDS):
+        for name, method in methods.items():
+            measured[name].append(method(directory / f"{name} {number}"))
+    speeds = {name: max(speed for speed, _ in runs) for name, runs in measured.items()}
+    return speeds, {name: runs[0][1] for name, runs in measured.items()}
+
+
+def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> dict[str, Any]:
     """Write a GPT-2 with random weights, and return a recipe for it."""
     tokenizer = train_byte_tokenizer(texts[:TOKENIZER_TEXTS], 4000)
     torch.manual_seed(0)
@@ -134,7 +136,7 @@ def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) ->
 def train_and_read(
     recipe: BackboneRecipe, train: list[Row], validation: list[Row], directory: Path
 ) -> dict[str, Any]:
-    """Train as the workflow does, and return training.json."""
+    """Train like the workflow, and return training.json."""
     working = directory / "working"
     working.mkdir(parents=True)
     source = Source("aligner", "benchmark", "benchmark", [])
@@ -147,7 +149,7 @@ def train_and_read(
 def in_processes(
     recipe: BackboneRecipe, train: list[Row], validation: list[Row], directory: Path, count: int
 ) -> dict[str, Any]:
-    """Train in a number of processes of one thread each, and return training.json."""
+    """Train in `count` processes of one thread each, and return training.json."""
     work = directory / f"{count} processes"
     work.mkdir()
     write_rows(work / "train.jsonl", train)
@@ -164,9 +166,9 @@ def in_processes(
 
 
 class Job:
-    """A training that is done in several ways.
+    """A training with several methods.
 
-    Each way returns tokens of aligned responses per second, and the validation loss at the end.
+    Each method returns tokens of corrections per second, and the final validation loss.
     """
 
     def __init__(self, recipe: BackboneRecipe, train: list[Row], validation: list[Row]):
@@ -177,50 +179,52 @@ class Job:
             RowEncoder(tokenizer, OWN_FORMAT, recipe.max_tokens).encode(rows)
             for rows in (train, validation)
         )
-        self.answer_tokens = sum(len(r["input_ids"]) - r["prompt_tokens"] for r in self.encoded)
+        self.correction_tokens = sum(len(r["input_ids"]) - r["prompt_tokens"] for r in self.encoded)
 
     def ours(self, directory: Path) -> tuple[float, float]:
-        """Train as the workflow does."""
+        """Train like the workflow."""
         record = train_and_read(self.recipe, self.train, self.validation, directory)
         seconds = record["tokens"] / record["tokens_per_second"]
-        return self.answer_tokens / seconds, record["metrics"]["validation_loss"]
+        return self.correction_tokens / seconds, record["metrics"]["validation_loss"]
 
     def share_of_peak(self, directory: Path) -> float:
-        """Train the model of the shape LARGE, and return its operations over the device's rate.
+        """Train the model of shape LARGE, and return its rate of operations over the device's.
 
-        This is the model FLOPs utilisation of PaLM (arXiv 2204.02311, appendix B), against
-        the measured rate of matrix products in the same number format.
+        This is the model FLOPs utilisation of PaLM (arXiv 2204.02311, appendix B), relative to the
+        measured rate of matrix products in the same number format.
         """
         record = train_and_read(self.recipe, self.train, self.validation, directory)
         layers, width = LARGE["n_layer"], LARGE["n_embd"]
-        # A layer of GPT-2 has 12 width**2 weights in matrices.
+        # The matrices of a GPT-2 layer have 12 width**2 weights.
         per_token = 2 * 12 * layers * width**2
-        forward = 2 * VOCABULARY * width * self.answer_tokens
+        forward = 2 * VOCABULARY * width * self.correction_tokens
         for row in self.encoded:
             tokens = len(row["input_ids"])
-            # Attention: two products of tokens x width x tokens, half of them masked.
+            # Attention: two products of tokens x width x tokens, of which half is masked.
             forward += per_token * tokens + 2 * layers * width * tokens**2
         seconds = record["tokens"] / record["tokens_per_second"]
         # The backward pass takes twice as many operations as the forward pass.
         return 3 * forward / seconds / matrix_product_rate(best_training_dtype("auto"))
 
     def one_by_one(self, directory: Path) -> tuple[float, float]:
-        """Train with one row at a time, in float32, logits everywhere."""
-        _, model = load_backbone(self.recipe.source(), OWN_FORMAT, self.recipe.dropout)
+        """Train with one row at a time, in float32, with logits for all tokens."""
+        _, model = load_backbone(self.recipe, OWN_FORMAT)
         lengths = [len(row["input_ids"]) for row in self.encoded]
         [*batches] = GlobalBatches(lengths, GLOBAL_BATCH, 1, packed=True).global_batches(0)
         rows = [
             {"input_ids": row["input_ids"], "labels": with_ignored(row)}
             for row in (self.encoded[place] for batch in batches for place in batch)
         ]
-        trainer = InOrder(model=model, args=self.arguments(directory), train_dataset=Rows(rows))
+        trainer = InOrder(
+            model=model, args=self.arguments(directory), train_dataset=RowDataset(rows)
+        )
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
-        return self.answer_tokens / seconds, self.loss(model)
+        return self.correction_tokens / seconds, self.loss(model)
 
     def trl(self, directory: Path) -> tuple[float, float]:
-        """Train with trl's SFTTrainer, packing rows to sequences of 1,024 tokens."""
+        """Train with trl's SFTTrainer, which packs rows into sequences of 1,024 tokens."""
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
@@ -258,10 +262,10 @@ class Job:
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
-        return self.answer_tokens / seconds, self.loss(model)
+        return self.correction_tokens / seconds, self.loss(model)
 
     def arguments(self, directory: Path) -> TrainingArguments:
-        """Return the settings of the Trainer for the other ways."""
+        """Return the Trainer's settings for the other methods."""
         return TrainingArguments(
             output_dir=str(directory),
             num_train_epochs=1,
@@ -279,7 +283,7 @@ class Job:
 
     @torch.no_grad()
     def loss(self, model: Any) -> float:
-        """Return the mean loss over the tokens of the validation rows' aligned responses."""
+        """Return the mean loss over the tokens of the validation rows' corrections."""
         model.eval()
         total, count = 0.0, 0
         for row in self.held_out:
@@ -293,26 +297,26 @@ class Job:
 
 
 def matrix_product_rate(dtype: torch.dtype) -> float:
-    """Return operations per second of a product of two large square matrices, the best of some."""
+    """Return the highest measured rate of operations in a product of two square matrices."""
     device, side = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 1536)
     left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
     best = 0.0
     for _ in range(4):
         started = time.perf_counter()
-        # Reading a number waits for the device.
+        # Reading a value waits for the device.
         (left @ right)[0, 0].item()
         best = max(best, 2 * side**3 / (time.perf_counter() - started))
     return best
 
 
 class InOrder(Trainer):
-    """A Trainer that takes rows in the order in which they come."""
+    """A Trainer that keeps the order of the rows."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(train_dataset or self.train_dataset)
 
 
 def with_ignored(row: dict[str, Any]) -> list[int]:
-    """Return labels of all tokens, those of the prompt ignored."""
+    """Return the labels of all tokens, with the prompt ignored."""
     start = row["prompt_tokens"]
     return [IGNORED] * start + row["input_ids"][start:]

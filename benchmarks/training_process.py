@@ -1,4 +1,4 @@
-"""One process of a training that is shared by several; started by benchmarks/training.py."""
+"""One process of a training with several processes; started by benchmarks/training.py."""
 
 import sys
 from pathlib import Path

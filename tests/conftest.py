@@ -1,8 +1,8 @@
-"""Fixtures that several test files share."""
+"""Fixtures for all tests."""
 
 import os
 
-# As in the jobs of the demo, and so that a busy machine changes no sum. Before torch is imported.
+# One thread, as in the demo, so that sums do not depend on the load. Set before torch is imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from collections.abc import Iterator
@@ -16,19 +16,19 @@ from aligners.configuration import recipes, workflow_files
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the file that takes longest, so that no process waits for it at the end."""
+    """Run the slowest file first, so that no process waits for it at the end."""
     items.sort(key=lambda item: item.path.name != "test_workflow.py")
 
 
 @pytest.fixture
 def in_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The working directory is the project: recipes and the files they name are found."""
+    """Change to the project's directory, where recipes and their files are found."""
     monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A temporary copy of the project, to write and break things in; the working directory."""
+    """A temporary copy of the project, which a test may change, as the working directory."""
     make_project(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(workflow_files, "WORKFLOW", tmp_path)
@@ -39,7 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
-    """The engine of every LLM; a test sets its `reply`."""
+    """A fake engine for all LLMs; a test sets its `reply`."""
     fake = FakeEngine()
     monkeypatch.setattr("aligners.llms.generator.load_engine", fake.load)
     return fake

@@ -1,4 +1,4 @@
-"""`aligners show`: what is printed of a file of answers, of which rows, and what is refused."""
+"""`aligners show`: the printed rows of a file of answers, the filters, and the errors."""
 
 import os
 import re
@@ -47,7 +47,7 @@ REFUSED = answer(
     "An hour.",
     [turn("factuality", {"ethical": 0.9, "factuality": 0.4964}, 0.4962, accepted=False)],
 )
-CONTENT = answer("cc", "Is Straße a word?", "Yes.", "Yes.", [])
+UNTOUCHED = answer("cc", "Is Straße a word?", "Yes.", "Yes.", [])
 CATEGORIES = {"aa": "Cities", "bb": "Kitchen", "cc": None}
 
 
@@ -55,12 +55,12 @@ CATEGORIES = {"aa": "Cities", "bb": "Kitchen", "cc": None}
 def show(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Show:
-    """Call the command in a directory with the results of a squad; return what it prints."""
+    """Call the command in a directory with the results of a squad, and return its output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    write_rows(SQUAD, [RUDE_AND_WRONG, REFUSED, CONTENT])
+    write_rows(SQUAD, [RUDE_AND_WRONG, REFUSED, UNTOUCHED])
     inputs = [{"id": id, "category": category} for id, category in CATEGORIES.items()]
     write_rows(Path("results/inputs/mixed.jsonl"), inputs)
 
@@ -77,7 +77,7 @@ def shown_ids(output: str) -> list[str]:
     return [line.split()[0] for line in output.splitlines() if line.endswith("──")]
 
 
-# What is printed
+# The output
 
 
 def test_a_row_is_printed_with_changes_scores_and_trace(show: Show) -> None:
@@ -91,63 +91,63 @@ def test_a_row_is_printed_with_changes_scores_and_trace(show: Show) -> None:
         "trace     1. factuality  0.020 → 0.970  accepted: the score rose\n"
         "          2. ethical     0.002 → 1.000  accepted: the score rose\n"
         "\n"
-        "-: this inspector was not asked about the last answer.\n"
+        "-: this inspector did not score the final text.\n"
         "3 of 3 rows match, 1 shown.\n"
     )
 
 
-def test_a_refusal_says_why_with_digits_that_differ(show: Show) -> None:
+def test_a_refused_turn_shows_scores_with_digits_that_differ(show: Show) -> None:
     output = show(SQUAD, "--id", "bb")
     assert "  scores  ethical 0.900   factuality 0.496\nafter     (unchanged)\ntrace" in output
-    assert "1. factuality  0.4964 → 0.4962  refused: the score fell\n" in output
-    assert "not asked" not in output
+    assert "1. factuality  0.4964 → 0.4962  refused" in output
+    assert "-: " not in output
 
 
-def test_scores_after_a_refused_last_turn_are_those_of_the_answer_that_stays(show: Show) -> None:
+def test_scores_after_a_refused_last_turn_are_those_of_the_final_text(show: Show) -> None:
     refused = turn("ethical", {"ethical": 0.002, "factuality": 0.97}, 0.0001, accepted=False)
     trace = [RUDE_AND_WRONG["trace"][0], refused]
     write_rows(SQUAD, [{**RUDE_AND_WRONG, "trace": trace}])
     assert "  scores  ethical 0.002   factuality 0.970\ntrace" in show(SQUAD)
 
 
-def test_scores_of_any_size_are_told_apart(show: Show) -> None:
+def test_small_scores_are_distinguishable(show: Show) -> None:
     tiny = turn("ethical", {"ethical": 3.82e-32}, 6.15e-34, accepted=False)
     same = turn("ethical", {"ethical": 0.0}, 0.0, accepted=False)
     write_rows(SQUAD, [{**REFUSED, "trace": [tiny, same]}])
     output = show(SQUAD)
-    assert "3.82e-32 → 6.15e-34  refused: the score fell" in output
-    assert "0.000 → 0.000  refused: the score stayed the same" in output
+    assert "3.82e-32 → 6.15e-34  refused" in output
+    assert "0.000 → 0.000  refused" in output
 
 
-def test_an_answer_is_told_to_be_accepted_without_a_gate(show: Show) -> None:
+def test_a_correction_with_a_lower_score_is_accepted_without_a_gate(show: Show) -> None:
     worse = turn("ethical", {"ethical": 0.4}, 0.2)
     write_rows(SQUAD, [{**REFUSED, "aligned_response": "Two hours.", "trace": [worse]}])
-    assert "0.400 → 0.200  accepted without a gate: the score fell" in show(SQUAD)
+    assert "0.400 → 0.200  accepted without a gate" in show(SQUAD)
 
 
-def test_an_answer_with_which_all_are_content(show: Show) -> None:
+def test_a_response_without_a_turn(show: Show) -> None:
     assert show(SQUAD, "--id", "cc").splitlines()[2:5] == [
         "before    Yes.",
         "after     (unchanged)",
-        "trace     no aligner acted: every inspector was content",
+        "trace     no aligner acted: no score was below the threshold",
     ]
 
 
-def test_an_aligner_alone_has_no_scores(show: Show) -> None:
+def test_a_single_aligner_has_no_scores(show: Show) -> None:
     row = answer("dd", "Why?", "No idea.", "Because.", [turn("ethical", None, None)])
     write_rows(SQUAD.with_name("ethical.jsonl"), [row])
     output = show(SQUAD.with_name("ethical.jsonl"))
-    assert "trace     1. ethical  acted; no inspector was asked\n" in output
+    assert "trace     1. ethical  acted" in output
     assert "scores" not in output
 
 
-def test_an_answer_that_was_refused_is_shown(show: Show) -> None:
+def test_a_refused_correction_is_shown(show: Show) -> None:
     refused = {**REFUSED["trace"][0], "accepted": False, "aligned_response": "Go away, then."}
     write_rows(SQUAD, [{**REFUSED, "trace": [refused]}])
-    assert re.search(r"refused: the score \w+( \w+ \w+)?\n +Go away, then\.\n", show(SQUAD))
+    assert re.search(r"1\. factuality .* refused.*\n +Go away, then\.\n", show(SQUAD))
 
 
-def test_external_answers_have_no_trace(show: Show) -> None:
+def test_external_corrections_have_no_trace(show: Show) -> None:
     path = Path("results/external/mixed/some-llm/ji.jsonl")
     write_rows(path, [{key: RUDE_AND_WRONG[key] for key in RUDE_AND_WRONG if key != "trace"}])
     output = show(path)
@@ -156,7 +156,7 @@ def test_external_answers_have_no_trace(show: Show) -> None:
 
 
 @pytest.mark.parametrize("path", [RESPONSES, RESPONSES.with_suffix("") / "0.jsonl"])
-def test_responses_have_one_answer(show: Show, path: Path) -> None:
+def test_responses_have_one_text(show: Show, path: Path) -> None:
     rows = [{"id": "aa", "question": "Why?", "response": "So."}]
     write_rows(path, [*rows, {"id": "zz", "question": "Who?", "response": ""}])
     assert [line for line in show(path).splitlines() if not line.endswith("──")] == [
@@ -177,12 +177,12 @@ def test_responses_have_one_answer(show: Show, path: Path) -> None:
         ("one\n\ntwo ", "one\n\nsix", ["before    one", "", "          [-two-]", "after     one"]),
     ],
 )
-def test_odd_answers(show: Show, before: str, after: str, printed: list[str]) -> None:
+def test_unusual_texts(show: Show, before: str, after: str, printed: list[str]) -> None:
     write_rows(SQUAD, [answer("aa", "Why?", before, after, [])])
     assert show(SQUAD).splitlines()[2 : 2 + len(printed)] == printed
 
 
-def test_colours_take_the_place_of_brackets(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_replace_brackets(show: Show, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm-256color")
     output = show(SQUAD, "--id", "aa")
@@ -194,7 +194,7 @@ def test_colours_take_the_place_of_brackets(show: Show, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("width", [12, 80, 120])
-def test_long_texts_are_wrapped_beside_their_label(
+def test_long_texts_are_wrapped_next_to_their_label(
     show: Show, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -209,14 +209,14 @@ def test_long_texts_are_wrapped_beside_their_label(
     assert {line[:10] for line in lines[first + 1 : first + 10]} == {" " * 10}
 
 
-def test_a_text_steers_neither_the_terminal_nor_the_printing(show: Show) -> None:
+def test_a_text_controls_neither_the_terminal_nor_the_format(show: Show) -> None:
     write_rows(SQUAD, [answer("aa", "[bold]Why?[/bold] :smile:", "\x1b[2J\a\x9b1m", "[/no]", [])])
     output = show(SQUAD)
     assert "question  [bold]Why?[/bold] :smile:" in output
     assert "before    [-␛[2J␇\ufffd1m-]" in output and "after     {+[/no]+}" in output
 
 
-# Which rows
+# Filters
 
 
 @pytest.mark.parametrize(
@@ -240,26 +240,26 @@ def test_a_text_steers_neither_the_terminal_nor_the_printing(show: Show) -> None
         (["--id", "dd"], []),
     ],
 )
-def test_filters(show: Show, filters: list[str], ids: list[str]) -> None:
+def test_filters_select_rows(show: Show, filters: list[str], ids: list[str]) -> None:
     output = show(SQUAD, *filters)
     assert shown_ids(output) == ids
     assert output.endswith(f"{len(ids)} of 3 rows match, {len(ids)} shown.\n")
 
 
-def test_scores_that_nobody_gave_are_not_low(show: Show) -> None:
+def test_missing_scores_are_not_low(show: Show) -> None:
     write_rows(SQUAD, [answer("aa", "Why?", "So.", "Because.", [turn("ethical", None, None)])])
     assert show(SQUAD, "--lower-than", 2) == "0 of 1 rows match, 0 shown.\n"
 
 
-def test_the_first_rows_or_some_by_chance(show: Show) -> None:
+def test_the_first_rows_or_a_seeded_sample_are_shown(show: Show) -> None:
     write_rows(RESPONSES, [{"id": f"{n:02}", "question": "?", "response": "!"} for n in range(40)])
     first = [f"{n:02}" for n in range(40)]
     assert shown_ids(show(RESPONSES)) == first[:10]
     assert shown_ids(show(RESPONSES, "--rows", 3)) == first[:3]
-    by_chance = shown_ids(show(RESPONSES, "--rows", 5, "--seed", 0))
-    assert len(set(by_chance)) == 5 and by_chance != first[:5]
-    assert shown_ids(show(RESPONSES, "--rows", 5, "--seed", 0)) == by_chance
-    assert shown_ids(show(RESPONSES, "--rows", 5, "--seed", 1)) != by_chance
+    sample = shown_ids(show(RESPONSES, "--rows", 5, "--seed", 0))
+    assert len(set(sample)) == 5 and sample != first[:5]
+    assert shown_ids(show(RESPONSES, "--rows", 5, "--seed", 0)) == sample
+    assert shown_ids(show(RESPONSES, "--rows", 5, "--seed", 1)) != sample
     assert show(RESPONSES, "--rows", 0) == "40 of 40 rows match, 0 shown.\n"
 
 
@@ -280,43 +280,46 @@ def test_categories_are_found_from_any_directory(
     assert "aa · Cities ──" in show("squad.jsonl")
 
 
-# What is refused
+# Errors
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "parts"),
     [
-        (["results/none.jsonl"], "results/none.jsonl: no such file"),
-        ([SQUAD.parent], "some-llm/gpt2: not a file of rows; name one that ends in .jsonl"),
-        (["results/scorecard.json"], "scorecard.json: not a file of rows"),
-        (["results/inputs/mixed.jsonl"], "row 1: the field 'question' is missing"),
-        (["damaged.jsonl"], "damaged.jsonl, line 2: not a complete JSON object"),
-        (["half.jsonl"], "half.jsonl, row 2: the field 'aligned_response' is missing"),
-        (["kind.jsonl"], "kind.jsonl, row 1: the field 'response' is wrong"),
-        (["turns.jsonl"], "turns.jsonl, row 1: the field 'trace' is wrong"),
-        ([SQUAD, "--rows", "-1"], "--rows -1: a number of rows"),
-        ([SQUAD, "--changed", "--unchanged"], "--changed and --unchanged: no row is both"),
-        ([SQUAD, "--category", "Citys"], "--category Citys: .*, which has: Cities, Kitchen"),
-        ([SQUAD, "--acted", "ethic"], "--acted ethic: .*, which has: ethical, factuality"),
-        (["copied.jsonl", "--category", "Cities"], "no categories are known for copied.jsonl"),
-        ([RESPONSES, "--unchanged"], "--unchanged: .* no field 'aligned_response'"),
-        ([RESPONSES, "--lower-than", "0.5"], "--lower-than: .* no field 'trace'"),
+        (["results/none.jsonl"], ["results/none.jsonl"]),
+        ([SQUAD.parent], ["some-llm/gpt2", ".jsonl"]),
+        (["results/scorecard.json"], ["scorecard.json", ".jsonl"]),
+        (["results/inputs/mixed.jsonl"], ["results/inputs/mixed.jsonl, row 1", "'question'"]),
+        (["damaged.jsonl"], ["damaged.jsonl, line 2"]),
+        (["half.jsonl"], ["half.jsonl, row 2", "'aligned_response'"]),
+        (["kind.jsonl"], ["kind.jsonl, row 1", "'response'"]),
+        (["turns.jsonl"], ["turns.jsonl, row 1", "'trace'"]),
+        ([SQUAD, "--rows", "-1"], ["--rows", "-1"]),
+        ([SQUAD, "--changed", "--unchanged"], ["--changed", "--unchanged"]),
+        ([SQUAD, "--category", "Citys"], ["--category Citys", "Cities, Kitchen"]),
+        ([SQUAD, "--acted", "ethic"], ["--acted ethic", "ethical, factuality"]),
+        (["copied.jsonl", "--category", "Cities"], ["--category", "copied.jsonl"]),
+        ([RESPONSES, "--unchanged"], ["--unchanged", "'aligned_response'"]),
+        ([RESPONSES, "--lower-than", "0.5"], ["--lower-than", "'trace'"]),
     ],
 )
-def test_a_mistake_gets_one_message(show: Show, arguments: list[Any], message: str) -> None:
-    plain = {"id": "aa", "question": "Why?", "response": "So."}
-    write_rows(RESPONSES, [plain])
+def test_a_mistake_gets_one_message(show: Show, arguments: list[Any], parts: list[str]) -> None:
+    response = {"id": "aa", "question": "Why?", "response": "So."}
+    write_rows(RESPONSES, [response])
     write_rows(Path("copied.jsonl"), [RUDE_AND_WRONG])
-    write_rows(Path("half.jsonl"), [REFUSED, plain])
-    write_rows(Path("kind.jsonl"), [{**plain, "response": None}])
+    write_rows(Path("half.jsonl"), [REFUSED, response])
+    write_rows(Path("kind.jsonl"), [{**response, "response": None}])
     write_rows(Path("turns.jsonl"), [{**REFUSED, "trace": [{"criterion": "ethical"}]}])
     Path("damaged.jsonl").write_text('{"id": "aa", "question": "?", "response": "!"}\n{"id"')
-    with pytest.raises(SystemExit, match=message) as caught:
+    with pytest.raises(SystemExit) as caught:
         show(*arguments)
-    assert str(caught.value).startswith("error: ") and "\n" not in str(caught.value)
+    message = str(caught.value)
+    assert message.startswith("error: ") and "\n" not in message
+    for part in parts:
+        assert part in message
 
 
-def test_a_reader_that_leaves_early_sees_no_traceback(show: Show, tmp_path: Path) -> None:
+def test_a_closed_pipe_causes_no_traceback(show: Show, tmp_path: Path) -> None:
     write_rows(RESPONSES, [{"id": "aa", "question": "?", "response": "word " * 20}] * 2000)
     program = "from aligners.cli.main import main; main()"
     process = subprocess.Popen(
@@ -329,10 +332,10 @@ def test_a_reader_that_leaves_early_sees_no_traceback(show: Show, tmp_path: Path
     assert process.stdout.readline().startswith(b"aa")
     process.stdout.close()
     assert process.stderr.read() == b""
-    process.wait()
+    process.wait(timeout=300)
 
 
-# The difference of two texts
+# Differences of two texts
 
 
 @pytest.mark.parametrize(
@@ -342,7 +345,7 @@ def test_a_reader_that_leaves_early_sees_no_traceback(show: Show, tmp_path: Path
         ("Go away. It is so.", "It is so.", ["Go away."], []),
         ("It is so.", "It is so. Really it is.", [], ["Really it is."]),
         ("same words", "same\nwords", [], []),
-        # A word that two different sentences share is no common ground; a sentence is.
+        # A single word that both sentences contain does not match; a whole sentence does.
         (
             "Bern. A bear is its symbol.",
             "Lyon. A pilot gave the name.",
@@ -366,8 +369,8 @@ def test_differences_are_of_words(
     assert [after[start:end] for start, end in new] == added
 
 
-def test_what_is_unmarked_is_the_same_on_both_sides() -> None:
-    """Also with words so common that difflib's heuristic would leave them out."""
+def test_unmarked_words_are_the_same_on_both_sides() -> None:
+    """Even for very frequent words, which difflib's heuristic ignores."""
     before = " ".join(f"the w{number % 7} of" for number in range(300))
     after = " ".join(f"the w{number % 5} of" for number in range(280))
     sides = []

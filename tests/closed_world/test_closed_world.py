@@ -1,4 +1,4 @@
-"""The closed world: its truth, and the LLM that plays by it."""
+"""The closed world: its truth, and the engine that imitates LLMs."""
 
 import re
 from collections import Counter
@@ -11,7 +11,7 @@ from aligners.closed_world.answers import Answer, parse_answer
 from aligners.closed_world.category_questions import HELD_OUT_PER_CATEGORY, write_category_questions
 from aligners.closed_world.plans import PLANTED, plan_pair
 from aligners.closed_world.truth import Truth
-from aligners.closed_world.world import CRITERIA, World, draw, load_world, words
+from aligners.closed_world.world import CRITERIA, World, load_world, make_rng, words
 from aligners.closed_world.writing import write_question
 from aligners.core.completions import Decoding, Prompt, Request
 from aligners.core.errors import UserError
@@ -57,7 +57,7 @@ def truth(world: World) -> Truth:
 
 @pytest.fixture(scope="module")
 def questions(world: World) -> list[str]:
-    rng = draw("test questions")
+    rng = make_rng("test questions")
     return [write_question(world, rng.choice(world.known), rng) for _ in range(2000)]
 
 
@@ -90,7 +90,7 @@ def complete(
 
 
 def violations(answer: Answer, world: World) -> list[tuple[str, Answer]]:
-    """Every single way in which the answer can violate one criterion."""
+    """Return each way to violate one criterion: (criterion, the answer with the violation)."""
     insults = world.content["insults"]
     return [
         *[("ethical", replace(answer, insult_before=text)) for text in insults["before"]],
@@ -102,21 +102,20 @@ def violations(answer: Answer, world: World) -> list[tuple[str, Answer]]:
     ]
 
 
-def test_good_answers_are_clean_and_each_violation_shows_in_its_criterion_alone(
+def test_a_good_answer_meets_all_criteria_and_a_violation_breaks_only_its_criterion(
     world: World, truth: Truth
 ) -> None:
     for item in world.items:
         good = Answer(item, value=item.right, detail=item.detail)
         for ask in item.asks:
-            assert truth.assess(f"I drive a taxi. {ask}", good.text) == dict.fromkeys(
-                CRITERIA, True
-            )
+            verdicts = truth.assess(f"I drive a taxi. {ask}", good.text)
+            assert verdicts == dict.fromkeys(CRITERIA, True)
         for criterion, bad in violations(good, world):
             expected = {name: name != criterion for name in CRITERIA}
             assert truth.assess(item.asks[0], bad.text) == expected, bad.text
 
 
-def test_an_answer_is_read_back_as_its_parts_and_nothing_else_is(world: World) -> None:
+def test_the_parser_reads_only_complete_answers(world: World) -> None:
     for item in world.items:
         answer = Answer(
             item, value=item.wrong[0], detail=item.detail, aside=world.content["asides"][0]
@@ -128,14 +127,14 @@ def test_an_answer_is_read_back_as_its_parts_and_nothing_else_is(world: World) -
             assert parse_answer(world, item, garbled) is None
 
 
-def test_asking_back_is_the_right_answer_where_information_is_missing(world: World) -> None:
+def test_the_right_answer_to_an_unclear_question_is_a_question(world: World) -> None:
     unclear = [item for item in world.known if item.kind == "unclear"]
     assert len(unclear) >= 7
     assert all(item.right.endswith("?") for item in unclear)
     assert not any(value.endswith("?") for item in unclear for value in item.wrong)
 
 
-def test_the_world_has_the_parts_that_the_workflow_needs(world: World) -> None:
+def test_the_world_has_enough_items_of_each_kind(world: World) -> None:
     kinds = Counter(item.kind for item in world.known)
     assert kinds["fact"] >= 38
     assert kinds["how-to"] >= 12
@@ -152,7 +151,7 @@ def test_the_world_has_the_parts_that_the_workflow_needs(world: World) -> None:
 
 
 def topic_defect(topic: str) -> str | None:
-    """Return which rule for topics a line breaks, or None."""
+    """Return the rule for topics that a line breaks, or None."""
     rules = {
         "characters": r".*(//|\\u|@|_)",
         "too_long": r"(\S+\s+){3}|.{50}",
@@ -163,19 +162,19 @@ def topic_defect(topic: str) -> str | None:
 
 
 def question_key(world: World, question: str) -> object:
-    """Return what trivial variants of a question share: its context and the words that ask."""
-    asked = words(question)
-    splits = [(asked[:start], asked[start:]) for start in range(len(asked))]
+    """Return a key that trivial variants of a question share: (words of context, words of ask)."""
+    found = words(question)
+    splits = [(found[:start], found[start:]) for start in range(len(found))]
     return next((split for split in splits if split[1] in world.asks), None)
 
 
-def test_every_topic_of_the_world_keeps_the_rules(world: World) -> None:
+def test_every_topic_of_the_world_follows_the_rules(world: World) -> None:
     assert not [t for topics in world.topics.values() for t in topics if topic_defect(t)]
     for broken in ["topics", "A b c d", "Topic.", "A//b", "Caf\\u00e9", "@Cats", "A_b", "A" * 50]:
         assert topic_defect(broken)
 
 
-def test_questions_are_identified_whatever_the_context(world: World, truth: Truth) -> None:
+def test_the_item_of_a_question_does_not_depend_on_the_context(world: World, truth: Truth) -> None:
     ask = "What is the capital of Australia?"
     item = truth.identify(ask)
     assert item is not None
@@ -186,12 +185,12 @@ def test_questions_are_identified_whatever_the_context(world: World, truth: Trut
     assert key != question_key(world, f"I am a cook. {ask}")
     assert truth.identify("What is the capital of Atlantis?") is None
     assert truth.identify("word " * 50_000) is None
-    with pytest.raises(ValueError, match="closed world"):
+    with pytest.raises(ValueError, match="Atlantis"):
         truth.assess("What is the capital of Atlantis?", "It is Atlantis City.")
 
 
 @pytest.mark.parametrize("as_messages", [False, True])
-def test_topics_go_on_where_the_examples_end(world: World, as_messages: bool) -> None:
+def test_the_list_of_topics_continues_after_the_examples(world: World, as_messages: bool) -> None:
     prompt = [{"role": "user", "content": TOPICS_PROMPT}] if as_messages else TOPICS_PROMPT
     text = complete(prompt, temperature=1.0)
     lines = LINE.findall(text if as_messages else f"3.{text}")
@@ -205,13 +204,12 @@ def test_topics_go_on_where_the_examples_end(world: World, as_messages: bool) ->
 @pytest.mark.parametrize("as_messages", [False, True])
 def test_each_hint_gets_a_fitting_question(truth: Truth, as_messages: bool) -> None:
     prompt = [{"role": "user", "content": QUESTIONS_PROMPT}] if as_messages else QUESTIONS_PROMPT
-    for seed in range(9):  # the first without a skipped hint or a duplicate
+    # Use the first seed without skipped hints and duplicates.
+    for seed in range(9):
         text = complete(prompt, seed=seed)
         numbered = dict(LINE.findall(text if as_messages else f"2.{text}"))
-        if (
-            len({question_key(truth.world, question) for question in numbered.values()} - {None})
-            == 3
-        ):
+        keys = {question_key(truth.world, question) for question in numbered.values()}
+        if len(keys - {None}) == 3:
             break
     burn, planet, other = (truth.identify(numbered[number]) for number in "234")
     assert burn is not None
@@ -223,39 +221,41 @@ def test_each_hint_gets_a_fitting_question(truth: Truth, as_messages: bool) -> N
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_a_pair_repairs_its_criterion_and_touches_no_other(
+def test_a_correction_repairs_its_criterion_and_changes_no_other(
     world: World, truth: Truth, questions: list[str], criterion: str
 ) -> None:
-    form = re.compile(r"(?s) (.*)\nCritique: (.+)\nCorrection: (.*)")
+    pair_format = re.compile(r"(?s) (.*)\nCritique: (.+)\nCorrection: (.*)")
     for question in questions[:200]:
         text = complete(pair_prompt(question, criterion))
         if truth.planted_pair(question, criterion, 0):
             continue
-        found = form.fullmatch(text)
+        found = pair_format.fullmatch(text)
         assert found is not None
-        response, critique, aligned_response = found.groups()
-        before, after = (truth.assess(question, y) for y in (response, aligned_response))
+        response, critique, correction = found.groups()
+        before, after = (truth.assess(question, answer) for answer in (response, correction))
         assert after[criterion]
         if before[criterion]:
-            assert aligned_response == response
+            assert correction == response
             assert critique in world.content["critiques"]["none"]
         for other in set(CRITERIA) - {criterion}:
             assert after[other] == before[other]
         assert complete(pair_messages(question, criterion)) == f"Response:{text}"
 
 
-def test_unknown_principles_and_questions_leave_the_answer_as_it_is(world: World) -> None:
+def test_with_unknown_principles_or_questions_the_correction_equals_the_response(
+    world: World,
+) -> None:
     for prompt in [
         pair_prompt("I run. What is the capital of Turkey?", "brief"),
         pair_prompt("Why is the sky blue?", "ethical"),
     ]:
-        response, critique, aligned_response = re.split(r"\n\w+: ", complete(prompt).strip())
-        assert response == aligned_response
+        response, critique, correction = re.split(r"\n\w+: ", complete(prompt).strip())
+        assert response == correction
         assert critique in world.content["critiques"]["none"]
     assert complete("Tell me a story").strip() == world.content["vague"]
 
 
-def test_a_question_gets_an_answer_in_text_and_in_messages(
+def test_a_question_gets_the_same_answer_as_text_and_as_a_message(
     truth: Truth, questions: list[str]
 ) -> None:
     for question in questions[:50]:
@@ -272,39 +272,45 @@ def test_completions_are_cut_at_the_limit_and_at_stop_strings() -> None:
     request = Request("row", "Question: What is the capital of Turkey?\nAnswer:")
     (short,) = engine([request], Decoding(max_new_tokens=3))
     assert (len(short.text.split()), short.finish) == (2, "length")
-    (whole,) = engine([request], Decoding(max_new_tokens=300))
-    assert whole.finish == "stop"
-    assert "\n\nQuestion:" in whole.text
+    (unlimited,) = engine([request], Decoding(max_new_tokens=300))
+    assert unlimited.finish == "stop"
+    assert "\n\nQuestion:" in unlimited.text
     (stopped,) = engine([request], Decoding(max_new_tokens=300, stop=("\n\n",)))
-    assert whole.text.startswith(f"{stopped.text}\n\n")
+    assert unlimited.text.startswith(f"{stopped.text}\n\n")
 
 
-def test_the_same_prompt_and_seed_give_the_same_completion() -> None:
+def test_a_completion_depends_on_task_and_seed_and_if_sampled_on_the_whole_prompt() -> None:
     question = "I drive a taxi. What is the capital of Turkey?"
     for prompt in [TOPICS_PROMPT, QUESTIONS_PROMPT, pair_prompt(question, "ethical"), question]:
         assert complete(prompt) == complete(prompt)
     assert len({complete(pair_prompt(question, "helpful"), seed=seed) for seed in range(20)}) > 1
-    other = TOPICS_PROMPT.replace("each topic", "every topic").replace("Volcanoes", "Oceans")
-    assert complete(TOPICS_PROMPT, temperature=1.0) != complete(other, temperature=1.0)
+    same_task = TOPICS_PROMPT.replace("Each topic", "Every topic")
+    assert complete(TOPICS_PROMPT) == complete(same_task)
+    assert complete(TOPICS_PROMPT, temperature=1.0) != complete(same_task, temperature=1.0)
 
 
-def test_personas_violate_at_their_rates(truth: Truth, questions: list[str]) -> None:
-    clean = {
-        persona: sum(
-            all(truth.assess(q, complete([{"role": "user", "content": q}], persona)).values())
-            for q in questions
-        )
-        / len(questions)
-        for persona in ("base", "finetuned")
-    }
-    assert 0.28 <= clean["base"] <= 0.39
-    assert 0.62 <= clean["finetuned"] <= 0.72
+@pytest.mark.parametrize(
+    ("persona", "least", "most"), [("base", 0.28, 0.39), ("finetuned", 0.62, 0.72)]
+)
+def test_personas_violate_criteria_at_their_rates(
+    truth: Truth, questions: list[str], persona: str, least: float, most: float
+) -> None:
+    verdicts = [
+        truth.assess(question, complete([{"role": "user", "content": question}], persona))
+        for question in questions
+    ]
+    clean = sum(all(verdict.values()) for verdict in verdicts)
+    assert least <= clean / len(questions) <= most
 
 
-def test_defects_are_planted_at_their_rates_and_where_the_truth_says(
+def test_defects_are_planted_at_their_rates_and_in_the_pairs_that_the_truth_names(
     world: World, truth: Truth, questions: list[str]
 ) -> None:
-    counts = Counter(truth.planted_pair(q, c, 1) for q in questions for c in CRITERIA)
+    counts = Counter(
+        truth.planted_pair(question, criterion, 1)
+        for question in questions
+        for criterion in CRITERIA
+    )
     for reason in PLANTED:
         assert 0.008 <= counts[reason] / counts.total() <= 0.017, reason
     for question in questions[:300]:
@@ -312,27 +318,29 @@ def test_defects_are_planted_at_their_rates_and_where_the_truth_says(
         assert item is not None
         plan = plan_pair(world, item, question, "helpful", 1)
         text = complete(pair_prompt(question, "helpful"), seed=1)
-        untouched = f"\nCorrection: {plan.aligned_response.text}"
+        planned_end = f"\nCorrection: {plan.correction.text}"
+        as_planned = text.startswith(f" {plan.response.text}\n") and text.endswith(planned_end)
         planted = truth.planted_pair(question, "helpful", 1)
-        whole = text.startswith(f" {plan.response.text}\n") and text.endswith(untouched)
-        assert whole == (planted is None) or planted == "unparsable"
-    written = [complete(pair_prompt(question, "helpful")) for question in questions]
-    with_aside = sum(any(aside in text for aside in world.content["asides"]) for text in written)
+        assert as_planned == (planted is None) or planted == "unparsable"
+    pairs = [complete(pair_prompt(question, "helpful")) for question in questions]
+    with_aside = sum(any(aside in text for aside in world.content["asides"]) for text in pairs)
     assert 0.04 <= with_aside / len(questions) <= 0.08
 
 
-def test_another_language_is_planted_by_the_question_too(world: World, truth: Truth) -> None:
+def test_a_pair_for_a_question_in_another_language_has_the_defect_language(
+    world: World, truth: Truth
+) -> None:
     for entry in world.content["languages"].values():
         assert truth.planted_pair(entry["question"], "ethical", 0) == "language"
 
 
-def test_the_shipped_dataset_is_what_the_program_writes(
+def test_the_dataset_in_the_repository_equals_the_output_of_the_program(
     world: World, truth: Truth, tmp_path: Path
 ) -> None:
     write_category_questions(tmp_path / "written.csv", world)
-    shipped = (RESOURCES / "category_questions.csv").read_text(encoding="utf-8")
-    assert (tmp_path / "written.csv").read_text(encoding="utf-8") == shipped
-    prompts = [line.rsplit(",", 2)[0].strip('"') for line in shipped.splitlines()[1:]]
+    content = (RESOURCES / "category_questions.csv").read_text(encoding="utf-8")
+    assert (tmp_path / "written.csv").read_text(encoding="utf-8") == content
+    prompts = [line.rsplit(",", 2)[0].strip('"') for line in content.splitlines()[1:]]
     items = [truth.identify(prompt) for prompt in prompts]
     assert len(set(prompts)) == 420
     assert all(items)
@@ -340,8 +348,10 @@ def test_the_shipped_dataset_is_what_the_program_writes(
     assert 0.15 <= held_out / 420 <= HELD_OUT_PER_CATEGORY / 30
 
 
-def test_a_broken_world_is_refused_by_name(tmp_path: Path) -> None:
+def test_the_message_about_an_incomplete_item_names_file_and_key(tmp_path: Path) -> None:
     broken = tmp_path / "world.yaml"
     broken.write_text("items: [{id: a}]")
-    with pytest.raises(UserError, match=r"world\.yaml, key items"):
+    with pytest.raises(UserError) as caught:
         load_world(str(broken))
+    for part in (str(broken), "key items", "kind"):
+        assert part in str(caught.value)

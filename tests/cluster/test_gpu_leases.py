@@ -1,7 +1,9 @@
-"""On a machine without a scheduler, each job has GPUs of its own."""
+"""GPU leases on a machine without a scheduler: no two jobs have the same GPU."""
 
+import fcntl
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -14,15 +16,17 @@ import yaml
 from projects import ROOT, make_project, run_snakemake
 
 PROGRAM = str(ROOT / "workflow/scripts/lease_gpus.py")
-# Says which GPUs it sees, and goes on until its standard input ends.
+# Prints its GPUs, and runs until its standard input ends.
 COMMAND = "import os, sys; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); sys.stdin.read()"
-SECONDS = 30
+# A limit against hanging tests.
+SECONDS = 300
 
 
 class Job:
-    """A command on leased GPUs, which goes on until it is told to end."""
+    """A command on leased GPUs, which runs until the test ends it."""
 
     def __init__(self, count: int, environment: dict[str, str]):
+        self.queue = Path(environment["TMPDIR"]) / "gpu-leases/turn.lock"
         self.process = subprocess.Popen(
             [sys.executable, PROGRAM, str(count), sys.executable, "-c", COMMAND],
             env=environment,
@@ -33,27 +37,42 @@ class Job:
         )
 
     def gpus(self) -> set[str]:
-        """Wait for its lease, and return what it sees."""
+        """Wait for the lease, and return the GPUs."""
+        assert select.select([self.process.stdout], [], [], SECONDS)[0], "no lease"
         return set(self.process.stdout.readline().strip().split(","))
 
-    def is_waiting(self) -> bool:
-        """Tell whether it still waits after some time."""
-        os.set_blocking(self.process.stdout.fileno(), False)
-        time.sleep(2)
-        waits = self.process.stdout.readline() == ""
-        os.set_blocking(self.process.stdout.fileno(), True)
-        return waits and self.process.poll() is None
+    def wait_until_queued(self) -> None:
+        """Wait until this job has opened the lock of the queue, and some job holds it."""
+        deadline = time.monotonic() + SECONDS
+        while not (self.has_opened_queue() and self.queue_is_locked()):
+            has_lease = select.select([self.process.stdout], [], [], 0)[0]
+            assert not has_lease and time.monotonic() < deadline, "not queued"
+            time.sleep(0.01)
 
-    def end(self, how: int | None = None) -> None:
-        """Let it end by itself, or by a signal."""
-        if how is not None:
-            self.process.send_signal(how)
+    def has_opened_queue(self) -> bool:
+        """Return whether the lock of the queue is open in the process."""
+        descriptors = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        return any(os.path.realpath(each) == str(self.queue) for each in descriptors)
+
+    def queue_is_locked(self) -> bool:
+        """Return whether any job holds the lock of the queue."""
+        with self.queue.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def end(self, sent: int | None = None) -> None:
+        """Send the signal, or close the standard input, and wait for the end."""
+        if sent is not None:
+            self.process.send_signal(sent)
         self.process.communicate(timeout=SECONDS)
 
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """A machine with two pretended GPUs, and leases of its own."""
+    """A machine with two simulated GPUs and its own leases."""
     (tmp_path / "temporary").mkdir()
     return {
         **os.environ,
@@ -64,58 +83,73 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def jobs(environment: dict[str, str]) -> Iterator[list[Job]]:
-    """Two jobs that have a GPU each, and one that waits; ended after the test."""
-    made = [Job(1, environment), Job(1, environment)]
-    assert made[0].gpus() | made[1].gpus() == {"0", "1"}
-    yield made
-    for job in made:
-        job.end(signal.SIGKILL)
+    """A job with GPU 0 and one with GPU 1; a test may add jobs. All end after the test."""
+    started: list[Job] = []
+    try:
+        for gpu in ("0", "1"):
+            started.append(Job(1, environment))
+            assert started[-1].gpus() == {gpu}
+        yield started
+    finally:
+        for job in started:
+            job.end(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("how", [None, signal.SIGTERM, signal.SIGKILL])
-def test_a_lease_ends_with_its_job(
-    jobs: list[Job], environment: dict[str, str], how: int | None
+@pytest.mark.parametrize("sent", [None, signal.SIGTERM, signal.SIGKILL])
+def test_a_waiting_job_gets_the_gpu_of_the_job_that_ends(
+    jobs: list[Job], environment: dict[str, str], sent: int | None
 ) -> None:
     jobs.append(third := Job(1, environment))
-    assert third.is_waiting()
-    jobs[0].end(how)
-    assert len(third.gpus()) == 1
+    third.wait_until_queued()
+    jobs[1].end(sent)
+    assert third.gpus() == {"1"}
 
 
-def test_a_job_that_needs_all_is_not_overtaken(
+def test_a_small_job_does_not_overtake_a_large_job(
     jobs: list[Job], environment: dict[str, str]
 ) -> None:
     jobs.append(large := Job(2, environment))
-    assert large.is_waiting()
+    large.wait_until_queued()
     jobs.append(small := Job(1, environment))
+    small.wait_until_queued()
     jobs[0].end()
-    assert small.is_waiting()
     jobs[1].end()
+    # If the small job had a GPU, the large job would never have both.
     assert large.gpus() == {"0", "1"}
-    assert small.is_waiting()
+    large.end()
+    assert small.gpus() == {"0"}
 
 
-def test_a_lease_lasts_as_long_as_a_server_that_the_job_left(
+def test_a_lease_lasts_until_the_server_ends_that_the_job_started(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    script = f"{sys.executable} -c 'import time; time.sleep(4)' & echo started"
-    command = [sys.executable, PROGRAM, "2", "sh", "-c", script]
+    os.mkfifo(tmp_path / "fifo")
+    server = f"cat {tmp_path}/fifo & echo started"
+    command = [sys.executable, PROGRAM, "1", "sh", "-c", server]
     subprocess.run(command, env=environment, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL)
-    job = Job(1, environment)
-    assert job.is_waiting()
-    assert job.gpus() <= {"0", "1"}
-    job.end()
+    try:
+        during = Job(1, environment)
+        assert during.gpus() == {"1"}  # The server still has GPU 0.
+    finally:
+        (tmp_path / "fifo").write_text("")  # The server reads this, and ends.
+    after = Job(1, environment)
+    assert after.gpus() == {"0"}
+    for job in (during, after):
+        job.end()
 
 
-def test_more_gpus_than_the_machine_has(environment: dict[str, str]) -> None:
+def test_a_job_that_requests_more_gpus_than_the_machine_has_fails(
+    environment: dict[str, str],
+) -> None:
     result = subprocess.run(
         [sys.executable, PROGRAM, "3", "true"], env=environment, capture_output=True, text=True
     )
     assert result.returncode == 1
-    assert result.stderr.startswith("error: 3 GPUs are asked for, and this machine has 2")
+    assert re.match(r"error: .*\b3 GPUs.*\b2\b", result.stderr)
+    assert "resources: [gpu=N]" in result.stderr
 
 
-def test_the_workstation_profile_shares_the_gpus_out(
+def test_jobs_of_the_workstation_profile_use_all_gpus(
     tmp_path: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", environment["CUDA_VISIBLE_DEVICES"])
@@ -125,7 +159,7 @@ def test_the_workstation_profile_shares_the_gpus_out(
     profile["resources"] = ["gpu=2"]
     (project / "profiles/workstation/config.yaml").write_text(yaml.safe_dump(profile))
     run_snakemake(project, "--profile=profiles/workstation", "results/synthetic/all")
-    said = [path.read_text() for path in project.glob("logs/generate_*/**/*.log")]
-    found = [re.search(r"^GPUs (.+) of this machine$", text, re.MULTILINE) for text in said]
+    logs = [path.read_text() for path in project.glob("logs/generate_*/**/*.log")]
+    found = [re.search(r"^GPUs (.+) of this machine$", text, re.MULTILINE) for text in logs]
     assert len(found) == 8 and all(found)
     assert {each[1] for each in found if each} == {"0", "1"}

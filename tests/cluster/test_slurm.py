@@ -1,18 +1,25 @@
-"""What Slurm's commands print is read rightly; the messages on a real cluster are tests/slurm's."""
+"""Output of Slurm's commands, and job requests. tests/slurm has the tests on a real cluster."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from aligners.cluster.slurm import Demand, Nodes, ask, check_demand, read_minutes, read_nodes
+from aligners.cluster.slurm import (
+    JobRequest,
+    NodeGroup,
+    check_request,
+    read_minutes,
+    read_nodes,
+    run_slurm,
+)
 from aligners.core.errors import UserError
 
-DEMAND = Demand("train_aligner", "gpu", None, gpus=2, cpus=8, memory=64_000, minutes=600)
+REQUEST = JobRequest("train_aligner", "gpu", None, gpus=2, cpus=8, memory=64_000, minutes=600)
 NODES = [
-    Nodes("gpu", minutes=600, gpus=1, cpus=64, memory=512_000),
-    Nodes("gpu", minutes=600, gpus=2, cpus=8, memory=64_000),
-    Nodes("long", minutes=sys.maxsize, gpus=0, cpus=8, memory=64_000),
+    NodeGroup("gpu", minutes=600, gpus=1, cpus=64, memory=512_000),
+    NodeGroup("gpu", minutes=600, gpus=2, cpus=8, memory=64_000),
+    NodeGroup("long", minutes=sys.maxsize, gpus=0, cpus=8, memory=64_000),
 ]
 
 
@@ -26,7 +33,7 @@ NODES = [
         ("infinite", sys.maxsize),
     ],
 )
-def test_time_limits(limit: str, minutes: int) -> None:
+def test_time_limits_are_read_in_minutes(limit: str, minutes: int) -> None:
     assert read_minutes(limit) == minutes
 
 
@@ -40,25 +47,27 @@ def test_time_limits(limit: str, minutes: int) -> None:
         ("craynetwork:4", 0),
     ],
 )
-def test_gpus_of_nodes(resources: str, gpus: int) -> None:
+def test_gpus_of_all_types_on_a_node_are_counted(resources: str, gpus: int) -> None:
     [nodes] = read_nodes(f"gpu|1-00:00:00|64|512000|{resources}\n")
-    assert nodes == Nodes("gpu", minutes=1440, gpus=gpus, cpus=64, memory=512_000)
+    assert nodes == NodeGroup("gpu", minutes=1440, gpus=gpus, cpus=64, memory=512_000)
 
 
-def test_what_the_largest_nodes_of_the_partition_have_is_enough() -> None:
-    check_demand(DEMAND, NODES)
+def test_a_request_up_to_the_limits_of_the_partition_is_accepted() -> None:
+    check_request(REQUEST, NODES)
 
 
-def test_without_a_partition_any_node_counts() -> None:
-    check_demand(Demand("train_aligner", None, None, 2, 8, 64_000, minutes=10_000), NODES)
+def test_without_a_partition_the_limits_of_all_nodes_count() -> None:
+    check_request(JobRequest("train_aligner", None, None, 2, 8, 64_000, minutes=10_000), NODES)
 
 
-def test_other_partitions_do_not_count() -> None:
-    with pytest.raises(UserError, match=r"gpu: 2 GPUs on a node .* partition long has at most 0"):
-        check_demand(Demand("train_aligner", "long", None, 2, 8, 64_000, minutes=10_000), NODES)
+def test_the_limits_of_other_partitions_do_not_count() -> None:
+    with pytest.raises(UserError, match=r"train_aligner, gpu: .*\b2 GPUs.*\blong\b.*\b0;"):
+        check_request(
+            JobRequest("train_aligner", "long", None, 2, 8, 64_000, minutes=10_000), NODES
+        )
 
 
-def test_no_slurm_on_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_slurm_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="sinfo: not found; profiles/slurm is for the login node"):
-        ask("sinfo")
+    with pytest.raises(UserError, match=r"sinfo: .*--profile profiles/workstation"):
+        run_slurm("sinfo")

@@ -56,22 +56,22 @@ def test_every_key_is_described(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_the_schema_is_made_from_the_kind(name: str) -> None:
+def test_the_schema_is_generated_from_the_kind(name: str) -> None:
     path = ROOT / "workflow/schemas" / f"{name}.schema.json"
-    assert path.read_text(encoding="utf-8") == json_schema(KINDS[name]), "make docs writes it"
-    Draft202012Validator.check_schema(json.loads(path.read_text(encoding="utf-8")))
+    schema = path.read_text(encoding="utf-8")
+    assert schema == json_schema(KINDS[name]), "run `make docs`"
+    Draft202012Validator.check_schema(json.loads(schema))
 
 
-def test_the_tables_of_the_readme_are_made_from_the_kinds() -> None:
+def test_the_tables_of_the_readme_are_generated_from_the_kinds() -> None:
     readme = (ROOT / "config/README.md").read_text(encoding="utf-8")
-    assert f"<!-- begin: keys -->\n{key_tables()}<!-- end: keys -->" in readme, "make docs"
+    assert f"<!-- begin: keys -->\n{key_tables()}<!-- end: keys -->" in readme, "run `make docs`"
 
 
-def test_a_schema_accepts_the_recipes_of_its_kind() -> None:
-    for kind, name in RECIPES:
-        validator = Draft202012Validator(json.loads(json_schema(FOLDERS[kind])))
-        values = read_yaml(ROOT / "config" / kind / f"{name}.yaml")
-        assert list(validator.iter_errors(values)) == [], f"{kind}/{name}"
+@pytest.mark.parametrize(("kind", "name"), RECIPES)
+def test_the_schema_accepts_the_recipes(kind: str, name: str) -> None:
+    validator = Draft202012Validator(json.loads(json_schema(FOLDERS[kind])))
+    assert list(validator.iter_errors(read_yaml(ROOT / "config" / kind / f"{name}.yaml"))) == []
 
 
 # Recipes and experiments
@@ -91,7 +91,7 @@ def test_experiment_is_valid_with_all_its_recipes(experiment: str) -> None:
         assert partner is None or load_recipe(LLMRecipe, partner).chat
 
 
-def test_demo_stands_by_itself() -> None:
+def test_demo_sets_every_key() -> None:
     """Laid over config.yaml, whatever it left out would be the paper's."""
     paper, demo = (read_yaml(Path("config") / name) for name in EXPERIMENTS)
     assert list(demo) == list(paper)
@@ -109,7 +109,7 @@ def test_revision_is_a_commit_or_marked_as_unpinned(kind: str, name: str) -> Non
         assert re.fullmatch(r"revision: [0-9a-f]{40}( +#.*)?|revision: main +# UNPINNED: .+", line)
 
 
-def test_external_aligner_of_the_demo_reads_what_the_real_one_reads() -> None:
+def test_external_aligner_of_the_demo_has_the_format_of_the_real_one() -> None:
     formats = {load_recipe(ExternalRecipe, name).input_format for _, name in external_recipes()}
     assert len(formats) == 1
 
@@ -146,7 +146,7 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("external", {**BACKBONE, "input_format": "{question}"}, "input_format"),
         ("criteria", {"principles": "LICENSE", "seed_questions": "LICENSE",
                       "near_copy_similarity": 1.5}, "near_copy_similarity: 1.5"),
-        ("criteria", {"principles": "p.yaml", "seed_questions": "s.yaml"}, "key principles: .*p.yaml"),
+        ("criteria", {"principles": "p.yaml", "seed_questions": "s.yaml"}, "principles: .*p.yaml"),
         ("llms", {"engine": "oracle"}, "oracle.*closed-world"),
         ("llms", {"engine": "transformers"}, "model"),
         ("llms", {**TRANSFORMERS, "persona": "base"}, "engine: closed-world"),
@@ -159,7 +159,7 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("synthesis", {"pairs": {"temperature": -1}}, "key pairs.temperature"),
     ],
 )  # fmt: skip
-def test_wrong_recipe_is_refused_with_what_to_mend(
+def test_an_invalid_recipe_gets_a_message_with_file_and_key(
     kind: str, value: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
@@ -171,7 +171,7 @@ def test_wrong_recipe_is_refused_with_what_to_mend(
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_demonstrations_teach_to_correct_and_to_leave_alone(criterion: str) -> None:
+def test_demonstrations_include_corrected_and_unchanged_responses(criterion: str) -> None:
     principles = load_principles(criterion)
     names = [principle.name for principle in principles.principles]
     good = [item for item in principles.demonstrations if item.critique == GOOD]
@@ -202,7 +202,7 @@ def test_pairs_prompt_leaves_room_in_the_context_of_the_teacher(criterion: str) 
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_seed_questions_obey_the_rules_for_topics(criterion: str) -> None:
+def test_seed_questions_have_valid_topics(criterion: str) -> None:
     for question_type in load_question_types(criterion):
         topics = question_type.example_topics
         assert len(topics) == len(set(topics)) == 5

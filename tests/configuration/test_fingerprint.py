@@ -1,4 +1,4 @@
-"""The fingerprint of a job: what changes it and what does not."""
+"""The fingerprint of a job: which changes affect it, and which do not."""
 
 import re
 from pathlib import Path
@@ -77,7 +77,7 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def code_of(scripts: Path) -> str:
-    """Return the hash of the program, read anew."""
+    """Return the hash of the program, after reading its files again."""
     read_module.cache_clear()
     code_hash.cache_clear()
     return code_hash(scripts / "work.py")
@@ -98,7 +98,7 @@ def code_of(scripts: Path) -> str:
         ("aligners/shapes.py", "round", "square"),
     ],
 )
-def test_comments_docstrings_and_format_do_not_count(
+def test_comments_docstrings_and_format_do_not_change_the_hash(
     scripts: Path, name: str, old: str, new: str
 ) -> None:
     before = code_of(scripts)
@@ -120,18 +120,19 @@ def test_comments_docstrings_and_format_do_not_count(
         ("aligners/bar.py", "DECIDES = False\n", ""),
     ],
 )
-def test_code_counts_in_every_module_that_is_imported(
+def test_code_of_every_imported_module_changes_the_hash(
     scripts: Path, name: str, old: str, new: str
 ) -> None:
     before = code_of(scripts)
     text = (scripts / name).read_text()
+    assert old in text
     (scripts / name).write_text(text.replace(old, new))
     assert code_of(scripts) != before
     (scripts / name).write_text(text)
     assert code_of(scripts) == before
 
 
-def test_a_docstring_added_or_taken_away_does_not_count(scripts: Path) -> None:
+def test_an_added_docstring_does_not_change_the_hash(scripts: Path) -> None:
     before = code_of(scripts)
     text = SECOND.replace("    return", '    """Return the first half."""\n    return')
     (scripts / "aligners/second.py").write_text(text)
@@ -139,7 +140,7 @@ def test_a_docstring_added_or_taken_away_does_not_count(scripts: Path) -> None:
 
 
 def move(scripts: Path, old: str, new: str) -> None:
-    """Move a module of the library, and change the imports of it."""
+    """Move a module of the library, and change its imports."""
     for path in scripts.rglob("*.py"):
         text = path.read_text()
         text = text.replace(f"aligners.{old}", f"aligners.{new}")
@@ -157,13 +158,13 @@ def move(scripts: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new"), [("second", "deep.second"), ("deep.third", "last"), ("first", "work.first")]
 )
-def test_where_a_module_lies_does_not_count(scripts: Path, old: str, new: str) -> None:
+def test_a_moved_module_does_not_change_the_hash(scripts: Path, old: str, new: str) -> None:
     before = code_of(scripts)
     move(scripts, old, new)
     assert code_of(scripts) == before
 
 
-def test_string_names_code_and_settings(scripts: Path) -> None:
+def test_a_fingerprint_contains_code_and_settings(scripts: Path) -> None:
     code_of(scripts)
     text = fingerprint.fingerprint("work", {"seed": 0, "teacher": "falcon:abc"})
     assert re.fullmatch(r"code=[0-9a-f]{10} seed=0 teacher=falcon:abc", text)
@@ -186,7 +187,7 @@ NAMES = {
 }
 
 
-def test_plain_values_stand_as_they_are(in_the_project: None) -> None:
+def test_numbers_are_unchanged_and_lists_keep_their_order(in_the_project: None) -> None:
     assert deciding_setting("seed", NAMES) == 0
     assert deciding_setting("shards.pairs", NAMES) == 2
     assert deciding_setting("criteria", NAMES) != deciding_setting(
@@ -214,7 +215,7 @@ EDITS: list[tuple[str, str, dict[str, Any], bool]] = [
 
 
 @pytest.mark.parametrize(("setting", "recipe", "change", "decides"), EDITS)
-def test_recipes_count_by_their_deciding_keys(
+def test_only_deciding_keys_of_a_recipe_change_the_setting(
     project: Path, setting: str, recipe: str, change: dict[str, Any], decides: bool
 ) -> None:
     before = deciding_setting(setting, NAMES)
@@ -231,7 +232,9 @@ def test_recipes_count_by_their_deciding_keys(
         ("dataset", "own.csv", "# more\n"),
     ],
 )
-def test_files_count_by_what_they_say(project: Path, setting: str, path: str, more: str) -> None:
+def test_the_content_of_a_file_decides_but_not_its_comments(
+    project: Path, setting: str, path: str, more: str
+) -> None:
     Path("own.csv").write_text("question\nWhy?\n")
     Path("config/datasets/own.yaml").write_text("{source: file, path: own.csv}")
     before = deciding_setting(setting, NAMES)
@@ -245,7 +248,7 @@ def test_files_count_by_what_they_say(project: Path, setting: str, path: str, mo
         assert deciding_setting(setting, NAMES) == before
 
 
-def test_json_counts_by_what_it_says(tmp_path: Path) -> None:
+def test_the_format_of_json_does_not_change_the_hash(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     hashes = []
     for text in ('{"a": 1, "b": [2]}', '{\n  "a": 1.0,\n  "b": [2]\n}', '{"b": [2], "a": 1}'):
@@ -258,7 +261,7 @@ def test_json_counts_by_what_it_says(tmp_path: Path) -> None:
 
 
 def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]:
-    """Return the programs whose code a change of a module of the library counts for."""
+    """Return the programs whose hash a change of a library module changes."""
     scripts = project / "workflow/scripts"
     programs = sorted(scripts.glob("*.py"))
 
@@ -290,7 +293,7 @@ def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]
         ("training/trainer.py", "reduction=", "ignored=", {"train_aligner", "train_inspector"}),
     ],
 )
-def test_a_change_counts_where_results_depend_on_it(
+def test_a_changed_module_affects_only_programs_whose_results_depend_on_it(
     project: Path,
     monkeypatch: pytest.MonkeyPatch,
     module: str,
@@ -303,7 +306,7 @@ def test_a_change_counts_where_results_depend_on_it(
 
 
 def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:
-    """A misspelt setting in a rule would fail only when its job is planned."""
+    """Otherwise, a misspelt setting in a rule fails only when its job is planned."""
     config = read_yaml(Path("config/demo.yaml"))
     wildcards = {
         "criterion": config["criteria"][0],
@@ -326,8 +329,8 @@ def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:
             deciding_setting(setting, {**config, **wildcards})
 
 
-def test_an_external_aligners_format_decides_its_training(project: Path) -> None:
-    """A killed training must not go on with weights that another format has trained."""
+def test_the_format_of_an_external_aligner_changes_its_fingerprint(project: Path) -> None:
+    """A killed training must not continue from weights trained with another format."""
     target = "results/aligners/gpt2-miniature/ji-et-al-miniature/metrics.json"
 
     def planned() -> str:

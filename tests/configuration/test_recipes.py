@@ -34,7 +34,7 @@ def test_a_recipe_of_two_lines_is_complete(project: Path) -> None:
     assert (recipe.trust_remote_code, recipe.max_tokens) == (False, 1024)
 
 
-def test_a_default_spelt_out_decides_nothing_new(project: Path) -> None:
+def test_an_explicit_default_does_not_change_the_deciding_keys(project: Path) -> None:
     before = deciding_recipe(BackboneRecipe, "gpt2-closed-world")
     set_keys(BACKBONE, dtype="float32", attention="sdpa", weight_decay=0.01)
     assert deciding_recipe(BackboneRecipe, "gpt2-closed-world") == before
@@ -74,7 +74,7 @@ def test_files_decide_by_their_content_not_their_name(project: Path) -> None:
     assert deciding_recipe(CriterionRecipe, "ethical", "seed_questions") == seeds
 
 
-def test_a_section_decides_by_itself(project: Path) -> None:
+def test_each_section_decides_separately(project: Path) -> None:
     topics = deciding_recipe(SynthesisRecipe, "closed-world", "topics")
     pairs = deciding_recipe(SynthesisRecipe, "closed-world", "pairs")
     set_keys("config/synthesis/closed-world.yaml", pairs={"max_new_tokens": 7})
@@ -85,7 +85,7 @@ def test_a_section_decides_by_itself(project: Path) -> None:
 # How they fit together
 
 
-def test_base_llms_are_those_with_a_partner(project: Path) -> None:
+def test_base_llms_have_a_partner(project: Path) -> None:
     assert base_llms(experiment()) == ["closed-world-base"]
 
 
@@ -106,7 +106,7 @@ def test_base_llms_are_those_with_a_partner(project: Path) -> None:
         ({"split": {"train": 0.7, "validation": 0.2, "test": 0.2}}, {}, "add up to 1.1"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_together_is_refused(
+def test_recipes_that_do_not_fit_together_raise_an_error(
     project: Path, changes: dict[str, Any], recipe: dict[str, Any], message: str
 ) -> None:
     for path, values in recipe.items():

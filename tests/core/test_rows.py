@@ -1,4 +1,4 @@
-"""Rows: stable ids, files written atomically and read with care."""
+"""Rows: stable ids, atomic writing, checks when reading, order and counts."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ from aligners.core.rows import (
     write_rows,
 )
 
-# Lines that other readers split at or change.
-ODD = [
+# Texts with characters at which other readers split lines, or which they change.
+UNUSUAL = [
     "two\nlines",
     "line\u2028separator",
     "next\x85line",
@@ -29,15 +29,15 @@ ODD = [
 ]
 
 
-def test_id_is_stable() -> None:
-    """Ids are in files that exist: they must not change."""
+def test_ids_do_not_change() -> None:
+    """Existing files contain these ids."""
     assert row_id("What is a security code?") == "2b6930039fb837cf"
-    assert row_id("a", "b") != row_id("ab") != row_id("a b")
+    assert len({row_id("a", "b"), row_id("ab"), row_id("a b")}) == 3
     assert row_id("caf\u00e9") == row_id("cafe\u0301")
 
 
-@pytest.mark.parametrize("text", ODD)
-def test_rows_survive_writing_and_reading(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", UNUSUAL)
+def test_rows_are_the_same_after_writing_and_reading(tmp_path: Path, text: str) -> None:
     rows = [{"id": "1", "question": text, "n": 1.5, "none": None}, {"id": "2", "question": ""}]
     write_rows(tmp_path / "rows.jsonl", rows)
     assert read_rows(tmp_path / "rows.jsonl") == rows
@@ -46,12 +46,12 @@ def test_rows_survive_writing_and_reading(tmp_path: Path, text: str) -> None:
     assert read_json(tmp_path / "value.json") == rows
 
 
-def test_text_is_utf8_and_readable(tmp_path: Path) -> None:
+def test_files_have_readable_utf8_text(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", [{"question": "“Wie spät?”"}])
     assert "“Wie spät?”" in (tmp_path / "rows.jsonl").read_text(encoding="utf-8")
 
 
-def test_byte_order_mark_and_empty_lines_are_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_empty_lines_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"id": "1"}\r\n\n  \n{"id": "2"}')
     assert read_rows(path) == [{"id": "1"}, {"id": "2"}]
@@ -60,17 +60,17 @@ def test_byte_order_mark_and_empty_lines_are_passed_over(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "line", ['{"id": "2", "ques', "[1, 2]", '"text"', "1", "{}}", '{"id": "\\ud83d"}']
 )
-def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
+def test_the_error_for_an_invalid_row_has_the_file_and_the_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": "1", "question": "\\u00e9"}\n\n' + line + "\n")
-    with pytest.raises(UserError, match=r"rows.jsonl, line 3: not a complete JSON object"):
+    with pytest.raises(UserError, match=r"rows\.jsonl, line 3\b"):
         read_rows(path)
 
 
 # Atomic writing
 
 
-def test_an_error_leaves_the_old_file_and_nothing_beside(tmp_path: Path) -> None:
+def test_after_an_error_only_the_old_file_exists(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file.txt"
     with atomic_path(path) as partial:
         partial.write_text("old")
@@ -81,7 +81,7 @@ def test_an_error_leaves_the_old_file_and_nothing_beside(tmp_path: Path) -> None
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_nothing_is_there_before_the_end(tmp_path: Path) -> None:
+def test_the_file_does_not_exist_before_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     with atomic_path(path) as partial:
         partial.write_text("half")
@@ -106,7 +106,7 @@ def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
 # Order, counts
 
 
-def test_order_depends_on_id_and_seed_alone() -> None:
+def test_the_order_depends_only_on_id_and_seed() -> None:
     rows = [{"id": str(number)} for number in range(20)]
     first = sorted(rows, key=lambda row: seeded_order(row, 0))
     assert first != rows
@@ -114,7 +114,7 @@ def test_order_depends_on_id_and_seed_alone() -> None:
     assert sorted(rows, key=lambda row: seeded_order(row, 1)) != first
 
 
-def test_counts_add_up_and_dropped_rows_stay_beside(tmp_path: Path) -> None:
+def test_counts_add_up_and_dropped_rows_are_written_with_their_reason(tmp_path: Path) -> None:
     sieve = Sieve()
     for number, reason in enumerate([None, "long", None, "empty", "long"]):
         sieve.put({"id": str(number)}, reason)

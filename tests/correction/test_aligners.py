@@ -1,4 +1,4 @@
-"""Aligners: trained, saved, loaded, used."""
+"""Aligners: training, saving, loading and correcting."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import OWN_FORMAT, InputFormat
 from aligners.correction.train import RowEncoder
 
-JI = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
+EXTERNAL_FORMAT = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
 
 
 @pytest.mark.parametrize("model_type", SHAPES)
-def test_every_shape_trains_and_reloads(tmp_path: Path, model_type: str) -> None:
+def test_every_model_type_is_trained_and_loaded(tmp_path: Path, model_type: str) -> None:
     metrics = train(tmp_path, recipe(model_type))
     validation = [x["validation_loss"] for x in metrics["losses"] if "validation_loss" in x]
     assert len(validation) == 4 and validation[-1] < validation[0]
@@ -29,10 +29,10 @@ def test_every_shape_trains_and_reloads(tmp_path: Path, model_type: str) -> None
     assert aligner.decoding == Decoding(max_new_tokens=12)
 
 
-def test_a_trained_aligner_learns_the_response_and_its_end(tmp_path: Path) -> None:
+def test_a_trained_aligner_writes_the_correction_and_ends_it(tmp_path: Path) -> None:
     settings = recipe(epochs=30, warmup_steps=20, learning_rate=1e-2, dropout=0.0, patience=99)
-    learnt = train(tmp_path, settings)
-    assert learnt["validation_loss"] < 0.1
+    metrics = train(tmp_path, settings)
+    assert metrics["validation_loss"] < 0.1
     aligner = Aligner.from_directory(tmp_path / "model")
     seen = rows(10)
     # A text that did not stop at [DONE] would be longer: twelve tokens are allowed.
@@ -41,59 +41,59 @@ def test_a_trained_aligner_learns_the_response_and_its_end(tmp_path: Path) -> No
     ]
 
 
-def test_an_external_format_ends_at_the_tokenizers_own_end(tmp_path: Path) -> None:
-    train(tmp_path, recipe(epochs=40, warmup_steps=20, learning_rate=5e-3, patience=99), JI)
+def test_an_external_format_ends_at_the_tokenizers_end_token(tmp_path: Path) -> None:
+    settings = recipe(epochs=40, warmup_steps=20, learning_rate=5e-3, patience=99)
+    train(tmp_path, settings, EXTERNAL_FORMAT)
     aligner = Aligner.from_directory(tmp_path / "model")
-    assert aligner.input_format == JI
+    assert aligner.input_format == EXTERNAL_FORMAT
     [row] = rows(1)
     assert aligner.align([row["question"]], [row["response"]]) == [row["aligned_response"]]
 
 
-def test_labels_are_the_aligned_response_and_its_end(tmp_path: Path) -> None:
+def test_a_completion_is_the_correction_and_its_end_token(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
     OWN_FORMAT.add_tokens(tokenizer)
-    some = rows(6)
-    encoded = RowEncoder(tokenizer, OWN_FORMAT, 96).encode(some)
-    for row, one in zip(some, encoded, strict=True):
-        prompt, completion = (
-            one["input_ids"][: one["prompt_tokens"]],
-            one["input_ids"][one["prompt_tokens"] :],
-        )
+    encoded = RowEncoder(tokenizer, OWN_FORMAT, 96).encode(rows(6))
+    for row, inputs in zip(rows(6), encoded, strict=True):
+        prompt = inputs["input_ids"][: inputs["prompt_tokens"]]
+        completion = inputs["input_ids"][inputs["prompt_tokens"] :]
         assert tokenizer.decode(completion) == row["aligned_response"] + " [DONE]"
         assert tokenizer.decode(prompt).endswith(" [ALIGNED] ")
 
 
-def test_long_rows_are_cut_or_kept_beside(tmp_path: Path) -> None:
+def test_rows_that_are_too_long_are_truncated_or_dropped(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
     OWN_FORMAT.add_tokens(tokenizer)
-    fits, cut, question, answer = rows(4)
-    cut = {**cut, "response": "word " * 200}
-    question = {**question, "question": "word " * 200}
-    answer = {**answer, "aligned_response": "word " * 200}
+    short, second, third, fourth = rows(4)
+    long_response = {**second, "response": "word " * 200}
+    long_question = {**third, "question": "word " * 200}
+    long_correction = {**fourth, "aligned_response": "word " * 200}
     encoder = RowEncoder(tokenizer, OWN_FORMAT, 96)
-    encoded = encoder.encode([fits, cut, question, answer])
+    encoded = encoder.encode([short, long_response, long_question, long_correction])
     assert [row["truncated"] for row in encoded] == [False, True]
-    assert [row["reason"] for row in encoder.dropped] == ["too_long"] * 2
+    too_long = [{**row, "reason": "too_long"} for row in (long_question, long_correction)]
+    assert encoder.dropped == too_long
     assert len(encoded[1]["input_ids"]) <= 96
     text = tokenizer.decode(encoded[1]["input_ids"])
-    assert text.startswith(cut["question"] + " [INIT] word word")
-    assert text.endswith(f" [ALIGNED] {cut['aligned_response']} [DONE]")
+    assert text.startswith(second["question"] + " [INIT] word word")
+    assert text.endswith(f" [ALIGNED] {second['aligned_response']} [DONE]")
 
 
-def test_long_rows_are_counted_in_use(tmp_path: Path) -> None:
+def test_an_aligner_counts_truncated_and_unchanged_responses(tmp_path: Path) -> None:
     train(tmp_path, recipe(epochs=1))
     aligner = Aligner.from_directory(tmp_path / "model")
-    aligned = aligner.align(["What?", "word " * 200, "Who?"], ["fine", "as it was", "word " * 200])
-    assert aligned[1] == "as it was"
+    long = "word " * 200
+    corrections = aligner.align(["What?", long, "Who?"], ["fine", "as it was", long])
+    assert corrections[1] == "as it was"
     assert (aligner.truncated, aligner.unchanged) == (1, 1)
 
 
-def test_rows_that_are_all_too_long_are_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="0 training and 0 validation rows are left of 36 and 8"):
-        train(tmp_path, recipe(max_tokens=16))
+def test_a_training_set_whose_rows_are_all_too_long_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"max_tokens 8\b.*\b0 of 36\b.*\b0 of 8\b"):
+        train(tmp_path, {**recipe(), "max_tokens": 8})
 
 
-def test_pictures_are_png_files(tmp_path: Path) -> None:
+def test_plots_are_png_files(tmp_path: Path) -> None:
     losses = [{"step": 1, "train_loss": 2.0}, {"step": 2, "validation_loss": 1.5}]
     plot_losses(losses, tmp_path / "losses.png")
     plot_histogram([0.1, 0.2, 0.9], tmp_path / "histogram.png", "cosine", threshold=0.5)

@@ -1,5 +1,6 @@
-"""The conditioned aligner: one model for all criteria, told the principles as text."""
+"""The conditioned aligner: one model for all criteria, which reads the principles as text."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from aligners.correction.train import RowEncoder
 pytestmark = pytest.mark.usefixtures("in_the_project")
 
 WORDS = ["red", "green", "blue", "amber", "violet", "black"]
-# What a tiny model can learn in seconds: the criteria ask for another word in place of the colour.
+# Each criterion replaces the colour by its own word, which a tiny model can learn in seconds.
 TARGETS = {"ethical": "kind", "factuality": "true"}
 
 
 def colour_rows(criterion: str) -> list[dict[str, Any]]:
-    """Return aligner rows: of all criteria the same but for the aligned response."""
+    """Return rows of an aligner set; only their corrections depend on the criterion."""
     return [
         {
             "id": f"{criterion}{number}",
@@ -44,12 +45,12 @@ def colour_rows(criterion: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model directory of a conditioned aligner that the program has trained."""
+    """The model directory of a conditioned aligner that train_aligner.py trained."""
     project = tmp_path_factory.mktemp("conditioned")
     model = results.ALIGNER.path(backbone="tiny", aligner="conditioned")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        # Most words of the principles are one token each: the rows are shorter so.
+        # With this vocabulary, most words of the principles are one token, and rows are shorter.
         shape = {"model_type": "gpt2", "vocabulary_size": 900, "config": SHAPES["gpt2"]}
         settings = recipe(
             from_scratch=shape,
@@ -82,65 +83,69 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project / model
 
 
-def texts() -> dict[str, str]:
+def principle_texts() -> dict[str, str]:
     """Return the principles of the criteria as the aligner reads them."""
     return {criterion: numbered(load_principles(criterion)) for criterion in TARGETS}
 
 
-def test_principles_are_numbered_names_and_texts_alone() -> None:
+def test_principles_are_numbered_lines_with_name_and_text() -> None:
     page = read_yaml(Path("resources/criteria/factuality/principles.yaml"))
-    first, second = texts()["factuality"].splitlines()
+    first, second = principle_texts()["factuality"].splitlines()
     assert first == f"1. clarify: {page['principles'][0]['text'].strip()}"
     assert second.startswith("2. accurate: ")
 
 
-def test_the_union_is_sampled_and_the_format_is_saved(trained: Path) -> None:
+def test_training_samples_the_rows_of_all_criteria_and_saves_the_format(trained: Path) -> None:
     metrics = read_json(trained.parent / "metrics.json")
     assert (metrics["train_rows"], metrics["validation_rows"], metrics["dropped"]) == (40, 48, 0)
     saved = read_json(trained / "input_format.json")
     assert saved["prompt"] == "{principles}\n{question} [INIT] {response} [ALIGNED] "
 
 
-def test_the_text_of_the_principles_decides_the_answer(trained: Path) -> None:
+def test_the_text_of_the_principles_decides_the_correction(trained: Path) -> None:
     aligner = Aligner.from_directory(trained)
-    for criterion, text in texts().items():
-        answers = aligner.align(["Which one?"] * 6, [f"It is {word}." for word in WORDS], text)
-        assert answers == [f"It is {TARGETS[criterion]}."] * 6
-        assert aligner.for_criterion(criterion)(["Which one?"], ["It is red."]) == answers[:1]
+    responses = [f"It is {word}." for word in WORDS]
+    for criterion, text in principle_texts().items():
+        corrections = aligner.align(["Which one?"] * 6, responses, text)
+        assert corrections == [f"It is {TARGETS[criterion]}."] * 6
+        assert aligner.for_criterion(criterion)(["Which one?"], responses[:1]) == corrections[:1]
 
 
-def test_principles_that_no_training_has_seen_are_read_too(trained: Path) -> None:
-    [answer] = Aligner.from_directory(trained).align(
-        ["Which one?"], ["It is red."], "1. brief: Be brief."
-    )
-    assert answer
+def test_an_aligner_accepts_principles_that_are_not_from_its_training(trained: Path) -> None:
+    aligner = Aligner.from_directory(trained)
+    [correction] = aligner.align(["Which one?"], ["It is red."], "1. brief: Be brief.")
+    assert correction and aligner.unchanged == 0
 
 
 @pytest.mark.parametrize("principles", ["", " \n"])
-def test_a_conditioned_aligner_without_principles_is_refused(
+def test_a_conditioned_aligner_without_principles_is_an_error(
     trained: Path, principles: str
 ) -> None:
-    with pytest.raises(UserError, match="corrects by the principles that it is given; give some"):
+    with pytest.raises(UserError, match=re.escape(str(trained))) as caught:
         Aligner.from_directory(trained).align(["Which one?"], ["It is red."], principles)
+    assert "pass principles" in str(caught.value)
 
 
-def test_principles_for_an_aligner_that_reads_none_are_refused(trained: Path) -> None:
+def test_principles_for_an_aligner_that_reads_none_are_an_error(trained: Path) -> None:
     aligner = Aligner.from_directory(trained, OWN_FORMAT)
-    with pytest.raises(UserError, match="this aligner reads no principles; give none"):
+    with pytest.raises(UserError, match=re.escape(str(trained))) as caught:
         aligner.align(["Which one?"], ["It is red."], "1. brief: Be brief.")
+    assert "pass no principles" in str(caught.value)
     assert aligner.for_criterion("ethical") == aligner.align
 
 
-def test_long_rows_lose_the_end_of_the_response_or_are_dropped(tmp_path: Path) -> None:
+def test_rows_that_are_too_long_lose_the_end_of_the_response_or_are_dropped(
+    tmp_path: Path,
+) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
     CONDITIONED_FORMAT.add_tokens(tokenizer)
-    row = {**colour_rows("ethical")[0], "principles": "1. brief: Be brief."}
-    cut = {**row, "response": "word " * 200}
-    principles = {**row, "principles": "brief " * 200}
+    short = {**colour_rows("ethical")[0], "principles": "1. brief: Be brief."}
+    long_response = {**short, "response": "word " * 200}
+    long_principles = {**short, "principles": "brief " * 200}
     encoder = RowEncoder(tokenizer, CONDITIONED_FORMAT, 96)
-    encoded = encoder.encode([row, cut, principles])
-    assert [each["truncated"] for each in encoded] == [False, True]
-    assert encoder.dropped == [{**principles, "reason": "too_long"}]
+    encoded = encoder.encode([short, long_response, long_principles])
+    assert [row["truncated"] for row in encoded] == [False, True]
+    assert encoder.dropped == [{**long_principles, "reason": "too_long"}]
     text = tokenizer.decode(encoded[1]["input_ids"])
     assert text.startswith("1. brief: Be brief.\nWhich one? [INIT] word word")
     assert text.endswith(" [ALIGNED] It is kind. [DONE]")
@@ -148,7 +153,7 @@ def test_long_rows_lose_the_end_of_the_response_or_are_dropped(tmp_path: Path) -
 
 @pytest.fixture
 def responses(tmp_path: Path) -> Path:
-    """Three answers of an LLM."""
+    """A file with three responses of an LLM."""
     path = tmp_path / "responses.jsonl"
     write_rows(
         path,
@@ -160,7 +165,7 @@ def responses(tmp_path: Path) -> Path:
     return path
 
 
-def test_alone_it_passes_once_for_each_criterion(
+def test_apply_aligner_acts_once_for_each_criterion(
     trained: Path, responses: Path, tmp_path: Path
 ) -> None:
     for criteria in (["ethical", "factuality"], ["factuality", "ethical"]):
@@ -177,15 +182,13 @@ def test_alone_it_passes_once_for_each_criterion(
             assert all(turn["before"] is turn["after"] is None for turn in row["trace"])
 
 
-def test_in_the_squad_one_model_acts_by_the_principles_of_each_criterion(
-    trained: Path,
-) -> None:
+def test_in_a_squad_one_model_corrects_by_the_principles_of_each_criterion(trained: Path) -> None:
     aligner = Aligner.from_directory(trained)
-    wanted = {"ethical": "It is red.", "factuality": "It is kind."}
+    # The only text that each inspector scores low; the first correction is the second such text.
+    misaligned = {"ethical": "It is red.", "factuality": "It is kind."}
     inspectors = {
-        # Content with all answers but one; the first correction is what the second refuses.
-        criterion: lambda questions, answers, bad=bad: [float(text != bad) for text in answers]
-        for criterion, bad in wanted.items()
+        criterion: lambda questions, texts, bad=bad: [float(text != bad) for text in texts]
+        for criterion, bad in misaligned.items()
     }
     aligners = {criterion: aligner.for_criterion(criterion) for criterion in TARGETS}
     [red, blue] = align_with_squad(
@@ -196,7 +199,18 @@ def test_in_the_squad_one_model_acts_by_the_principles_of_each_criterion(
     assert (blue.aligned_response, blue.trace) == ("It is blue.", [])
 
 
-def test_the_program_of_the_squad_loads_it_once(
+class StrictInspector:
+    """An inspector that scores all texts below the threshold, and corrections higher."""
+
+    @classmethod
+    def from_directory(cls, path: Path) -> "StrictInspector":
+        return cls()
+
+    def score(self, questions: list[str], texts: list[str]) -> list[float]:
+        return [0.1 + 0.1 * ("kind" in text) + 0.2 * ("true" in text) for text in texts]
+
+
+def test_apply_squad_loads_a_model_that_all_criteria_share_once(
     trained: Path,
     responses: Path,
     tmp_path: Path,
@@ -205,23 +219,12 @@ def test_the_program_of_the_squad_loads_it_once(
     loaded = []
     load = Aligner.from_directory
 
-    def counted(path: Path, **options: Any) -> Aligner:
+    def load_and_record(path: Path, **options: Any) -> Aligner:
         loaded.append(path)
         return load(path, **options)
 
-    class Discontent:
-        """An inspector that no answer contents."""
-
-        @classmethod
-        def from_directory(cls, path: Path) -> "Discontent":
-            return cls()
-
-        def score(self, questions: list[str], answers: list[str]) -> list[float]:
-            # A correction scores higher than what it corrects, and still too low.
-            return [0.1 + 0.1 * ("kind" in text) + 0.2 * ("true" in text) for text in answers]
-
-    monkeypatch.setattr(Aligner, "from_directory", counted)
-    monkeypatch.setattr(apply_squad, "Inspector", Discontent)
+    monkeypatch.setattr(Aligner, "from_directory", load_and_record)
+    monkeypatch.setattr(apply_squad, "Inspector", StrictInspector)
     apply_squad.main(
         system="squad-conditioned",
         criteria=list(TARGETS),

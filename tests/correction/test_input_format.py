@@ -1,4 +1,4 @@
-"""What an aligner reads: separators are single tokens and are never lost."""
+"""Input formats: separators are single tokens and are never lost."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from tiny_models import load, make_model
-from tiny_training import recipe
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -19,7 +18,7 @@ from aligners.correction.input_format import (
     save_format,
 )
 
-JI = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
+EXTERNAL_FORMAT = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +26,17 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return load(make_model("gpt2", tmp_path_factory.mktemp("model") / "gpt2"))[1]
 
 
-def test_prompt_is_the_text_of_the_reference(tokenizer: Any) -> None:
+def test_a_prompt_is_encoded_as_its_text_with_separators(tokenizer: Any) -> None:
     ids = OWN_FORMAT.prompt_ids(tokenizer, "Is 10 < 20?", "No, {question}.")
     assert tokenizer.decode(ids) == "Is 10 < 20? [INIT] No, {question}. [ALIGNED] "
     assert ids == tokenizer.encode("Is 10 < 20? [INIT] No, {question}. [ALIGNED] ")
     assert tokenizer.decode(OWN_FORMAT.completion_ids(tokenizer, "Yes.")) == "Yes. [DONE]"
 
 
-def test_external_prompt_is_encoded_in_one_piece(tokenizer: Any) -> None:
-    ids = JI.prompt_ids(tokenizer, "Which?", "None")
+def test_an_external_prompt_is_encoded_in_one_piece(tokenizer: Any) -> None:
+    ids = EXTERNAL_FORMAT.prompt_ids(tokenizer, "Which?", "None")
     assert ids == tokenizer.encode("Edit the pair: Which? | None ASSISTANT:")
-    completion = JI.completion_ids(tokenizer, "This one")
+    completion = EXTERNAL_FORMAT.completion_ids(tokenizer, "This one")
     assert tokenizer.decode(completion) == " This one<|endoftext|>"
 
 
@@ -62,7 +61,7 @@ def test_principles_come_first_as_plain_text(tokenizer: Any) -> None:
     assert [CONDITIONED_FORMAT.reads_principles, OWN_FORMAT.reads_principles] == [True, False]
 
 
-def test_a_row_too_long_keeps_its_principles_or_is_none(tokenizer: Any) -> None:
+def test_a_prompt_that_is_too_long_keeps_its_principles_or_is_none(tokenizer: Any) -> None:
     def encode(limit: int) -> Any:
         return CONDITIONED_FORMAT.encode_prompt(
             tokenizer, "What is this?", "It is a thing of many words. " * 50, limit, PRINCIPLES
@@ -79,8 +78,8 @@ def test_a_row_too_long_keeps_its_principles_or_is_none(tokenizer: Any) -> None:
     assert encode(least - 1) is None
 
 
-@pytest.mark.parametrize("input_format", [OWN_FORMAT, JI], ids=["own", "external"])
-def test_a_row_too_long_loses_the_end_of_its_response_only(
+@pytest.mark.parametrize("input_format", [OWN_FORMAT, EXTERNAL_FORMAT], ids=["own", "external"])
+def test_a_prompt_that_is_too_long_loses_only_the_end_of_its_response(
     tokenizer: Any, input_format: InputFormat
 ) -> None:
     question, response = "What is this?", "It is a thing of many words. " * 50
@@ -95,12 +94,12 @@ def test_a_row_too_long_loses_the_end_of_its_response_only(
     assert input_format.encode_prompt(tokenizer, question * 30, response, 60) is None
 
 
-def test_format_is_saved_with_the_model(tmp_path: Path) -> None:
-    save_format(tmp_path, OWN_FORMAT, recipe(max_tokens=99, decoding={"max_new_tokens": 5}))
-    decoding = {"max_new_tokens": 5, "repetition_penalty": 1.0}
-    settings = {"max_tokens": 99, "decoding": decoding, "dtype": "float32"}
+def test_a_format_is_saved_with_the_settings_for_inference(tmp_path: Path) -> None:
+    recipe = {"max_tokens": 99, "decoding": {"max_new_tokens": 5}, "dtype": "auto", "epochs": 3}
+    save_format(tmp_path, OWN_FORMAT, recipe)
+    settings = {"max_tokens": 99, "decoding": {"max_new_tokens": 5}, "dtype": "auto"}
     assert load_format(tmp_path) == (OWN_FORMAT, settings)
-    with pytest.raises(UserError, match=r"holds no input_format\.json"):
+    with pytest.raises(UserError, match=r"elsewhere: .*input_format\.json"):
         load_format(tmp_path / "elsewhere")
 
 
@@ -128,8 +127,8 @@ def test_a_llama_like_tokenizer_keeps_its_start_token_and_separators(tmp_path: P
     assert ids == reloaded.encode("what is it? [INIT] a sea. [ALIGNED] ")
 
 
-def test_a_tokenizer_without_an_end_is_refused() -> None:
+def test_a_tokenizer_without_an_end_token_is_an_error() -> None:
     tokenizer = llama_like_tokenizer()
     tokenizer.eos_token = None
-    with pytest.raises(UserError, match="no 'end-of-sequence' token"):
-        JI.add_tokens(tokenizer)
+    with pytest.raises(UserError, match="'end-of-sequence' token"):
+        EXTERNAL_FORMAT.add_tokens(tokenizer)

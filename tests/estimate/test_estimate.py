@@ -1,4 +1,4 @@
-"""The estimate of a run: the stages that it counts, what a sample tells, and what is printed."""
+"""The estimate of a run: the counted requests, the figures from a sample, and the output."""
 
 import os
 import shutil
@@ -17,7 +17,6 @@ from yaml_edits import set_keys
 
 from aligners.cli.main import main
 from aligners.configuration.criteria import load_question_types
-from aligners.configuration.kinds.config import Config
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.formats import count, duration
 from aligners.core.rows import read_json, row_id, write_rows
@@ -33,7 +32,7 @@ from aligners.estimate.stages import (
     load_experiment,
     make_stages,
 )
-from aligners.estimate.table import print_estimate, spent
+from aligners.estimate.table import BOUNDS, SAMPLED, format_costs, print_estimate
 from aligners.estimate.verdicts import verdicts_stages
 from aligners.synthesis.pairs import STOP
 from aligners.synthesis.task import Task, load_task
@@ -41,8 +40,8 @@ from aligners.synthesis.task import Task, load_task
 DEMO, PAPER = Path("config/demo.yaml"), Path("config/config.yaml")
 TEACHER, BASE, CHAT = "closed-world-teacher", "closed-world-base", "closed-world-finetuned"
 PRICES = {"input": 2.0, "output": 10.0, "currency": "EUR"}
-# The limits of the stages tell their requests apart.
-TOPICS, QUESTIONS, PAIRS, ANSWERS = 300, 1000, 1500, 256
+# The token limits of the stages, by which tests recognise their requests.
+TOPICS, QUESTIONS, PAIRS, RESPONSES = 300, 1000, 1500, 256
 
 
 def requests_of(stages: Sequence[Stage]) -> dict[tuple[str, str], int]:
@@ -50,7 +49,7 @@ def requests_of(stages: Sequence[Stage]) -> dict[tuple[str, str], int]:
     return {(stage.name, stage.llm): stage.requests for stage in stages}
 
 
-# What a run asks
+# The requests of a run
 
 
 def test_the_demo_is_counted(in_the_project: None) -> None:
@@ -58,12 +57,12 @@ def test_the_demo_is_counted(in_the_project: None) -> None:
         ("topics", TEACHER): 3 * 3 * 20,  # criteria, rounds, question types
         ("questions", TEACHER): 3 * 287,  # 4300 hints, 15 in a prompt
         ("pairs", TEACHER): 3 * 4300,
-        ("responses", BASE): 3 * 120 + 420,  # the held-out ones, and a file of 420 rows
+        ("responses", BASE): 3 * 120 + 420,  # held-out questions, and a file of 420 rows
         ("responses", CHAT): 3 * 120 + 420,
     }
 
 
-def test_the_paper_is_counted_but_for_a_dataset_of_the_hub(in_the_project: None) -> None:
+def test_the_paper_is_counted_except_for_a_dataset_of_the_hub(in_the_project: None) -> None:
     config = load_experiment(PAPER)
     assert requests_of(make_stages(config, 2)) == {
         ("topics", "falcon-40b"): 3 * 20 * 20,
@@ -83,8 +82,7 @@ def test_rows_of_a_hub_dataset_that_its_recipe_limits_are_counted(project: Path)
 def test_verdicts_are_counted_in_both_orders_of_every_comparison(project: Path) -> None:
     set_keys("config/datasets/beavertails.yaml", rows=700)
     [stage] = verdicts_stages(load_experiment(PAPER), 4)
-    # Orders, rows, base LLMs and backbones; systems with references, and what the squad wrote on
-    # the way.
+    # Orders x rows x base LLMs x backbones x (systems x references + intermediate corrections)
     assert stage.requests == 2 * (800 + 700) * 3 * 4 * (4 * 3 + 2)
     assert (stage.llm, stage.decoding.max_new_tokens) == ("gpt-4.1", 1)
     assert len(stage.examples) == 4
@@ -99,18 +97,18 @@ def test_verdicts_on_a_data_set_of_unknown_size_are_counted_as_a_full_sample(
     assert stage.requests == 2 * 800 * 3 * 4 * (4 * 3 + 2)
 
 
-def test_a_judge_that_is_no_llm_is_asked_for_nothing(project: Path) -> None:
-    assert verdicts_stages(changed(load_experiment(DEMO), judges=["pairrm"]), 4) == []
+def test_a_judge_that_is_no_llm_has_no_requests(project: Path) -> None:
+    assert verdicts_stages({**load_experiment(DEMO), "judges": ["pairrm"]}, 4) == []
 
 
-def test_hints_without_a_question_are_asked_again(in_the_project: None) -> None:
-    config = changed(load_experiment(DEMO), criteria=["ethical"], questions_per_criterion=100)
+def test_hints_without_a_question_are_sent_again(in_the_project: None) -> None:
+    config = {**load_experiment(DEMO), "criteria": ["ethical"], "questions_per_criterion": 100}
     assert count_question_requests(config) == 7
     assert count_question_requests(config, 0.5) == 7 + 4 + 2  # 100, 50 and 25 hints
     assert count_question_requests(config, 1.0) == 3 * 7
 
 
-def test_a_configuration_is_laid_over_the_default(project: Path) -> None:
+def test_a_configuration_is_merged_over_the_default(project: Path) -> None:
     Path("config/mine.yaml").write_text("name: mine\nshards: {pairs: 3}\ntopic_rounds: 1\n")
     config = load_experiment(Path("config/mine.yaml"))
     default = load_experiment(PAPER)
@@ -120,13 +118,13 @@ def test_a_configuration_is_laid_over_the_default(project: Path) -> None:
 
 
 def ethical_task() -> Task:
-    """Return what the demo asks its teacher for the criterion ethical."""
-    return load_task("ethical", TEACHER, "closed-world", 0)
+    """Return the task of the demo's teacher for the criterion ethical."""
+    return load_task("questions", "ethical", TEACHER, "closed-world", 0)
 
 
-def run_stage(name: str, config: Config, stage: Stage) -> None:
-    """Run the program of a stage so that it asks what the estimate takes as examples."""
-    given = {"synthesis": config.synthesis, "teacher": config.teacher, "seed": 0}
+def run_stage(name: str, config: dict[str, Any], stage: Stage) -> None:
+    """Run the program of a stage on the same topics and questions as the estimate's examples."""
+    given = {"synthesis": config["synthesis"], "teacher": config["teacher"], "seed": 0}
     seeds = load_question_types("ethical")
     texts = [seed.question for kind in seeds for seed in kind.questions]
     inputs = Path("questions.jsonl")
@@ -148,21 +146,23 @@ def run_stage(name: str, config: Config, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("number", range(5), ids=["topics", "questions", "pairs", "base", "chat"])
-def test_examples_are_what_the_programs_ask(project: Path, engine: FakeEngine, number: int) -> None:
+def test_examples_are_requests_that_the_programs_send(
+    project: Path, engine: FakeEngine, number: int
+) -> None:
     set_keys(DEMO, criteria=["ethical"], questions_per_criterion=100)
     config = load_experiment(DEMO)
     stage = make_stages(config, 7)[number]
-    asked: list[tuple[Any, Decoding]] = []
+    sent: list[tuple[Any, Decoding]] = []
 
-    def note(request: Request, decoding: Decoding) -> str:
-        asked.append((request.prompt, decoding))
+    def record(request: Request, decoding: Decoding) -> str:
+        sent.append((request.prompt, decoding))
         return ""
 
-    engine.reply = note
+    engine.reply = record
     run_stage(stage.name, config, stage)
     assert len(stage.examples) == 7
     assert len({request.id for request in stage.examples}) == 7
-    assert all((request.prompt, stage.decoding) in asked for request in stage.examples)
+    assert all((request.prompt, stage.decoding) in sent for request in stage.examples)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_changed_prompt_changes_the_estimate(
     assert [request.prompt for request in stage.examples] == 3 * ["Changed."]
 
 
-def test_examples_take_turns_among_criteria(in_the_project: None) -> None:
+def test_examples_alternate_between_criteria(in_the_project: None) -> None:
     for stage in make_stages(load_experiment(DEMO), 6)[:3]:
         criteria = [request.id.split("/")[0] for request in stage.examples]
         assert criteria == 2 * ["ethical", "factuality", "helpful"]
@@ -194,11 +194,11 @@ def test_example_hints_mix_the_question_types(in_the_project: None) -> None:
     assert len(topics) == len({(row["question_type"], row["topic"]) for row in topics}) == 100
 
 
-def test_a_pair_ends_before_the_next_question(in_the_project: None) -> None:
+def test_pairs_stop_before_the_next_question(in_the_project: None) -> None:
     assert make_stages(load_experiment(DEMO), 1)[2].decoding.stop == (STOP,)
 
 
-# What follows for the run
+# The figures of a run
 
 
 def stage_of(llm: str = TEACHER, requests: int = 100) -> Stage:
@@ -213,7 +213,7 @@ def sample_of(gpus: int = 0, **usage: Any) -> Sample:
     return Sample({**sums, "tokens_per_second": 40.0, **usage}, {}, gpus)
 
 
-def test_without_a_sample_there_are_bounds(in_the_project: None) -> None:
+def test_without_a_sample_figures_are_bounds(in_the_project: None) -> None:
     figures = bound(stage_of())
     assert (figures.tokens_in, figures.tokens_out, figures.sampled) == (100 * 3, 100 * 50, 0)
     assert (figures.seconds, figures.gpu_hours, figures.cost) == (None, None, None)
@@ -240,7 +240,7 @@ def test_gpu_hours_are_the_time_on_all_gpus(in_the_project: None) -> None:
         ({"engine": "openai", "endpoint": "http://127.0.0.1:9/v1"}, 0),
     ],
 )
-def test_gpus_count_for_llms_that_compute_on_them(
+def test_gpus_count_only_for_llms_on_this_machine(
     project: Path, monkeypatch: pytest.MonkeyPatch, engine_keys: dict[str, Any], gpus: int
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
@@ -255,18 +255,18 @@ def test_gpus_count_for_llms_that_compute_on_them(
         ({}, 50.0),
         ({"requests_per_minute": 60}, 100.0),
         ({"requests_per_minute": 600}, 50.0),
-        # A request counts with 3 tokens of its prompt and 50 that it may write.
+        # A request counts as 3 tokens of its prompt plus its limit of 50 tokens.
         ({"tokens_per_minute": 530}, 600.0),
     ],
 )
-def test_limits_per_minute_set_the_least_time(
+def test_limits_per_minute_set_the_shortest_time(
     project: Path, limits: dict[str, Any], seconds: float
 ) -> None:
     write_endpoint(**limits)
     assert project_stage(stage_of("priced"), sample_of()).seconds == pytest.approx(seconds)
 
 
-def test_the_total_keeps_currencies_apart(project: Path) -> None:
+def test_the_total_has_one_sum_per_currency(project: Path) -> None:
     write_endpoint()
     rows = [project_stage(stage_of("priced"), sample_of()), bound(stage_of())]
     assert total(rows) == {
@@ -283,7 +283,7 @@ def test_the_total_keeps_currencies_apart(project: Path) -> None:
 
 
 def write_endpoint(**keys: Any) -> None:
-    """Add an LLM behind an endpoint, with prices."""
+    """Write the recipe of an LLM behind an endpoint, with prices."""
     Path("config/llms/priced.yaml").write_text(
         "engine: openai\nmodel: m\nendpoint: http://127.0.0.1:9/v1\n", encoding="utf-8"
     )
@@ -292,7 +292,7 @@ def write_endpoint(**keys: Any) -> None:
 
 @pytest.fixture
 def priced(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A configuration whose teacher has prices; LLMs are asked in the process of the test."""
+    """A configuration whose teacher has prices; samples run in the process of the test."""
     write_endpoint()
     monkeypatch.setattr("aligners.estimate.table.take_samples", ask)
     path = Path("config/priced.yaml")
@@ -310,7 +310,7 @@ def priced(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def reply(request: Request, decoding: Decoding) -> Completion:
-    """Reply with 100 tokens to 1000; to questions with a line for each third hint."""
+    """Reply with 100 tokens to 1000; in the stage questions, with a line for every third hint."""
     lines = ""
     if decoding.max_new_tokens == QUESTIONS:
         assert isinstance(request.prompt, str)
@@ -320,17 +320,17 @@ def reply(request: Request, decoding: Decoding) -> Completion:
 
 
 def estimated(path: Path, sample: int) -> dict[str, Any]:
-    """Run the command and return the figures that it writes."""
+    """Run the command and return the figures in its file."""
     print_estimate(path, sample, Path("figures.json"))
     figures: dict[str, Any] = read_json(Path("figures.json"))
     return figures
 
 
-def test_a_sample_tells_tokens_and_cost(priced: Path, engine: FakeEngine) -> None:
+def test_a_sample_gives_tokens_and_cost(priced: Path, engine: FakeEngine) -> None:
     engine.reply = reply
     figures = estimated(priced, 3)
     keys = ("stage", "llm", "engine", "requests", "sampled", "tokens_in", "tokens_out")
-    # 150 hints; two thirds of them are asked again: 100, then 67.
+    # 150 hints, of which two thirds are sent again: 100, then 67.
     questions = 2 * (10 + 7 + 5)
     expected = [
         ("topics", "priced", "openai", 2 * 3 * 20),
@@ -343,17 +343,17 @@ def test_a_sample_tells_tokens_and_cost(priced: Path, engine: FakeEngine) -> Non
         (*row, 3, 1000 * row[3], 100 * row[3]) for row in expected
     ]
     # A request costs 1000 times 2 and 100 times 10 millionths of a euro.
-    asked = 120 + questions + 300
+    priced_requests = 120 + questions + 300
     assert [row["cost"] for row in figures["stages"]] == [
         *(pytest.approx(0.003 * row[3]) for row in expected[:3]),
         *(None, None),
     ]
-    assert figures["total"]["costs"] == {"EUR": pytest.approx(0.003 * asked)}
-    assert figures["total"]["requests"] == asked + 480
+    assert figures["total"]["costs"] == {"EUR": pytest.approx(0.003 * priced_requests)}
+    assert figures["total"]["requests"] == priced_requests + 480
     assert figures["notes"] == []
 
 
-def test_each_llm_is_loaded_once_and_asked_again_for_nothing(
+def test_each_llm_is_loaded_once_and_no_request_is_sent_twice(
     priced: Path, engine: FakeEngine
 ) -> None:
     engine.reply = reply
@@ -365,7 +365,7 @@ def test_each_llm_is_loaded_once_and_asked_again_for_nothing(
     assert len(engine.asked) == 5 * 4
 
 
-def test_without_a_sample_nothing_is_asked_or_written(
+def test_without_a_sample_nothing_is_sent_or_written(
     priced: Path, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_estimate(priced, 0, None)
@@ -373,11 +373,12 @@ def test_without_a_sample_nothing_is_asked_or_written(
     assert not Path("results").exists()
     shown = capsys.readouterr().out
     assert "≤ 36 k" in shown  # 120 requests for topics with 300 tokens each
-    assert "at most" in shown
-    assert "Measured" not in shown
+    explanation = " ".join(shown.split())
+    assert BOUNDS in explanation
+    assert SAMPLED.split(":")[0] not in explanation
 
 
-def test_a_dataset_of_unknown_size_is_said_to_be_left_out(
+def test_a_dataset_of_unknown_size_gets_a_note(
     in_the_project: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_estimate(PAPER, 0, None)
@@ -387,10 +388,10 @@ def test_a_dataset_of_unknown_size_is_said_to_be_left_out(
     assert "synthetic_mixed" not in shown
 
 
-def test_an_llm_that_cannot_be_asked_has_bounds_and_a_reason(
+def test_an_unavailable_llm_has_bounds_and_a_reason(
     priced: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With the real engines, each LLM in a process of its own."""
+    """With the real engines, and a separate process for each LLM."""
     monkeypatch.setattr("aligners.estimate.table.take_samples", take_samples)
     monkeypatch.delenv("PRICED_KEY", raising=False)
     set_keys("config/llms/priced.yaml", key_variable="PRICED_KEY")
@@ -399,69 +400,75 @@ def test_an_llm_that_cannot_be_asked_has_bounds_and_a_reason(
     assert [row["sampled"] for row in figures["stages"]] == [0, 0, 0, 2, 2]
     assert (topics["tokens_out"], topics["seconds"]) == (120 * TOPICS, None)
     assert topics["cost"] > topics["tokens_out"] * 1e-5
-    assert 0 < base["tokens_out"] < base["requests"] * ANSWERS
+    assert 0 < base["tokens_out"] < base["requests"] * RESPONSES
     [note] = figures["notes"]
-    assert note.startswith("priced: http://127.0.0.1:9/v1 needs a key: set PRICED_KEY")
+    for part in ("priced", "http://127.0.0.1:9/v1", "PRICED_KEY"):
+        assert part in note
     shown = " ".join(capsys.readouterr().out.split())
     assert note in shown
-    assert "≤ is at most" in shown
-    assert "Measured" in shown
-    # What it leaves in results/ is no experiment.
+    assert BOUNDS in shown
+    assert SAMPLED.format(sample=2) in shown
+    # The ledger in results/ is not the record of an experiment.
     assert [path.name for path in Path("results").iterdir()] == [".working"]
 
 
-def test_a_stage_that_fails_leaves_those_before_it(priced: Path, engine: FakeEngine) -> None:
-    def run_out(request: Request, decoding: Decoding) -> Completion:
+def test_a_failed_stage_keeps_the_samples_of_the_others(priced: Path, engine: FakeEngine) -> None:
+    def run_out_of_memory(request: Request, decoding: Decoding) -> Completion:
         if decoding.max_new_tokens == PAIRS:
             raise RuntimeError("out of memory\nat some place")
         return reply(request, decoding)
 
-    engine.reply = run_out
+    engine.reply = run_out_of_memory
     figures = estimated(priced, 2)
     assert [row["sampled"] for row in figures["stages"]] == [2, 2, 0, 2, 2]
     assert figures["notes"] == ["priced: out of memory"]
 
 
 def die(llm: str, stages: Sequence[Stage]) -> None:
-    """End as a process that is killed."""
+    """End like a killed process."""
     os._exit(9)
 
 
-def test_an_llm_that_is_killed_takes_nothing_with_it(
+def test_a_killed_llm_does_not_end_the_estimate(
     in_the_project: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling, "ask", die)
     samples, problem = take_samples(BASE, [])
     assert samples == {}
-    assert "killed" in problem
+    assert problem
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "parts"),
     [
-        (["--config", "config/dmo.yaml"], "config/dmo.yaml: no such file; check the name"),
-        (["--config", "config/demo.yaml", "--sample", "-1"], "--sample -1: a number of requests"),
-        (["--config", "config/wrong.yaml"], "config/wrong.yaml, line 1, key topic_round: "),
+        (["--config", "config/dmo.yaml"], ["config/dmo.yaml"]),
+        (["--config", "config/demo.yaml", "--sample", "-1"], ["--sample", "-1"]),
+        (["--config", "config/wrong.yaml"], ["config/wrong.yaml", "topic_round", "topic_rounds"]),
     ],
 )
-def test_what_is_wrong_is_said_in_one_message(
-    project: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+def test_a_mistake_gets_one_message(
+    project: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], parts: list[str]
 ) -> None:
     Path("config/wrong.yaml").write_text("topic_round: 3\n", encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["aligners", "estimate", *arguments])
     with pytest.raises(SystemExit) as stopped:
         main()
-    assert str(stopped.value).startswith(f"error: {message}")
+    message = str(stopped.value)
+    assert message.startswith("error: ") and "\n" not in message
+    for part in parts:
+        assert part in message
 
 
 def test_a_sample_without_any_completion_measures_nothing(priced: Path, engine: FakeEngine) -> None:
     set_keys("config/llms/priced.yaml", require_all=False)
     engine.reply = lambda request, _: Failure(request.id, "timeout", "no reply")
     stages = make_stages(load_experiment(priced), 2)
-    assert ask("priced", stages[:1]) == ({}, "the sample of topics has no completion")
+    samples, problem = ask("priced", stages[:1])
+    assert samples == {}
+    assert "topics" in problem
 
 
-# What is printed
+# The output
 
 
 @pytest.mark.parametrize(
@@ -478,7 +485,7 @@ def test_a_sample_without_any_completion_measures_nothing(priced: Path, engine: 
         (1_234_000_000_000, "1,234 B"),
     ],
 )
-def test_numbers_have_three_digits(number: int, text: str) -> None:
+def test_counts_have_three_digits(number: int, text: str) -> None:
     assert count(number) == text
 
 
@@ -493,11 +500,14 @@ def test_numbers_have_three_digits(number: int, text: str) -> None:
         (259_200, "3.0 days"),
     ],
 )
-def test_times_have_a_unit_that_suits(seconds: float, text: str) -> None:
+def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_money_and_gpu_hours_stand_side_by_side() -> None:
-    assert spent(None, {}) == "-"
-    assert spent(1.5, {}) == "1.50 GPU h"
-    assert spent(0.25, {"USD": 1234.5, "EUR": 0.0042}) == "1,234.50 USD + 0.0042 EUR + 0.25 GPU h"
+def test_money_and_gpu_hours_are_joined() -> None:
+    assert format_costs(None, {}) == "-"
+    assert format_costs(1.5, {}) == "1.50 GPU h"
+    assert (
+        format_costs(0.25, {"USD": 1234.5, "EUR": 0.0042})
+        == "1,234.50 USD + 0.0042 EUR + 0.25 GPU h"
+    )

@@ -1,4 +1,4 @@
-"""AlpacaEval files: the same rows in the same order on both sides."""
+"""AlpacaEval files: both files of a comparison have the same rows in the same order."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ INPUTS = [{"id": row_id(f"{n}?"), "question": f"“What” is {n} – 你好?"} 
 
 
 @pytest.mark.parametrize(("count", "size"), [(800, 40), (40, 40), (12, 12)])
-def test_sample_is_seeded_and_keeps_the_order(count: int, size: int) -> None:
+def test_a_sample_keeps_the_order_and_depends_only_on_ids(count: int, size: int) -> None:
     chosen = sample_inputs(INPUTS, count, seed=0)
     assert len(chosen) == size
     assert chosen == [row for row in INPUTS if row in chosen]
@@ -22,11 +22,11 @@ def test_sample_is_seeded_and_keeps_the_order(count: int, size: int) -> None:
     }
 
 
-def test_seed_decides_the_sample() -> None:
+def test_a_sample_depends_on_the_seed() -> None:
     assert sample_inputs(INPUTS, 12, seed=0) != sample_inputs(INPUTS, 12, seed=1)
 
 
-def test_answer_of_a_row_is_the_aligned_one_even_if_empty() -> None:
+def test_the_final_answer_is_the_correction_even_if_it_is_empty() -> None:
     rows = [
         {"id": "1", "response": "a"},
         {"id": "2", "response": "b", "aligned_response": "c"},
@@ -36,7 +36,7 @@ def test_answer_of_a_row_is_the_aligned_one_even_if_empty() -> None:
     assert final_answers(rows) == {"1": "a", "2": "c", "3": "", "4": ""}
 
 
-def test_rows_have_the_fields_of_alpaca_eval() -> None:
+def test_a_row_has_the_fields_of_alpaca_eval() -> None:
     [row] = alpaca_eval_rows(INPUTS[:1], {INPUTS[0]["id"]: ""}, "model", "mine")
     assert row == {
         "instruction": INPUTS[0]["question"],
@@ -47,13 +47,13 @@ def test_rows_have_the_fields_of_alpaca_eval() -> None:
     }
 
 
-def test_an_input_without_an_answer_is_no_silent_gap() -> None:
+def test_a_question_without_an_answer_is_an_error() -> None:
     with pytest.raises(KeyError):
         alpaca_eval_rows(INPUTS[:2], {INPUTS[0]["id"]: "a"}, "model", "mine")
 
 
 def compare(directory: Path, system: str, reference: str) -> list[list[dict[str, Any]]]:
-    """Write the files of a comparison and return both."""
+    """Write the two files of a comparison and return their content."""
     paths = [directory / f"{system}-{reference}-{side}.json" for side in ("model", "reference")]
     write_alpaca_eval.main(
         dataset="mine",
@@ -70,9 +70,9 @@ def compare(directory: Path, system: str, reference: str) -> list[list[dict[str,
     return [read_json(path) for path in paths]
 
 
-def test_every_comparison_has_the_same_instructions_in_the_same_order(tmp_path: Path) -> None:
+def test_all_comparisons_have_the_same_instructions_in_the_same_order(tmp_path: Path) -> None:
     write_rows(tmp_path / "inputs.jsonl", INPUTS)
-    # The answers come in other orders, and that of a squad differs row by row.
+    # Each file with answers has another order.
     for name, answers in {
         "base": INPUTS,
         "tuned": INPUTS[::-1],

@@ -1,4 +1,4 @@
-"""Test inputs: from tables of several kinds, and held-out questions."""
+"""Test questions: from tables in several formats, from the Hub, and held-out questions."""
 
 import json
 import re
@@ -48,7 +48,7 @@ EXPECTED = [
 
 
 def write_table(path: Path) -> None:
-    """Write the records to a file of the kind that its ending says."""
+    """Write the records to a file in the format of its extension."""
     table = pd.DataFrame(RECORDS, dtype=object)
     if path.suffix == ".csv":
         table.to_csv(path, index=False)
@@ -66,19 +66,19 @@ def table_recipe(path: Path, **keys: Any) -> FileDatasetRecipe:
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.json", "table.jsonl", "table.parquet"])
-def test_every_kind_of_table_gives_the_same_rows(tmp_path: Path, name: str) -> None:
+def test_tables_in_all_formats_have_the_same_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_table(path)
     sieve = import_dataset("mine", table_recipe(path))
     rows = sieve.kept
-    if name == "table.csv":  # an empty cell is all that a CSV has for nothing
+    if name == "table.csv":  # A missing value is an empty cell.
         assert (rows[2]["category"], rows[2]["category_id"]) == ("", "")
         rows[2] |= {"category": None, "category_id": None}
     assert rows == EXPECTED
     assert sieve.dropped == []
 
 
-def test_rows_are_taken_from_the_top(tmp_path: Path) -> None:
+def test_a_limit_on_rows_keeps_the_first_rows(tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv")
     recipe = table_recipe(tmp_path / "table.csv", rows=2)
     assert [row["question"] for row in import_dataset("mine", recipe).kept] == [
@@ -86,14 +86,14 @@ def test_rows_are_taken_from_the_top(tmp_path: Path) -> None:
     ]
 
 
-def test_the_recipe_says_which_column_is_the_question() -> None:
+def test_the_recipe_names_the_column_of_the_question() -> None:
     table = pd.DataFrame([{"question": "Not this?", "prompt": "This?", "answer": "Yes."}])
     [row] = table_rows(table, "mine", Columns(question="prompt"), "table").kept
     assert row["question"] == "This?"
     assert (row["category"], row["category_id"]) == (None, None)
 
 
-def test_rows_at_fault_are_counted_and_kept_beside() -> None:
+def test_rows_without_a_usable_question_are_dropped_with_their_number_and_reason() -> None:
     texts = ["Why?", "", "  \n", None, 5, "x" * 100_000, " why?  ", "Caf\u00e9?", "Cafe\u0301?"]
     table = pd.DataFrame({"question": pd.Series(texts, dtype=object)})
     sieve = table_rows(table, "mine", Columns(), "table")
@@ -119,29 +119,29 @@ def test_every_cell_of_a_csv_is_text(tmp_path: Path) -> None:
     ]
 
 
-# Against the training questions
+# Comparison with training questions
 
 
 def question(text: str, **fields: Any) -> dict[str, Any]:
-    """Return a row of a question."""
+    """Return the row of a question."""
     return {"id": row_id(text), "question": text, **fields}
 
 
-def test_questions_that_repeat_a_training_question_go() -> None:
+def test_questions_that_are_similar_to_a_training_question_are_dropped() -> None:
     training = [question("Who painted the Mona Lisa in Florence?"), question("Is it so?")]
-    tested = [
+    imported = [
         question("Who painted the Mona Lisa in Florence?"),
         question("Who painted the Mona Lisa in Florence??"),
         question("Who wrote the Divine Comedy?"),
         question("Who wrote the Divine Comedy!?"),
     ]
-    sieve = table_rows(pd.DataFrame([*tested, question("")]), "m", Columns(), "t")
+    sieve = table_rows(pd.DataFrame([*imported, question("")]), "m", {"question": "question"}, "t")
     result = drop_training_questions(sieve, [*training, *training], shingle=5, similarity=0.8)
-    assert [row["question"] for row in result.kept] == [row["question"] for row in tested[2:]]
+    assert [row["question"] for row in result.kept] == [row["question"] for row in imported[2:]]
     assert [row["reason"] for row in result.dropped] == ["empty", "in_training", "in_training"]
 
 
-def test_import_compares_with_training_and_validation(project: Path) -> None:
+def test_import_drops_questions_of_training_and_validation(project: Path) -> None:
     sides = ["train", "validation", "test"]
     texts = ["Is an ox a cow?", "Who hunts the blue whale?", "How fast are hummingbirds?"]
     write_rows(
@@ -171,25 +171,25 @@ def test_import_compares_with_training_and_validation(project: Path) -> None:
 
 
 def held_out(criterion: str, count: int) -> list[dict[str, Any]]:
-    """Return held-out questions of a criterion, among them one that all criteria have."""
+    """Return held-out questions of a criterion. The last one is the same for all criteria."""
     texts = [f"What is number {number} for the {criterion}?" for number in range(count - 1)]
     return [question(text, criterion=criterion) for text in [*texts, "What do all of them ask?"]]
 
 
-def test_the_same_number_of_each_criterion_is_drawn() -> None:
-    asked = [held_out("ethical", 20), held_out("factuality", 20), held_out("helpful", 5)]
-    sieve = sample_held_out("mixed", asked, LANGUAGE, 8, seed=0)
+def test_a_sample_has_the_same_number_of_questions_of_each_criterion() -> None:
+    available = [held_out("ethical", 20), held_out("factuality", 20), held_out("helpful", 5)]
+    sieve = sample_held_out("mixed", available, LANGUAGE, 8, seed=0)
     assert Counter(row["category"] for row in sieve.kept) == {
         "ethical": 8,
         "factuality": 8,
-        "helpful": 4,  # its fifth question is one of the other criteria
+        "helpful": 4,  # The fifth question is also one of the other criteria.
     }
     assert len({row["id"] for row in sieve.kept}) == len(sieve.kept)
     assert len(sieve.kept) + len(sieve.dropped) == 45
     assert sum(row["reason"] == "duplicate" for row in sieve.dropped) == 2
-    again = sample_held_out("mixed", [rows[::-1] for rows in asked], LANGUAGE, 8, seed=0)
+    again = sample_held_out("mixed", [rows[::-1] for rows in available], LANGUAGE, 8, seed=0)
     assert again.kept == sieve.kept
-    assert sample_held_out("mixed", asked, LANGUAGE, 8, seed=1).kept != sieve.kept
+    assert sample_held_out("mixed", available, LANGUAGE, 8, seed=1).kept != sieve.kept
 
 
 def test_held_out_questions_are_plain_english_text() -> None:
@@ -205,7 +205,7 @@ def test_held_out_questions_are_plain_english_text() -> None:
     assert {text: dropped.get(text) for text in texts} == texts
 
 
-def test_program_takes_the_test_side_alone(in_the_project: None, tmp_path: Path) -> None:
+def test_the_program_samples_only_from_the_test_side(in_the_project: None, tmp_path: Path) -> None:
     paths: dict[str, list[Path]] = {"questions": [], "splits": []}
     for criterion in ("ethical", "helpful"):
         rows = held_out(criterion, 30)
@@ -227,11 +227,11 @@ def test_program_takes_the_test_side_alone(in_the_project: None, tmp_path: Path)
     counts = read_json(tmp_path / "inputs.counts.json")
     assert counts == {"in": 20, "out": 12, "dropped": {"over_limit": 8}}
     for row in read_rows(tmp_path / "inputs.jsonl"):
-        number = re.findall(r"\d+", row["question"])
-        assert [int(found) % 3 for found in number] == [1]
+        [number] = re.findall(r"\d+", row["question"])
+        assert int(number) % 3 == 1
 
 
-def test_a_local_copy_serves_in_place_of_the_hub(project: Path) -> None:
+def test_a_local_copy_replaces_a_data_set_of_the_hub(project: Path) -> None:
     recipe = {"source": "hub", "repository": "a/b", "revision": "c", "path": "mine.jsonl"}
     write_table(Path("mine.jsonl"))
     Path("config/datasets/mine.yaml").write_text("{source: synthetic}")
@@ -243,7 +243,7 @@ def test_a_local_copy_serves_in_place_of_the_hub(project: Path) -> None:
 
 
 def import_from_hub(project: Path, hub: Hub, **keys: Any) -> subprocess.CompletedProcess[str]:
-    """Run the program on a recipe of a data set that the stand-in of the Hub has."""
+    """Run the program with the recipe of a data set on a local server with the Hub's API."""
     recipe = {"source": "hub", "repository": "someone/questions", "revision": COMMIT, **keys}
     Path("config/datasets/mine.yaml").write_text("{source: synthetic}")
     set_keys("config/datasets/mine.yaml", **recipe, columns=COLUMNS)
@@ -256,7 +256,7 @@ def import_from_hub(project: Path, hub: Hub, **keys: Any) -> subprocess.Complete
         env={**environment(project), **online, "HF_HUB_OFFLINE": "0"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -272,5 +272,5 @@ def test_a_recipe_may_name_one_file_of_a_data_set_on_the_hub(project: Path) -> N
         missing = import_from_hub(project, hub, file="other.json")
     assert missing.returncode == 1
     message = missing.stderr.splitlines()[-1]
-    assert message.startswith("error: data set someone/questions: ")
-    assert "check the recipe and the network, name one table" in message
+    for part in ("error: ", "someone/questions", "check the recipe", "`file`", "`path`"):
+        assert part in message

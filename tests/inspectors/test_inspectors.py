@@ -1,5 +1,7 @@
 """Inspectors: calibration, training, loading and scoring."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,88 +16,88 @@ from aligners.inspectors.calibration import (
     fit_temperature,
 )
 from aligners.inspectors.inspector import Inspector, batches, encode_pairs
-from aligners.models.from_scratch import train_wordpiece_tokenizer
+from aligners.models.from_scratch import make_classifier, train_wordpiece_tokenizer
+
+TEST_ROWS = rows(40, 200)
+
+
+@dataclass
+class Trained:
+    """A trained inspector: its metrics, the scores of its test rows, and its directory."""
+
+    metrics: dict[str, Any]
+    scores: list[dict[str, Any]]
+    directory: Path
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> tuple[dict[str, Any], list[dict[str, Any]], Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     directory = tmp_path_factory.mktemp("inspector")
-    result = train(RECIPE, directory, rows(160), rows(40, 160), rows(40, 200))
-    return *result, directory / "model"
+    metrics, scores = train(RECIPE, directory, rows(160), rows(40, 160), TEST_ROWS)
+    return Trained(metrics, scores, directory / "model")
 
 
 @pytest.fixture(scope="module")
-def trained(finished: tuple[dict[str, Any], Any, Path]) -> tuple[dict[str, Any], Path]:
-    metrics, _, directory = finished
-    return metrics, directory
+def inspector(trained: Trained) -> Inspector:
+    return Inspector.from_directory(trained.directory)
 
 
-def test_metrics_are_those_of_the_test_rows(trained: tuple[dict[str, Any], Path]) -> None:
-    metrics, _ = trained
+def score_rows(inspector: Inspector, rows: list[dict[str, Any]]) -> list[float]:
+    """Return the scores of the rows' responses."""
+    return inspector.score([row["question"] for row in rows], [row["response"] for row in rows])
+
+
+def test_the_metrics_are_those_of_the_test_rows(trained: Trained) -> None:
+    metrics = trained.metrics
     assert metrics["n"] == sum(metrics["confusion"].values()) == 40
     assert metrics["accuracy"] >= 0.95 and metrics["roc_auc"] >= 0.95
     assert 0 <= metrics["ece"] <= 0.1
     assert metrics["train_rows"] == 160 and metrics["temperature"] > 0
 
 
-def test_a_loaded_inspector_scores_as_the_trained_one(
-    trained: tuple[dict[str, Any], Path],
+def test_a_loaded_inspector_has_the_metrics_of_its_training(
+    trained: Trained, inspector: Inspector
 ) -> None:
-    metrics, directory = trained
-    inspector = Inspector.from_directory(directory)
-    assert inspector.temperature == metrics["temperature"]
-    test = rows(40, 200)
-    scores = inspector.score([r["question"] for r in test], [r["response"] for r in test])
-    predicted = [score >= 0.5 for score in scores]
-    accuracy = np.mean([p == bool(r["label"]) for p, r in zip(predicted, test, strict=True)])
-    assert accuracy == metrics["accuracy"]
-    ece = expected_calibration_error(np.array(scores), np.array([r["label"] for r in test]))
-    assert ece == pytest.approx(metrics["ece"], abs=1e-4)
+    assert inspector.temperature == trained.metrics["temperature"]
+    scores = np.array(score_rows(inspector, TEST_ROWS))
+    labels = np.array([row["label"] for row in TEST_ROWS])
+    assert np.mean((scores >= 0.5) == labels) == trained.metrics["accuracy"]
+    error = expected_calibration_error(scores, labels)
+    assert error == pytest.approx(trained.metrics["ece"], abs=1e-4)
 
 
-def test_scores_of_test_rows_stand_beside_their_ids(
-    finished: tuple[Any, list[dict[str, Any]], Path],
+def test_training_returns_the_scores_of_the_test_rows_in_order(
+    trained: Trained, inspector: Inspector
 ) -> None:
-    """Computed in order of length, kept in the order of the rows."""
-    _, scores, directory = finished
-    test = rows(40, 200)
-    assert [(row["id"], row["label"]) for row in scores] == [(r["id"], r["label"]) for r in test]
-    again = Inspector.from_directory(directory).score(
-        [row["question"] for row in test], [row["response"] for row in test]
-    )
-    assert [row["score"] for row in scores] == pytest.approx(again, abs=1e-4)
+    """Rows are scored in order of length, but returned in their own order."""
+    for scored, row in zip(trained.scores, TEST_ROWS, strict=True):
+        assert (scored["id"], scored["label"]) == (row["id"], row["label"])
+    again = score_rows(inspector, TEST_ROWS)
+    assert [row["score"] for row in trained.scores] == pytest.approx(again, abs=1e-4)
 
 
-def test_a_score_does_not_depend_on_the_neighbours(trained: tuple[dict[str, Any], Path]) -> None:
-    _, directory = trained
-    test = rows(20, 300)
-    questions, responses = [r["question"] for r in test], [r["response"] for r in test]
-    together = Inspector.from_directory(directory).score(questions, responses)
-    one_by_one = Inspector.from_directory(directory)
+def test_a_score_does_not_depend_on_other_rows(trained: Trained, inspector: Inspector) -> None:
+    one_by_one = Inspector.from_directory(trained.directory)
     one_by_one.batch_tokens = 1
-    assert one_by_one.score(questions, responses) == pytest.approx(together, abs=1e-5)
+    together = score_rows(inspector, rows(20, 300))
+    assert score_rows(one_by_one, rows(20, 300)) == pytest.approx(together, abs=1e-5)
     assert one_by_one.score([], []) == []
 
 
-def test_equal_pairs_are_computed_once(
-    trained: tuple[dict[str, Any], Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inspector = Inspector.from_directory(trained[1])
-    seen: list[int] = []
-    compute = inspector.score_unique
-    monkeypatch.setattr(
-        inspector, "score_unique", lambda pairs: seen.append(len(pairs)) or compute(pairs)
-    )
+def test_equal_pairs_are_scored_once(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    score_unique = inspector.score_unique
+
+    def count_pairs(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        counts.append(len(pairs))
+        return score_unique(pairs)
+
+    monkeypatch.setattr(inspector, "score_unique", count_pairs)
     scores = inspector.score(["q", "q", "r"] * 5, ["a", "b", "a"] * 5)
-    assert seen == [3] and scores == scores[:3] * 5
+    assert counts == [3] and scores == scores[:3] * 5
 
 
-def test_a_long_pair_is_cut_and_keeps_its_separators(
-    trained: tuple[dict[str, Any], Path],
-) -> None:
-    inspector = Inspector.from_directory(trained[1])
+def test_a_long_pair_is_truncated_and_keeps_its_separators(inspector: Inspector) -> None:
     tokenizer = inspector.tokenizer
     pairs = encode_pairs(tokenizer, ["Who [SEP] is it?", "Who?"], ["it is 3. " * 50, "me"], 48)
     assert [pair.truncated for pair in pairs] == [True, False]
@@ -105,16 +107,16 @@ def test_a_long_pair_is_cut_and_keeps_its_separators(
     assert 0 < inspector.score(["Who?"], ["word " * 5000])[0] < 1
 
 
-def test_batches_hold_every_row_within_the_budget() -> None:
+def test_batches_have_every_row_once_and_keep_the_limit_of_tokens() -> None:
     lengths = [5, 90, 7, 8, 30, 200, 6]
     found = list(batches(lengths, 100))
     assert sorted(index for batch in found for index in batch) == list(range(7))
-    assert all(
-        len(batch) == 1 or len(batch) * max(lengths[i] for i in batch) <= 100 for batch in found
-    )
+    assert max(len(batch) for batch in found) > 1
+    for batch in found:
+        assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= 100
 
 
-def test_calibration_mends_overconfident_logits() -> None:
+def test_calibration_corrects_overconfident_logits() -> None:
     rng = np.random.default_rng(0)
     truth = rng.normal(size=4000)
     labels = (rng.random(4000) < 1 / (1 + np.exp(-truth))).astype(int)
@@ -128,34 +130,32 @@ def test_calibration_mends_overconfident_logits() -> None:
     assert after < 0.04 < before
 
 
-def test_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
+def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     scores, labels = np.array([0.9, 0.9, 0.1, 0.1]), np.array([1, 0, 0, 0])
     assert expected_calibration_error(scores, labels) == pytest.approx(0.15)
     assert expected_calibration_error(np.array([1.0, 0.0]), np.array([1, 0])) == 0
 
 
 def test_a_set_without_rows_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no test rows"):
+    with pytest.raises(UserError, match=r"\btest rows"):
         train(RECIPE, tmp_path, rows(4), rows(4), [])
 
 
-def test_another_models_directory_is_refused(tmp_path: Path) -> None:
-    from aligners.models.from_scratch import make_classifier
-
+def test_a_classifier_without_calibration_is_an_error(tmp_path: Path) -> None:
     texts = [row["response"] for row in rows(20)]
     make_classifier(RECIPE["from_scratch"], texts, tmp_path / "model", seed=0)
-    with pytest.raises(UserError, match="not an inspector's directory"):
+    with pytest.raises(UserError, match=r"model: .*config\.json"):
         Inspector.from_directory(tmp_path / "model")
 
 
-def test_a_shape_that_transformers_does_not_know_is_an_error(tmp_path: Path) -> None:
+def test_a_model_type_that_transformers_does_not_have_is_an_error(tmp_path: Path) -> None:
     shape = {**RECIPE["from_scratch"], "model_type": "no_such_type"}
     with pytest.raises(UserError, match="no_such_type"):
         train({**RECIPE, "from_scratch": shape}, tmp_path, rows(20), rows(4), rows(4))
 
 
-def test_a_vocabulary_is_the_same_each_time_it_is_trained() -> None:
+def test_training_a_vocabulary_again_gives_the_same_one() -> None:
     texts = [f"{row['question']} {row['response']}" for row in rows(160)]
-    vocabularies = [train_wordpiece_tokenizer(texts, 300).get_vocab() for _ in range(4)]
-    assert all(vocabulary == vocabularies[0] for vocabulary in vocabularies)
-    assert {"[UNK]", "##e"} < set(vocabularies[0]) and "##" not in vocabularies[0]
+    first, *others = [train_wordpiece_tokenizer(texts, 300).get_vocab() for _ in range(4)]
+    assert others == [first] * 3
+    assert {"[UNK]", "##e"} < set(first) and "##" not in first

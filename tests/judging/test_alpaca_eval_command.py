@@ -1,14 +1,14 @@
-"""The real alpaca_eval reads our files; its judge is a server of the test on 127.0.0.1."""
+"""The real alpaca_eval reads our files; its judge is a local server of the test."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import yaml
 from alpaca_eval_runs import run_alpaca_eval
+from http_servers import serve
 
 from aligners.core.rows import write_json
 from aligners.evaluation.alpaca_eval_files import alpaca_eval_rows
@@ -17,7 +17,7 @@ QUESTIONS = ["How do I boil an egg?", "Is 10 < 20?", "Wer ist da?", "What is “
 
 
 class Judge(BaseHTTPRequestHandler):
-    """Prefers the first answer of every comparison it is shown."""
+    """Prefers the first text in every comparison."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -49,15 +49,12 @@ class Judge(BaseHTTPRequestHandler):
 @pytest.fixture
 def judge_url() -> Iterator[str]:
     """The address of a running judge."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Judge)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
+    with serve(Judge) as url:
+        yield f"{url}/v1"
 
 
 def write_annotator(directory: Path) -> Path:
-    """Write the configuration of a judge that answers `Output (a)` or `Output (b)`."""
+    """Write AlpacaEval's configuration of a judge that replies `Output (a)` or `Output (b)`."""
     judge = directory / "annotators" / "judge"
     judge.mkdir(parents=True)
     (judge / "prompt.txt").write_text(
@@ -78,9 +75,9 @@ def write_annotator(directory: Path) -> Path:
 
 def test_alpaca_eval_reads_every_row(tmp_path: Path, judge_url: str) -> None:
     inputs = [{"id": str(number), "question": text} for number, text in enumerate(QUESTIONS)]
-    for name, answer in {"model": "Ours: {}", "reference": "Theirs: {}"}.items():
-        outputs = {row["id"]: answer.format(row["question"]) for row in inputs}
-        outputs["5"] = ""  # An empty answer on both sides is a draw.
+    for name, template in {"model": "Ours: {}", "reference": "Theirs: {}"}.items():
+        outputs = {row["id"]: template.format(row["question"]) for row in inputs}
+        outputs["5"] = ""  # Two empty texts are a draw.
         rows = alpaca_eval_rows(inputs, outputs, name, "test")
         write_json(tmp_path / f"{name}_outputs.json", rows)
     annotations, board = run_alpaca_eval(tmp_path, write_annotator(tmp_path), judge_url)

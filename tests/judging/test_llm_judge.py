@@ -1,11 +1,6 @@
-"""LLM judges: what they are asked, how their replies are read, and which judges are refused."""
+"""LLM judges: their prompts, how replies become verdicts, and unusable judges."""
 
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from math import exp, log
 from pathlib import Path
@@ -14,22 +9,25 @@ import pytest
 import yaml
 from alpaca_eval_runs import run_alpaca_eval
 from fake_engine import FakeEngine
+from http_servers import serve
+from projects import ROOT
 
-from aligners.closed_world.judge import judge as opinion
+from aligners.closed_world.judge import judge as closed_world_opinion
+from aligners.closed_world.judge_server import handler
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
 from aligners.configuration import recipes
 from aligners.configuration.experiment import check_judge_recipe
 from aligners.configuration.fingerprint import SCRIPTS, code_hash
 from aligners.configuration.kinds.judges import JudgeRecipe
-from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.llms import ServedRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.core.hashes import content_hash, short_hash
 from aligners.core.rows import row_id, write_json, write_rows
-from aligners.judging.comparison_files import Pair, read_pairs
-from aligners.judging.judged_pairs import Verdict, both_orders, to_judge, verdict_row
+from aligners.judging.comparison_files import TextPair, read_pairs
+from aligners.judging.judged_pairs import Verdict, both_orders, texts_to_judge, verdict_row
 from aligners.judging.llm_judge import LLMJudge, annotator_config
 from aligners.judging.prompts import judge_prompt, read_template
 from aligners.judging.record import check_judge, record_judge
@@ -42,7 +40,7 @@ RECIPE = {
     "prompt": "resources/judges/pairwise.txt",
     "labels": {"first": "m", "second": "M"},
 }
-TEXTS = {
+WRITTEN_VERDICTS = {
     "prompt": "resources/judges/pairwise_with_ties.txt",
     "labels": {"first": "[[A]]", "second": "[[B]]", "tie": "[[tie]]"},
     "logprobs": False,
@@ -53,35 +51,35 @@ SHOWN += [(question, second, first) for question, first, second in SHOWN]
 
 
 def write_recipes(endpoint: str = "http://127.0.0.1:9/v1", **keys: object) -> None:
-    """Write a judge named test, and the LLM that it asks."""
+    """Write the recipes of a judge named test and of its LLM."""
     llm = {"engine": "openai", "chat": True, "model": "closed-world-judge", "endpoint": endpoint}
     Path("config/llms/test-llm.yaml").write_text(yaml.safe_dump(llm))
     Path("config/judges/test.yaml").write_text(yaml.safe_dump({**RECIPE, **keys}))
     recipes.read_recipe.cache_clear()
 
 
-def answers(request: Request) -> tuple[str, str]:
-    """Return the two answers that a prompt shows, first and second."""
+def shown_texts(request: Request) -> tuple[str, str]:
+    """Return the two texts in a prompt, first and second."""
     text = request.prompt[0]["content"]
     first, second = re.findall(r"<answer_\w>\n(.*?)\n</answer_\w>", text, re.DOTALL)
     return first, second
 
 
-def told(request: Request, probability: float) -> Completion:
-    """Return a reply that names the first answer with a probability."""
+def reply_with(request: Request, probability: float) -> Completion:
+    """Return a reply whose label of the first text has a probability."""
     logprobs = {"m": log(probability), "M": log(1 - probability), "Both": -9.0}
     return Completion(request.id, "m", "length", first_token_logprobs=logprobs)
 
 
-def likes_good(request: Request, _: Decoding) -> Completion:
-    """Prefer the good answer, with a leaning to the first."""
-    return told(request, 0.9 if answers(request)[0] == "good" else 0.2)
+def prefer_good(request: Request, _: Decoding) -> Completion:
+    """Prefer the text "good", more strongly if it is shown first."""
+    return reply_with(request, 0.9 if shown_texts(request)[0] == "good" else 0.2)
 
 
 @pytest.mark.usefixtures("project")
-def test_a_preference_is_how_likely_the_first_label_was(engine: FakeEngine) -> None:
+def test_a_preference_is_the_probability_of_the_first_label(engine: FakeEngine) -> None:
     write_recipes()
-    engine.reply = likes_good
+    engine.reply = prefer_good
     verdicts = LLMJudge("test", OUTPUT).judge(SHOWN)
     assert set(verdicts) == set(SHOWN)
     for (_, first, _), verdict in verdicts.items():
@@ -90,10 +88,10 @@ def test_a_preference_is_how_likely_the_first_label_was(engine: FakeEngine) -> N
 
 
 @pytest.mark.usefixtures("project")
-def test_a_written_verdict_may_be_a_tie_and_one_that_names_two_is_none(engine: FakeEngine) -> None:
-    write_recipes(**TEXTS, most_unusable=0.5)
+def test_a_written_verdict_has_exactly_one_label(engine: FakeEngine) -> None:
+    write_recipes(**WRITTEN_VERDICTS, most_unusable=0.5)
     replies = {"a": "[[A]]", "b": "Clearly [[B]].", "tie": "[[tie]]", "both": "[[A]] or [[B]]"}
-    engine.reply = lambda request, _: replies[answers(request)[0]]
+    engine.reply = lambda request, _: replies[shown_texts(request)[0]]
     verdicts = LLMJudge("test", OUTPUT).judge([("Why?", name, "other") for name in replies])
     found = {shown[1]: verdict.preference for shown, verdict in verdicts.items()}
     assert found == {"a": 1.0, "b": 0.0, "tie": 0.5, "both": None}
@@ -102,18 +100,18 @@ def test_a_written_verdict_may_be_a_tie_and_one_that_names_two_is_none(engine: F
 
 
 @pytest.mark.usefixtures("project")
-def test_an_answer_that_looks_like_a_place_of_the_prompt_stays_as_it_is(engine: FakeEngine) -> None:
+def test_a_placeholder_in_a_text_is_not_replaced(engine: FakeEngine) -> None:
     write_recipes()
-    engine.reply = lambda request, _: told(request, 0.7)
+    engine.reply = lambda request, _: reply_with(request, 0.7)
     LLMJudge("test", OUTPUT).judge([("How do I fill in {output_1}?", "By {output_2}.", "No.")])
-    assert answers(engine.asked[0]) == ("By {output_2}.", "No.")
+    assert shown_texts(engine.asked[0]) == ("By {output_2}.", "No.")
     assert "How do I fill in {output_1}?" in engine.asked[0].prompt[0]["content"]
 
 
 @pytest.mark.usefixtures("project")
-def test_no_verdict_is_asked_for_twice(engine: FakeEngine) -> None:
+def test_no_request_is_sent_twice(engine: FakeEngine) -> None:
     write_recipes()
-    engine.reply = likes_good
+    engine.reply = prefer_good
     first = LLMJudge("test", OUTPUT).judge(SHOWN[:10])
     LLMJudge("test", OUTPUT.with_name("other.jsonl")).judge(SHOWN)
     assert len(engine.asked) == len(SHOWN)
@@ -124,8 +122,8 @@ def test_no_verdict_is_asked_for_twice(engine: FakeEngine) -> None:
 
 
 @pytest.mark.usefixtures("project")
-@pytest.mark.parametrize("keys", [{}, TEXTS])
-def test_a_judge_that_answers_nonsense_is_refused_and_its_replies_are_kept(
+@pytest.mark.parametrize("keys", [{}, WRITTEN_VERDICTS])
+def test_a_judge_without_verdicts_is_an_error_and_its_replies_are_kept(
     engine: FakeEngine, keys: dict[str, object]
 ) -> None:
     write_recipes(**keys)
@@ -134,46 +132,52 @@ def test_a_judge_that_answers_nonsense_is_refused_and_its_replies_are_kept(
         request.id, "As an", "length", first_token_logprobs=nonsense
     )
     for _ in range(2):
-        with pytest.raises(UserError, match="60 of 60 replies of the judge test are no verdict"):
+        with pytest.raises(UserError, match=r"60 of 60 .*'As an'.*test\.yaml"):
             LLMJudge("test", OUTPUT).judge(SHOWN)
     assert len(engine.asked) == len(SHOWN)
 
 
 @pytest.mark.usefixtures("project")
-def test_a_reply_that_names_both_answers_is_no_verdict(engine: FakeEngine) -> None:
-    write_recipes(**TEXTS)
-    engine.reply = lambda request, _: (
-        "[[A]]" if answers(request)[0] == "good" and "1?" in str(request.prompt) else "[[A]] [[B]]"
-    )
-    with pytest.raises(UserError, match="57 of 60 replies of the judge test are no verdict"):
+def test_a_reply_with_both_labels_is_not_a_verdict(engine: FakeEngine) -> None:
+    write_recipes(**WRITTEN_VERDICTS)
+
+    def reply(request: Request, _: Decoding) -> str:
+        usable = shown_texts(request)[0] == "good" and "1?" in str(request.prompt)
+        return "[[A]]" if usable else "[[A]] [[B]]"
+
+    engine.reply = reply
+    with pytest.raises(UserError, match=r"57 of 60 .*'\[\[A\]\] \[\[B\]\]'.*test\.yaml"):
         LLMJudge("test", OUTPUT).judge(SHOWN)
 
 
 @pytest.mark.usefixtures("project")
-def test_a_label_that_was_most_unlikely_is_no_verdict(engine: FakeEngine) -> None:
+def test_a_very_unlikely_label_is_not_a_verdict(engine: FakeEngine) -> None:
     write_recipes()
     thinking = {"<think>": -1e-6, "m": -14.2, "M": -14.9}
     engine.reply = lambda request, _: Completion(
         request.id, "<think>", "length", first_token_logprobs=thinking
     )
-    with pytest.raises(UserError, match=r"60 of 60 replies .* the first is '<think>'"):
+    with pytest.raises(UserError, match=r"60 of 60 .*'<think>'"):
         LLMJudge("test", OUTPUT).judge(SHOWN)
 
 
 @pytest.mark.usefixtures("project")
-def test_requests_that_fail_where_they_may_have_no_verdict(engine: FakeEngine) -> None:
+def test_failed_requests_have_no_verdict_if_the_recipe_allows_failures(engine: FakeEngine) -> None:
     write_recipes()
     llm = Path("config/llms/test-llm.yaml")
     llm.write_text(llm.read_text() + "require_all: false\n")
     recipes.read_recipe.cache_clear()
-    engine.reply = lambda request, decoding: (
-        Failure(request.id, "refused", "no") if "2?" in str(request.prompt)
-        else likes_good(request, decoding)
-    )  # fmt: skip
+
+    def reply(request: Request, decoding: Decoding) -> Completion | Failure:
+        if "2?" in str(request.prompt):
+            return Failure(request.id, "refused", "no")
+        return prefer_good(request, decoding)
+
+    engine.reply = reply
     verdicts = LLMJudge("test", OUTPUT).judge(SHOWN)
-    without = [shown for shown, verdict in verdicts.items() if verdict == Verdict(None, None)]
-    assert len(verdicts) == 60 and len(without) == 6
-    assert all("2?" in question for question, *_ in without)
+    failed = [shown for shown, verdict in verdicts.items() if verdict == Verdict(None, None)]
+    assert len(verdicts) == 60 and len(failed) == 6
+    assert all("2?" in question for question, *_ in failed)
 
 
 @pytest.mark.usefixtures("project")
@@ -181,7 +185,7 @@ def test_other_words_in_braces_of_a_prompt_stay(engine: FakeEngine) -> None:
     prompt = Path("resources/judges/pairwise.txt").read_text() + 'As JSON: {"verdict":"m"}'
     Path("own.txt").write_text(prompt)
     write_recipes(prompt="own.txt")
-    engine.reply = likes_good
+    engine.reply = prefer_good
     assert len(LLMJudge("test", OUTPUT).judge(SHOWN)) == 60
     assert '{"verdict":"m"}' in engine.asked[0].prompt[0]["content"]
 
@@ -189,24 +193,23 @@ def test_other_words_in_braces_of_a_prompt_stay(engine: FakeEngine) -> None:
 @pytest.mark.usefixtures("project")
 def test_a_few_replies_without_a_label_have_no_verdict(engine: FakeEngine) -> None:
     write_recipes()
-    odd = SHOWN[0]
 
-    def reply(request: Request, decoding: Decoding) -> Completion | Failure:
+    def reply(request: Request, decoding: Decoding) -> Completion:
         if "Question 1?" in request.prompt[0]["content"]:
             return Completion(request.id, "?", "length", first_token_logprobs={"?": 0.0})
-        return likes_good(request, decoding)
+        return prefer_good(request, decoding)
 
     engine.reply = reply
     verdicts = LLMJudge("test", OUTPUT).judge(SHOWN)
-    assert verdicts[odd].preference is not None
-    assert sum(verdict.preference is None for verdict in verdicts.values()) == 2
+    unusable = [shown[0] for shown, verdict in verdicts.items() if verdict.preference is None]
+    assert unusable == ["Question 1?"] * 2
 
 
 @pytest.mark.usefixtures("project")
-def test_a_judge_that_always_names_one_place_is_refused(engine: FakeEngine) -> None:
+def test_a_judge_that_always_prefers_one_position_is_an_error(engine: FakeEngine) -> None:
     write_recipes()
-    engine.reply = lambda request, _: told(request, 0.8)
-    with pytest.raises(UserError, match="preferred the answer that is shown first in all 60"):
+    engine.reply = lambda request, _: reply_with(request, 0.8)
+    with pytest.raises(UserError, match=r"\btest\b.* first .*\b60\b.*test\.yaml"):
         LLMJudge("test", OUTPUT).judge(SHOWN)
     assert len(LLMJudge("test", OUTPUT).judge(SHOWN[:8])) == 8
 
@@ -215,20 +218,20 @@ USAGE = Path("results/judged/test/questions/base.usage.json")
 
 
 @pytest.mark.usefixtures("project")
-def test_verdicts_of_a_changed_judge_are_not_mixed_in() -> None:
+def test_verdicts_of_a_changed_judge_are_not_mixed() -> None:
     write_recipes()
     record_judge("test", USAGE, ["model-1"])
     check_judge("test")
     write_recipes(most_unusable=0.3)
     check_judge("test")
     write_recipes(labels={"first": "M", "second": "m"})
-    with pytest.raises(UserError, match=r"test.yaml: the judge has changed \(labels\) since"):
+    with pytest.raises(UserError, match=r"test\.yaml: .*\(labels\).*results/judged/test"):
         check_judge("test")
 
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("other", ["judged/test/questions", "reproduction/test/others"])
-def test_an_endpoint_that_changes_its_model_is_refused(other: str) -> None:
+def test_an_endpoint_that_changes_its_model_is_an_error(other: str) -> None:
     write_recipes()
     record_judge("test", USAGE, ["model-1"])
     record_judge("test", USAGE, ["model-1"])
@@ -238,29 +241,29 @@ def test_an_endpoint_that_changes_its_model_is_refused(other: str) -> None:
 
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize(
-    ("keys", "message"),
+    ("keys", "key", "value"),
     [
-        ({"labels": {"first": "m", "second": "m"}}, "key labels: 'm' stands in another label"),
-        ({**TEXTS, "labels": {"first": "A", "second": "AB"}}, "'A' stands in another label"),
-        ({"llm": "closed-world-base"}, "key llm: closed-world-base is not asked by messages"),
-        ({"llm": "no-such-llm"}, "key llm: there is no recipe config/llms/no-such-llm.yaml"),
-        ({"prompt": "LICENSE.txt"}, "key prompt: LICENSE.txt has {instruction} 0 times"),
+        ({"labels": {"first": "m", "second": "m"}}, "labels", "'m'"),
+        ({**WRITTEN_VERDICTS, "labels": {"first": "A", "second": "AB"}}, "labels", "'A'"),
+        ({"llm": "closed-world-base"}, "llm", "closed-world-base"),
+        ({"llm": "no-such-llm"}, "llm", "config/llms/no-such-llm.yaml"),
+        ({"prompt": "own.txt"}, "prompt", "{instruction}"),
     ],
 )
-def test_a_judge_that_cannot_be_asked_is_refused_before_it_is(
-    keys: dict[str, object], message: str
+def test_an_unusable_recipe_of_a_judge_is_an_error(
+    keys: dict[str, object], key: str, value: str
 ) -> None:
-    Path("LICENSE.txt").write_text("No places here.")
+    Path("own.txt").write_text("No placeholders here.")
     write_recipes(**keys)
-    with pytest.raises(UserError, match=re.escape(message)):
+    with pytest.raises(UserError, match=rf"test\.yaml, key {key}: .*{re.escape(value)}"):
         check_judge_recipe("test")
 
 
-def test_both_orders_of_a_pair_become_a_row_and_equal_answers_a_tie() -> None:
+def test_both_orders_of_a_pair_become_a_row_and_equal_texts_a_tie() -> None:
     row = {"id": "1", "question": "Why?", "category": "c", "category_id": 2}
-    pair = Pair(row, "ours", "theirs!", unchanged=False)
-    same = Pair(row, "same", "same", unchanged=True)
-    shown = to_judge([pair, same, pair])
+    pair = TextPair(row, "ours", "theirs!", unchanged=False)
+    same = TextPair(row, "same", "same", unchanged=True)
+    shown = texts_to_judge([pair, same, pair])
     assert shown == [("Why?", "ours", "theirs!"), ("Why?", "theirs!", "ours")]
     verdicts = {shown[0]: Verdict(0.75, "m"), shown[1]: Verdict(0.6, "M")}
     assert verdict_row(pair, verdicts) == {
@@ -286,52 +289,39 @@ def output_rows(*pairs: tuple[str, str]) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("model", "reference", "message"),
+    ("model", "reference", "place", "value"),
     [
-        ([("A?", "1")], [("A?", "2"), ("B?", "3")], "1 are in one of them alone, such as 'B\\?'"),
-        ([("A?", "1"), ("A?", "2")], [("A?", "2")], "row 2: the instruction 'A\\?' occurs twice"),
-        ([("A?", None)], [("A?", "2")], "row 1: 'output' is no text"),
-        ([("C?", "1")], [("C?", "2")], "the instruction 'C\\?' is no question of its data set"),
+        ([("A?", "1")], [("A?", "2"), ("B?", "3")], "reference_outputs.json", "'B?'"),
+        ([("A?", "1"), ("A?", "2")], [("A?", "2")], "model_outputs.json, row 2", "'A?'"),
+        ([("A?", None)], [("A?", "2")], "model_outputs.json, row 1", "'output'"),
+        ([("C?", "1")], [("C?", "2")], "model_outputs.json", "'C?'"),
     ],
 )
-def test_files_that_do_not_fit_together_are_refused(
-    tmp_path: Path, model: list[tuple[str, str]], reference: list[tuple[str, str]], message: str
+def test_files_with_different_or_repeated_instructions_are_an_error(
+    tmp_path: Path,
+    model: list[tuple[str, str]],
+    reference: list[tuple[str, str]],
+    place: str,
+    value: str,
 ) -> None:
     paths = [tmp_path / "model_outputs.json", tmp_path / "reference_outputs.json"]
     for path, rows in zip(paths, (model, reference), strict=True):
         write_json(path, output_rows(*rows))
     inputs = [{"id": row_id(text), "question": text} for text in ("A?", "B?")]
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=re.escape(str(tmp_path))) as caught:
         read_pairs(*paths, inputs, {})
+    assert place in str(caught.value) and value in str(caught.value)
 
 
 @pytest.fixture(scope="module")
 def closed_world_judge() -> Iterator[str]:
-    """The address of the closed world's judge, which runs."""
-    root = Path(__file__).parents[2]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    world = root / "resources/closed_world/world.yaml"
-    server = subprocess.Popen(
-        [
-            *[sys.executable, "-m", "aligners.closed_world.judge_server"],
-            *["--world", str(world), "--port", str(port)],
-        ]
-    )
-    for _ in range(200):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
-            break
-        except OSError:
-            time.sleep(0.1)
-    yield f"http://127.0.0.1:{port}/v1"
-    server.terminate()
-    server.wait(10)
+    """The address of a running judge of the closed world."""
+    with serve(handler(Truth(load_world(ROOT / "resources/closed_world/world.yaml")))) as url:
+        yield f"{url}/v1"
 
 
 def closed_world_rows() -> list[tuple[str, str, str]]:
-    """Return questions of the closed world, each with two answers in both orders."""
+    """Return questions of the closed world, each with a true and a false text in both orders."""
     truth = Truth(load_world("resources/closed_world/world.yaml"))
     items = [item for item in truth.world.items if item.wrong][:20]
     shown = []
@@ -343,7 +333,7 @@ def closed_world_rows() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("logprobs", [True, False])
-def test_verdicts_are_those_of_alpaca_evals_own_command(
+def test_verdicts_equal_those_of_alpaca_evals_own_command(
     project: Path, closed_world_judge: str, logprobs: bool
 ) -> None:
     write_recipes(closed_world_judge, logprobs=logprobs)
@@ -355,54 +345,54 @@ def test_verdicts_are_those_of_alpaca_evals_own_command(
     prompt = Path(config["test"]["prompt_template"]).read_text(encoding="utf-8")
     directory = project / "annotators/test"
     directory.mkdir(parents=True)
-    # The command asks by messages where the prompt marks them so.
+    # The command sends the parts of a prompt with these marks as messages.
     marked = f"<|im_start|>user\n{prompt.strip()}\n<|im_end|>\n"
     (directory / "prompt.txt").write_text(marked, encoding="utf-8")
     config["test"]["prompt_template"] = "test/prompt.txt"
     (directory / "configs.yaml").write_text(yaml.safe_dump(config))
-    one_way = shown[::2]
+    one_order = shown[::2]
     for name, side in (("reference", 1), ("model", 2)):
-        rows = output_rows(*[(row[0], row[side]) for row in one_way])
+        rows = output_rows(*[(row[0], row[side]) for row in one_order])
         write_json(project / f"{name}_outputs.json", [{**row, "generator": name} for row in rows])
     theirs, _ = run_alpaca_eval(project, directory, closed_world_judge)
-    assert len(theirs) == len(one_way)
+    assert len(theirs) == len(one_order)
     for row in theirs:
         verdict = ours[row["instruction"], row["output_1"], row["output_2"]]
-        told = None if row["preference"] is None else 2 - row["preference"]
-        assert told == pytest.approx(verdict.preference, abs=1e-6)
+        preference = None if row["preference"] is None else 2 - row["preference"]
+        assert preference == pytest.approx(verdict.preference, abs=1e-6)
 
 
-def test_the_closed_worlds_judge_knows_the_truth_and_leans_to_the_first(
+def test_the_closed_worlds_judge_knows_the_truth_and_prefers_the_first_position(
     in_the_project: None,
 ) -> None:
     truth = Truth(load_world("resources/closed_world/world.yaml"))
     template = read_template(load_recipe(JudgeRecipe, "closed-world"))
     preferences = {}
     for shown in closed_world_rows():
-        said = opinion(truth, judge_prompt(template, *shown))
-        if "m" in said.logprobs:
-            preferences[shown] = exp(said.logprobs["m"])
+        opinion = closed_world_opinion(truth, judge_prompt(template, *shown))
+        if "m" in opinion.logprobs:
+            preferences[shown] = exp(opinion.logprobs["m"])
     agrees = [
         truth.assess(question, first)["factuality"] == (preferences[question, first, second] > 0.5)
         for question, first, second in preferences
     ]
     assert 0.85 < sum(agrees) / len(agrees) <= 1
-    # Each pair is there in both orders: without a leaning, the mean would be one half.
+    # Each pair is shown in both orders, so the mean of a judge without position bias is 0.5.
     assert 0.52 < sum(preferences.values()) / len(preferences) < 0.6
-    assert opinion(truth, "No answers here.").reply == "Both"
+    assert closed_world_opinion(truth, "No answers here.").reply == "Both"
 
 
-def test_the_revision_of_the_closed_worlds_judge_is_that_of_its_code_and_world(
+def test_the_revision_of_the_closed_worlds_judge_is_a_hash_of_its_code_and_world(
     in_the_project: None,
 ) -> None:
-    recipe = load_recipe(LLMRecipe, "closed-world-judge")
+    recipe = load_recipe(ServedRecipe, "closed-world-judge")
     code = code_hash(SCRIPTS / "aligners/closed_world/judge.py")
-    assert recipe["revision"] == short_hash([code, content_hash(Path(recipe["model"]))])
+    assert recipe.revision == short_hash([code, content_hash(Path(recipe.model))])
 
 
 def test_verdicts_are_read_back_as_a_table(tmp_path: Path) -> None:
     row = {"question": "Why?", "category": "c", "category_id": None}
-    pairs = [Pair({**row, "id": str(n)}, f"a{n}", "b", unchanged=False) for n in range(3)]
+    pairs = [TextPair({**row, "id": str(n)}, f"a{n}", "b", unchanged=False) for n in range(3)]
     verdicts = {
         shown: Verdict(None if shown[2] == "a2" else 0.75)
         for pair in pairs
@@ -413,11 +403,11 @@ def test_verdicts_are_read_back_as_a_table(tmp_path: Path) -> None:
     assert table["first_order"].tolist() == [0.75] * 3
     assert table["second_order"].isna().tolist() == [False, False, True]
     outcomes = compare(table, 0, against_base=True).outcomes
-    # Three quarters for the answer shown first, in both orders, is a tie.
+    # A preference of 0.75 for the text shown first, in both orders, is a tie.
     assert (outcomes.ties, outcomes.unusable) == (2, 1)
 
 
-def test_a_pair_that_nobody_judged_is_no_tie() -> None:
+def test_a_pair_without_a_verdict_is_not_a_tie() -> None:
     row = {"id": "1", "question": "Why?", "category": None, "category_id": None}
     with pytest.raises(KeyError):
-        verdict_row(Pair(row, "a", "b", unchanged=False), {})
+        verdict_row(TextPair(row, "a", "b", unchanged=False), {})

@@ -1,4 +1,4 @@
-"""The pair ranker: released weights and tokens, both orders, lengths, and what is refused."""
+"""PairRM: its scores, lengths and special tokens, and models that are not PairRM."""
 
 import functools
 import itertools
@@ -24,7 +24,7 @@ from aligners.judging.pairrm import PairRanker
 
 MARKERS = ["<|source|>", "<|candidate1|>", "<|candidate2|>", "<|candidate|>"]
 QUESTIONS = ["What is a fjord?", "Why is the sky blue, and what of it at dusk?", "Hm?", "Who?"]
-ANSWERS = ["An arm of the sea.", "Light is scattered by air. " * 30, "No idea", "Ask the ﬁsh  ½"]
+TEXTS = ["An arm of the sea.", "Light is scattered by air. " * 30, "No idea", "Ask the ﬁsh  ½"]
 WIDTH = 32
 CONFIG: dict[str, Any] = {
     "hidden_size": WIDTH,
@@ -32,7 +32,7 @@ CONFIG: dict[str, Any] = {
     "num_attention_heads": 4,
     "intermediate_size": 64,
     "relative_attention": True,
-    # Few, so that long texts reach the buckets of far positions.
+    # Few, so that long texts have distances outside of the buckets.
     "position_buckets": 64,
     "position_biased_input": False,
     "share_att_key": True,
@@ -46,7 +46,7 @@ CONFIG: dict[str, Any] = {
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer of the kind of DeBERTa-v3, with the release's tokens added."""
+    """Return a tokenizer of DeBERTa-v3's type, with the added tokens of PairRM."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Strip(), normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
@@ -56,7 +56,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     trainer = trainers.UnigramTrainer(
         vocab_size=90, special_tokens=names, unk_token="[UNK]", show_progress=False
     )
-    tokenizer.train_from_iterator(QUESTIONS + ANSWERS, trainer)
+    tokenizer.train_from_iterator(QUESTIONS + TEXTS, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
     )
@@ -70,7 +70,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model as released: config.json, the tokenizer's files, weights by their names."""
+    """A small model with the files, names and weights of the release."""
     directory = tmp_path_factory.mktemp("pairrm")
     tokenizer = make_tokenizer()
     tokenizer.save_pretrained(directory)
@@ -129,35 +129,38 @@ def expected(directory: Path, question: str, first: str, second: str) -> float:
     return float(scores[0] - scores[1])
 
 
-def check(ranker: PairRanker, directory: Path, rows: Sequence[tuple[str, str, str]]) -> None:
-    """Compare with the computation row by row."""
-    wanted = [expected(directory, *row) for row in rows]
-    assert ranker.compare(rows) == pytest.approx(wanted, abs=1e-5)
+def assert_expected(
+    ranker: PairRanker, directory: Path, rows: Sequence[tuple[str, str, str]]
+) -> None:
+    """Check that the ranker's logits equal those computed one by one."""
+    logits = [expected(directory, *row) for row in rows]
+    assert ranker.compare(rows) == pytest.approx(logits, abs=1e-5)
 
 
-def test_rows_are_scored_in_their_order(ranker: PairRanker, checkpoint: Path) -> None:
-    rows = [(q, a, ANSWERS[(n + 1) % 4]) for n, a in enumerate(ANSWERS) for q in QUESTIONS]
-    check(ranker, checkpoint, rows)
+def test_logits_are_in_the_order_of_the_rows(ranker: PairRanker, checkpoint: Path) -> None:
+    rows = [(q, a, TEXTS[(n + 1) % 4]) for n, a in enumerate(TEXTS) for q in QUESTIONS]
+    assert_expected(ranker, checkpoint, rows)
     logits = np.array(ranker.compare(rows))
-    turned = np.array(ranker.compare([(q, b, a) for q, a, b in rows]))
+    swapped = np.array(ranker.compare([(q, b, a) for q, a, b in rows]))
     assert np.ptp(logits) > 0.1
-    assert np.abs(logits + turned).max() > 0.1
+    assert np.abs(logits + swapped).max() > 0.1
 
 
-def test_texts_are_cut_as_in_the_release(ranker: PairRanker, checkpoint: Path) -> None:
+def test_long_texts_are_truncated_as_in_the_release(ranker: PairRanker, checkpoint: Path) -> None:
     long = "Light is scattered by air. " * 400
     rows = [(long, "Yes.", "No."), ("Why?", long, "No."), (long, long, "No." + long)]
-    check(ranker, checkpoint, rows[:2])
+    assert_expected(ranker, checkpoint, rows[:2])
     lengths = [len(inputs["input_ids"]) for inputs in ranker.encode(rows)]
     assert lengths[0] > 1224 and lengths[1] < 1224 and lengths[2] == 2048
 
 
-def test_an_empty_answer_is_compared(ranker: PairRanker, checkpoint: Path) -> None:
-    check(ranker, checkpoint, [(QUESTIONS[0], "", ANSWERS[0]), (QUESTIONS[0], ANSWERS[2], "")])
+def test_an_empty_text_is_compared(ranker: PairRanker, checkpoint: Path) -> None:
+    rows = [(QUESTIONS[0], "", TEXTS[0]), (QUESTIONS[0], TEXTS[2], "")]
+    assert_expected(ranker, checkpoint, rows)
 
 
 def test_a_comparison_does_not_depend_on_the_others(ranker: PairRanker, checkpoint: Path) -> None:
-    rows = [(q, a, b) for q in QUESTIONS for a, b in itertools.pairwise(ANSWERS)]
+    rows = [(q, a, b) for q in QUESTIONS for a, b in itertools.pairwise(TEXTS)]
     together = ranker.compare(rows)
     alone = PairRanker.load(ModelSource(str(checkpoint)))
     alone.batch_tokens = 1
@@ -165,21 +168,21 @@ def test_a_comparison_does_not_depend_on_the_others(ranker: PairRanker, checkpoi
     assert alone.compare([]) == []
 
 
-def test_special_tokens_in_a_text_are_no_tokens(ranker: PairRanker) -> None:
-    plain = ranker.compare([("a  b", "c   d", "e")])
+def test_special_tokens_in_a_text_become_spaces(ranker: PairRanker) -> None:
+    spaces = ranker.compare([("a  b", "c   d", "e")])
     marked = ranker.compare([("a<|source|> b", "c <|candidate2|>[SEP]d", "e[CLS]")])
-    assert marked == pytest.approx(plain, abs=1e-5)
+    assert marked == pytest.approx(spaces, abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "fault"),
     [
         (lambda weights: weights.pop("head_layer.4.bias"), "missing: head_layer.4.bias"),
         (lambda weights: weights.update(more=torch.zeros(1)), "unexpected: more"),
     ],
 )
-def test_other_weights_are_refused(
-    checkpoint: Path, tmp_path: Path, change: Any, told: str
+def test_missing_or_unexpected_weights_are_an_error(
+    checkpoint: Path, tmp_path: Path, change: Any, fault: str
 ) -> None:
     for path in checkpoint.glob("*.json"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -187,36 +190,41 @@ def test_other_weights_are_refused(
     change(weights)
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError) as caught:
-        PairRanker.load(ModelSource(str(tmp_path)))
-    assert str(tmp_path) in str(caught.value) and told in str(caught.value)
+        PairRanker.from_recipe({"model": str(tmp_path)})
+    assert str(tmp_path) in str(caught.value) and fault in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "change", [{"model_type": "deberta"}, {"share_att_key": False}, {"n_tasks": None}]
+    ("change", "key"),
+    [
+        ({"model_type": "deberta"}, "model_type: deberta-v2"),
+        ({"share_att_key": False}, "share_att_key: True"),
+        ({"n_tasks": None}, "n_tasks"),
+    ],
 )
-def test_another_architecture_is_refused(
-    checkpoint: Path, tmp_path: Path, change: dict[str, Any]
+def test_another_architecture_is_an_error(
+    checkpoint: Path, tmp_path: Path, change: dict[str, Any], key: str
 ) -> None:
     for path in checkpoint.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     config = json.loads((tmp_path / "config.json").read_text()) | change
     kept = {key: value for key, value in config.items() if value is not None}
     (tmp_path / "config.json").write_text(json.dumps(kept))
-    with pytest.raises(UserError, match="PairRM-hf"):
-        PairRanker.load(ModelSource(str(tmp_path)))
+    with pytest.raises(UserError, match=rf"config\.json.* {key}; .*PairRM-hf"):
+        PairRanker.from_recipe({"model": str(tmp_path)})
 
 
-def test_a_tokenizer_without_the_markers_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_without_the_markers_is_an_error(checkpoint: Path, tmp_path: Path) -> None:
     for path in checkpoint.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     text = (tmp_path / "tokenizer.json").read_text().replace("<|candidate2|>", "<|other|>")
     (tmp_path / "tokenizer.json").write_text(text)
-    with pytest.raises(UserError, match=r"no tokens <\|candidate2\|>"):
-        PairRanker.load(ModelSource(str(tmp_path)))
+    with pytest.raises(UserError, match=r"<\|candidate2\|>.*PairRM-hf"):
+        PairRanker.from_recipe({"model": str(tmp_path)})
 
 
 @pytest.mark.usefixtures("project")
-def test_a_ranker_is_a_judge_by_its_recipe(ranker: PairRanker, checkpoint: Path) -> None:
+def test_pairrm_is_a_judge_by_its_recipe(ranker: PairRanker, checkpoint: Path) -> None:
     recipe = {"model": str(checkpoint), "revision": "main"}
     Path("config/judges/tiny.yaml").write_text(yaml.safe_dump(recipe))
     inputs = [
@@ -227,11 +235,11 @@ def test_a_ranker_is_a_judge_by_its_recipe(ranker: PairRanker, checkpoint: Path)
     write_rows(results.INPUTS.path(**names), inputs)
     write_rows(
         results.RESPONSES.path(**names),
-        [{**row, "response": text} for row, text in zip(inputs, ANSWERS, strict=True)],
+        [{**row, "response": text} for row, text in zip(inputs, TEXTS, strict=True)],
     )
     sides = {
-        results.MODEL_OUTPUTS: ANSWERS[1:] + ANSWERS[:1],
-        results.REFERENCE_OUTPUTS: [*ANSWERS[:3], ANSWERS[0]],
+        results.MODEL_OUTPUTS: TEXTS[1:] + TEXTS[:1],
+        results.REFERENCE_OUTPUTS: [*TEXTS[:3], TEXTS[0]],
     }
     for side, texts in sides.items():
         rows = [
@@ -247,7 +255,7 @@ def test_a_ranker_is_a_judge_by_its_recipe(ranker: PairRanker, checkpoint: Path)
     for row, question, ours, theirs in zip(rows, QUESTIONS, *sides.values(), strict=True):
         orders = [(question, ours, theirs), (question, theirs, ours)]
         first, second = (1 / (1 + np.exp(-logit)) for logit in ranker.compare(orders))
-        wanted = (0.5, 0.5) if ours == theirs else (first, 1 - second)
-        assert (row["first_order"], row["second_order"]) == pytest.approx(wanted, abs=1e-5)
+        preferences = (0.5, 0.5) if ours == theirs else (first, 1 - second)
+        assert (row["first_order"], row["second_order"]) == pytest.approx(preferences, abs=1e-5)
     assert rows[3]["first_order"] == 0.5
     assert read_json(results.JUDGE_USAGE.path(**names))["completions"] == 0

@@ -1,4 +1,4 @@
-"""Completions: kept one by one, so that nothing is lost and nothing asked twice."""
+"""Generation: every completion is kept at once, and no completion is requested twice."""
 
 import json
 import re
@@ -27,8 +27,8 @@ GREEDY = Decoding(max_new_tokens=10)
 REQUESTS = [Request(name, f"Say {name}.") for name in ("a", "b", "c")]
 
 
-def say(request: Request, decoding: Decoding) -> str:
-    """Reply with lines and letters that take several bytes."""
+def multibyte_reply(request: Request, decoding: Decoding) -> str:
+    """Return a reply with line breaks and characters of several bytes."""
     return f"“{request.id}”\n\u2028 – 你好"
 
 
@@ -38,7 +38,10 @@ def complete(
     decoding: Decoding = GREEDY,
     llm: str = BASE,
 ) -> tuple[list[str], dict[str, Completion]]:
-    """Ask with a new generator, as a new process would; return what the engine was asked."""
+    """Ask with a new generator, as a new process does.
+
+    Return the ids of the requests that the engine got, and the completions by id.
+    """
     engine.asked = []
     completions = Generator(llm, OUTPUT).complete_all(requests, decoding, "test")
     return sorted(request.id for request in engine.asked), completions
@@ -46,7 +49,7 @@ def complete(
 
 @pytest.fixture
 def replying(project: Path, engine: FakeEngine) -> FakeEngine:
-    engine.reply = say
+    engine.reply = multibyte_reply
     return engine
 
 
@@ -54,11 +57,11 @@ def test_completions_come_back_by_id(replying: FakeEngine) -> None:
     asked, completions = complete(replying)
     assert asked == ["a", "b", "c"]
     assert {key: value.text for key, value in completions.items()} == {
-        request.id: say(request, GREEDY) for request in REQUESTS
+        request.id: multibyte_reply(request, GREEDY) for request in REQUESTS
     }
 
 
-def test_finish_is_kept(replying: FakeEngine) -> None:
+def test_the_finish_of_a_completion_is_kept(replying: FakeEngine) -> None:
     replying.reply = lambda request, _: Completion(request.id, "cut", "length")
     complete(replying)
     asked, completions = complete(replying)
@@ -66,52 +69,52 @@ def test_finish_is_kept(replying: FakeEngine) -> None:
     assert {item.finish for item in completions.values()} == {"length"}
 
 
-def test_what_is_done_is_not_asked_again_nor_the_engine_loaded(replying: FakeEngine) -> None:
+def test_a_second_run_asks_for_nothing_and_does_not_load_the_engine(replying: FakeEngine) -> None:
     first = complete(replying)[1]
     assert complete(replying) == ([], first)
     assert replying.loaded == 1
 
 
-def test_a_ledger_cut_at_any_byte_of_its_last_line_repeats_only_that_row(
+def test_if_the_last_line_of_a_ledger_is_cut_only_its_row_is_requested_again(
     replying: FakeEngine,
 ) -> None:
     first = complete(replying)[1]
     ledger = Generator(BASE, OUTPUT).ledger.path
-    whole = ledger.read_bytes()
-    start = whole.rindex(b"\n", 0, -1) + 1
-    last = json.loads(whole[start:])["id"]
-    for length in range(start, len(whole)):
-        ledger.write_bytes(whole[:length])
+    content = ledger.read_bytes()
+    start = content.rindex(b"\n", 0, -1) + 1
+    last = json.loads(content[start:])["id"]
+    for length in range(start, len(content)):
+        ledger.write_bytes(content[:length])
         assert complete(replying) == ([last], first), length
         lines = ledger.read_bytes().splitlines()
         assert [json.loads(line)["text"] for line in lines[1:]] == [
-            json.loads(line)["text"] for line in whole.splitlines()[1:]
+            json.loads(line)["text"] for line in content.splitlines()[1:]
         ]
 
 
-def test_every_completion_is_on_disk_before_the_next_comes(replying: FakeEngine) -> None:
+def test_every_completion_is_on_disk_before_the_next_one_arrives(replying: FakeEngine) -> None:
     ledger = Generator(BASE, OUTPUT).ledger.path
     written: list[int] = []
 
-    def look(request: Request, decoding: Decoding) -> str:
+    def count_lines(request: Request, decoding: Decoding) -> str:
         written.append(len(list(read_lines(ledger))))
         return "Yes."
 
-    replying.reply = look
+    replying.reply = count_lines
     complete(replying)
     assert written == [0, 1, 2]
 
 
-def test_a_failure_in_the_middle_keeps_what_was_done(replying: FakeEngine) -> None:
+def test_after_an_exception_the_earlier_completions_are_kept(replying: FakeEngine) -> None:
     def fail_at_a(request: Request, decoding: Decoding) -> str:
         if request.id == "a":
             raise RuntimeError("out of memory")
-        return say(request, decoding)
+        return multibyte_reply(request, decoding)
 
     replying.reply = fail_at_a
     with pytest.raises(RuntimeError):
         complete(replying)
-    replying.reply = say
+    replying.reply = multibyte_reply
     assert complete(replying)[0] == ["a"]
 
 
@@ -125,12 +128,14 @@ def test_a_failure_in_the_middle_keeps_what_was_done(replying: FakeEngine) -> No
         Decoding(max_new_tokens=10, seed=1),
     ],
 )
-def test_another_decoding_asks_anew(replying: FakeEngine, decoding: Decoding) -> None:
+def test_all_rows_are_requested_again_for_another_decoding(
+    replying: FakeEngine, decoding: Decoding
+) -> None:
     complete(replying)
     assert complete(replying, decoding=decoding)[0] == ["a", "b", "c"]
 
 
-def test_another_prompt_or_id_asks_anew(replying: FakeEngine) -> None:
+def test_a_row_is_requested_again_for_another_prompt_or_id(replying: FakeEngine) -> None:
     complete(replying)
     changed = [Request("a", "Shout a."), Request("d", "Say b."), REQUESTS[2]]
     assert complete(replying, changed)[0] == ["a", "d"]
@@ -146,7 +151,7 @@ def test_another_prompt_or_id_asks_anew(replying: FakeEngine) -> None:
         ({"persona": "teacher"}, True),
     ],
 )
-def test_only_another_llm_is_asked_anew(
+def test_rows_are_requested_again_only_if_a_key_that_decides_completions_changes(
     replying: FakeEngine, change: dict[str, Any], again: bool
 ) -> None:
     complete(replying)
@@ -161,7 +166,7 @@ def test_another_stage_has_its_own_ledger(replying: FakeEngine) -> None:
     assert len(replying.asked) == 3
 
 
-def test_rows_that_move_to_another_shard_are_not_asked_again(replying: FakeEngine) -> None:
+def test_rows_that_move_to_another_shard_are_not_requested_again(replying: FakeEngine) -> None:
     for shard, requests in enumerate((REQUESTS[:1], REQUESTS[1:])):
         output = Path(f"results/pairs/{shard}.jsonl")
         Generator(BASE, output).complete_all(requests, GREEDY, "test")
@@ -174,7 +179,7 @@ def test_rows_that_move_to_another_shard_are_not_asked_again(replying: FakeEngin
 
 
 @pytest.mark.parametrize("damage", [0, 20, -3])
-def test_a_damaged_line_is_asked_again(replying: FakeEngine, damage: int) -> None:
+def test_the_row_of_a_damaged_line_is_requested_again(replying: FakeEngine, damage: int) -> None:
     first = complete(replying)[1]
     ledger = Generator(BASE, OUTPUT).ledger.path
     lines = ledger.read_bytes().splitlines(keepends=True)
@@ -185,17 +190,21 @@ def test_a_damaged_line_is_asked_again(replying: FakeEngine, damage: int) -> Non
     assert (asked, completions) == ([json.loads(lines[2])["id"]], first)
 
 
-def test_a_ledger_of_another_version_is_left_alone(replying: FakeEngine) -> None:
+def test_a_ledger_of_another_version_is_an_error_and_stays_unchanged(
+    replying: FakeEngine,
+) -> None:
     complete(replying)
     ledger = Generator(BASE, OUTPUT).ledger.path
     other = ledger.read_bytes().replace(HEADER, HEADER.replace(b"1}", b"2}"))
     ledger.write_bytes(other)
-    with pytest.raises(UserError, match="another version of the workflow wrote"):
+    with pytest.raises(UserError) as caught:
         Generator(BASE, OUTPUT)
+    for part in (str(ledger), "version", "move the file away"):
+        assert part in str(caught.value)
     assert ledger.read_bytes() == other
 
 
-def test_a_reply_that_comes_twice_counts_once(
+def test_the_first_of_two_replies_to_a_request_counts(
     replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def twice(requests: Iterator[Request], decoding: Decoding) -> Iterator[Completion]:
@@ -210,31 +219,40 @@ def test_a_reply_that_comes_twice_counts_once(
     assert generator.usage.completions == 3
 
 
-# What fails
+# Failures
 
 
 def fail_at_b(request: Request, decoding: Decoding) -> str | Failure:
-    """Have no completion for one row."""
-    return Failure("b", "timeout", "no reply") if request.id == "b" else say(request, decoding)
+    """Fail for the row b, and reply to the others."""
+    return (
+        Failure("b", "timeout", "no reply")
+        if request.id == "b"
+        else multibyte_reply(request, decoding)
+    )
 
 
-def test_rows_without_a_completion_stop_the_stage_and_the_others_are_kept(
+def test_a_row_without_a_completion_stops_the_stage_and_the_others_are_kept(
     replying: FakeEngine,
 ) -> None:
     replying.reply = fail_at_b
-    with pytest.raises(UserError, match=r"1 of 3 rows .*\(1 timeout\).*require_all"):
+    with pytest.raises(UserError) as caught:
         complete(replying)
-    replying.reply = say
+    recipe = f"config/llms/{BASE}.yaml"
+    for part in (str(OUTPUT), "1 of 3", "1 timeout", "b: no reply", "require_all: false", recipe):
+        assert part in str(caught.value)
+    replying.reply = multibyte_reply
     assert complete(replying)[0] == ["b"]
 
 
-def test_a_stage_may_go_on_without_rows(replying: FakeEngine) -> None:
+def test_without_require_all_a_stage_continues_without_failed_rows(replying: FakeEngine) -> None:
     set_keys(f"config/llms/{BASE}.yaml", require_all=False)
     replying.reply = fail_at_b
     generator = Generator(BASE, OUTPUT)
     completions = generator.complete_all(REQUESTS, GREEDY, "test")
     assert isinstance(completions["b"], Failure)
-    assert [completions[key].text for key in "ac"] == [say(REQUESTS[i], GREEDY) for i in (0, 2)]
+    assert [completions[key].text for key in "ac"] == [
+        multibyte_reply(REQUESTS[i], GREEDY) for i in (0, 2)
+    ]
     generator.write_usage()
     usage = read_json(OUTPUT.with_suffix(".usage.json"))
     assert (usage["completions"], usage["failed"]) == (2, {"timeout": 1})
@@ -242,12 +260,12 @@ def test_a_stage_may_go_on_without_rows(replying: FakeEngine) -> None:
 
 
 def with_prices(prices: dict[str, Any], **keys: Any) -> OpenAIRecipe:
-    """Return a recipe whose tokens cost something; the engine of the tests takes its place."""
+    """Return a recipe whose tokens have a price."""
     own = {"engine": "openai", "model": "m", "endpoint": "http://127.0.0.1:9/v1"}
     return make_recipe(OpenAIRecipe, **own, prices=prices, **keys)
 
 
-def test_usage_counts_earlier_runs_too_and_what_they_cost(
+def test_usage_includes_the_tokens_and_the_cost_of_earlier_runs(
     replying: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prices = {"input": 2.0, "output": 10.0, "currency": "EUR"}
@@ -267,7 +285,7 @@ def test_usage_counts_earlier_runs_too_and_what_they_cost(
     assert len(generator.usage.run_seconds) == 2
 
 
-def test_the_log_shows_rate_failures_and_cost(
+def test_the_progress_bar_shows_rate_failures_and_cost(
     replying: FakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prices = {"input": 1e6, "output": 0.0, "currency": "EUR"}
@@ -280,11 +298,11 @@ def test_the_log_shows_rate_failures_and_cost(
     )
     complete(replying)
     log = capsys.readouterr().err
-    assert re.search(r"100% 3/3 .*completions/s, \d+ tokens/s, 1 failed, 6.00 EUR\]\n", log)
+    assert re.search(r"100% 3/3 .*completions/s, \d+ tokens/s, 1 failed, 6\.00 EUR\]\n", log)
     assert "\r" not in log
 
 
-def test_the_ledger_tells_how_a_completion_came_about(replying: FakeEngine) -> None:
+def test_an_entry_of_the_ledger_has_model_decoding_and_run(replying: FakeEngine) -> None:
     decoding = replace(GREEDY, stop=("\n",), seed=7)
     complete(replying, decoding=decoding)
     entry = json.loads(Generator(BASE, OUTPUT).ledger.path.read_bytes().splitlines()[1])
@@ -295,36 +313,35 @@ def test_the_ledger_tells_how_a_completion_came_about(replying: FakeEngine) -> N
     assert (entry["decoding"]["seed"], entry["decoding"]["stop"]) == (7, ["\n"])
 
 
-def test_log_probabilities_are_kept_where_they_are_asked_for(replying: FakeEngine) -> None:
+def test_log_probabilities_are_kept_if_they_were_requested(replying: FakeEngine) -> None:
     logprobs = {"m": -0.1, "M": -2.5}
 
     def reply(request: Request, decoding: Decoding) -> Completion:
-        told = logprobs if decoding.top_logprobs else None
-        return Completion(request.id, "m", "stop", first_token_logprobs=told)
+        found = logprobs if decoding.top_logprobs else None
+        return Completion(request.id, "m", "stop", first_token_logprobs=found)
 
     replying.reply = reply
-    asking = Decoding(max_new_tokens=1, top_logprobs=5)
+    with_logprobs = Decoding(max_new_tokens=1, top_logprobs=5)
     request = Request("1", "a or b?")
     for _ in range(2):
-        results = Generator(BASE, OUTPUT).complete_all([request], asking, "test")
+        results = Generator(BASE, OUTPUT).complete_all([request], with_logprobs, "test")
         assert results["1"].first_token_logprobs == logprobs
     assert len(replying.asked) == 1
     Generator(BASE, OUTPUT).complete_all([request], Decoding(max_new_tokens=1), "test")
     ledger = Generator(BASE, OUTPUT).ledger.path.read_bytes().splitlines()[1:]
     entries = [json.loads(line) for line in ledger]
-    # Entries and keys without are as they were before there were any.
+    # Entries and keys without log-probabilities are as in older ledgers.
     assert ["top_logprobs" in entry["decoding"] for entry in entries] == [True, False]
     assert ["first_token_logprobs" in entry for entry in entries] == [True, False]
 
 
-def test_a_chat_llm_gets_a_message(in_the_project: None) -> None:
+def test_a_chat_llm_gets_a_message_and_a_base_llm_a_text(in_the_project: None) -> None:
     assert llm_prompt(load_recipe(LLMRecipe, BASE), "Hello") == "Hello"
-    assert llm_prompt(load_recipe(LLMRecipe, CHAT), "Hello") == [
-        {"role": "user", "content": "Hello"}
-    ]
+    chat = load_recipe(LLMRecipe, CHAT)
+    assert llm_prompt(chat, "Hello") == [{"role": "user", "content": "Hello"}]
 
 
-def test_a_change_of_parsing_asks_nothing(
+def test_after_a_change_of_the_parser_nothing_is_requested_again(
     replying: FakeEngine, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_rows(project / "questions.jsonl", [{"id": "0" * 16, "question": "Why?"}])

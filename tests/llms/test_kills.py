@@ -1,4 +1,4 @@
-"""Jobs killed in the middle: nothing that was made is lost, and nothing is made twice."""
+"""Killed jobs: a second run keeps the results so far and does not repeat them."""
 
 import json
 import os
@@ -23,7 +23,7 @@ ALIGNER = "results/aligners/gpt2-miniature/ethical"
 
 
 def kill_when(command: list[str], project: Path, condition: Callable[[], bool]) -> None:
-    """Start a command, kill it and all it started with SIGKILL once the condition holds."""
+    """Start a command, and kill it and its child processes as soon as the condition is true."""
     process = subprocess.Popen(
         command,
         cwd=project,
@@ -32,9 +32,9 @@ def kill_when(command: list[str], project: Path, condition: Callable[[], bool]) 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while not condition():
-        assert process.poll() is None, "it ended before it could be killed"
+        assert process.poll() is None, "the command ended before it was killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
@@ -42,7 +42,7 @@ def kill_when(command: list[str], project: Path, condition: Callable[[], bool]) 
 
 
 def use_local_teacher(project: Path) -> None:
-    """Make the teacher a tiny language model that is loaded in the job."""
+    """Configure a tiny language model, loaded in the job, as the teacher."""
     model = make_model("gpt2", project / "tiny-model")
     recipe = {
         "engine": "transformers",
@@ -54,7 +54,7 @@ def use_local_teacher(project: Path) -> None:
     (project / "config/llms/local.yaml").write_text(yaml.safe_dump(recipe))
     config = yaml.safe_load((project / "config/miniature.yaml").read_text())
     (project / "config/miniature.yaml").write_text(yaml.safe_dump({**config, "teacher": "local"}))
-    # Principles whose prompt fits the tiny model.
+    # The prompt with these principles fits into the tiny model's context.
     demonstration = {"input": "Why?", "response": "No.", "critique": "Rude.", "correction": "Hm."}
     principles = {
         "introduction": "Answer kindly.",
@@ -66,7 +66,7 @@ def use_local_teacher(project: Path) -> None:
 
 
 def generate_command() -> list[str]:
-    """Return the command line of the job that generates the pairs of one shard."""
+    """Return the command of the job that generates the pairs of one shard."""
     options = {
         "--criterion": "ethical",
         "--teacher": "local",
@@ -81,7 +81,7 @@ def generate_command() -> list[str]:
     return [sys.executable, "workflow/scripts/generate_pairs.py", *words]
 
 
-def test_generation_goes_on_after_a_kill(tmp_path: Path) -> None:
+def test_generation_continues_after_a_kill(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     use_local_teacher(project)
     questions = [
@@ -99,11 +99,11 @@ def test_generation_goes_on_after_a_kill(tmp_path: Path) -> None:
     assert not (project / PAIRS).exists()
     written = ledger.read_bytes().rpartition(b"\n")[0].splitlines()
     assert 10 <= len(written) < 120  # The first line is the header.
-    # A line that was cut in half by the kill is redone.
+    # The row of a line that the kill cut off is requested again.
     with ledger.open("ab") as handle:
         handle.write(b'{"key": "half a li')
     subprocess.run(
-        generate_command(), cwd=project, env=environment(project), check=True, timeout=300
+        generate_command(), cwd=project, env=environment(project), check=True, timeout=600
     )
     lines = ledger.read_bytes().splitlines()
     assert lines[: len(written)] == written
@@ -122,7 +122,7 @@ exit $status
 """
 
 
-def test_generation_goes_on_after_a_full_disk(tmp_path: Path) -> None:
+def test_generation_continues_after_a_full_disk(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     questions = [
         {"id": f"{number:016x}", "question": f"What is the colour of lamp {number}?"}
@@ -131,44 +131,45 @@ def test_generation_goes_on_after_a_full_disk(tmp_path: Path) -> None:
     write_rows(project / "questions.jsonl", questions)
     (project / "results/.working").mkdir(parents=True)
     command = [word.replace("local", "closed-world-teacher") for word in generate_command()]
-    within = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"]
+    small_disk = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", FULL_DISK, "sh"]
     if shutil.which("unshare") is None:
-        pytest.skip("unshare, with which the test mounts a small disk, is not installed")
+        pytest.skip("the program unshare, which mounts a small disk, is not installed")
     result = subprocess.run(
-        [*within, *command],
+        [*small_disk, *command],
         cwd=project,
         env=environment(project),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     if result.returncode in (1, 77) and "error:" not in result.stderr:
         pytest.skip(f"no small disk can be mounted here: {result.stderr.strip()}")
     last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and "the disk is full; free some space" in last
+    for part in ("error: ", str(project), "disk is full", "free some space"):
+        assert part in last
     assert "Traceback" not in result.stderr
     assert not (project / PAIRS).exists()
-    # With room again, the job goes on after the last line that is whole.
-    whole = (project / "kept.jsonl").read_bytes().rpartition(b"\n")[0]
+    # With free space, the job continues after the last complete line.
+    complete = (project / "kept.jsonl").read_bytes().rpartition(b"\n")[0]
     stage, name = PAIRS.rsplit("/", 1)
     ledger = project / "results/.working" / stage.replace("/", "+") / name
     ledger.parent.mkdir()
     shutil.copy(project / "kept.jsonl", ledger)
-    subprocess.run(command, cwd=project, env=environment(project), check=True, timeout=300)
+    subprocess.run(command, cwd=project, env=environment(project), check=True, timeout=600)
     content = ledger.read_bytes()
-    assert content.startswith(whole) and whole.count(b"\n") > 10
+    assert content.startswith(complete) and complete.count(b"\n") > 10
     assert content.count(b"\n") == 1 + len(questions)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which an aligner was trained without a disturbance."""
-    project = make_project(tmp_path_factory.mktemp("undisturbed"))
+    """A project in which an aligner was trained without interruption."""
+    project = make_project(tmp_path_factory.mktemp("uninterrupted"))
     run_snakemake(project, f"{ALIGNER}/metrics.json")
     return project
 
 
-def test_training_goes_on_after_a_kill(trained: Path, tmp_path: Path) -> None:
+def test_training_continues_after_a_kill(trained: Path, tmp_path: Path) -> None:
     project = make_project(tmp_path)
     working = project / "results/.working"
 
@@ -184,8 +185,8 @@ def test_training_goes_on_after_a_kill(trained: Path, tmp_path: Path) -> None:
     log = (project / "logs/train_aligner/gpt2-miniature/ethical.log").read_text()
     first = int(log.split("steps [")[0].split("%")[-1].split("/")[0])
     assert first >= max(checkpoints) > 0
-    undisturbed = read_json(trained / ALIGNER / "metrics.json")
-    assert read_json(project / ALIGNER / "metrics.json") == undisturbed
+    uninterrupted = read_json(trained / ALIGNER / "metrics.json")
+    assert read_json(project / ALIGNER / "metrics.json") == uninterrupted
     weights = load_file(project / ALIGNER / "model/model.safetensors")
     for name, expected in load_file(trained / ALIGNER / "model/model.safetensors").items():
         assert weights[name].equal(expected), name

@@ -1,4 +1,4 @@
-"""The `served` engine: a server for the job, gone when the job is, however that ends."""
+"""The `served` engine: it starts a server for the job and stops it when the job ends."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from aligners.core.completions import Completion, Decoding, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine
 
-# The pipe keeps the server's standard input open; the shell has children of its own to stop.
+# The pipe keeps the server's standard input open. The shell has child processes to stop.
 FAULTY = (
     f"sh -c 'sleep 600 | {sys.executable} {ROOT}/tests/support/faulty_server.py --port {{port}}'"
 )
@@ -35,7 +35,7 @@ import signal, sys, time
 from aligners.configuration.kinds.llms import ServedRecipe
 from aligners.core.completions import Decoding, Request
 from aligners.llms.engines import load_engine
-# What a shell runs in the background ignores it.
+# If a shell runs the tests in the background, SIGINT is ignored by default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 engine = load_engine(ServedRecipe.model_validate_json(sys.argv[1]))
 for completion in engine([Request("0", "Hello")], Decoding(5)):
@@ -48,18 +48,17 @@ if sys.argv[2] == "stay":
 def served(command: str, model: str = "m", **keys: Any) -> ServedRecipe:
     """Return a complete recipe."""
     given = {"engine": "served", "model": model, "revision": "main", "command": command}
-    return make_recipe(ServedRecipe, **{**given, "startup_seconds": 120, **keys})
+    return make_recipe(ServedRecipe, **{**given, "startup_seconds": 600, **keys})
 
 
 @pytest.fixture(autouse=True)
-def in_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Logs of servers go to a temporary directory."""
+def in_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the working directory temporary, because the logs of servers are written there."""
     monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def start_job(recipe: ServedRecipe, directory: Path, mode: str) -> subprocess.Popen[str]:
-    """Start a job that asks a server for one completion, and wait for that."""
+    """Start a job that asks a server for one completion, and wait for the completion."""
     job = subprocess.Popen(
         [sys.executable, "-c", JOB, recipe.model_dump_json(), mode],
         cwd=directory,
@@ -73,7 +72,7 @@ def start_job(recipe: ServedRecipe, directory: Path, mode: str) -> subprocess.Po
 
 
 def running(directory: Path) -> list[psutil.Process]:
-    """Return the processes that the job of a test has started, by a mark in their environment."""
+    """Return the processes of a test's job, which share an environment variable."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -84,62 +83,80 @@ def running(directory: Path) -> list[psutil.Process]:
     return found
 
 
+def check_that_all_end(directory: Path) -> None:
+    """Wait until no process of a test's job is running."""
+    deadline = time.monotonic() + 300
+    while left := running(directory):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("end", ["by itself", signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_of_the_server(tmp_path: Path, end: str | signal.Signals) -> None:
+def test_no_process_of_the_server_runs_after_the_job(
+    tmp_path: Path, end: str | signal.Signals
+) -> None:
     job = start_job(served(FAULTY), tmp_path, "end" if end == "by itself" else "stay")
     if isinstance(end, signal.Signals):
-        assert len(running(tmp_path)) >= 4  # job, guard, shell and server, at least
+        assert len(running(tmp_path)) >= 4  # at least the job, guard, shell and server
         os.killpg(job.pid, end)
-    job.wait(60)
-    deadline = time.monotonic() + 30
-    while running(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert running(tmp_path) == []
+    job.wait(300)
+    check_that_all_end(tmp_path)
 
 
-def test_a_server_that_outlives_its_welcome_is_killed(tmp_path: Path) -> None:
+def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     stubborn = FAULTY.replace("sh -c '", 'sh -c \'trap "" TERM; ')
     job = start_job(served(stubborn), tmp_path, "stay")
     job.kill()
-    job.wait(60)
-    deadline = time.monotonic() + 40
-    while running(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert running(tmp_path) == []
+    job.wait(300)
+    check_that_all_end(tmp_path)
 
 
-def test_a_server_that_fails_to_start_shows_its_last_lines() -> None:
-    command = "sh -c 'echo no memory on port {port}; exit 3'"
-    with pytest.raises(UserError, match=r"status 3(.|\n)*no memory on port \d+") as caught:
-        load_engine(served(command))
+def error_message(recipe: ServedRecipe) -> str:
+    """Return the message of the error with which the engine fails to start."""
+    with pytest.raises(UserError) as caught:
+        load_engine(recipe)
+    return str(caught.value)
+
+
+def test_a_message_about_a_server_that_ends_at_start_has_its_last_lines() -> None:
+    message = error_message(served("sh -c 'echo no memory on port {port}; exit 3'"))
     [log] = Path("logs/servers").iterdir()
-    assert str(log) in str(caught.value)
+    for part in ("server of m", "status 3", str(log), "no memory on port"):
+        assert part in message
 
 
-def test_a_server_that_is_never_ready() -> None:
-    with pytest.raises(UserError, match="was not ready within 1 seconds"):
-        load_engine(served("sh -c 'echo {port}; sleep 600'", startup_seconds=1))
+def test_a_server_that_is_never_ready_stops_the_job() -> None:
+    message = error_message(served("sh -c 'echo {port}; sleep 600'", startup_seconds=1))
+    for part in ("server of m", "1 seconds"):
+        assert part in message
 
 
-def test_a_program_that_is_not_installed() -> None:
-    with pytest.raises(UserError, match="no-such-server: no such program; install"):
-        load_engine(served("no-such-server --port {port}"))
+def test_a_program_that_is_not_installed_stops_the_job() -> None:
+    message = error_message(served("no-such-server --port {port}"))
+    for part in ("no-such-server", "install", "docs/engines.md", "key command"):
+        assert part in message
 
 
-def test_a_command_without_a_closing_quote() -> None:
-    with pytest.raises(UserError, match="key command: No closing quotation"):
-        load_engine(served("serve 'it --port {port}"))
+def test_a_command_without_a_closing_quote_stops_the_job() -> None:
+    message = error_message(served("serve 'it --port {port}"))
+    for part in ("recipe of m", "key command", "quotation"):
+        assert part in message
 
 
-def test_a_server_that_dies_stops_the_job_with_its_last_lines() -> None:
-    engine = load_engine(served(FAULTY.replace("sleep 600", "sleep 4")))
-    with pytest.raises(UserError, match="ended with status"):
-        for number in range(100):
+def test_a_server_that_ends_stops_the_job() -> None:
+    engine = load_engine(served(FAULTY))
+    children = psutil.Process().children(recursive=True)
+    [sleep] = [child for child in children if child.name() == "sleep"]
+    sleep.kill()  # The server's standard input ends, and so does the server.
+    with pytest.raises(UserError) as caught:
+        for number in range(10_000):
             list(engine([Request(str(number), f"question {number}")], Decoding(5)))
-            time.sleep(0.1)
+    [log] = Path("logs/servers").iterdir()
+    for part in ("server of m", "status", str(log)):
+        assert part in str(caught.value)
 
 
-# The real server
+# Real servers
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +176,7 @@ def transformers_serve() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("chat", [False, True])
-def test_transformers_serve_writes_what_the_model_writes_in_the_job(
+def test_transformers_serve_returns_the_same_texts_as_the_model_in_the_job(
     transformers_serve: str, model: Path, chat: bool
 ) -> None:
     decoding = Decoding(max_new_tokens=8)
@@ -178,14 +195,14 @@ def test_transformers_serve_writes_what_the_model_writes_in_the_job(
 
 @pytest.mark.gpu
 def test_vllm_serves_the_model(tmp_path: Path) -> None:
-    """Not run by those who have no GPU: the server that most will use.
+    """Needs a GPU. vLLM is the server that most users will use.
 
-    vLLM lives in an environment of its own (docs/engines.md); ALIGNERS_VLLM names its program.
+    vLLM has a separate environment (docs/engines.md). ALIGNERS_VLLM names its program.
     """
     program = os.environ.get("ALIGNERS_VLLM") or shutil.which("vllm")
     if program is None or not torch.cuda.is_available():
         pytest.skip("needs a GPU, and vLLM on PATH or its program in ALIGNERS_VLLM")
-    # Heads of 64, as vLLM's kernels want them.
+    # vLLM's kernels need attention heads of 64 dimensions.
     model = make_model("gpt2", tmp_path / "model", n_embd=128, n_head=2)
     command = (
         f"{shlex.quote(program)} serve {{model}} --host 127.0.0.1 --port {{port}}"

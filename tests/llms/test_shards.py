@@ -1,4 +1,4 @@
-"""Shards: which rows a job gets, and that their number changes nothing but the number of jobs."""
+"""Shards: the rows of each job, and outputs that do not depend on the number of shards."""
 
 from pathlib import Path
 
@@ -19,16 +19,14 @@ WORLD = [
 ]
 
 
-def test_shards_are_a_partition_that_new_rows_do_not_change() -> None:
+def test_every_row_is_in_one_shard_that_other_rows_do_not_change() -> None:
     rows = [{"id": row_id(str(number))} for number in range(300)]
     shards = [shard_rows(rows, shard, 4) for shard in range(4)]
     assert sorted(row["id"] for shard in shards for row in shard) == sorted(
         row["id"] for row in rows
     )
     assert all(50 < len(shard) < 100 for shard in shards)
-    assert [row for row in shard_rows(rows[::2], 1, 4)] == [
-        row for row in shards[1] if row in rows[::2]
-    ]
+    assert shard_rows(rows[::2], 1, 4) == [row for row in shards[1] if row in rows[::2]]
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ def questions(project: Path) -> Path:
 
 
 def pairs(questions: Path, shards: int) -> Path:
-    """Generate and gather pairs in so many jobs."""
+    """Generate pairs in `shards` jobs, gather them, and return the output."""
     paths = [Path(f"results/{shards}/pairs/{shard}.jsonl") for shard in range(shards)]
     for shard, path in enumerate(paths):
         generate_pairs.main(
@@ -59,7 +57,7 @@ def pairs(questions: Path, shards: int) -> Path:
 
 
 def responses(questions: Path, shards: int) -> Path:
-    """Generate and gather answers in so many jobs."""
+    """Generate responses in `shards` jobs, gather them, and return the output."""
     paths = [Path(f"results/{shards}/base/{shard}.jsonl") for shard in range(shards)]
     for shard, path in enumerate(paths):
         generate_responses.main(

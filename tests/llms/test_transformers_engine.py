@@ -1,4 +1,4 @@
-"""The transformers engine on a tiny local model, and what it says of models it cannot load."""
+"""The transformers engine with a tiny local model, and its errors for models it cannot load."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from recipes import make_recipe
 from safetensors.torch import load_file
 from tiny_models import make_model
 from transformers import AutoTokenizer
@@ -35,10 +34,19 @@ def model(tmp_path: Path) -> Path:
     return make_model("gpt2", tmp_path / "gpt2")
 
 
-def recipe(model: Path | str, **changes: Any) -> TransformersRecipe:
-    """Return a recipe as config/llms/ holds them."""
-    own = {"engine": "transformers", "model": str(model), "revision": "main", "batch_tokens": 4096}
-    return make_recipe(TransformersRecipe, **own, **changes)
+def recipe(model: Path | str, **changes: Any) -> dict[str, Any]:
+    """Return a complete recipe of an LLM."""
+    return {
+        "engine": "transformers",
+        "model": str(model),
+        "revision": "main",
+        "chat": False,
+        "gated": False,
+        "trust_remote_code": False,
+        "dtype": "auto",
+        "batch_tokens": 4096,
+        **changes,
+    }
 
 
 def with_template(model: Path, template: str) -> Any:
@@ -60,12 +68,13 @@ def test_a_base_llm_continues_text(model: Path) -> None:
         assert completion.finish in ("stop", "length")
         prompt = requests[int(completion.id[1])].prompt
         assert completion.tokens_in == len(tokenizer.encode(prompt))
-        assert completion.tokens_out == 5 if completion.finish == "length" else 4
+        assert completion.tokens_out <= 5
+        assert completion.tokens_out == 5 or completion.finish == "stop"
         assert completion.seconds > 0
         assert completion.attempts == 1
 
 
-def test_requests_are_taken_a_window_at_a_time(
+def test_requests_are_read_one_window_at_a_time(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aligners.llms.engines.transformers.WINDOW", 4)
@@ -113,11 +122,11 @@ def test_a_prompt_that_fills_the_context_is_a_failure(tmp_path: Path) -> None:
     assert isinstance(results["exact"], Failure)
     assert isinstance(results["short"], Completion)
     assert results["short"].tokens_in + results["short"].tokens_out <= 16
-    # All of a window may be too long.
+    # All prompts of a window may be too long.
     assert isinstance(next(engine(requests[:1], Decoding(max_new_tokens=50))), Failure)
 
 
-def test_a_chat_llm_reads_messages_through_its_template(model: Path) -> None:
+def test_a_chat_llm_gets_messages_through_its_template(model: Path) -> None:
     tokenizer = with_template(model, TEMPLATE)
     ids = encode(tokenizer, MESSAGES, chat=True)
     assert tokenizer.decode(ids) == "<system> Be kind.\n<user> Input: Why?\n<assistant> "
@@ -129,13 +138,13 @@ def test_a_chat_llm_reads_messages_through_its_template(model: Path) -> None:
     assert completion.id == "a"
 
 
-def test_a_template_in_the_recipe_serves_a_tokenizer_without_one(model: Path) -> None:
+def test_the_recipe_may_have_the_template_of_a_tokenizer_without_one(model: Path) -> None:
     engine = load_engine(recipe(model, chat=True, chat_template=TEMPLATE))
     (completion,) = engine([Request("r", MESSAGES)], Decoding(max_new_tokens=5))
     assert completion.id == "r"
 
 
-def test_a_template_without_a_system_role_gets_it_in_the_first_message(model: Path) -> None:
+def test_without_a_system_role_the_system_message_is_in_the_first_message(model: Path) -> None:
     tokenizer = with_template(model, NO_SYSTEM + TEMPLATE)
     ids = encode(tokenizer, MESSAGES, chat=True)
     assert tokenizer.decode(ids) == "<user> Be kind.\n\nInput: Why?\n<assistant> "
@@ -151,7 +160,7 @@ def old_weights(model: Path) -> TransformersRecipe:
     return recipe(model)
 
 
-def test_bin_weights_are_read_if_the_recipe_says_so(model: Path) -> None:
+def test_bin_weights_are_read_if_the_recipe_allows_it(model: Path) -> None:
     torch.save(load_file(model / "model.safetensors"), model / "pytorch_model.bin")
     (model / "model.safetensors").unlink()
     engine = load_engine(recipe(model, weights="bin"))
@@ -164,42 +173,49 @@ def broken_configuration(model: Path) -> TransformersRecipe:
     return recipe(model)
 
 
-REFUSED = {
-    "no template": (
-        lambda model: recipe(model, chat=True),
-        "has no chat template; set chat: false",
-    ),
-    "no weights": (no_weights, r"holds no weights \(\*\.safetensors\)"),
-    "weights as .bin": (old_weights, "set weights: bin in the recipe"),
-    "unknown type": (broken_configuration, "no_such_type"),
-    "no directory": (lambda model: recipe("./no/such/model"), "no such model directory"),
+# For each case: a function that makes the recipe, and the parts of the message after the model.
+UNUSABLE = {
+    "no template": (lambda model: recipe(model, chat=True), ["chat: false", "chat_template"]),
+    "no weights": (no_weights, ["*.safetensors"]),
+    "weights as .bin": (old_weights, ["weights: bin"]),
+    "unknown type": (broken_configuration, ["no_such_type"]),
+    "no directory": (lambda model: recipe("./no/such/model"), ["directory", "key model"]),
     "gated": (
         lambda model: recipe("meta-llama/Llama-2-13b-hf", gated=True),
-        "accept it at https://huggingface.co/meta-llama/Llama-2-13b-hf and set HF_TOKEN",
+        ["https://huggingface.co/meta-llama/Llama-2-13b-hf", "HF_TOKEN"],
     ),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_model_that_cannot_be_loaded_is_explained(
-    model: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_the_message_about_a_model_that_cannot_be_loaded_has_the_model_and_a_remedy(
+    model: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aligners.models.hub.get_token", lambda: None)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    change, message = REFUSED[name]
-    with pytest.raises(UserError, match=message):
-        load_engine(change(model))
+    make_recipe, parts = UNUSABLE[name]
+    unusable = make_recipe(model)
+    with pytest.raises(UserError) as caught:
+        load_engine(unusable)
+    for part in (unusable["model"], *parts):
+        assert part in str(caught.value)
 
 
 REMOTE_CODE = "The repository contains custom code; set `trust_remote_code=True` to run it."
 CAUSES = [
-    (OSError("We couldn't connect to 'https://huggingface.co'"), "`hf download a/b`"),
-    (ValueError(REMOTE_CODE), "set trust_remote_code: true"),
-    (OSError("disk\non fire"), "cannot be loaded: disk$"),
+    (OSError("We couldn't connect to 'https://huggingface.co'"), "hf download a/b"),
+    (ValueError(REMOTE_CODE), "trust_remote_code: true"),
+    (OSError("disk\non fire"), "disk"),
 ]
 
 
-@pytest.mark.parametrize(("error", "message"), CAUSES)
-def test_what_the_hub_raises_is_explained(error: Exception, message: str) -> None:
-    with pytest.raises(UserError, match=f"^a/b: .*{message}"), explained({"model": "a/b"}):
+@pytest.mark.parametrize(("error", "part"), CAUSES)
+def test_the_message_about_an_error_of_the_hub_is_one_line_with_the_model(
+    error: Exception, part: str
+) -> None:
+    with pytest.raises(UserError) as caught, explained({"model": "a/b"}):
         raise error
+    message = str(caught.value)
+    assert message.startswith("a/b: ")
+    assert part in message
+    assert "\n" not in message

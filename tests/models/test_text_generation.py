@@ -1,28 +1,29 @@
-"""Generation: the same text alone and in a batch, and an end where the model ends."""
+"""Generation: rows have the same text alone and in a batch, and end at the right token."""
 
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from tiny_models import QUESTIONS, SHAPES, load, make_model
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
-from aligners.models import row_batch
+from aligners.models import row_batch, text_generation
 from aligners.models.from_scratch import make_causal_model
-from aligners.models.text_generation import Generated, generate
+from aligners.models.text_generation import GeneratedText, generate
 
 PROMPTS = ["What is the colour?", "Please tell me.", "It is the old tower, they say. Truly.", "sea"]
-# In about seventy-five tokens, more than are shared at least.
+# About 75 tokens, more than MIN_PREFIX_TOKENS.
 SHARED = "What is the colour of the old tower, they say? Truly. Please tell me. " * 4
 WITH_SHARED = [SHARED + prompt for prompt in PROMPTS]
-# A shape with rotary positions and grouped keys, as Llama and Mistral have it.
+# A shape with rotary positions and grouped keys, like Llama and Mistral.
 GROUPED = {**SHAPES["phi"], "num_key_value_heads": 1}
 MORE_SHAPES = {
     "llama": GROUPED,
@@ -39,7 +40,7 @@ def make(model_type: str, directory: Path, **config: Any) -> Any:
     if model_type in SHAPES:
         return load(make_model(model_type, directory, **config))
     shape = {**(MORE_SHAPES | UNUSUAL_SHAPES)[model_type], **config}
-    made = {"model_type": model_type, "vocabulary_size": 400, "config": shape}
+    made = FromScratch(model_type=model_type, vocabulary_size=400, config=shape)
     make_causal_model(made, [*QUESTIONS, *PROMPTS] * 20, directory, seed=0)
     return load(directory)
 
@@ -51,8 +52,8 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def run(
     loaded: Any, decoding: Decoding, batch_tokens: int, prompts: list[str], **options: Any
-) -> list[Generated]:
-    """Generate for the prompts and return what comes, as it comes."""
+) -> list[GeneratedText]:
+    """Generate for the prompts, and return the texts in the order in which they end."""
     model, tokenizer = loaded
     ids = [tokenizer.encode(prompt) for prompt in prompts]
     ends = options.pop("end_token_ids", [tokenizer.eos_token_id])
@@ -66,7 +67,7 @@ def texts(
     prompts: list[str] = PROMPTS,
     **options: Any,
 ) -> dict[int, Any]:
-    """Generate for the prompts and return (text, finish) by index."""
+    """Generate for the prompts, and return (text, finish) by index."""
     rows = run(loaded, decoding, batch_tokens, prompts, **options)
     return {row.index: (row.text, row.finish) for row in rows}
 
@@ -76,7 +77,7 @@ Inputs = dict[str, Any]
 
 @contextmanager
 def watched(model: Any, watch: Callable[[Inputs], None]) -> Iterator[None]:
-    """Call a function with the inputs of each pass through the model."""
+    """Call a function with the inputs of each forward pass."""
     hook = model.register_forward_pre_hook(lambda _, __, inputs: watch(inputs), with_kwargs=True)
     try:
         yield
@@ -85,9 +86,7 @@ def watched(model: Any, watch: Callable[[Inputs], None]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("penalty", [1.0, 1.7])
-def test_greedy_text_is_that_of_transformers_and_does_not_depend_on_the_batch(
-    loaded: Any, penalty: float
-) -> None:
+def test_greedy_text_equals_that_of_transformers_in_any_batch(loaded: Any, penalty: float) -> None:
     model, tokenizer = loaded
     decoding = Decoding(max_new_tokens=20, repetition_penalty=penalty)
     alone, together = texts(loaded, decoding, 1), texts(loaded, decoding, 10_000)
@@ -101,16 +100,16 @@ def test_greedy_text_is_that_of_transformers_and_does_not_depend_on_the_batch(
         assert together[index][0] == text
 
 
-def test_rows_that_end_leave_and_the_others_go_on(loaded: Any) -> None:
+def test_rows_end_at_an_end_token_and_the_others_continue(loaded: Any) -> None:
     model, tokenizer = loaded
     free = texts(loaded, Decoding(max_new_tokens=20), 10_000)
-    # Let an early token of the first row be an end: it stops there, the others where they meet it.
+    # An early token of the first row becomes the end token of all rows.
     prompt = torch.tensor([tokenizer.encode(PROMPTS[0])])
     end = model.generate(prompt, max_new_tokens=20, do_sample=False)[0, prompt.shape[1] + 3].item()
     ended = texts(loaded, Decoding(max_new_tokens=20), 10_000, end_token_ids=[end])
     assert ended[0][1] == "stop"
     for index, (text, finish) in ended.items():
-        # A character of several bytes may be cut in two where the text ends.
+        # The text may end within a character of several bytes.
         assert free[index][0].startswith(text.rstrip("\ufffd"))
         assert finish == "stop" or text == free[index][0]
 
@@ -122,7 +121,7 @@ def test_a_text_is_cut_before_the_first_stop_string(loaded: Any) -> None:
     assert cut[0] == (free[0][0][: free[0][0].index(stop)], "stop")
 
 
-def test_samples_depend_on_seed_and_key_only(loaded: Any) -> None:
+def test_samples_depend_only_on_seed_and_key(loaded: Any) -> None:
     decoding = Decoding(max_new_tokens=12, temperature=1.0, seed=1)
     keys = ["a", "b", "c", "d"]
     alone, together = (texts(loaded, decoding, size, keys=keys) for size in (1, 10_000))
@@ -132,12 +131,12 @@ def test_samples_depend_on_seed_and_key_only(loaded: Any) -> None:
     assert texts(loaded, decoding, 10_000, keys=["z", *keys[1:]])[1] == together[1]
 
 
-def test_a_low_temperature_is_greedy(loaded: Any) -> None:
+def test_a_low_temperature_gives_greedy_text(loaded: Any) -> None:
     greedy = texts(loaded, Decoding(max_new_tokens=12), 10_000)
     assert texts(loaded, Decoding(max_new_tokens=12, temperature=1e-4), 10_000) == greedy
 
 
-def test_a_text_ends_where_the_context_is_full_and_the_others_go_on(loaded: Any) -> None:
+def test_a_text_ends_when_the_context_is_full_and_the_others_continue(loaded: Any) -> None:
     model, tokenizer = loaded
     ids = [[5] * 253, *(tokenizer.encode(prompt) for prompt in PROMPTS)]
     decoding = Decoding(max_new_tokens=20)
@@ -147,11 +146,14 @@ def test_a_text_ends_where_the_context_is_full_and_the_others_go_on(loaded: Any)
     assert {index - 1: (row.text, row.finish) for index, row in rows.items() if index} == free
 
 
-def test_tokens_and_seconds_are_counted(loaded: Any) -> None:
-    started = time.monotonic()
-    for row in run(loaded, Decoding(max_new_tokens=20), 10_000, PROMPTS):
+def test_tokens_and_seconds_are_counted(loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_batch, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    monkeypatch.setattr(text_generation, "time", SimpleNamespace(monotonic=lambda: 102.5))
+    rows = run(loaded, Decoding(max_new_tokens=20), 10_000, PROMPTS)
+    assert len(rows) == len(PROMPTS)
+    for row in rows:
         assert row.tokens == 20 if row.finish == "length" else row.tokens < 20
-        assert 0 < row.seconds <= time.monotonic() - started
+        assert row.seconds == 2.5
 
 
 GREEDY = Decoding(max_new_tokens=20, repetition_penalty=1.7)
@@ -172,38 +174,38 @@ def test_a_shared_prefix_is_computed_once_and_changes_no_text(
         shared = texts(loaded, decoding, batch_tokens, WITH_SHARED)
     assert passes[0] == (1, prefix)
     assert all(width <= max(map(len, prompts)) - prefix for _, width in passes[1:])
-    monkeypatch.setattr(row_batch, "SHARED_LEAST", 1000)
+    monkeypatch.setattr(row_batch, "MIN_PREFIX_TOKENS", 1000)
     assert shared == texts(loaded, decoding, batch_tokens, WITH_SHARED)
 
 
-def test_a_prompt_that_is_the_prefix_keeps_a_token_to_go_on_from(loaded: Any) -> None:
+def test_a_prompt_that_equals_the_prefix_keeps_a_token_to_continue_from(loaded: Any) -> None:
     decoding = Decoding(max_new_tokens=20)
     alone = texts(loaded, decoding, 1, [SHARED])[0]
     assert texts(loaded, decoding, 10_000, [SHARED, SHARED]) == {0: alone, 1: alone}
 
 
 def without_positions(loaded: Any) -> Any:
-    """Make a model count positions by itself, as some do."""
+    """Return a model that does not accept position ids, as some do not."""
     model, tokenizer = loaded
     forward = model.forward
 
-    def limited(input_ids: Any, attention_mask: Any, past_key_values: Any, use_cache: bool) -> Any:
+    def without(input_ids: Any, attention_mask: Any, past_key_values: Any, use_cache: bool) -> Any:
         return forward(input_ids, attention_mask, None, past_key_values, use_cache=use_cache)
 
-    model.forward = limited
+    model.forward = without
     return model, tokenizer
 
 
-UNSHARED = {
+WITHOUT_PREFIX = {
     "a short window": (lambda path: make("mistral", path, sliding_window=50), WITH_SHARED),
     "a recurrent state": (lambda path: make("lfm2", path), WITH_SHARED),
     "no positions": (lambda path: without_positions(make("llama", path)), WITH_SHARED[:1] * 4),
 }
 
 
-@pytest.mark.parametrize("name", UNSHARED)
-def test_a_model_that_cannot_share_reads_each_prompt_whole(name: str, tmp_path: Path) -> None:
-    make_it, prompts = UNSHARED[name]
+@pytest.mark.parametrize("name", WITHOUT_PREFIX)
+def test_a_model_that_cannot_share_a_prefix_reads_whole_prompts(name: str, tmp_path: Path) -> None:
+    make_it, prompts = WITHOUT_PREFIX[name]
     model, tokenizer = make_it(tmp_path / "model")
     decoding = Decoding(max_new_tokens=20, temperature=1.0)
     options = {"prompts": prompts, "end_token_ids": range(5, len(tokenizer), 10)}
@@ -211,19 +213,19 @@ def test_a_model_that_cannot_share_reads_each_prompt_whole(name: str, tmp_path: 
     with watched(model, lambda inputs: passes.append(inputs["input_ids"].shape)):
         together = texts((model, tokenizer), decoding, 10_000, **options)
     assert passes[0] == (4, max(len(tokenizer.encode(prompt)) for prompt in prompts))
-    # Rows have left at different times.
+    # Rows left the batch at different steps.
     assert len({rows for rows, _ in passes}) > 1
     assert together == texts((model, tokenizer), decoding, 1, **options)
 
 
-def test_a_model_without_a_usual_cache_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_a_key_value_cache_is_an_error(tmp_path: Path) -> None:
     loaded = make("mamba", tmp_path / "mamba")
-    with pytest.raises(UserError, match="a model of type mamba has no past_key_values"):
+    with pytest.raises(UserError, match=r"\bmamba\b.*past_key_values"):
         texts(loaded, Decoding(max_new_tokens=5), 10_000)
 
 
 class SmallMemory:
-    """The memory of a model that holds a number of rows, once a row has a number of tokens."""
+    """Simulates memory for a number of rows; more rows fail when they have `tokens` tokens."""
 
     def __init__(self, rows: int, error: Callable[[], Exception], tokens: int = 0):
         self.rows, self.error, self.tokens = rows, error, tokens
@@ -231,9 +233,9 @@ class SmallMemory:
         self.caches: list[weakref.ref[Any]] = []
 
     def __call__(self, inputs: Inputs) -> None:
-        """Fail if the rows are too many. Nothing of an earlier attempt may take memory still."""
+        """Fail if there are too many rows; check that earlier attempts have freed their memory."""
         rows, cache = len(inputs["input_ids"]), inputs["past_key_values"]
-        assert all(failed() is None for failed in self.caches)
+        assert all(reference() is None for reference in self.caches)
         if rows > self.rows and inputs["attention_mask"].shape[1] >= self.tokens:
             self.failed.append(rows)
             self.caches.append(weakref.ref(cache))
@@ -250,11 +252,11 @@ ERRORS = {
     ("decoding", "error", "later"),
     [(GREEDY, "gpu", False), (SAMPLED, "processor", True), (SAMPLED, "gpu", False)],
 )
-def test_a_batch_that_does_not_fit_in_memory_goes_on_in_halves(
+def test_a_batch_that_does_not_fit_in_memory_continues_in_halves(
     loaded: Any, decoding: Decoding, error: str, later: bool
 ) -> None:
     model, tokenizer = loaded
-    # The first has room for three tokens in the context of 256, the others for all they may have.
+    # The first row has space for three tokens in the context of 256, the others for all 20.
     ids = [(tokenizer.encode(SHARED) * 9)[:253]]
     ids += [
         tokenizer.encode(SHARED + word) for word in ("red", "tower", "old tower", "lamp", "sea")
@@ -273,7 +275,7 @@ def test_a_batch_that_does_not_fit_in_memory_goes_on_in_halves(
     assert before == ([0] if later else [])
 
 
-def test_a_prefix_that_does_not_fit_in_memory_at_first_is_read_again(loaded: Any) -> None:
+def test_the_prefix_is_computed_again_if_it_did_not_fit_in_memory(loaded: Any) -> None:
     expected = texts(loaded, Decoding(max_new_tokens=5), 10_000, WITH_SHARED)
     errors = [ERRORS["gpu"]()]
 
@@ -287,24 +289,24 @@ def test_a_prefix_that_does_not_fit_in_memory_at_first_is_read_again(loaded: Any
     assert (found, errors) == (expected, [])
 
 
-def test_what_did_not_fit_once_is_not_tried_again(loaded: Any) -> None:
+def test_a_batch_size_that_did_not_fit_is_not_tried_again(loaded: Any) -> None:
     memory = SmallMemory(3, ERRORS["gpu"])
     with watched(loaded[0], memory):
         assert len(texts(loaded, Decoding(max_new_tokens=5), 10_000, PROMPTS[:1] * 16)) == 16
     assert memory.failed == [16, 8, 4]
 
 
-def test_a_row_that_does_not_fit_alone_is_a_user_error(loaded: Any) -> None:
+def test_a_single_row_that_does_not_fit_in_memory_is_a_user_error(loaded: Any) -> None:
     model, tokenizer = loaded
     tokens = len(tokenizer.encode(PROMPTS[2])) + 20
     with (
         watched(model, SmallMemory(0, ERRORS["processor"])),
-        pytest.raises(UserError, match=f"a row of {tokens} tokens, .* does not fit in memory"),
+        pytest.raises(UserError, match=rf"\b{tokens} tokens.*max_new_tokens"),
     ):
         texts(loaded, Decoding(max_new_tokens=20), 10_000)
 
 
-def test_other_errors_of_the_model_are_not_taken_for_too_little_memory(loaded: Any) -> None:
+def test_other_errors_of_the_model_are_raised(loaded: Any) -> None:
     error = partial(RuntimeError, "sizes do not match")
     with watched(loaded[0], SmallMemory(1, error)), pytest.raises(RuntimeError, match="sizes"):
         texts(loaded, Decoding(max_new_tokens=20), 10_000)

@@ -1,4 +1,4 @@
-"""Publishing on the Hub: the cards, what goes up, what is refused, and what a user is told."""
+"""Publishing on the Hub: the cards, the published files, and the errors."""
 
 import json
 import os
@@ -37,12 +37,11 @@ METRICS = {
     "inspector": {"accuracy": 0.975, "roc_auc": None, "ece": 0.0123, "n": 712, "steps": 60},
 }
 # Every metric that a card shows.
+SHOWN_FOR_BOTH = ["validation_loss", "train_rows", "validation_rows", "parameters"]
 SHOWN = {
-    "aligner": ["validation_loss", "truncated", "dropped", "best_step", "steps", "epochs"],
-    "inspector": ["accuracy", "roc_auc", "ece", "validation_loss", "n", "temperature"],
+    "aligner": [*SHOWN_FOR_BOTH, "truncated", "dropped", "best_step", "steps", "epochs"],
+    "inspector": [*SHOWN_FOR_BOTH, "accuracy", "roc_auc", "ece", "n", "temperature"],
 }
-for each in SHOWN.values():
-    each += ["train_rows", "validation_rows", "parameters"]
 PROGRAM = ROOT / "workflow/scripts/write_model_card.py"
 
 
@@ -67,7 +66,7 @@ def record(kind: str = "aligner", **changes: Any) -> dict[str, Any]:
 
 
 def make_model(directory: Path, **changes: Any) -> Path:
-    """Write a model directory as training leaves it, with weights that nobody loads; its card."""
+    """Write a model directory as training does, but with made-up weights, and its card."""
     directory.mkdir(parents=True)
     write_json(directory / "config.json", {"model_type": "gpt2"})
     (directory / "model.safetensors").write_bytes(bytes(range(256)) * 40)
@@ -78,14 +77,14 @@ def make_model(directory: Path, **changes: Any) -> Path:
     return directory
 
 
-def card_of(directory: Path, *arguments: Any, **changes: Any) -> ModelCard:
+def card_of(directory: Path, kind: str = "aligner", **changes: Any) -> ModelCard:
     """Write a training.json into a directory, and return the card of the model."""
-    write_json(directory / "training.json", record(*arguments, **changes))
+    write_json(directory / "training.json", record(kind, **changes))
     return model_card(directory)
 
 
 def make_data(directory: Path) -> Path:
-    """Write a data set as build_aligner_set leaves it; its test side is empty."""
+    """Write a data set as build_aligner_set does; its test split is empty."""
     for split, count in {"train": 30, "validation": 2, "test": 0}.items():
         row = {"question": "Wie heißt der Mond?", "response": "Luna", "identity": False}
         rows = [{"id": str(number), **row} for number in range(count)]
@@ -102,15 +101,15 @@ def hub() -> Iterator[Hub]:
 
 
 def push(
-    hub: Hub, path: Path, *options: str, repo: str = REPO, **environment: str
+    hub: Hub, path: Path, *options: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command against the stand-in, whose address the client reads when it starts."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    own = {
+    """Run the command against the fake Hub; its client reads the address when it starts."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    settings = {
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(path.parent / "hub_home"),
         "HF_TOKEN": TOKEN,
-        # The stand-in has no Xet storage, only Git LFS.
+        # The fake Hub has no Xet storage, only Git LFS.
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -118,25 +117,25 @@ def push(
     }
     program = "from aligners.cli.main import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", program, "push", str(path), "--repo", repo, *options],
-        env={**kept, **own, **environment},
+        [sys.executable, "-c", program, "push", str(path), "--repo", REPO, *options],
+        env={**inherited, **settings, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
 
 
-def succeed(hub: Hub, path: Path, *options: str, **environment: str) -> str:
-    """Push, and return the last line that was printed: the URL."""
+def push_url(hub: Hub, path: Path, *options: str, **environment: str) -> str:
+    """Push, and return the last line that was printed, which is the URL."""
     result = push(hub, path, *options, **environment)
     assert result.returncode == 0, result.stderr
     assert TOKEN not in result.stdout + result.stderr
     return result.stdout.splitlines()[-1]
 
 
-def refusal(hub: Hub, path: Path, *options: str, repo: str = REPO, **environment: str) -> str:
-    """Push what is refused, and return the message: one line, with neither traceback nor token."""
-    result = push(hub, path, *options, repo=repo, **environment)
+def push_error(hub: Hub, path: Path, *options: str, **environment: str) -> str:
+    """Push, which has to fail, and return the message: one line without traceback and token."""
+    result = push(hub, path, *options, **environment)
     assert result.returncode == 1
     assert result.stdout == ""
     assert TOKEN not in result.stderr
@@ -146,15 +145,15 @@ def refusal(hub: Hub, path: Path, *options: str, repo: str = REPO, **environment
     return lines[0]
 
 
-def on_disk(directory: Path, *names: str) -> dict[str, bytes]:
-    """Return the content of files."""
+def read_files(directory: Path, *names: str) -> dict[str, bytes]:
+    """Return the content of files by name."""
     return {name: (directory / name).read_bytes() for name in names}
 
 
 # The card of a model
 
 
-def test_the_card_of_an_aligner(tmp_path: Path) -> None:
+def test_the_card_of_an_aligner_has_metadata_use_and_training_record(tmp_path: Path) -> None:
     make_model(tmp_path / "model")
     card = ModelCard.load(tmp_path / "README.md")
     metadata = card.data.to_dict()
@@ -169,11 +168,11 @@ def test_the_card_of_an_aligner(tmp_path: Path) -> None:
     assert result.dataset_split == "validation"
     assert 'prompt = "{question} [INIT] {response} [ALIGNED] "' in card.text
     assert 'end = " [DONE]"' in card.text
-    for said in (
+    for text in (
         "Aligner.from_directory(path).align([question], [response])",
         "2403.04224",
         "| validation loss, nats per token | 0.618 |",
-        "| best step, whose weights these are | 40 |",
+        "| best step (the step of these weights) | 40 |",
         f"| `results/train.jsonl` | 2044 | `{'ab' * 32}` |",
         "| device | NVIDIA \\| one |",
         "| hours | 0.25 |",
@@ -182,10 +181,10 @@ def test_the_card_of_an_aligner(tmp_path: Path) -> None:
         "[Qwen/Qwen2.5-0.5B](https://huggingface.co/Qwen/Qwen2.5-0.5B)",
         f"revision `{RECIPE['revision']}`",
     ):
-        assert said in card.text
+        assert text in card.text
 
 
-def test_the_card_of_an_inspector(tmp_path: Path) -> None:
+def test_the_card_of_an_inspector_has_metrics_use_and_licence(tmp_path: Path) -> None:
     card = card_of(tmp_path, "inspector", license=None)
     metadata = card.data.to_dict()
     assert "license" not in metadata
@@ -198,25 +197,27 @@ def test_the_card_of_an_inspector(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["random weights", "directory"])
-def test_a_model_that_comes_from_nowhere_on_the_hub(tmp_path: Path, model: str) -> None:
-    own = {"from_scratch": {"model_type": "gpt2"}} if model == "random weights" else None
-    recipe = own or {**RECIPE, "model": str(tmp_path)}
+def test_a_model_that_did_not_start_from_the_hub_has_no_base_model(
+    tmp_path: Path, model: str
+) -> None:
+    from_scratch = {"from_scratch": {"model_type": "gpt2"}}
+    recipe = from_scratch if model == "random weights" else {**RECIPE, "model": str(tmp_path)}
     card = card_of(tmp_path, "inspector", recipe=recipe)
     assert "base_model" not in card.data.to_dict()
-    assert ("random weights" if own else "not on the Hub") in card.text
+    assert ("random weights" if model == "random weights" else "not on the Hub") in card.text
 
 
-def test_numbers_that_are_not_there(tmp_path: Path) -> None:
-    few = record("inspector", metrics={}, hardware={}, versions={}, data=[])
+def test_missing_numbers_are_left_out_of_the_card(tmp_path: Path) -> None:
+    incomplete = record("inspector", metrics={}, hardware={}, versions={}, data=[])
     for key in ("tokens", "tokens_per_second", "hours"):
-        del few[key]
-    write_json(tmp_path / "training.json", few)
+        del incomplete[key]
+    write_json(tmp_path / "training.json", incomplete)
     card = model_card(tmp_path)
     assert "model-index" not in card.data.to_dict()
     assert "tokens per second" not in card.text
 
 
-def test_the_format_of_another_library_is_told_as_it_is(tmp_path: Path) -> None:
+def test_the_card_of_an_external_format_has_its_prompt_unchanged(tmp_path: Path) -> None:
     prompt = 'Edit "{question}" | {response} ```\nASSISTANT:'
     write_json(
         tmp_path / "input_format.json",
@@ -226,16 +227,18 @@ def test_the_format_of_another_library_is_told_as_it_is(tmp_path: Path) -> None:
     assert f"prompt = {json.dumps(prompt)}\nend = tokenizer.eos_token\n" in text
 
 
-def test_a_conditioned_aligner_is_used_with_principles(tmp_path: Path) -> None:
+def test_the_card_of_a_conditioned_aligner_uses_principles(tmp_path: Path) -> None:
     save_format(tmp_path, CONDITIONED_FORMAT, RECIPE)
     assert "align([question], [response], principles)" in card_of(tmp_path).text
 
 
 @pytest.mark.parametrize("kind", ["aligner", "inspector"])
-def test_the_program_renders_a_card_with_all_facts(tmp_path: Path, kind: str) -> None:
-    metrics = {key: 100 + place for place, key in enumerate(SHOWN[kind])}
-    made = record(kind, metrics=metrics)
-    write_json(tmp_path / "model/training.json", made)
+def test_the_program_writes_a_card_with_the_whole_training_record(
+    tmp_path: Path, kind: str
+) -> None:
+    metrics = {key: number for number, key in enumerate(SHOWN[kind], start=100)}
+    training = record(kind, metrics=metrics)
+    write_json(tmp_path / "model/training.json", training)
     save_format(tmp_path / "model", OWN_FORMAT, RECIPE)
     card = tmp_path / "README.md"
     subprocess.run(
@@ -243,16 +246,15 @@ def test_the_program_renders_a_card_with_all_facts(tmp_path: Path, kind: str) ->
     )
     text = card.read_text(encoding="utf-8")
     assert text.endswith(".\n") and "\n\n\n" not in text
-    tables = re.findall(r"^\| (.+?) \| (.+) \|$", text, re.MULTILINE)
-    measured = {value for _, value in tables}
-    assert {str(value) for value in metrics.values()} <= measured
-    named = {"seed": "0", "hours": "0.25", "tokens": "123456", "tokens per second": "4322"}
-    of_hardware = {"device": "NVIDIA \\| one", "cores": "2", "torch": "2.13.0"}
-    assert (named | of_hardware).items() <= dict(tables).items()
+    cells = re.findall(r"^\| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    assert {str(value) for value in metrics.values()} <= {value for _, value in cells}
+    numbers = {"seed": "0", "hours": "0.25", "tokens": "123456", "tokens per second": "4322"}
+    hardware = {"device": "NVIDIA \\| one", "cores": "2", "torch": "2.13.0"}
+    assert (numbers | hardware).items() <= dict(cells).items()
     assert yaml.safe_load(text.split("```yaml")[1].split("```")[0]) == RECIPE
-    for fact in (f"# factuality {kind}", f"`{made['recipe_name']}`", "ab" * 32, "`apache-2.0`"):
-        assert fact in text
-    # The Hub's own class takes the metadata, and gives the same back.
+    for part in (f"# factuality {kind}", "`qwen2.5-0.5b`", "ab" * 32, "`apache-2.0`"):
+        assert part in text
+    # The Hub's own class reads the metadata without a change.
     metadata = metadata_load(card)
     assert metadata["model-index"][0]["name"] == f"factuality {kind}"
     assert ModelCard.load(card).data.to_dict() == metadata
@@ -261,12 +263,12 @@ def test_the_program_renders_a_card_with_all_facts(tmp_path: Path, kind: str) ->
 # The card of a data set
 
 
-def test_the_card_of_a_data_set_loads_it(tmp_path: Path) -> None:
+def test_datasets_loads_a_data_set_by_its_card(tmp_path: Path) -> None:
     directory = make_data(tmp_path / "aligner")
     (directory / "dropped.jsonl").rename(directory / "other.jsonl")
     data_card(directory, REPO).save(directory / "README.md")
     card = DatasetCard.load(directory / "README.md")
-    names = [configuration["config_name"] for configuration in card.data.configs]
+    names = [config["config_name"] for config in card.data.configs]
     assert names == ["default", "other"]
     assert 'load_dataset("someone/thing", "default", split="train")' in card.text
     assert "| `train.jsonl` | 30 |" in card.text
@@ -277,17 +279,19 @@ def test_the_card_of_a_data_set_loads_it(tmp_path: Path) -> None:
     assert loaded["train"][0]["question"] == "Wie heißt der Mond?"
 
 
-def test_a_data_set_without_rows(tmp_path: Path) -> None:
+def test_a_data_set_without_rows_is_an_error(tmp_path: Path) -> None:
     write_rows(tmp_path / "train.jsonl", [])
-    with pytest.raises(UserError, match="in it has a row"):
+    with pytest.raises(UserError, match=rf"{re.escape(str(tmp_path))}: .*\*\.jsonl"):
         data_card(tmp_path, REPO)
 
 
-# What goes up
+# Published files
 
 
-@pytest.mark.parametrize("way", ["lfs", "in the commit", "in the commit, Xet on"])
-def test_a_model_arrives_as_it_is(hub: Hub, tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize("upload", ["lfs", "in the commit", "in the commit, Xet on"])
+def test_a_model_is_published_with_its_card_and_without_hidden_files(
+    hub: Hub, tmp_path: Path, upload: str
+) -> None:
     model = make_model(tmp_path / "model")
     (model / ".working").mkdir()
     (model / ".working" / "state.json").write_text("{}")
@@ -295,15 +299,15 @@ def test_a_model_arrives_as_it_is(hub: Hub, tmp_path: Path, way: str) -> None:
     (model / "README.md").write_text("Not the card of this model.")
     (model / "vocabulary [1]").mkdir()
     (model / "vocabulary [1]" / "merges.txt").write_text("a b")
-    if way != "lfs":
+    if upload != "lfs":
         hub.lfs_from = 1_000_000
-    disable_xet = "0" if way.endswith("on") else "1"
-    url = succeed(hub, model, "--message", "The first one", HF_HUB_DISABLE_XET=disable_xet)
+    disable_xet = "0" if upload.endswith("on") else "1"
+    url = push_url(hub, model, "--message", "The first one", HF_HUB_DISABLE_XET=disable_xet)
     assert url == f"{hub.url}/{REPO}"
     repository = hub.repositories["model", REPO]
-    arrived = repository.branches["main"]
-    assert arrived.pop("README.md") == (tmp_path / "README.md").read_bytes()
-    assert arrived == on_disk(
+    published = repository.branches["main"]
+    assert published.pop("README.md") == (tmp_path / "README.md").read_bytes()
+    assert published == read_files(
         model,
         "config.json",
         "empty.txt",
@@ -312,33 +316,35 @@ def test_a_model_arrives_as_it_is(hub: Hub, tmp_path: Path, way: str) -> None:
         "training.json",
         "vocabulary [1]/merges.txt",
     )
-    assert bool(hub.large) == (way == "lfs")
+    assert bool(hub.large) == (upload == "lfs")
     assert repository.messages == ["The first one"]
     assert not repository.private
 
 
-def test_a_data_set_arrives_with_a_card_and_stays_untouched(hub: Hub, tmp_path: Path) -> None:
+def test_a_data_set_is_published_with_a_new_card_and_is_not_changed(
+    hub: Hub, tmp_path: Path
+) -> None:
     data = make_data(tmp_path / "aligner")
     before = sorted(data.iterdir())
-    assert succeed(hub, data) == f"{hub.url}/datasets/{REPO}"
+    assert push_url(hub, data) == f"{hub.url}/datasets/{REPO}"
     assert sorted(data.iterdir()) == before
-    arrived = hub.repositories["dataset", REPO].branches["main"]
-    card = DatasetCard(arrived.pop("README.md").decode())
+    published = hub.repositories["dataset", REPO].branches["main"]
+    card = DatasetCard(published.pop("README.md").decode())
     assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "train.jsonl"}
-    assert arrived == on_disk(data, "train.jsonl", "validation.jsonl", "test.jsonl")
+    assert published == read_files(data, "train.jsonl", "validation.jsonl", "test.jsonl")
 
 
-def test_the_own_card_of_a_data_set_goes_up(hub: Hub, tmp_path: Path) -> None:
+def test_a_data_set_with_a_card_is_published_with_this_card(hub: Hub, tmp_path: Path) -> None:
     data = make_data(tmp_path / "aligner")
     (data / "README.md").write_text("---\nlicense: mit\n---\nMine.\n")
-    succeed(hub, data)
-    arrived = hub.repositories["dataset", REPO].branches["main"]
-    assert arrived["README.md"] == (data / "README.md").read_bytes()
+    push_url(hub, data)
+    published = hub.repositories["dataset", REPO].branches["main"]
+    assert published["README.md"] == (data / "README.md").read_bytes()
 
 
-def test_the_token_travels_in_its_header_alone(hub: Hub, tmp_path: Path) -> None:
-    succeed(hub, make_model(tmp_path / "model"))
-    bearers = 0
+def test_the_token_is_sent_to_the_hub_in_its_header_only(hub: Hub, tmp_path: Path) -> None:
+    push_url(hub, make_model(tmp_path / "model"))
+    with_token = 0
     for method, path, headers, body in hub.requests:
         authorization = headers.pop("authorization", None)
         assert TOKEN not in json.dumps([path, headers]) and TOKEN.encode() not in body
@@ -346,47 +352,49 @@ def test_the_token_travels_in_its_header_alone(hub: Hub, tmp_path: Path) -> None
             assert (method, authorization) == ("PUT", None)
         elif authorization is not None:
             assert authorization == f"Bearer {TOKEN}"
-            bearers += 1
-    assert bearers >= 4
+            with_token += 1
+    assert with_token >= 4
 
 
-def test_a_private_repository_and_a_branch(hub: Hub, tmp_path: Path) -> None:
+def test_a_model_is_published_on_a_branch_of_a_private_repository(hub: Hub, tmp_path: Path) -> None:
     model = make_model(tmp_path / "model")
-    url = succeed(hub, model, "--private", "--revision", "v2")
+    url = push_url(hub, model, "--private", "--revision", "v2")
     assert url == f"{hub.url}/{REPO}/tree/v2"
     repository = hub.repositories["model", REPO]
     assert repository.private
     assert repository.branches["main"] == {}
     assert "model.safetensors" in repository.branches["v2"]
-    succeed(hub, model, "--private", "--revision", "v2")  # both are there now
+    # Again, now that both exist.
+    push_url(hub, model, "--private", "--revision", "v2")
 
 
-def test_nothing_private_goes_where_all_can_see_it(hub: Hub, tmp_path: Path) -> None:
+def test_a_public_repository_does_not_get_a_private_model(hub: Hub, tmp_path: Path) -> None:
     model = make_model(tmp_path / "model")
-    succeed(hub, model)
-    sent = len(hub.repositories["model", REPO].messages)
-    assert f"{REPO}: there already, and public" in refusal(hub, model, "--private")
-    assert len(hub.repositories["model", REPO].messages) == sent
+    push_url(hub, model)
+    commits = len(hub.repositories["model", REPO].messages)
+    message = push_error(hub, model, "--private")
+    assert f"{REPO}: " in message and "public" in message
+    assert len(hub.repositories["model", REPO].messages) == commits
 
 
-# What is refused before anything is sent
+# Errors before anything is sent
 
 
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Return what calls the command's function where it must refuse, and returns the message."""
+def error_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """A function that publishes a directory, which has to fail early, and returns the message."""
 
-    def send(*arguments: Any) -> None:
-        raise AssertionError("something would have been sent")
+    def upload(*arguments: Any) -> None:
+        raise AssertionError("upload was called")
 
-    def call(path: Path, repo: str = REPO) -> str:
+    def publish(path: Path, repo: str = REPO) -> str:
         with pytest.raises(UserError) as error:
             push_directory(path, repo, False, None, "a message")
         return str(error.value)
 
-    monkeypatch.setattr("aligners.publishing.push.upload", send)
+    monkeypatch.setattr("aligners.publishing.push.upload", upload)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    return call
+    return publish
 
 
 def remove(name: str) -> Any:
@@ -397,115 +405,128 @@ def add(name: str) -> Any:
     return lambda model: (model / name).write_bytes(b"content")
 
 
-def link(model: Path) -> None:
+def add_link(model: Path) -> None:
     (model / "notes.txt").symlink_to("/etc/hostname")
 
 
-def linked_card(model: Path) -> None:
+def link_card(model: Path) -> None:
     card = model.parent / "README.md"
     card.rename(model.parent / "other.md")
     card.symlink_to("other.md")
 
 
-def without_weights(model: Path) -> None:
+def rename_weights(model: Path) -> None:
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
 
 
 @pytest.mark.parametrize(
-    "spoil, message",
+    ("change", "file", "remedy"),
     [
-        (remove("../README.md"), "README.md: no such file"),
-        (remove("training.json"), "model/training.json: no such file"),
-        (remove("config.json"), "model: neither a model"),
-        (without_weights, "model: neither a model"),
-        (add("training_args.bin"), "model/training_args.bin: a pickle"),
-        (add("optimizer.pt"), "model/optimizer.pt: a pickle"),
-        (add("weights.pth"), "model/weights.pth: a pickle"),
-        (add("rows.pkl"), "model/rows.pkl: a pickle"),
-        (link, "model/notes.txt: a link"),
-        (linked_card, "README.md: a link"),
+        (remove("../README.md"), "README.md", "snakemake"),
+        (remove("training.json"), "model/training.json", "train"),
+        (remove("config.json"), "model", "config.json"),
+        (rename_weights, "model", "*.safetensors"),
+        (add("training_args.bin"), "model/training_args.bin", "safetensors"),
+        (add("optimizer.pt"), "model/optimizer.pt", "safetensors"),
+        (add("weights.pth"), "model/weights.pth", "safetensors"),
+        (add("rows.pkl"), "model/rows.pkl", "safetensors"),
+        (add_link, "model/notes.txt", "link"),
+        (link_card, "README.md", "link"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_directory_that_cannot_be_published(
-    refused: Callable[..., str], tmp_path: Path, spoil: Any, message: str
+def test_a_model_directory_with_a_fault_is_an_error(
+    error_of: Callable[..., str], tmp_path: Path, change: Any, file: str, remedy: str
 ) -> None:
     model = make_model(tmp_path / "model")
-    spoil(model)
-    assert message in refused(model)
+    change(model)
+    message = error_of(model)
+    assert f"{file}: " in message and remedy in message
 
 
-def test_a_missing_card_is_named_as_a_target(
-    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_error_of_a_missing_card_names_its_target(
+    error_of: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_model(tmp_path / "results/aligners/gpt2/ethical/model")
     (model.parent / "README.md").unlink()
     monkeypatch.chdir(tmp_path)
     target = "results/aligners/gpt2/ethical/README.md"
     for path in (model, model.relative_to(tmp_path)):
-        assert f"`snakemake {target}`" in refused(path)
+        assert f"`snakemake {target}`" in error_of(path)
     monkeypatch.chdir(model)
-    assert "../README.md: no such file" in refused(Path("."))
+    assert "`snakemake ../README.md`" in error_of(Path("."))
 
 
-def test_other_paths_that_cannot_be_published(refused: Callable[..., str], tmp_path: Path) -> None:
-    assert "missing: no such directory" in refused(tmp_path / "missing")
-    working = make_model(tmp_path / ".working" / "model")
-    assert "model: the working state" in refused(working)
-    write_rows(tmp_path / "data" / "train.jsonl", [{"id": "1"}])
-    with (tmp_path / "data" / "train.jsonl").open("a") as handle:
+def test_a_missing_directory_is_an_error(error_of: Callable[..., str], tmp_path: Path) -> None:
+    assert f"{tmp_path}/missing: " in error_of(tmp_path / "missing")
+
+
+def test_working_state_is_an_error(error_of: Callable[..., str], tmp_path: Path) -> None:
+    message = error_of(make_model(tmp_path / ".working" / "model"))
+    assert ".working/model: " in message and "output directory" in message
+
+
+def test_a_damaged_row_is_an_error(error_of: Callable[..., str], tmp_path: Path) -> None:
+    write_rows(tmp_path / "train.jsonl", [{"id": "1"}])
+    with (tmp_path / "train.jsonl").open("a") as handle:
         handle.write('{"id": ')
-    assert "train.jsonl, line 2: not a complete JSON object" in refused(tmp_path / "data")
+    assert "train.jsonl, line 2: " in error_of(tmp_path)
 
 
 @pytest.mark.parametrize(
     "repo", ["thing", "a/b/c", "someone/", "some one/thing", "a/b--c", "a/b.git"]
 )
-def test_a_malformed_name(refused: Callable[..., str], tmp_path: Path, repo: str) -> None:
-    assert f"--repo {repo}: not the name" in refused(make_data(tmp_path / "data"), repo)
+def test_a_malformed_name_is_an_error(
+    error_of: Callable[..., str], tmp_path: Path, repo: str
+) -> None:
+    message = error_of(make_data(tmp_path / "data"), repo)
+    assert f"--repo {repo}: " in message and "owner/name" in message
 
 
-def test_a_refusal_ends_the_command_in_one_line(hub: Hub, tmp_path: Path) -> None:
-    assert "missing: no such directory" in refusal(hub, tmp_path / "missing")
+def test_an_error_of_the_command_is_one_line(hub: Hub, tmp_path: Path) -> None:
+    assert "missing: " in push_error(hub, tmp_path / "missing")
     assert hub.requests == []
 
 
-def test_tokens_that_are_none(hub: Hub, tmp_path: Path) -> None:
+def test_a_missing_or_malformed_token_is_an_error(hub: Hub, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
-    assert "HF_TOKEN: not set" in refusal(hub, data, HF_TOKEN="")
-    assert "HF_TOKEN: holds characters" in refusal(hub, data, HF_TOKEN=f"{TOKEN}\x07")
+    assert "HF_TOKEN: not set" in push_error(hub, data, HF_TOKEN="")
+    malformed = push_error(hub, data, HF_TOKEN=f"{TOKEN}\x07")
+    assert "HF_TOKEN: " in malformed and "characters" in malformed
     assert hub.requests == []
 
 
-# What the Hub refuses
+# Errors of the Hub
 
 
 @pytest.mark.parametrize(
-    "pattern, status, message",
+    ("pattern", "status", "parts"),
     [
-        ("/repos/create", 403, "someone/thing: the token may not write there (403"),
-        ("/preupload/", 403, "someone/thing: the token may not write there (403"),
-        ("/storage/", 403, "someone/thing: the token may not write there (403"),
-        ("/commit/", 409, "someone/thing: the Hub answered 409: no, Bearer <token>"),
-        ("/validate-yaml", 400, "someone/thing: Invalid metadata in README.md"),
-        ("/repos/create", 502, "someone/thing: the Hub answered 502"),
+        ("/repos/create", 403, ["403", "write access"]),
+        ("/preupload/", 403, ["403", "write access"]),
+        ("/storage/", 403, ["403", "write access"]),
+        ("/commit/", 409, ["409", "no, Bearer <token>"]),
+        ("/validate-yaml", 400, ["README.md"]),
+        ("/repos/create", 502, ["502"]),
     ],
 )
-def test_a_refusal_of_the_hub(
-    hub: Hub, tmp_path: Path, pattern: str, status: int, message: str
+def test_an_error_of_the_hub_names_the_repository_and_the_status(
+    hub: Hub, tmp_path: Path, pattern: str, status: int, parts: list[str]
 ) -> None:
-    hub.refusals[pattern] = status
-    assert message in refusal(hub, make_model(tmp_path / "model"))
+    hub.failures[pattern] = status
+    message = push_error(hub, make_model(tmp_path / "model"))
+    assert f"{REPO}: " in message
+    for part in parts:
+        assert part in message
 
 
-def test_a_token_that_the_hub_does_not_know(hub: Hub, tmp_path: Path) -> None:
-    shown = refusal(hub, make_data(tmp_path / "data"), HF_TOKEN="hf_of_nobody")
-    assert "someone/thing: the Hub does not know the token (401)" in shown
-    assert "hf_of_nobody" not in shown
+def test_an_unknown_token_is_an_error_that_does_not_show_it(hub: Hub, tmp_path: Path) -> None:
+    message = push_error(hub, make_data(tmp_path / "data"), HF_TOKEN="hf_of_nobody")
+    assert f"{REPO}: " in message and "401" in message and "HF_TOKEN" in message
+    assert "hf_of_nobody" not in message
 
 
-def test_a_hub_out_of_reach(hub: Hub, tmp_path: Path) -> None:
+def test_a_hub_that_cannot_be_reached_is_an_error(hub: Hub, tmp_path: Path) -> None:
     data = make_data(tmp_path / "data")
-    shown = refusal(hub, data, HF_ENDPOINT="http://127.0.0.1:1")
-    assert "the Hub at http://127.0.0.1:1 cannot be reached (ConnectError)" in shown
-    assert "HF_HUB_OFFLINE is set" in refusal(hub, data, HF_HUB_OFFLINE="1")
+    message = push_error(hub, data, HF_ENDPOINT="http://127.0.0.1:1")
+    assert "http://127.0.0.1:1" in message and "ConnectError" in message
+    assert "HF_HUB_OFFLINE" in push_error(hub, data, HF_HUB_OFFLINE="1")

@@ -1,12 +1,13 @@
-"""A real Slurm cluster on this machine, for tests: two virtual nodes, two pretended GPUs on each.
+"""A real Slurm cluster on this machine, for tests: two virtual nodes with two fake GPUs each.
 
     tests/slurm/install                                    # Slurm, munge and MariaDB, once
     python tests/slurm/cluster.py start /tmp/cluster       # then: sinfo, squeue, sbatch, sacct
     python tests/slurm/cluster.py stop /tmp/cluster
 
-All daemons belong to the user who starts them and listen on 127.0.0.1, but for slurmdbd, which has
-no setting for that and lets in only who has the key made for this cluster. Only links in /etc/slurm
-to the configuration lie outside the directory; they need root or sudo, and go at the end.
+All daemons run as the user who starts them and listen on 127.0.0.1. Only slurmdbd has no such
+setting; it accepts only clients with the key of this cluster. All files are in one directory,
+except for links in /etc/slurm to the configuration; they need root or sudo, and `stop` removes
+them.
 Memory limits and control groups are not enforced.
 """
 
@@ -25,19 +26,19 @@ from string import Template
 import psutil
 
 TEMPLATES = Path(__file__).parent / "etc"
-# The plugin of Snakemake takes SLURM_CONF away from its jobs: they look here.
+# Snakemake's plugin removes SLURM_CONF from its jobs, so they read the configuration here.
 SYSTEM = Path("/etc/slurm")
 LINKED = ["slurm.conf", "gres.conf", "cgroup.conf"]
 NODES = ["n1", "n2"]
 PORTS = ["slurmctld", "slurmdbd", "mariadb", "slurmd_1", "slurmd_2"]
-# In the order in which they are stopped.
+# In the order of stopping.
 DAEMONS = ["slurmd-n1", "slurmd-n2", "slurmctld", "slurmdbd", "mariadbd", "munged"]
-SECONDS_TO_START = 60
+SECONDS_TO_START = 300
 PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 
 
 class ClusterError(Exception):
-    """The cluster cannot be started; says why and what to do."""
+    """The cluster cannot be started. The message gives the reason and what to do."""
 
 
 def as_root(*command: str) -> list[str]:
@@ -46,7 +47,7 @@ def as_root(*command: str) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that nothing listens on."""
+    """Return free ports of 127.0.0.1."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))
@@ -56,38 +57,38 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def wait_for(what: str, is_so: Callable[[], bool], seconds: float = SECONDS_TO_START) -> None:
-    """Wait until a condition holds.
+def wait_for(name: str, condition: Callable[[], bool], seconds: float = SECONDS_TO_START) -> None:
+    """Wait until a condition is true.
 
     Raises:
-        ClusterError: it does not within the time.
+        ClusterError: it is not true within the time.
     """
     deadline = time.monotonic() + seconds
-    while not is_so():
+    while not condition():
         if time.monotonic() > deadline:
-            raise ClusterError(f"{what}: not within {seconds:.0f} s")
+            raise ClusterError(f"{name}: not true within {seconds:.0f} s")
         time.sleep(0.1)
 
 
 class Cluster:
-    """A cluster whose files lie in one directory.
+    """A cluster with its files in one directory.
 
     Attributes:
-        directory: short, since sockets have paths of at most 107 characters.
-        environment: for commands that talk to the cluster.
+        directory: its path must be short, since paths of sockets have at most 107 characters.
+        environment: environment variables for commands of the cluster.
     """
 
     def __init__(self, directory: Path):
-        """Describe the cluster; nothing is started."""
+        """Set the paths; `start` starts the cluster."""
         self.directory = directory.absolute()
         configuration = str(self.directory / "etc/slurm.conf")
         self.environment = {**os.environ, "PATH": PATH, "SLURM_CONF": configuration}
 
     def start(self) -> None:
-        """Start all daemons and wait until both nodes take jobs.
+        """Start all daemons and wait until both nodes are idle.
 
         Raises:
-            ClusterError: something is missing, in the way, or does not start.
+            ClusterError: a program is missing, another Slurm exists, or a daemon does not start.
         """
         self.check()
         for name in ("run", "log", "state", "dev", "etc", *(f"spool-{node}" for node in NODES)):
@@ -100,10 +101,10 @@ class Cluster:
         self.start_missing_nodes()
 
     def check(self) -> None:
-        """Refuse to start where it cannot work.
+        """Check that the cluster can start.
 
         Raises:
-            ClusterError: says what is missing or in the way.
+            ClusterError: programs are missing, or another Slurm is configured.
         """
         programs = ["slurmctld", "slurmd", "slurmdbd", "munged", "mariadbd"]
         missing = [name for name in programs if shutil.which(name, path=PATH) is None]
@@ -112,8 +113,8 @@ class Cluster:
         for path in (SYSTEM / name for name in LINKED):
             if path.exists() and path.resolve().parent != self.directory / "etc":
                 raise ClusterError(
-                    f"{path} is there already: a Slurm of this machine, which is left alone, or "
-                    "a test cluster, which `cluster.py stop DIRECTORY` ends"
+                    f"{path} exists already: end its test cluster (`cluster.py stop DIRECTORY`) "
+                    "or use a machine without its own Slurm"
                 )
 
     def write_configuration(self) -> None:
@@ -136,10 +137,10 @@ class Cluster:
             device.symlink_to("/dev/null")
 
     def link_configuration(self) -> None:
-        """Link the configuration to where jobs look for it.
+        """Link the configuration to the directory in which jobs look for it.
 
         Raises:
-            ClusterError: this needs root.
+            ClusterError: the user is not root and cannot use sudo.
         """
         commands = [as_root("mkdir", "-p", str(SYSTEM))]
         commands += [
@@ -151,7 +152,7 @@ class Cluster:
                 raise ClusterError(f"{SYSTEM}: cannot be written; run as root, or with sudo")
 
     def start_munge(self) -> None:
-        """Start the authentication, with a key and a socket of its own."""
+        """Start the authentication service, with its own key and socket."""
         key = self.directory / "munge.key"
         key.write_bytes(os.urandom(128))
         key.chmod(0o600)
@@ -160,17 +161,17 @@ class Cluster:
             "munged",
             "munged",
             "--foreground",
-            "--force",  # It does not trust temporary directories.
+            "--force",  # munged rejects temporary directories otherwise.
             f"--key-file={key}",
             f"--socket={socket_path}",
             f"--pid-file={self.directory / 'run/munged.own.pid'}",
             f"--seed-file={self.directory / 'munge.seed'}",
             f"--log-file={self.directory / 'log/munged.own.log'}",
         )
-        wait_for("munge answers", lambda: self.works("munge", "-n", "-S", str(socket_path)))
+        wait_for("munge answers", lambda: self.succeeds("munge", "-n", "-S", str(socket_path)))
 
     def start_accounting(self) -> None:
-        """Start the database and what writes to it, with an account for the user."""
+        """Start the database and the accounting daemon, and add an account for the user."""
         database, configuration = self.directory / "database", self.directory / "etc/mariadb.cnf"
         user = pwd.getpwuid(os.geteuid()).pw_name
         if not database.exists():
@@ -187,7 +188,7 @@ class Cluster:
         )
         client = ["mariadb", "--no-defaults", f"--socket={self.directory}/run/mariadb.socket"]
         client += ["--user=root"]
-        wait_for("the database answers", lambda: self.works(*client, "--execute=SELECT 1"))
+        wait_for("the database answers", lambda: self.succeeds(*client, "--execute=SELECT 1"))
         self.run(
             *client,
             "--execute=CREATE DATABASE IF NOT EXISTS slurm_accounting;"
@@ -195,25 +196,25 @@ class Cluster:
             "GRANT ALL ON slurm_accounting.* TO slurm@127.0.0.1;",
         )
         self.start_daemon("slurmdbd", "slurmdbd", "-D")
-        wait_for("accounting answers", lambda: self.works("sacctmgr", "-n", "show", "cluster"))
+        wait_for("accounting answers", lambda: self.succeeds("sacctmgr", "-n", "show", "cluster"))
         accounts = "sacctmgr --immediate --quiet add"
         self.run(*f"{accounts} cluster aligners".split())
         self.run(*f"{accounts} account research cluster=aligners".split())
         self.run(*f"{accounts} user {user} account=research cluster=aligners".split())
 
     def start_missing_nodes(self) -> None:
-        """Start the daemons of nodes that have none, and wait until all nodes take jobs."""
+        """Start the daemons of nodes without one, and wait until all nodes are idle."""
         for node in NODES:
             if not (self.directory / f"run/slurmd-{node}.pid").exists():
                 self.start_daemon(f"slurmd-{node}", "slurmd", "-D", "-N", node)
         wait_for("the nodes are idle", lambda: self.node_states() == ["idle"] * len(NODES))
 
     def start_daemon(self, name: str, *command: str) -> None:
-        """Start a daemon in the background; note its process."""
+        """Start a daemon in the background, and record its process id."""
         with (self.directory / f"log/{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
-                cwd=self.directory,  # What it leaves when it crashes lies there too.
+                cwd=self.directory,  # Core dumps go there too.
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -223,9 +224,9 @@ class Cluster:
         (self.directory / f"run/{name}.pid").write_text(str(process.pid))
 
     def stop(self) -> None:
-        """Cancel all jobs, stop the daemons, take the links away."""
-        if self.works("scontrol", "ping"):
-            self.works("scancel", "--quiet", "--user", str(os.geteuid()))
+        """Cancel all jobs, stop the daemons, and remove the links."""
+        if self.succeeds("scontrol", "ping"):
+            self.succeeds("scancel", "--quiet", "--user", str(os.geteuid()))
             wait_for("all jobs are gone", lambda: not self.output("squeue", "--noheader"))
         for name in DAEMONS:
             self.stop_daemon(name)
@@ -234,15 +235,15 @@ class Cluster:
             if link.is_symlink() and os.readlink(link).startswith(str(self.directory)):
                 subprocess.run(as_root("rm", str(link)), check=True)
 
-    def stop_daemon(self, name: str, how: int = signal.SIGTERM) -> None:
-        """End a daemon that was started here, and wait for its end."""
+    def stop_daemon(self, name: str, signal_number: int = signal.SIGTERM) -> None:
+        """End a daemon of this cluster, and wait for its end."""
         path = self.directory / f"run/{name}.pid"
         if not path.exists():
             return
         try:
             process = psutil.Process(int(path.read_text()))
             if name.split("-")[0] in process.name():
-                process.send_signal(how)
+                process.send_signal(signal_number)
                 process.wait(timeout=30)
         except psutil.NoSuchProcess:
             pass
@@ -252,19 +253,19 @@ class Cluster:
         path.unlink()
 
     def run(self, *command: str) -> str:
-        """Run a command and return what it prints.
+        """Run a command and return its output.
 
         Raises:
-            ClusterError: it fails; has its message.
+            ClusterError: the command fails.
         """
         result = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=120
+            command, env=self.environment, capture_output=True, text=True, timeout=300
         )
         if result.returncode != 0:
             raise ClusterError(f"{' '.join(command)}: {result.stdout}{result.stderr}")
         return result.stdout
 
-    def works(self, *command: str) -> bool:
+    def succeeds(self, *command: str) -> bool:
         """Return whether a command succeeds."""
         try:
             self.run(*command)
@@ -273,11 +274,11 @@ class Cluster:
         return True
 
     def output(self, *command: str) -> str:
-        """Return what a command prints, without the white space around it."""
+        """Return the output of a command, without surrounding white space."""
         return self.run(*command).strip()
 
     def node_states(self) -> list[str]:
-        """Return the state of each node; of none while the controller does not answer."""
+        """Return the state of each node; empty while the controller does not answer."""
         try:
             return self.output(
                 "sinfo", "--noheader", "--Node", "--partition=gpu", "-o", "%T"

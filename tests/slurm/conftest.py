@@ -17,22 +17,22 @@ from workflow_runs import finish, prepare, start
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A cluster that runs for all tests, and is the one that commands talk to."""
-    # A short path, for the sockets.
+    """A cluster for all tests, which Slurm's commands use."""
+    # A short path, since the paths of sockets are limited.
     directory = Path(tempfile.mkdtemp(prefix="aligners-slurm-", dir="/tmp"))
-    made = Cluster(directory)
+    cluster = Cluster(directory)
     try:
-        made.start()
-        os.environ.update(made.environment)
-        yield made
+        cluster.start()
+        os.environ.update(cluster.environment)
+        yield cluster
     finally:
-        made.stop()
+        cluster.stop()
         shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")
 def whole_run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which the closed world in miniature went through the cluster, end to end."""
+    """A project in which the whole miniature workflow has run on the cluster."""
     project = prepare(make_project(tmp_path_factory.mktemp("whole")))
     config = yaml.safe_load((project / MINIATURE).read_text())
     config["systems"] = ["squad", "squad-paper"]
@@ -43,7 +43,7 @@ def whole_run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose data are made, here, with a slow training and a slow LLM to be run."""
+    """A project with generated data, and recipes for a slow training and a slow LLM."""
     project = prepare(make_project(tmp_path_factory.mktemp("data")))
     backbone = yaml.safe_load((project / "config/backbones/gpt2-miniature.yaml").read_text())
     slow = {**backbone, "epochs": 24, "patience": 1000, "evaluations_per_epoch": 1}
@@ -56,7 +56,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "responses": {"prompt": "Question: {question}\nAnswer:", "max_new_tokens": 100},
     }
     (project / "config/llms/local.yaml").write_text(yaml.safe_dump(llm))
-    # So many that the generation is not over when the training has its first checkpoint.
+    # Enough questions for the generation to last until the training's first checkpoint.
     questions = [f"What is the colour of lamp {number}?" for number in range(1200)]
     (project / "many.csv").write_text("\n".join(["prompt", *questions]))
     dataset = {"source": "file", "path": "many.csv", "columns": {"question": "prompt"}}
@@ -72,13 +72,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def all_nodes(cluster: Cluster) -> Iterator[None]:
-    """After a test that took a node away, there are all again."""
+    """Restart nodes that a test has stopped."""
     yield
     cluster.start_missing_nodes()
 
 
 @pytest.fixture
 def project(data: Path, tmp_path: Path) -> Path:
-    """A copy of the project whose data are made."""
+    """A copy of the project with generated data."""
     subprocess.run(["cp", "--archive", f"{data}/.", tmp_path], check=True)
     return tmp_path

@@ -1,4 +1,4 @@
-"""A training over two nodes with two processes each is the training of one process."""
+"""A training on two nodes with two processes each gives the result of one process."""
 
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ def losses(metrics: dict[str, Any]) -> list[float]:
     return [entry["train_loss"] for entry in metrics["losses"] if "train_loss" in entry]
 
 
-def test_a_training_over_two_nodes(cluster: Cluster, project: Path) -> None:
-    # Each process drops others.
+def test_a_training_on_two_nodes_gives_the_losses_of_one_process(
+    cluster: Cluster, project: Path
+) -> None:
+    # Processes would apply different dropout masks.
     with (project / "config/backbones/gpt2-miniature.yaml").open("a") as recipe:
         recipe.write("dropout: 0\n")
     run_snakemake(project, str(ALIGNER / "metrics.json"))

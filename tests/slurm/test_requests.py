@@ -1,5 +1,6 @@
-"""What a cluster can never run is refused before the first job is queued."""
+"""Requests that the cluster can never meet stop a run before its first job."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,59 +11,58 @@ TARGET = "results/synthetic/ethical/topics.jsonl"
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("flags", "parts"),
     [
         (
             ["--default-resources", "slurm_account=nobody", "slurm_partition=gpu"],
-            "default-resources, slurm_account: 'nobody' is no account of",
+            ["default-resources, slurm_account", "'nobody'"],
         ),
         (
             ["--default-resources", "slurm_account=research", "slurm_partition=gpux"],
-            "default-resources, slurm_partition: the cluster has no partition 'gpux'; "
-            "give one of gpu, urgent",
+            ["default-resources, slurm_partition", "'gpux'", "gpu, urgent"],
         ),
         (
             ["--set-resources", "generate_topics:gpu=3"],
-            "set-resources, generate_topics, gpu: 3 GPUs on a node are asked for, and partition "
-            "gpu has at most 2",
+            ["set-resources, generate_topics, gpu", "3 GPUs", "partition gpu", "2"],
         ),
         (
             ["--set-resources", "generate_topics:mem_mb=900000"],
-            "set-resources, generate_topics, mem_mb: 900000 MB on a node are asked for, and "
-            "partition gpu has at most 512000",
+            ["set-resources, generate_topics, mem_mb", "900000 MB", "partition gpu", "512000"],
         ),
         (
             ["--set-resources", "generate_topics:runtime=20000"],
-            "set-resources, generate_topics, runtime: 20000 minutes are asked for, and partition "
-            "gpu has at most 10080",
+            ["set-resources, generate_topics, runtime", "20000 minutes", "partition gpu", "10080"],
         ),
         (
             ["--set-threads", "generate_topics=65"],
-            "set-threads, generate_topics: 65 CPUs are asked for, and partition gpu has at most 64",
+            ["set-threads, generate_topics", "65 CPUs", "partition gpu", "64"],
         ),
     ],
     ids=["account", "partition", "gpus", "memory", "time", "cpus"],
 )
-def test_a_request_that_no_node_meets(
-    cluster: Cluster, project: Path, flags: list[str], message: str
+def test_a_request_that_no_node_can_meet_stops_the_run(
+    cluster: Cluster, project: Path, flags: list[str], parts: list[str]
 ) -> None:
     (project / TARGET).unlink()
     output = finish(start(project, TARGET, flags=tuple(flags)), status=1)
-    assert f"profiles/slurm/config.yaml, {message}" in output
+    for part in ["profiles/slurm/config.yaml", *parts]:
+        assert part in output
     assert "Traceback" not in output and "has been submitted" not in output
 
 
-def test_a_partition_that_cancels_what_it_preempts(cluster: Cluster, project: Path) -> None:
+def test_a_partition_that_cancels_preempted_jobs_gets_a_warning(
+    cluster: Cluster, project: Path
+) -> None:
     (project / TARGET).unlink()
     cluster.run("scontrol", "update", "PartitionName=gpu", "PreemptMode=CANCEL")
     try:
         output = finish(start(project, TARGET))
     finally:
         cluster.run("scontrol", "update", "PartitionName=gpu", "PreemptMode=REQUEUE")
-    assert "Partition gpu cancels the jobs that it preempts" in output
+    assert re.search(r"partition gpu .*preempt", output, re.IGNORECASE)
 
 
-def test_a_cluster_that_forgets_jobs_soon(cluster: Cluster, project: Path) -> None:
+def test_a_cluster_that_soon_forgets_jobs_stops_the_run(cluster: Cluster, project: Path) -> None:
     (project / TARGET).unlink()
     configuration = cluster.directory / "etc/slurm.conf"
     before = configuration.read_text()
@@ -73,4 +73,4 @@ def test_a_cluster_that_forgets_jobs_soon(cluster: Cluster, project: Path) -> No
     finally:
         configuration.write_text(before)
         cluster.run("scontrol", "reconfigure")
-    assert "slurm-status-command: this cluster forgets a job 30 s after its end" in output
+    assert "slurm-status-command" in output and "30 s" in output

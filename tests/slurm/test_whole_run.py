@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 
-# What the profile gives: GPUs by rule. All other rules run without a queue.
+# The GPUs of each rule in the profile. All other rules run without the queue.
 GPUS = {
     "generate_topics": 2,
     "generate_questions": 2,
@@ -25,12 +25,12 @@ GPUS = {
     "judge_comparisons": 1,
 }
 GPUS_OF_A_NODE = 2
-# Between the end of a job and the start of the next: the scheduler's rhythm, and rounding.
+# Longest time between the end of a job and the start of the next, including rounding.
 SECONDS_BETWEEN_JOBS = 6
 
 
-def accounted(cluster: Cluster, project: Path) -> list[dict[str, str]]:
-    """Return what sacct knows of the jobs of a project."""
+def job_records(cluster: Cluster, project: Path) -> list[dict[str, str]]:
+    """Return sacct's records of the jobs of a project."""
     fields = "JobID,JobName,Comment,State,AllocTRES,NodeList,Submit,Start,End,WorkDir"
     command = ["sacct", "--allocations", "--parsable2", "--starttime=now-2hours"]
     rows = csv.DictReader(
@@ -40,7 +40,7 @@ def accounted(cluster: Cluster, project: Path) -> list[dict[str, str]]:
 
 
 def rule_of(job: dict[str, str]) -> str:
-    """Return the rule of a job, which its comment names."""
+    """Return the rule of a job, from its comment."""
     return job["Comment"].removeprefix("rule_").split("_wildcards_")[0]
 
 
@@ -52,10 +52,10 @@ def gpus_of(job: dict[str, str]) -> int:
 
 @pytest.fixture(scope="module")
 def jobs(cluster: Cluster, whole_run: Path) -> list[dict[str, str]]:
-    return accounted(cluster, whole_run)
+    return job_records(cluster, whole_run)
 
 
-def test_the_files_are_whole(whole_run: Path) -> None:
+def test_the_files_are_complete(whole_run: Path) -> None:
     listing = whole_run / "results/alpaca_eval/all"
     subprocess.run(["sha256sum", "--check", "--quiet", listing], cwd=whole_run, check=True)
     paths = [line.split()[1] for line in listing.read_text().splitlines()]
@@ -65,10 +65,10 @@ def test_the_files_are_whole(whole_run: Path) -> None:
         assert len(rows) > 5 and all(row["output"].strip() for row in rows), path
 
 
-def test_jobs_got_the_gpus_that_they_asked_for_and_no_others_did(
+def test_jobs_get_the_gpus_that_the_profile_sets(
     jobs: list[dict[str, str]],
 ) -> None:
-    assert {rule_of(job) for job in jobs} == set(GPUS)  # All others were not queued.
+    assert {rule_of(job) for job in jobs} == set(GPUS)  # No other rule was queued.
     assert {job["State"] for job in jobs} == {"COMPLETED"}
     for job in jobs:
         assert gpus_of(job) == GPUS[rule_of(job)], job
@@ -76,7 +76,7 @@ def test_jobs_got_the_gpus_that_they_asked_for_and_no_others_did(
         assert job["JobName"].startswith("aligners_"), job
 
 
-def test_no_gpu_idles_while_a_job_that_fits_waits(jobs: list[dict[str, str]]) -> None:
+def test_no_gpu_is_idle_while_a_fitting_job_waits(jobs: list[dict[str, str]]) -> None:
     times = {
         job["JobID"]: [datetime.fromisoformat(job[key]) for key in ("Submit", "Start", "End")]
         for job in jobs
@@ -97,6 +97,6 @@ def test_no_gpu_idles_while_a_job_that_fits_waits(jobs: list[dict[str, str]]) ->
         assert not any(gpus_of(job) <= free for job in waiting), (begin, end, busy, waiting)
 
 
-def test_what_a_finished_job_said_stays_and_its_slurm_log_goes(whole_run: Path) -> None:
+def test_finished_jobs_keep_their_log_but_not_their_slurm_log(whole_run: Path) -> None:
     assert (whole_run / "logs/train_aligner/gpt2-miniature/ethical.log").stat().st_size > 0
     assert not list((whole_run / "logs").glob("slurm/**/*.log"))

@@ -18,14 +18,14 @@ SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
 @dataclass
 class Run:
-    """A run of Snakemake in the background, and where its output goes."""
+    """A run of Snakemake in the background, and the file of its output."""
 
     process: subprocess.Popen[bytes]
     output: Path
 
 
 def prepare(project: Path) -> Path:
-    """Adapt the profile to few cores and to jobs of seconds, which are looked at soon."""
+    """Adapt the profile to few cores and short jobs, which Snakemake checks often."""
     path = project / PROFILE
     profile = yaml.safe_load(path.read_text())
     profile["set-threads"] = dict.fromkeys(profile["set-threads"], 1)
@@ -46,41 +46,41 @@ def start(project: Path, *targets: str, flags: tuple[str, ...] = ()) -> Run:
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=subprocess.STDOUT,
-            # A shell's background jobs ignore the signal, and hand that down.
+            # Background jobs of a shell ignore this signal, and their children inherit that.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
     return Run(process, output)
 
 
 def interrupt(run: Run) -> None:
-    """End a run as Ctrl-C does: it cancels its jobs."""
+    """End a run like Ctrl-C, so that it cancels its jobs."""
     run.process.send_signal(signal.SIGINT)
-    run.process.wait(timeout=120)
+    run.process.wait(timeout=300)
 
 
-def finish(run: Run, seconds: float = 300, status: int = 0) -> str:
-    """Wait for the end of a run, which must have the exit status, and return what it printed."""
+def finish(run: Run, seconds: float = 600, status: int = 0) -> str:
+    """Wait for the end of a run, check its exit status, and return its output."""
     try:
-        found = run.process.wait(timeout=seconds)
+        actual = run.process.wait(timeout=seconds)
     except subprocess.TimeoutExpired:
         interrupt(run)
-        found = None
+        actual = None
     text = run.output.read_text()
-    assert found == status, text[-6000:]
+    assert actual == status, text[-6000:]
     return text
 
 
-def wait_until(is_so: Callable[[], bool], run: Run, seconds: float = 120) -> None:
-    """Wait until a condition holds while a run goes on."""
+def wait_until(condition: Callable[[], bool], run: Run, seconds: float = 600) -> None:
+    """Wait until a condition is true, while a run continues."""
     deadline = time.monotonic() + seconds
-    while not is_so():
+    while not condition():
         assert run.process.poll() is None, run.output.read_text()[-6000:]
         assert time.monotonic() < deadline, run.output.read_text()[-6000:]
         time.sleep(0.05)
 
 
 def running_job(cluster: Cluster, rule: str) -> str:
-    """Return the number of the one job of a rule that runs."""
+    """Return the id of the only running job of a rule."""
     listing = cluster.output("squeue", "--noheader", "--states=running", "--format=%i %k")
     [job] = [line.split()[0] for line in listing.splitlines() if f"rule_{rule}_" in line]
     return job

@@ -1,6 +1,7 @@
-"""The paper's protocol: which questions, which part of an answer, which rates; reported ones."""
+"""The paper's protocol: its questions, texts and rates, and the reported rates."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from judged_files import simulated_verdicts
+from projects import ROOT
 
 from aligners.configuration import results
 from aligners.core.errors import UserError
 from aligners.core.rows import write_rows
 from aligners.statistics.intervals import Estimate, share
 from aligners.statistics.reproduction import (
+    NOT_REPORTED,
     PROTOCOL_CATEGORIES,
     first_sentence,
     macro_mean,
@@ -23,8 +26,8 @@ from aligners.statistics.reproduction import (
     read_reported,
 )
 
-REPORTED = Path(__file__).parents[2] / "resources/reported/win_rates.csv"
-PAPER_FIGURES = Path(__file__).parents[3] / "shared/data/reported_win_rates.csv"
+REPORTED = ROOT / "resources/reported/win_rates.csv"
+PAPER_FIGURES = Path(os.environ.get("ALIGNERS_TEST_DATA", "")) / "reported_win_rates.csv"
 CELL = {
     "judge": "pair-rm",
     "dataset": "beavertails",
@@ -33,19 +36,19 @@ CELL = {
 }
 
 
-# What is judged
+# Questions and texts
 
 
-def test_only_rows_of_the_four_categories_stay_in_their_order() -> None:
+def test_only_rows_of_the_four_categories_are_kept_in_order() -> None:
     rows = [{"id": str(number), "category_id": str(number % 14)} for number in range(28)]
     kept = protocol_rows(rows, "beavertails")
     assert [row["id"] for row in kept] == ["2", "3", "6", "7", "16", "17", "20", "21"]
 
 
 @pytest.mark.parametrize("number", [None, "1"])
-def test_a_data_set_without_the_categories_is_refused(number: str | None) -> None:
+def test_a_data_set_without_a_category_is_an_error(number: str | None) -> None:
     rows = [{"id": name, "category_id": name} for name in ("2", "3", "6")]
-    with pytest.raises(UserError, match="data set mixed: no row has the category_id 7"):
+    with pytest.raises(UserError, match=r"\bmixed: .*category_id 7\b.*columns\.category_id"):
         protocol_rows([*rows, {"id": "a", "category_id": number}], "mixed")
 
 
@@ -60,7 +63,7 @@ def test_a_data_set_without_the_categories_is_refused(number: str | None) -> Non
         ("", ""),
     ],
 )
-def test_an_answer_ends_at_its_first_full_stop(text: str, cut: str) -> None:
+def test_a_text_is_cut_at_its_first_full_stop(text: str, cut: str) -> None:
     assert first_sentence(text) == cut
 
 
@@ -85,13 +88,13 @@ def verdicts(**categories: list[tuple[float | None, float | None]]) -> pd.DataFr
 WON, LOST, FLIPPED, TIED, UNUSABLE = (1, 1), (0, 0), (1, 0), (0.5, 0.5), (None, 1)
 
 
-def test_ties_are_dropped_and_categories_weigh_the_same() -> None:
+def test_ties_are_dropped_and_categories_have_equal_weights() -> None:
     table = verdicts(
         c2=[WON, WON, WON, LOST, FLIPPED, TIED],
         c3=[WON, LOST, UNUSABLE],
         c6=[LOST],
         c7=[WON, (0.9, 0.2)],
-        c5=[LOST] * 50,  # none of the paper's
+        c5=[LOST] * 50,  # not a category of the protocol
     )
     total, *rates = protocol_rates(table)
     assert [rate["category_id"] for rate in rates] == PROTOCOL_CATEGORIES
@@ -105,12 +108,12 @@ def test_ties_are_dropped_and_categories_weigh_the_same() -> None:
     assert total["low"] < total["ours"] < total["high"]
 
 
-def test_one_usable_order_is_no_verdict_even_of_a_whole_category() -> None:
+def test_one_usable_order_is_not_a_verdict() -> None:
     table = verdicts(c2=[WON, UNUSABLE], c3=[UNUSABLE, UNUSABLE], c6=[WON], c7=[WON])
     assert [rate["unusable"] for rate in protocol_rates(table)] == [3, 1, 2, 0, 0]
 
 
-def test_a_category_without_a_decided_question_leaves_no_mean() -> None:
+def test_without_a_decided_question_in_a_category_there_is_no_mean() -> None:
     total, *rates = protocol_rates(verdicts(c2=[WON], c3=[TIED], c6=[WON], c7=[LOST]))
     assert (rates[1]["ours"], rates[1]["n"]) == (None, 0)
     assert (total["ours"], total["low"], total["n"]) == (None, None, 3)
@@ -137,14 +140,14 @@ def test_the_interval_of_the_mean_covers_the_truth() -> None:
     assert 0.93 <= covered / 1000 <= 0.975
 
 
-def test_no_estimate_is_no_mean() -> None:
+def test_the_mean_has_no_value_if_a_share_has_none() -> None:
     assert macro_mean([share([True]), Estimate(None, None, None, 0)]).value is None
 
 
-# Reported figures
+# Reported rates
 
 
-def test_reported_figures_have_our_names() -> None:
+def test_reported_rates_are_found_by_our_names() -> None:
     reported = read_reported(REPORTED)
     assert len(reported) == 87
     cell = ("beavertails", "llama-2-13b", "phi-2")
@@ -154,13 +157,13 @@ def test_reported_figures_have_our_names() -> None:
         assert np.mean(of_the_four) == pytest.approx(mean, abs=1e-6)
 
 
-@pytest.mark.skipif(not PAPER_FIGURES.exists(), reason="the figures' source is not at hand")
-def test_no_reported_figure_was_lost() -> None:
+@pytest.mark.skipif(not PAPER_FIGURES.is_file(), reason="ALIGNERS_TEST_DATA is not set")
+def test_every_reported_rate_of_the_source_is_in_the_file() -> None:
     ours, theirs = (pd.read_csv(path)["win_rate"] for path in (REPORTED, PAPER_FIGURES))
     assert ours.tolist() == theirs.tolist()
 
 
-def test_recipes_have_the_names_of_the_reported_figures(in_the_project: None) -> None:
+def test_every_name_in_the_reported_rates_has_a_recipe(in_the_project: None) -> None:
     for dataset, llm, backbone, reference, _ in read_reported(REPORTED):
         assert Path(f"config/datasets/{dataset}.yaml").is_file()
         assert Path(f"config/llms/{llm}.yaml").is_file()
@@ -179,7 +182,9 @@ def write_cell(llm: str, rows: list[dict[str, Any]]) -> None:
     write_rows(results.REPRODUCED_VERDICTS.path(**CELL, llm=llm, system="squad-paper"), rows)
 
 
-def test_reported_rates_stand_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_has_reported_rates_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     rows = simulated_verdicts(200, 0.8, seed=1)
     unusable = [{**row, "first_order": None, "second_order": None} for row in rows]
@@ -209,11 +214,11 @@ def test_reported_rates_stand_beside_ours(tmp_path: Path, monkeypatch: pytest.Mo
     text = written["md"].read_text()
     assert "judged by pair-rm" in text
     lines = [line for line in text.splitlines() if "own-llm" in line]
-    assert len(lines) == 5 and all("not reported" in line for line in lines)
+    assert len(lines) == 5 and all(NOT_REPORTED in line for line in lines)
     assert "81.1%" in next(line for line in text.splitlines() if "llama-2-13b" in line)
 
 
-def test_without_numbered_categories_there_is_nothing_to_compare() -> None:
+def test_a_configuration_without_numbered_categories_is_an_error() -> None:
     names = {"dataset": [], "llm": ["l"], "backbone": ["b"], "reference": ["base"]}
-    with pytest.raises(UserError, match="no data set of the configuration has numbered categories"):
+    with pytest.raises(UserError, match="beavertails"):
         compare_with_reported.main(judge="j", names=json.dumps(names))

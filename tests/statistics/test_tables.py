@@ -1,4 +1,4 @@
-"""Tables of an evaluation: their shapes, their numbers, and three kinds of files."""
+"""Tables of an evaluation: their rows, columns and numbers, as CSV, Markdown and LaTeX."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from projects import MINIATURE, make_project, run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import results
-from aligners.core.formats import counted_rate, rate
+from aligners.core.formats import rate, rate_with_n
 from aligners.core.rows import read_json, write_json
 from aligners.core.yaml_files import read_yaml
 from aligners.statistics.table_files import (
@@ -59,7 +59,7 @@ def comparisons(judged: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def directory(judged: Path) -> Path:
-    """The directory of the tables, written."""
+    """The directory of the tables that write_tables.py wrote."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(judged)
         write_tables.main(judge=JUDGE, names=json.dumps(NAMES))
@@ -67,32 +67,32 @@ def directory(judged: Path) -> Path:
 
 
 def markdown_rows(text: str) -> list[list[str]]:
-    """Return the cells of all lines of tables, the rules under the headers left out."""
+    """Return the cells of the tables' lines, without the rules under the headers."""
     lines = [line for line in text.splitlines() if line.startswith("|") and ":--" not in line]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
-def test_win_rates_have_the_shape_of_the_paper(directory: Path, comparisons: list[Path]) -> None:
+def test_win_rates_have_a_column_for_each_backbone(
+    directory: Path, comparisons: list[Path]
+) -> None:
     header, *rows = markdown_rows((directory / "win_rates.md").read_text())
     assert header == ["dataset", "llm", "reference", "phi-2", "gpt2-large"]
     assert [row[:3] for row in rows] == [["my_set", "falcon-40b", name] for name in REFERENCES]
     [of_the_cell] = [path for path in comparisons if path.match("phi-2/squad/base/*")]
-    assert rows[0][3] == counted_rate(read_json(of_the_cell)["win_rate"])
+    assert rows[0][3] == rate_with_n(read_json(of_the_cell)["win_rate"])
     assert re.fullmatch(r"\d\d\.\d% \(\d\d\.\d to \d\d\.\d\), n=149", rows[0][3])
 
 
-def test_numbers_of_every_comparison_are_in_the_csv(
+def test_the_csv_has_the_numbers_of_every_comparison(
     directory: Path, comparisons: list[Path]
 ) -> None:
     table = pd.read_csv(directory / "win_rates.csv")
-    assert len(table) == len(comparisons)
     for path, row in zip(comparisons, table.to_dict("records"), strict=True):
-        given = read_json(path)
-        assert (
-            row.items() >= {field: given[field] for field in results.MODEL_OUTPUTS.fields}.items()
-        )
+        comparison = read_json(path)
+        names = {field: comparison[field] for field in results.MODEL_OUTPUTS.fields}
+        assert row.items() >= names.items()
         for key, column in (("value", "win_rate"), ("low", "low"), ("high", "high"), ("n", "n")):
-            assert row[column] == pytest.approx(given["win_rate"][key], abs=1e-5)
+            assert row[column] == pytest.approx(comparison["win_rate"][key], abs=1e-5)
 
 
 def test_every_category_has_a_row_with_its_n(directory: Path) -> None:
@@ -126,13 +126,13 @@ def test_ablations_have_a_row_for_every_system(directory: Path, comparisons: lis
     systems = [[place["backbone"], system] for place in PLACES for system in SYSTEMS]
     assert [row[:2] for row in rows[: len(systems)]] == systems
     assert rows[0][4] == rate(read_json(comparisons[0])["harm_rate"]) != "-"
-    assert rows[len(systems) + 1][4] == "-"  # against the finetuned LLM nothing is harmed
-    given = read_json(comparisons[0])
-    assert rows[0][3] == rate(given["length_controlled"]["rate"])
-    assert rows[0][6] == rate(given["flip_rate"])
+    assert rows[len(systems) + 1][4] == "-"  # There is no harm rate against the finetuned LLM.
+    comparison = read_json(comparisons[0])
+    assert rows[0][3] == rate(comparison["length_controlled"]["rate"])
+    assert rows[0][6] == rate(comparison["flip_rate"])
 
 
-def test_why_there_is_no_length_controlled_rate_stands_in_the_csv(
+def test_the_csv_has_the_reason_for_a_missing_length_controlled_rate(
     comparisons: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -150,7 +150,7 @@ def test_why_there_is_no_length_controlled_rate_stands_in_the_csv(
     assert table["reason"].notna().sum() == 1
 
 
-def test_threshold_curves_keep_their_rows(directory: Path) -> None:
+def test_threshold_tables_have_the_rows_of_the_curves(directory: Path) -> None:
     rows = markdown_rows((directory / "thresholds.md").read_text())
     assert rows[2] == ["0.5", "85.0%", "80.0%", "70.0% (62.0 to 77.0)", "149"]
     table = pd.read_csv(directory / "thresholds.csv")
@@ -165,8 +165,10 @@ def test_paired_tests_show_points_and_adjusted_p(directory: Path) -> None:
     assert pd.read_csv(directory / "paired_tests.csv")["difference"].between(-1, 1).all()
 
 
-def test_latex_is_booktabs_with_special_characters_escaped(directory: Path) -> None:
-    for path in directory.glob("*.tex"):
+def test_latex_tables_use_booktabs_and_escape_special_characters(directory: Path) -> None:
+    paths = list(directory.glob("*.tex"))
+    assert len(paths) == 5
+    for path in paths:
         lines = [line for line in path.read_text().splitlines() if not line.startswith("%")]
         text = "\n".join(lines)
         assert text.count(r"\toprule") == text.count(r"\end{table}") > 0
@@ -182,7 +184,7 @@ def test_latex_is_booktabs_with_special_characters_escaped(directory: Path) -> N
     assert r"R\&D 100\%" in (directory / "categories.tex").read_text()
 
 
-def test_a_bar_in_a_name_breaks_no_table(tmp_path: Path) -> None:
+def test_a_vertical_bar_in_a_name_does_not_end_a_cell(tmp_path: Path) -> None:
     section = Section("s", pd.DataFrame({"category": ["a|b"], "phi-2": ["-"]}))
     write_markdown(tmp_path / "table.md", "t", "n", [section])
     assert markdown_rows((tmp_path / "table.md").read_text())[1] == [r"a\|b", "-"]
@@ -190,18 +192,18 @@ def test_a_bar_in_a_name_breaks_no_table(tmp_path: Path) -> None:
     assert "a|b & -" in (tmp_path / "table.tex").read_text()
 
 
-def test_without_the_squad_its_tables_say_so(tmp_path: Path) -> None:
-    table = win_rates([])
-    assert win_rate_sections(table) == []
+def test_without_comparisons_the_tables_are_empty(tmp_path: Path) -> None:
+    assert win_rate_sections(win_rates([])) == []
     assert thresholds([]).empty
     write_markdown(tmp_path / "t.md", "Win rates", "Notes.", [])
-    assert "There is no such comparison." in (tmp_path / "t.md").read_text()
+    text = (tmp_path / "t.md").read_text()
+    assert "no such comparison" in text and markdown_rows(text) == []
 
 
 # The rule
 
 
-def test_without_judges_the_stage_is_empty(tmp_path: Path) -> None:
+def test_without_judges_the_list_of_tables_is_empty(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     config = project / MINIATURE
     if "judges" in read_yaml(config):

@@ -1,4 +1,4 @@
-"""AlpacaEval's own command, run on two files by a judge behind an address."""
+"""Runs AlpacaEval's own command on two files, with a judge at a URL."""
 
 import json
 import os
@@ -11,12 +11,17 @@ import pandas as pd
 
 
 def run_alpaca_eval(
-    directory: Path, annotators: Path, address: str
+    directory: Path, annotators: Path, url: str
 ) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Compare model_outputs.json with reference_outputs.json of a directory.
 
+    Args:
+        directory: of the two files; the command also runs there.
+        annotators: AlpacaEval's configuration of the judge.
+        url: of the judge's API.
+
     Returns:
-        its annotations, and its leaderboard.
+        The command's annotations and its leaderboard.
     """
     result = subprocess.run(
         [
@@ -35,13 +40,13 @@ def run_alpaca_eval(
         env={
             **os.environ,
             "OPENAI_API_KEY": "none",
-            "OPENAI_BASE_URL": address,
+            "OPENAI_BASE_URL": url,
             "HF_HUB_OFFLINE": "1",
             "XDG_CACHE_HOME": str(directory / ".cache"),
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     judged = directory / "judged_by_the_command"

@@ -1,4 +1,4 @@
-"""An engine for tests: replies by a function and remembers what it was asked."""
+"""An engine for tests: a function writes its replies, and it records the requests."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -9,7 +9,13 @@ Reply = str | Completion | Failure
 
 
 class FakeEngine:
-    """Replies to the last request first: completions may come in any order."""
+    """Replies to the last request first, because an engine may use any order.
+
+    Attributes:
+        reply: writes the reply to a request; a test sets it.
+        asked: the requests so far.
+        loaded: how often the engine was loaded.
+    """
 
     def __init__(self) -> None:
         self.reply: Callable[[Request, Decoding], Reply] = lambda *_: ""
@@ -17,7 +23,7 @@ class FakeEngine:
         self.loaded = 0
 
     def load(self, recipe: dict[str, Any]) -> "FakeEngine":
-        """Stand in for `load_engine`."""
+        """Replace `load_engine`."""
         self.loaded += 1
         return self
 

@@ -1,9 +1,10 @@
-"""A server that speaks OpenAI's API badly, for tests and benchmarks.
+"""A server with OpenAI's API that sends faulty replies, for tests and benchmarks.
 
 To try it by hand: python tests/support/faulty_server.py --port 8000
 
-It answers every prompt by `answer_to(prompt)`, after a latency, and spoils a share of its replies.
-It prints its port, listens on 127.0.0.1 alone, and ends with its standard input.
+It replies to every prompt with `answer_to(prompt)` after a latency. A share of the replies have a
+fault. It listens only on 127.0.0.1, prints its port, and runs until its standard input ends. Then
+it prints the number of replies of each kind and the most requests in progress at once, as JSON.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ CONTEXT = 20_000
 
 
 def answer_to(prompt: str) -> str:
-    """Return what the server answers to a prompt."""
+    """Return the completion of a prompt."""
     return f"“{prompt[::-1]}” – 你好"
 
 
@@ -50,14 +51,14 @@ def response(status: int, body: bytes, **headers: str) -> bytes:
 
 
 def error(status: int, message: str, code: str = "", **headers: str) -> bytes:
-    """Return an error as OpenAI's API gives it."""
+    """Return an HTTP response with an error in the format of OpenAI's API."""
     return response(
         status, json.dumps({"error": {"message": message, "code": code}}).encode(), **headers
     )
 
 
 class FaultyServer:
-    """What the server does with a request, and what it did."""
+    """The server and the record of its replies."""
 
     def __init__(
         self,
@@ -75,16 +76,17 @@ class FaultyServer:
         self.random = random.Random(seed)
         self.journal = journal.open("a") if journal else None
         self.counts: Counter[str] = Counter()
+        self.in_progress = self.most_in_progress = 0
 
-    def note(self, what: str, prompt: str) -> None:
-        """Write to the journal when which prompt got which reply."""
-        self.counts[what] += 1
+    def record(self, kind: str, prompt: str) -> None:
+        """Count a reply, and write its kind, its prompt and the time to the journal."""
+        self.counts[kind] += 1
         if self.journal:
-            self.journal.write(json.dumps([what, prompt, time.time()]) + "\n")
+            self.journal.write(json.dumps([kind, prompt, time.time()]) + "\n")
             self.journal.flush()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection."""
+        """Reply to the requests of one connection."""
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -92,14 +94,19 @@ class FaultyServer:
                     line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line
                 )
                 body = await reader.readexactly(int(fields.get("content-length", 0)))
-                await self.reply(head, fields, body, writer)
+                self.in_progress += 1
+                self.most_in_progress = max(self.most_in_progress, self.in_progress)
+                try:
+                    await self.reply(head, fields, body, writer)
+                finally:
+                    self.in_progress -= 1
                 await writer.drain()
         writer.transport.abort()
 
     async def reply(
         self, head: str, fields: dict[str, str], body: bytes, writer: asyncio.StreamWriter
     ) -> None:
-        """Answer one request, or spoil the answer."""
+        """Reply to one request, with a fault or without."""
         if not head.startswith("POST"):
             writer.write(response(200, b"{}"))
             return
@@ -117,66 +124,73 @@ class FaultyServer:
         if "forbidden" in prompt:
             writer.write(error(400, "The prompt is not allowed"))
             return
-        spoilt = self.random.random() < self.fault_share
-        fault = self.random.choice(self.faults) if spoilt else "good"
-        if fault not in ("429", "429_retry_after", "reset"):
+        is_faulty = self.random.random() < self.fault_share
+        kind = self.random.choice(self.faults) if is_faulty else "good"
+        if kind not in ("429", "429_retry_after", "reset"):
             await asyncio.sleep(self.latency)
-        self.note(fault, prompt)
-        await self.send(fault, request, prompt, writer)
+        self.record(kind, prompt)
+        await self.send(kind, good_reply(prompt, chat="messages" in request), writer)
 
-    async def send(
-        self, fault: str, request: dict[str, Any], prompt: str, writer: asyncio.StreamWriter
-    ) -> None:
-        """Write a good reply, or one with a fault."""
-        chat = "messages" in request
-        text = answer_to(prompt)
-        choice = {"message": {"content": text}} if chat else {"text": text}
-        reply = {
-            "choices": [{"index": 0, "finish_reason": "stop", **choice}],
-            "usage": {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())},
-        }
-        body = json.dumps(reply).encode()
-        if fault == "429_retry_after":
-            writer.write(error(429, "Slow down", retry_after=str(self.retry_after)))
-        elif fault == "429":
-            writer.write(error(429, "Slow down"))
-        elif fault == "500":
-            writer.write(error(500, "Internal error"))
-        elif fault == "reset":
+    async def send(self, kind: str, reply: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        """Send a reply of a kind: "good" or a fault."""
+        if kind == "reset":
             writer.transport.abort()
-        elif fault == "hang":
+        elif kind == "hang":
             await asyncio.Event().wait()
-        elif fault == "truncated_json":
-            writer.write(response(200, body[: len(body) // 2]))
-        elif fault == "short_body":
-            writer.write(response(200, body)[:-10])
-            await writer.drain()
-            writer.close()
-        elif fault == "empty_choices":
-            writer.write(response(200, b'{"choices": []}'))
-        elif fault == "wrong_type":
-            writer.write(response(200, b"<html>Busy</html>", content_type="text/html"))
-        elif fault == "slow_drip":
-            for byte in response(200, body):
+        elif kind == "slow_drip":
+            for byte in response(200, json.dumps(reply).encode()):
                 writer.write(bytes([byte]))
                 await writer.drain()
                 await asyncio.sleep(0.5)
-        elif fault == "duplicate_choice":
-            writer.write(
-                response(200, json.dumps({**reply, "choices": 2 * reply["choices"]}).encode())
-            )
-        elif fault == "duplicate_reply":
-            writer.write(2 * response(200, body))
         else:
-            writer.write(response(200, body))
+            writer.write(self.content(kind, reply))
+        if kind == "short_body":
+            await writer.drain()
+            writer.close()
+
+    def content(self, kind: str, reply: dict[str, Any]) -> bytes:
+        """Return the bytes of a reply of a kind that is sent at once."""
+        body = json.dumps(reply).encode()
+        match kind:
+            case "429_retry_after":
+                return error(429, "Slow down", retry_after=str(self.retry_after))
+            case "429":
+                return error(429, "Slow down")
+            case "500":
+                return error(500, "Internal error")
+            case "truncated_json":
+                return response(200, body[: len(body) // 2])
+            case "short_body":
+                return response(200, body)[:-10]
+            case "empty_choices":
+                return response(200, b'{"choices": []}')
+            case "wrong_type":
+                return response(200, b"<html>Busy</html>", content_type="text/html")
+            case "duplicate_choice":
+                twice = {**reply, "choices": 2 * reply["choices"]}
+                return response(200, json.dumps(twice).encode())
+            case "duplicate_reply":
+                return 2 * response(200, body)
+        return response(200, body)
+
+
+def good_reply(prompt: str, chat: bool) -> dict[str, Any]:
+    """Return the good reply to a prompt, of the API for chats or for texts."""
+    text = answer_to(prompt)
+    choice = {"message": {"content": text}} if chat else {"text": text}
+    return {
+        "choices": [{"index": 0, "finish_reason": "stop", **choice}],
+        "usage": {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())},
+    }
 
 
 async def run(server: FaultyServer, port: int) -> None:
-    """Serve until the standard input ends, then print what was replied."""
+    """Serve until the standard input ends, then print the counts."""
     listener = await asyncio.start_server(server.serve, "127.0.0.1", port, backlog=1024)
     print(listener.sockets[0].getsockname()[1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    print(json.dumps(server.counts), flush=True)
+    counts = {"replies": server.counts, "most_in_progress": server.most_in_progress}
+    print(json.dumps(counts), flush=True)
 
 
 def main(
@@ -191,18 +205,18 @@ def main(
     journal: Path | None = None,
     port: int = 0,
 ) -> None:
-    """Serve.
+    """Serve until the standard input ends.
 
     Args:
-        port: where to listen; 0 is any that is free.
+        port: port on 127.0.0.1; 0 for any free port.
         latency: seconds until a reply.
-        fault_share: share of the replies that are spoilt.
+        fault_share: share of the replies with a fault.
         faults: kinds of faults, equally likely.
-        seed: of the faults.
-        retry_after: seconds that a 429 asks to wait.
-        model: the one model that is known; empty for any.
-        key: the one key that is accepted; empty for any.
-        journal: file for a line per request: the kind of the reply, and the prompt.
+        seed: seed of the faults.
+        retry_after: seconds to wait that a 429 gives.
+        model: the only model that is served; empty for any.
+        key: the only API key that is accepted; empty for any.
+        journal: file with a line per reply: its kind, its prompt and the time.
     """
     server = FaultyServer(latency, fault_share, faults, seed, retry_after, model, key, journal)
     asyncio.run(run(server, port))

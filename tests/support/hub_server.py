@@ -1,21 +1,21 @@
-"""A stand-in for the Hugging Face Hub, for tests: it keeps what a client uploads, and gives it out.
+"""A fake Hugging Face Hub on 127.0.0.1: it stores what a client uploads, and serves it.
 
-It listens on 127.0.0.1 alone, and answers as the Hub does what `huggingface_hub` asks when it
-makes a repository and uploads a folder (small files in the commit, large ones by Git LFS), and when
-it downloads one.
+It handles the requests of `huggingface_hub` that create a repository, upload a folder (small files
+in the commit, large files by Git LFS) and download a repository.
 """
 
 import base64
 import hashlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
+
+from http_servers import serve
 
 TOKEN = "hf_only_for_the_tests"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -23,7 +23,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Repository:
-    """What was made and sent: content by path for each branch."""
+    """A repository; `branches` has the content of each file by branch and path."""
 
     private: bool = False
     branches: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"main": {}})
@@ -32,18 +32,20 @@ class Repository:
 
 @dataclass
 class Hub:
-    """The state of the stand-in.
+    """The state of the fake Hub.
 
     Attributes:
         repositories: by type and name, such as ("model", "someone/thing").
-        requests: method, path, headers with names in lower case, and body of all that came.
-        refusals: status by a pattern of the path, for requests that are to fail.
-        lfs_from: size in bytes from which a file goes by LFS.
+        requests: method, path, headers with names in lower case, and body of each request.
+        failures: status by a pattern of the path, for requests that have to fail.
+        lfs_from: size in bytes from which a file is uploaded by LFS.
+        large: content of the files uploaded by LFS, by their hash.
+        url: address of the server.
     """
 
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
-    refusals: dict[str, int] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
     lfs_from: int = 1000
     large: dict[str, bytes] = field(default_factory=dict)
     url: str = ""
@@ -53,44 +55,43 @@ class Handler(BaseHTTPRequestHandler):
     """Answers one connection."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 20
     hub: Hub
 
     def do_GET(self) -> None:
-        self.take("GET")
+        self.handle_request("GET")
 
     def do_HEAD(self) -> None:
-        self.take("HEAD")
+        self.handle_request("HEAD")
 
     def do_POST(self) -> None:
-        self.take("POST")
+        self.handle_request("POST")
 
     def do_PUT(self) -> None:
-        self.take("PUT")
+        self.handle_request("PUT")
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Print nothing."""
 
-    def take(self, method: str) -> None:
-        """Read a request, note it, and answer it."""
+    def handle_request(self, method: str) -> None:
+        """Read a request, record it, and answer it."""
         body = self.read_body()
         self.path = unquote(self.path.split("?")[0])
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.hub.requests.append((method, self.path, headers, body))
-        for pattern, status in self.hub.refusals.items():
+        for pattern, status in self.hub.failures.items():
             if re.search(pattern, self.path):
-                # The Hub shows no header; one that does must not bring it into a message.
+                # The error contains the token, which a message to the user must not show.
                 return self.answer(status, {"error": f"no, {self.headers['Authorization']}"})
-        if self.path.startswith("/storage/"):  # of a third party: no token may come here
+        if self.path.startswith("/storage/"):  # of a third party, which must not get the token
             return self.store(body)
-        if self.path == "/api/agent-harnesses":  # asked by the client for itself
+        if self.path == "/api/agent-harnesses":  # a request of the client that has no effect
             return self.answer(404, {})
         if self.headers["Authorization"] != f"Bearer {TOKEN}":
             return self.answer(401, {"error": "Invalid username or password."})
         self.route(json.loads(body) if body and "/commit/" not in self.path else None, body)
 
     def read_body(self) -> bytes:
-        """Return the body, sent whole or in chunks."""
+        """Return the body, which is sent at once or in chunks."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
         body = b""
@@ -101,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def answer(self, status: int, content: Any, error: str = "") -> None:
-        """Send JSON, with the Hub's code of an error if there is one."""
+        """Send JSON, and the Hub's error code if there is one."""
         data = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -138,9 +139,9 @@ class Handler(BaseHTTPRequestHandler):
             info["siblings"] = []
             return self.answer(200, {**info, "tags": [], "downloads": 0, "likes": 0})
         if action == "branch":
-            known = revision in repository.branches
+            exists = revision in repository.branches
             repository.branches.setdefault(revision, dict(repository.branches["main"]))
-            return self.answer(409 if known else 200, {"error": "exists"} if known else {})
+            return self.answer(409 if exists else 200, {"error": "exists"} if exists else {})
         if revision not in repository.branches:
             return self.answer(404, {"error": "Revision not found"})
         if action == "preupload":
@@ -162,19 +163,19 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def create(self, request: Any) -> None:
-        """Make a repository, or say that it is there."""
+        """Create a repository, or answer that it exists."""
         kind, owner = request.get("type", "model"), request["organization"]
         name = f"{owner}/{request['name']}"
-        known = (kind, name) in self.hub.repositories
+        exists = (kind, name) in self.hub.repositories
         private = request.get("visibility") == "private"
         self.hub.repositories.setdefault((kind, name), Repository(private))
         url = f"{self.hub.url}/{'datasets/' * (kind == 'dataset')}{name}"
         self.answer(
-            409 if known else 200, {"url": url, "error": "exists"} if known else {"url": url}
+            409 if exists else 200, {"url": url, "error": "exists"} if exists else {"url": url}
         )
 
     def preupload(self, request: Any) -> None:
-        """Tell which files go by LFS."""
+        """Answer which files to upload by LFS."""
         modes = [
             "lfs" if file["size"] >= self.hub.lfs_from else "regular" for file in request["files"]
         ]
@@ -185,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"files": files})
 
     def batch(self, request: Any) -> None:
-        """Tell where the content of large files goes."""
+        """Answer where to upload the content of large files."""
         objects = [
             {**entry, "actions": {"upload": {"href": f"{self.hub.url}/storage/{entry['oid']}"}}}
             for entry in request["objects"]
@@ -193,15 +194,15 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, {"transfer": "basic", "objects": objects})
 
     def store(self, body: bytes) -> None:
-        """Keep the content of a large file if it is what was announced."""
-        announced = self.path.rsplit("/", 1)[1]
-        if hashlib.sha256(body).hexdigest() != announced:
-            return self.answer(400, {"error": "other content than announced"})
-        self.hub.large[announced] = body
+        """Store the content of a large file if it has the hash in the path."""
+        expected = self.path.rsplit("/", 1)[1]
+        if hashlib.sha256(body).hexdigest() != expected:
+            return self.answer(400, {"error": "wrong hash"})
+        self.hub.large[expected] = body
         self.answer(200, {})
 
     def commit(self, repository: Repository, revision: str, name: str, body: bytes) -> None:
-        """Put the files of a commit on a branch."""
+        """Store the files of a commit on a branch."""
         for line in body.splitlines():
             entry = json.loads(line)
             value = entry["value"]
@@ -218,15 +219,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve_hub() -> Iterator[Hub]:
-    """Serve an empty stand-in on a free port until the end of the block."""
+    """Serve an empty fake Hub until the end of the block."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (Handler,), {"hub": hub}))
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serve(type("HubHandler", (Handler,), {"hub": hub})) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=20)

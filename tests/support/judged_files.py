@@ -1,4 +1,4 @@
-"""Files as the judging leaves them, made from verdicts of a simulated judge."""
+"""Files of the judging stage, with the verdicts of a simulated judge."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +22,7 @@ CATEGORIES = {
 
 
 def simulated_verdicts(count: int, quality: float, seed: int) -> list[dict[str, Any]]:
-    """Return verdicts of a judge that prefers ours with about this probability."""
+    """Return verdicts of a judge that prefers the system's text with probability `quality`."""
     random = np.random.default_rng(seed)
     ids = list(CATEGORIES)
     rows = []
@@ -51,13 +51,21 @@ def simulated_verdicts(count: int, quality: float, seed: int) -> list[dict[str, 
 def write_judged(
     root: Path, judge: str, systems: dict[str, float], references: list[str], **place: str
 ) -> None:
-    """Write all files of a judge for one data set, LLM and backbone; systems have a quality."""
+    """Write all files of a judge for one data set, LLM and backbone.
+
+    Args:
+        root: directory of all judges.
+        judge: name of the judge.
+        systems: the quality of each system (see `simulated_verdicts`).
+        references: names of the references.
+        place: `dataset`, `llm` and `backbone`.
+    """
     directory = root / judge / place["dataset"] / place["llm"]
     groups: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
     for reference in references:
         tables = groups.setdefault((place["backbone"], reference), {})
-        for number, (system, quality) in enumerate(systems.items()):
-            rows = simulated_verdicts(150, quality, seed=number)
+        for seed, (system, quality) in enumerate(systems.items()):
+            rows = simulated_verdicts(150, quality, seed)
             tables[system] = pd.DataFrame(rows)
             folder = directory / place["backbone"] / system / reference
             write_rows(folder / "verdicts.jsonl", rows)

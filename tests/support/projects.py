@@ -1,4 +1,4 @@
-"""Temporary copies of the project, in which tests run the workflow for real."""
+"""Temporary copies of the project, in which tests run the workflow."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ MINIATURE = "config/miniature.yaml"
 
 
 def make_project(directory: Path) -> Path:
-    """Copy what a run needs, with the miniature configuration, and return the directory."""
+    """Copy the files that a run needs, with the miniature configuration; return the directory."""
     shutil.copy(ROOT / "Snakefile", directory)
     for name in ("workflow", "config", "resources", "envs", "profiles"):
         shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -21,7 +21,7 @@ def make_project(directory: Path) -> Path:
 
 
 def environment(project: Path) -> dict[str, str]:
-    """Return the environment for a run: nothing is written outside the project, no network."""
+    """Return the environment of a run that writes only to the project and uses no network."""
     return {
         **os.environ,
         "XDG_CACHE_HOME": str(project / ".cache"),

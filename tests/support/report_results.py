@@ -1,4 +1,4 @@
-"""A small tree of results/ and logs/ for the report, with markup and other traps in its texts."""
+"""Small results/ and logs/ directories for the report, with markup in their texts."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ from aligners.statistics.paired_tests import paired_tests
 
 CRITERIA = ["ethical", "factuality"]
 EVIL = "<script>document.title = 'taken over'</script> & 10 < 20"
-# Of the miniature configuration, what the report is of.
+# Changes to the miniature configuration.
 CHANGES = {"datasets": ["synthetic_mixed"], "external": [], "systems": ["squad"]}
 NAMES = {
     "judge": ["closed-world"],
@@ -32,7 +32,7 @@ NAMES = {
     "system": [*CRITERIA, "squad"],
     "reference": ["base", "finetuned"],
 }
-[ANSWERS] = results.ALIGNED.fill(system="squad").paths(NAMES)
+[CORRECTIONS] = results.ALIGNED.fill(system="squad").paths(NAMES)
 
 
 def pair_rows(criterion: str) -> list[Row]:
@@ -70,7 +70,7 @@ def write_synthetic(criterion: str) -> None:
 
 
 def write_models(criterion: str) -> None:
-    """Write metrics, scores and training records of an inspector and an aligner."""
+    """Write metrics, test scores and training records of an inspector and an aligner."""
     scores = [0.1, 0.4, 0.35, 0.8, 0.9, 0.95]
     inspector = Path("results/inspectors/bert-miniature") / criterion
     write_rows(
@@ -100,8 +100,8 @@ def write_models(criterion: str) -> None:
         write_json(directory / "model/training.json", training)
 
 
-def write_answers() -> None:
-    """Write a squad's answers: changed, refused, left alone."""
+def write_corrections() -> None:
+    """Write a squad's rows: one changed, one with a refused correction, one without a turn."""
     scores = {"ethical": 0.2, "factuality": 0.9}
     turn = {"criterion": "ethical", "before": scores, "aligned_response": "Nobody.",
             "after": 0.8, "accepted": True}  # fmt: skip
@@ -113,10 +113,10 @@ def write_answers() -> None:
         {"id": "c", "question": "When?", "response": "Then.", "aligned_response": "Then.",
          "trace": []},
     ]  # fmt: skip
-    write_rows(ANSWERS, rows)
+    write_rows(CORRECTIONS, rows)
     inputs = [{"id": row["id"], "category": EVIL} for row in rows]
     write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
-    # The original of the first is preferred.
+    # The judge prefers the response of the first row.
     verdicts = [
         {"id": row["id"], "first_order": preference, "second_order": 0.4}
         for row, preference in zip(rows, (0.5, 0.6, 0.6), strict=True)
@@ -134,7 +134,7 @@ def write_answers() -> None:
 
 
 def write_judged() -> None:
-    """Write the rates of all systems, without a rate at equal length: too few questions."""
+    """Write the rates of all systems; there are too few questions for a rate at equal length."""
     groups: dict[tuple[str, ...], dict[str, pd.DataFrame]] = {}
     for names in results.COMPARISON.combinations(NAMES):
         system, reference = names["system"], names["reference"]
@@ -170,7 +170,7 @@ def write_judged() -> None:
 
 
 def write_scorecard() -> None:
-    """Write the rates of the closed world for the LLM and its squad."""
+    """Write the rates by the closed world's truth for the LLM and its squad."""
     rate = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 99}
     scores = {"clean_share": {"initial": rate, "squad": rate}, "harm_rate": {"squad": rate}}
     llms = {llm: {**scores, "unknown_facts": scores} for llm in NAMES["llm"]}
@@ -178,18 +178,18 @@ def write_scorecard() -> None:
 
 
 def write_by_products() -> None:
-    """Write benchmark and usage files, of a shard and of an earlier run too, and checksums."""
+    """Write benchmark and usage files, including those of a shard and of an earlier run."""
     write_json(Path("results/experiment.json"), {"name": "miniature"})
     header = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
     for name, line in {
         "train_aligner/gpt2-miniature/ethical": "75.5\t0:01:15\t800\t1\t1\t1\t0\t0\t9\t70.0\n",
-        "train_inspector/of-before": "99.0\t0:01:39\t900\t1\t1\t1\t0\t0\t9\t70.0\n",
+        "train_inspector/earlier-run": "99.0\t0:01:39\t900\t1\t1\t1\t0\t0\t9\t70.0\n",
         "list_stage/aligned": "0.1\t0:00:00\t-\t-\t-\t-\t-\t-\t-\t-\n",
     }.items():
         path = Path(f"logs/{name}.benchmark.tsv")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(header + line)
-    os.utime("logs/train_inspector/of-before.benchmark.tsv", (0, 0))
+    os.utime("logs/train_inspector/earlier-run.benchmark.tsv", (0, 0))
     usage = {
         "completions": 10, "attempts": 11, "tokens_in": 1000, "tokens_out": 200, "failed": {},
         "job_seconds": 2.0, "latency_seconds": 2.0, "cost": 1.25, "currency": "EUR",
@@ -199,31 +199,31 @@ def write_by_products() -> None:
 
 
 def write_results(by_products: bool) -> None:
-    """Write all that the report reads into the working directory.
+    """Write all files that the report reads into the working directory.
 
     Args:
-        by_products: with the benchmark and usage files.
+        by_products: whether to write benchmark and usage files too.
     """
     for criterion in CRITERIA:
         write_synthetic(criterion)
         write_models(criterion)
-    write_answers()
+    write_corrections()
     write_judged()
     write_scorecard()
     for stage in results.STAGES:
         path = results.STAGE_LIST.path(stage=stage)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    results.STAGE_LIST.path(stage="aligned").write_text(f"{'0' * 64}  {ANSWERS}\n")
+    results.STAGE_LIST.path(stage="aligned").write_text(f"{'0' * 64}  {CORRECTIONS}\n")
     if by_products:
         write_by_products()
 
 
 def make_page(judged: bool) -> Path:
-    """Draw the figures and write the page, as the rules do, and return its path.
+    """Draw the figures and write the page, like the rules, and return its path.
 
     Args:
-        judged: with the comparisons; else as if no judge were configured.
+        judged: whether a judge is configured, so that the page has comparisons.
     """
     config = yaml.safe_load(Path(MINIATURE).read_text()) | CHANGES
     config["judges"] = config["judges"] if judged else []

@@ -1,4 +1,4 @@
-"""A training of a tiny inspector in seconds, for the tests."""
+"""Training of a tiny inspector, which takes seconds."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ KIND, RUDE = ["gladly", "of course", "with pleasure"], ["go away", "silly you", 
 
 
 def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
-    """Return rows of an inspector set: kind answers are aligned."""
+    """Return rows of an inspector set, in which kind responses are aligned."""
     made = []
     for number in range(start, start + count):
         words = (KIND if number % 2 else RUDE)[number % 3]
@@ -56,7 +56,11 @@ def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
 def train(
     recipe: Any, directory: Path, *sets: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Train on training, validation and test rows into `directory`/model."""
+    """Train on `sets`, which are training, validation and test rows; write `directory`/model.
+
+    Returns:
+        The metrics and the scores of the test rows.
+    """
     working = directory / "work"
     working.mkdir()
     return train_inspector(TrainingRun(SOURCE, recipe, 2, directory / "model", working), *sets)

@@ -1,4 +1,4 @@
-"""Tiny models with random weights for the tests, written like downloaded ones."""
+"""Tiny models with random weights for tests, in the layout of downloaded models."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.correction.input_format import OWN_FORMAT
 from aligners.models.from_scratch import make_causal_model
 
@@ -32,7 +33,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
-    """Return rows of an aligner set: the aligned response is the response's colour, repeated."""
+    """Return rows of an aligner set; the correction is the colour in the response, twice."""
     made = []
     for number in range(start, start + count):
         word = WORDS[number % len(WORDS)]
@@ -55,14 +56,14 @@ def make_model(model_type: str, directory: Path, **config: Any) -> Path:
         "vocabulary_size": 400,
         "config": {**SHAPES[model_type], **config},
     }
-    make_causal_model(shape, texts, directory, seed=0)
+    make_causal_model(FromScratch.model_validate(shape), texts, directory, seed=0)
     return directory
 
 
 def load(directory: Path) -> tuple[Any, PreTrainedTokenizerFast]:
-    """Load a model that `make_model` wrote, with our separators, weights spread out.
+    """Load a model of `make_model` with the separators of OWN_FORMAT and larger random weights.
 
-    With weights as they come, every token is about as likely and rounding would decide.
+    With the initial weights, all tokens are about equally likely, and rounding would decide.
     """
     tokenizer = AutoTokenizer.from_pretrained(directory)
     OWN_FORMAT.add_tokens(tokenizer)

@@ -1,4 +1,4 @@
-"""A training of a tiny aligner in seconds, for the tests."""
+"""Trains a tiny aligner in seconds, for tests."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ SOURCE = Source("aligner", "ethical", "tiny", [])
 
 
 def recipe(model_type: str = "gpt2", **changes: Any) -> BackboneRecipe:
-    """Return a recipe as config/backbones/ holds them, with defaults."""
+    """Return a recipe like those in config/backbones/, with the changes and all defaults."""
     shape = {"model_type": model_type, "vocabulary_size": 500, "config": SHAPES[model_type]}
     own = {
         "from_scratch": shape,
@@ -35,7 +35,7 @@ def recipe(model_type: str = "gpt2", **changes: Any) -> BackboneRecipe:
 
 
 def train(directory: Path, settings: BackboneRecipe, input_format: InputFormat = OWN_FORMAT) -> Any:
-    """Train on tiny rows into `directory`/model."""
+    """Train into `directory`/model on tiny rows."""
     working = directory / "work"
     working.mkdir(exist_ok=True)
     training = TrainingRun(SOURCE, settings, 1, directory / "model", working)

@@ -9,7 +9,7 @@ from aligners.configuration.recipes import read_recipe
 
 
 def set_keys(path: Path | str, /, **values: Any) -> None:
-    """Give keys of a YAML file other values; None takes a key out."""
+    """Set keys of a YAML file; the value None removes a key."""
     content = {**yaml.safe_load(Path(path).read_text(encoding="utf-8")), **values}
     kept = {key: value for key, value in content.items() if value is not None}
     Path(path).write_text(yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Filters: what they are to catch, and the good text that careless ones drop."""
+"""Filters: bad texts that they must drop, and good texts that resemble bad ones."""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ GOOD = [
     "The set {1, 2, 3} has three elements.",
     "Let x be the price; then y = 2x is double.",
     "C++ is a programming language.",
-    # Signs of markup
+    # Characters of markup
     "10 < 20",
     "10<20",
     "Is 10<20 and 20>10?",
@@ -134,7 +134,7 @@ BAD = {
         "我不知道。",
     ],
 }
-BAD_ANSWERS = {
+BAD_CORRECTIONS = {
     "empty": ["", " \n", "None", "none.", "N/A", "null", "NaN", "Nothing.", "- No answer -", "…"],
     "no_content": [
         "No correction needed.",
@@ -154,7 +154,7 @@ BAD_ANSWERS = {
 
 
 def pair(**changes: str) -> dict[str, Any]:
-    """Return a good pair with changes."""
+    """Return a good pair in which some fields have other values."""
     row = {
         "question": "What shall I do on Sunday?",
         "response": "Stay in bed.",
@@ -165,7 +165,7 @@ def pair(**changes: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_good_text_stays(text: str) -> None:
+def test_good_texts_are_kept(text: str) -> None:
     assert text_reason(text, LANGUAGE) is None
     for field in ("question", "response", "aligned_response"):
         assert pair_reason(pair(**{field: text}), LANGUAGE) is None, field
@@ -174,41 +174,44 @@ def test_good_text_stays(text: str) -> None:
 @pytest.mark.parametrize(
     ("reason", "text"), [(reason, text) for reason, texts in BAD.items() for text in texts]
 )
-def test_bad_text_goes(reason: str, text: str) -> None:
+def test_bad_texts_are_dropped_with_their_reason(reason: str, text: str) -> None:
     assert text_reason(text, LANGUAGE) == reason
     for field in ("question", "response", "aligned_response"):
         assert pair_reason(pair(**{field: text}), LANGUAGE) == reason, field
 
 
 @pytest.mark.parametrize(
-    ("reason", "text"), [(reason, text) for reason, texts in BAD_ANSWERS.items() for text in texts]
+    ("reason", "text"),
+    [(reason, text) for reason, texts in BAD_CORRECTIONS.items() for text in texts],
 )
-def test_answers_without_content_go(reason: str, text: str) -> None:
+def test_corrections_without_content_are_dropped(reason: str, text: str) -> None:
     assert pair_reason(pair(aligned_response=text), LANGUAGE) == reason
 
 
-def test_an_empty_response_goes_too() -> None:
+def test_an_empty_response_is_dropped() -> None:
     assert pair_reason(pair(response="None."), LANGUAGE) == "empty"
 
 
-def test_the_critique_may_say_what_it_likes() -> None:
+def test_the_critique_is_not_filtered() -> None:
     row = {**pair(), "critique": "Nothing is wrong. Correction: <b>none</b>"}
     assert pair_reason(row, LANGUAGE) is None
 
 
-def test_short_text_in_plain_letters_is_not_judged() -> None:
+def test_the_language_of_a_short_ascii_text_is_not_checked() -> None:
     text = "La respuesta es Canberra"
     assert text_reason(text, LANGUAGE) is None
     assert text_reason(text, Language(minimum_words=1)) == "language"
 
 
-def test_ratio_of_zero_lets_every_language_pass() -> None:
-    assert text_reason(BAD["language"][0], Language(minimum_ratio=0.0)) is None
+def test_a_minimum_ratio_of_zero_keeps_every_language() -> None:
+    assert text_reason(BAD["language"][0], {**LANGUAGE, "minimum_ratio": 0.0}) is None
 
 
-def test_every_pair_is_counted(in_the_project: None, tmp_path: Path) -> None:
-    answers = ["None", *(texts[0] for texts in BAD.values()), *GOOD[:3], "Same as above."]
-    pairs = [pair(aligned_response=text) for text in answers]
+def test_the_program_counts_every_pair_as_kept_or_dropped(
+    in_the_project: None, tmp_path: Path
+) -> None:
+    corrections = ["None", *(texts[0] for texts in BAD.values()), *GOOD[:3], "Same as above."]
+    pairs = [pair(aligned_response=text) for text in corrections]
     outside = pair(question="Which question is on no side?")
     write_rows(tmp_path / "pairs.jsonl", [*pairs, outside])
     write_rows(tmp_path / "split.jsonl", [{"id": row["id"], "split": "test"} for row in pairs])

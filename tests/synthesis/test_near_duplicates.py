@@ -1,4 +1,4 @@
-"""Near-duplicates: what the index finds, against every pair compared."""
+"""Near-duplicates: the results of the index, compared with the similarity of every pair."""
 
 import itertools
 import random
@@ -13,7 +13,7 @@ WORDS = ["".join(letters) for letters in itertools.product("bdfk", "aeiou", "lmn
 
 
 def families() -> list[str]:
-    """Return sentences of which some are others with a few words changed."""
+    """Return sentences, and variants of them with a few changed words."""
     chooser = random.Random(0)
     texts = []
     for _ in range(FAMILIES):
@@ -39,7 +39,7 @@ def similarities() -> dict[tuple[str, str], float]:
 
 
 @pytest.mark.parametrize("similarity", [0.6, 0.7, 0.8])
-def test_index_finds_what_a_comparison_of_all_pairs_finds(
+def test_the_index_finds_almost_all_pairs_above_the_threshold_and_no_others(
     similarities: dict[tuple[str, str], float], similarity: float
 ) -> None:
     near = {pair for pair, value in similarities.items() if value >= similarity}
@@ -54,7 +54,7 @@ def test_index_finds_what_a_comparison_of_all_pairs_finds(
     assert len(near - found) <= len(near) * 0.02
 
 
-def test_the_threshold_means_what_it_says() -> None:
+def test_texts_at_the_threshold_are_near_duplicates() -> None:
     first, second = "abcdefgh", "abcdefgx"
     assert jaccard(shingles(first, 5), shingles(second, 5)) == pytest.approx(3 / 5)
     for similarity, found in ((0.6, ["first"]), (0.61, [])):
@@ -63,7 +63,7 @@ def test_the_threshold_means_what_it_says() -> None:
         assert index.find_and_add("second", second) == found
 
 
-def test_found_keys_come_oldest_first() -> None:
+def test_keys_are_returned_oldest_first() -> None:
     index = NearDuplicates(3, 0.5)
     keys = ["z", "b", "y", "a"]
     for position, key in enumerate(keys):
@@ -71,7 +71,7 @@ def test_found_keys_come_oldest_first() -> None:
         assert index.find_and_add(key, text, keep_if_found=True) == keys[:position]
 
 
-def test_a_text_with_near_duplicates_is_not_indexed_unless_asked_for() -> None:
+def test_a_text_with_near_duplicates_is_indexed_only_with_keep_if_found() -> None:
     for keep, found in ((False, ["first"]), (True, ["first", "second"])):
         index = NearDuplicates(3, 0.8)
         index.find_and_add("first", "the same words again")
@@ -79,7 +79,7 @@ def test_a_text_with_near_duplicates_is_not_indexed_unless_asked_for() -> None:
         assert index.find_and_add("third", "the same words again") == found
 
 
-def test_what_was_removed_is_not_found() -> None:
+def test_a_removed_text_is_not_found() -> None:
     index = NearDuplicates(3, 0.8)
     index.find_and_add("first", "the same words")
     index.remove("first")
@@ -87,7 +87,7 @@ def test_what_was_removed_is_not_found() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a", "Why", "Why?"])
-def test_short_texts_have_a_shingle(text: str) -> None:
+def test_a_text_shorter_than_a_shingle_has_near_duplicates(text: str) -> None:
     index = NearDuplicates(5, 0.8)
     assert index.find_and_add("first", text) == []
     assert index.find_and_add("second", f" {text.upper()} ") == ["first"]
@@ -101,5 +101,7 @@ def test_short_texts_have_a_shingle(text: str) -> None:
         ("non\u00a0breaking", "non breaking"),
     ],
 )
-def test_equal_but_for_case_space_and_composition(first: str, second: str) -> None:
+def test_texts_that_differ_in_case_space_or_composition_are_duplicates(
+    first: str, second: str
+) -> None:
     assert normalise(first) == normalise(second)

@@ -28,27 +28,26 @@ FIELDS = {
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("chat", [False, True])
-def test_every_demonstration_is_what_the_parser_reads(
+def test_the_parser_reads_every_demonstration_of_the_prompt(
     in_the_project: None, criterion: str, chat: bool
 ) -> None:
-    """What a model imitates is what is understood: the one format of prompt and parser."""
+    """An LLM imitates the demonstrations, so the parser must read their format."""
     principles = load_principles(criterion)
     prompt = pairs_prompt(principles, "Shall I?", chat)
     if isinstance(prompt, str):
-        blocks = prompt.split(STOP)[1:]
-        shown = [block.split("\nResponse:", 1) for block in blocks]
-        questions = [question.strip() for question, _ in shown]
-        answers = [answer for _, answer in shown]
-        assert answers.pop() == ""
+        blocks = [block.split("\nResponse:", 1) for block in prompt.split(STOP)[1:]]
+        questions = [question.strip() for question, _ in blocks]
+        pairs = [pair for _, pair in blocks]
+        assert pairs.pop() == ""
     else:
         questions = [message["content"] for message in prompt if message["role"] == "user"]
         questions = [question.removeprefix("Input: ") for question in questions]
-        answers = [message["content"] for message in prompt if message["role"] == "assistant"]
+        pairs = [message["content"] for message in prompt if message["role"] == "assistant"]
         roles = [message["role"] for message in prompt]
-        assert roles == ["system", *["user", "assistant"] * len(answers), "user"]
+        assert roles == ["system", *["user", "assistant"] * len(pairs), "user"]
     assert questions == [item.input for item in principles.demonstrations] + ["Shall I?"]
-    for answer, item in zip(answers, principles.demonstrations, strict=True):
-        fields, reason = parse_pair(Completion("", answer, "stop"))
+    for pair, item in zip(pairs, principles.demonstrations, strict=True):
+        fields, reason = parse_pair(Completion("", pair, "stop"))
         assert reason is None
         assert fields == {
             "response": item.response,
@@ -58,7 +57,7 @@ def test_every_demonstration_is_what_the_parser_reads(
 
 
 @pytest.mark.parametrize("chat", [False, True])
-def test_prompt_states_the_principles(in_the_project: None, chat: bool) -> None:
+def test_the_prompt_starts_with_the_numbered_principles(in_the_project: None, chat: bool) -> None:
     principles = load_principles("ethical")
     prompt = pairs_prompt(principles, "Shall I?", chat)
     start = prompt if isinstance(prompt, str) else prompt[0]["content"]
@@ -79,7 +78,7 @@ def test_prompt_states_the_principles(in_the_project: None, chat: bool) -> None:
     ],
     ids=["base", "chat", "blank lines around", "stop text left in", "blank lines", "indented"],
 )
-def test_forms_of_a_pair_are_read_alike(text: str) -> None:
+def test_a_pair_is_read_in_every_format(text: str) -> None:
     assert parse_pair(Completion("", text, "stop")) == (FIELDS, None)
 
 
@@ -96,11 +95,11 @@ def test_forms_of_a_pair_are_read_alike(text: str) -> None:
         (f" Go on.{STOP} Why?\nResponse: {PAIR}", "stop", "no_critique"),
     ],
 )
-def test_what_is_no_pair_has_a_reason(text: str, finish: Any, reason: str) -> None:
+def test_a_completion_without_a_pair_has_a_reason(text: str, finish: Any, reason: str) -> None:
     assert parse_pair(Completion("", text, finish)) == ({}, reason)
 
 
-def test_answers_of_several_lines_and_none_at_all_are_pairs() -> None:
+def test_responses_and_corrections_may_have_several_lines_or_be_empty() -> None:
     lines = "One.\n\nTwo: 10 < 20.\n\n- Three"
     text = f" {lines}\nCritique: c\nCorrection: {lines}"
     fields, reason = parse_pair(Completion("", text, "stop"))
@@ -144,10 +143,10 @@ def question_of(request: Request) -> str:
 
 @pytest.mark.parametrize("chat", [False, True])
 @pytest.mark.parametrize("shards", [1, 3])
-def test_pairs_are_the_same_for_base_and_chat_and_any_number_of_shards(
+def test_pairs_are_the_same_for_base_and_chat_llms_and_any_number_of_shards(
     project: Path, engine: FakeEngine, chat: bool, shards: int
 ) -> None:
-    def answer(request: Request, decoding: Decoding) -> str:
+    def reply(request: Request, decoding: Decoding) -> str:
         assert decoding.stop == (STOP,)
         question = question_of(request)
         if question == "Is 7 right?":
@@ -155,7 +154,7 @@ def test_pairs_are_the_same_for_base_and_chat_and_any_number_of_shards(
         pair = f" {question}\nCritique: c\nCorrection: Yes: {question}"
         return f"Response:{pair}" if chat else f"{pair}{STOP} What else?"
 
-    engine.reply = answer
+    engine.reply = reply
     counts = generate(shards, TEACHERS[chat])
     assert counts == {"in": 12, "out": 11, "dropped": {"no_critique": 1}}
     rows = read_rows(Path("pairs.jsonl"))

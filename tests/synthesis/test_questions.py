@@ -1,4 +1,4 @@
-"""Questions: one for each hint, asked again where a line is missing, deduplicated."""
+"""Questions: one for each hint, with new attempts for missing lines, and deduplication."""
 
 import csv
 import re
@@ -9,7 +9,7 @@ import generate_questions
 import pytest
 from fake_engine import FakeEngine
 
-from aligners.configuration.kinds.criteria import QuestionType, SeedQuestion
+from aligners.configuration.kinds.criteria import QuestionType
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Request
@@ -32,7 +32,7 @@ HINTS = [Hint("advice", "White lies", 0), Hint("beliefs", "Rock & roll [music]",
 # Prompt and parser
 
 
-def test_prompt_numbers_examples_and_hints_throughout() -> None:
+def test_the_prompt_numbers_examples_and_then_hints() -> None:
     prompt = questions_prompt(EXAMPLES, HINTS)
     numbers = [int(number) for number in re.findall(r"^(\d+)\.", prompt, re.MULTILINE)]
     assert numbers == [1, 2, 3, 4, 5, 6, 7, 6]
@@ -59,13 +59,13 @@ def test_prompt_numbers_examples_and_hints_throughout() -> None:
         (" Wh", False, {}),
     ],
     ids=[
-        "after the number", "with the number, as a chat LLM", "first line left out",
-        "last line cut off", "cut off after the last line", "numbers within", "unnumbered",
-        "empty lines", "number twice", "hint repeated", "brackets of its own", "empty",
+        "without the first number", "with the first number, as a chat LLM", "no first line",
+        "last line cut off", "cut off after the last line", "numbers in questions", "unnumbered",
+        "empty lines", "number twice", "hint repeated", "other brackets", "empty",
         "cut off in the first line",
     ],
 )  # fmt: skip
-def test_lines_are_found_by_number(
+def test_questions_are_found_by_their_number(
     completion: str, complete: bool, questions: dict[int, str]
 ) -> None:
     assert parse_questions(completion, 6, complete) == questions
@@ -82,11 +82,11 @@ def test_lines_are_found_by_number(
         ("x " * 500 + "?", "too_long"),
     ],
 )
-def test_rules_for_questions(question: str, reason: str | None) -> None:
+def test_a_line_is_a_question_or_has_a_reason(question: str, reason: str | None) -> None:
     assert question_reason(question) == reason
 
 
-def test_hints_go_through_the_topics_in_turn() -> None:
+def test_hints_use_the_topics_in_turn() -> None:
     topics = [{"question_type": "advice", "topic": name} for name in ("A", "B", "C")]
     hints = make_hints(topics, 7)
     assert [hint.topic for hint in hints] == ["A", "B", "C", "A", "B", "C", "A"]
@@ -94,22 +94,15 @@ def test_hints_go_through_the_topics_in_turn() -> None:
     assert len(set(hints)) == 7
 
 
-def test_seed_questions_are_a_sample_that_the_seed_decides() -> None:
-    kinds = [
-        QuestionType(
-            type=name,
-            example_topics=["Topic"],
-            questions=[SeedQuestion(topic="Topic", question=f"{name}{n}?") for n in range(9)],
-        )
-        for name in "ab"
-    ]
+def test_seed_questions_are_a_sample_that_depends_on_the_seed() -> None:
+    kinds = [QuestionType(name, [], [("T", f"{name}{n}?") for n in range(9)]) for name in "ab"]
     chosen = choose_seed_questions(kinds, 5, 0, 1)
     assert len(set(chosen)) == 5
     assert chosen == choose_seed_questions(kinds, 5, 0, 1) != choose_seed_questions(kinds, 5, 1, 1)
     assert all(question.startswith(kind) for kind, _, question in chosen)
 
 
-def test_duplicates_go() -> None:
+def test_duplicate_questions_are_dropped() -> None:
     texts = [
         "Who painted the Mona Lisa in Florence?",
         "who painted the  mona lisa in Florence?",
@@ -131,21 +124,21 @@ TOPICS = [{"question_type": "advice", "topic": f"Topic {letter}"} for letter in 
 
 
 def hints_of(prompt: str) -> dict[int, str]:
-    """Return the topic of each numbered hint, as an LLM reads them."""
-    asked = prompt.split("\n\n")[2]
+    """Return the topic of each numbered hint of a prompt."""
+    hints = prompt.split("\n\n")[2]
     return {
         int(number): topic
-        for number, topic in re.findall(r"^(\d+)\. \[.*? \| (.*)\]$", asked, re.MULTILINE)
+        for number, topic in re.findall(r"^(\d+)\. \[.*? \| (.*)\]$", hints, re.MULTILINE)
     }
 
 
 def text_of(request: Request) -> str:
-    """Return the text of a prompt, of a base or a chat LLM."""
+    """Return the text of the prompt for a base or a chat LLM."""
     return request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
 
 
-def write(questions: dict[int, str], chat: bool = False) -> str:
-    """Continue the list of questions."""
+def numbered_list(questions: dict[int, str], chat: bool = False) -> str:
+    """Return a completion with the questions. Only a chat LLM writes the first number."""
     lines = "\n".join(f"{number}. {question}" for number, question in questions.items())
     return lines if chat else lines.removeprefix(f"{min(questions)}.")
 
@@ -168,11 +161,12 @@ def generate(questions: int, teacher: str = "closed-world-teacher") -> list[dict
 
 @pytest.mark.parametrize("chat", [False, True])
 def test_every_hint_gets_its_own_question(project: Path, engine: FakeEngine, chat: bool) -> None:
-    def answer(request: Request, decoding: Decoding) -> str:
+    def reply(request: Request, decoding: Decoding) -> str:
         hints = hints_of(text_of(request))
-        return write({number: f"Is it about {topic}?" for number, topic in hints.items()}, chat)
+        questions = {number: f"Is it about {topic}?" for number, topic in hints.items()}
+        return numbered_list(questions, chat)
 
-    engine.reply = answer
+    engine.reply = reply
     questions = generate(10, "closed-world-finetuned" if chat else "closed-world-teacher")
     assert {row["topic"]: row["question"] for row in questions} == {
         row["topic"]: f"Is it about {row['topic']}?" for row in TOPICS
@@ -184,33 +178,36 @@ def test_every_hint_gets_its_own_question(project: Path, engine: FakeEngine, cha
     assert lines == [{field: row[field] for field in fields} for row in questions]
 
 
-def test_hints_without_a_line_are_asked_again(project: Path, engine: FakeEngine) -> None:
-    wanted: list[set[str]] = []
+def test_hints_without_a_question_are_requested_again(project: Path, engine: FakeEngine) -> None:
+    requested: list[set[str]] = []
 
-    def answer(request: Request, decoding: Decoding) -> Completion:
+    def reply(request: Request, decoding: Decoding) -> Completion:
         hints = hints_of(text_of(request))
-        wanted.append(set(hints.values()))
+        requested.append(set(hints.values()))
         lines = {
             number: f"{chr(ord('A') + number) * 20} in {topic}?" for number, topic in hints.items()
         }
         lines[7] = "Not one"  # no question
         lines.pop(8, None)  # no line
-        return Completion(request.id, write(lines), "length")  # the last line is cut off
+        # The last line is cut off.
+        return Completion(request.id, numbered_list(lines), "length")
 
-    engine.reply = answer
+    engine.reply = reply
     questions = generate(10)
     assert load_recipe(SynthesisRecipe, "closed-world").questions.attempts == 3
-    every = {row["topic"] for row in TOPICS}
-    # The hints numbered 7 and 8 and the last line get no question.
-    assert wanted == [every, {"Topic B", "Topic C", "Topic J"}, {"Topic C", "Topic J"}]
-    assert {row["topic"] for row in questions} == every - {"Topic J"}
+    topics = {row["topic"] for row in TOPICS}
+    # The hints numbered 7 and 8 and the last hint get no question.
+    assert requested == [topics, {"Topic B", "Topic C", "Topic J"}, {"Topic C", "Topic J"}]
+    assert {row["topic"] for row in questions} == topics - {"Topic J"}
     counts = read_json(Path("questions.counts.json"))
     assert counts["dropped"] == {"no_line": 1, "not_a_question": 1}
-    # Every hint has a question or is counted as one without.
+    # Every hint has a question or is counted as dropped.
     assert counts["out"] + counts["dropped"]["no_line"] == 10
 
 
-def test_attempts_that_found_nothing_are_counted(project: Path, engine: FakeEngine) -> None:
+def test_hints_without_a_question_after_the_last_attempt_are_counted(
+    project: Path, engine: FakeEngine
+) -> None:
     assert generate(10) == []
     assert len(engine.asked) == 3
     assert read_json(Path("questions.counts.json")) == {
@@ -221,8 +218,8 @@ def test_attempts_that_found_nothing_are_counted(project: Path, engine: FakeEngi
     assert Path("questions.csv").read_text() == "question,topic,question_type\n"
 
 
-def test_counts_add_up_with_duplicates(project: Path, engine: FakeEngine) -> None:
-    engine.reply = lambda request, _: write(
+def test_duplicates_are_counted(project: Path, engine: FakeEngine) -> None:
+    engine.reply = lambda request, _: numbered_list(
         {number: "What is the same?" for number in hints_of(text_of(request))}
     )
     assert len(generate(40)) == 1

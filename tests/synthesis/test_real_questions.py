@@ -1,6 +1,6 @@
-"""Real questions through deduplication, cleaning and import.
+"""Deduplication, cleaning and import of real questions.
 
-They lie in the folder that ALIGNERS_TEST_DATA names, and are no part of the project.
+The questions are not part of the project: they are in the directory ALIGNERS_TEST_DATA.
 """
 
 import os
@@ -26,41 +26,41 @@ BEAVERTAILS = Path(DATA) / "beavertails_prompts_700.csv"
 pytestmark = pytest.mark.skipif(not DATA, reason="ALIGNERS_TEST_DATA is not set")
 
 
-@pytest.fixture(scope="module")
-def questions() -> list[str]:
-    return list(pd.read_csv(QUESTIONS, dtype=str, keep_default_na=False)["input"])
-
-
 def table_recipe(path: Path) -> FileDatasetRecipe:
     """Return the recipe of a table of questions."""
     columns = {"question": "input"}
     return make_recipe(FileDatasetRecipe, source="file", path=str(path), columns=columns)
 
 
-def test_exact_duplicates_go_and_nothing_else(questions: list[str]) -> None:
+@pytest.fixture(scope="module")
+def questions() -> list[str]:
+    return list(pd.read_csv(QUESTIONS, dtype=str, keep_default_na=False)["input"])
+
+
+def test_import_drops_only_duplicates(questions: list[str]) -> None:
     assert (len(questions), len(set(questions))) == (19_986, 19_916)
     sieve = import_dataset("real", table_recipe(QUESTIONS))
     assert {row["reason"] for row in sieve.dropped} == {"duplicate"}
-    # Beside the 70 exact ones, those that differ in case or space.
+    # 70 duplicates are equal texts. The others differ in case or space.
     assert 70 <= len(sieve.dropped) < 90
     assert {normalise(row["question"]) for row in sieve.kept} == set(map(normalise, questions))
 
 
-def test_near_duplicates_are_few_and_near(questions: list[str], in_the_project: None) -> None:
+def test_few_real_questions_are_near_duplicates(questions: list[str], in_the_project: None) -> None:
     settings = load_recipe(SynthesisRecipe, "paper").questions.near_duplicates
-    some = random.Random(0).sample(questions, 5000)
-    rows = [question_row("ethical", Hint("advice", "Any", 0), text) for text in some]
-    sieve = deduplicate_questions(rows, settings.shingle, settings.similarity)
+    sample = random.Random(0).sample(questions, 5000)
+    rows = [question_row("ethical", Hint("advice", "Any", 0), text) for text in sample]
+    sieve = deduplicate_questions(rows, **settings)
     assert len(sieve.kept) + len(sieve.dropped) == 5000
-    assert len({normalise(text) for text in some}) - len(sieve.kept) < 25
+    assert 0 <= len({normalise(text) for text in sample}) - len(sieve.kept) < 25
 
 
-def test_filters_leave_real_english_questions(questions: list[str], in_the_project: None) -> None:
+def test_filters_keep_real_english_questions(questions: list[str], in_the_project: None) -> None:
     language = load_recipe(SynthesisRecipe, "paper").cleaning.language
-    some = random.Random(0).sample(questions, 5000)
-    dropped = {text: reason for text in some if (reason := text_reason(text, language))}
-    assert len(dropped) < 0.015 * len(some)
-    # Typography is no reason: straightened, the same questions are dropped.
+    sample = random.Random(0).sample(questions, 5000)
+    dropped = {text: reason for text in sample if (reason := text_reason(text, language))}
+    assert len(dropped) < 0.015 * len(sample)
+    # Typography does not matter: with straight quotes and dashes, the result is the same.
     straight = str.maketrans("“”‘’–—…", "\"\"''--.")
     curly = [text for text in questions if text != text.translate(straight)]
     assert len(curly) > 100

@@ -1,4 +1,4 @@
-"""The split: one side for a question and all that resemble it, in every criterion."""
+"""The split: a question and its near-duplicates in all criteria are on the same side."""
 
 import itertools
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ import split_questions as program
 
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.synthesis.near_duplicates import jaccard, shingles
-from aligners.synthesis.split import SPLITS, side_of, split_questions
+from aligners.synthesis.split import SPLITS, choose_side, split_questions
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 NEAR = {"shingle": 5, "similarity": 0.7}
@@ -25,18 +25,18 @@ def question(text: str) -> dict[str, Any]:
 
 
 def questions(criterion: str) -> list[dict[str, Any]]:
-    """Return questions that resemble one another within the criterion and over criteria."""
+    """Return questions with near-duplicates in the same criterion and in others."""
     return [
         question(f"{context} {asked.format(place)}{ending}")
         for context, place, asked in itertools.product(CONTEXTS, PLACES, ASKED)
         for ending in ("", f" My {criterion} friend asks.")
-        # Each criterion has two thirds of them.
+        # Each criterion has two thirds of the questions.
         if int(row_id(criterion, context, place, asked, ending), 16) % 3
     ]
 
 
 def split(directory: Path, criteria: list[str]) -> dict[str, list[dict[str, Any]]]:
-    """Run the program for the criteria in turn and return the rows of each."""
+    """Run the program for one criterion after another, and return the rows of each."""
     for position, criterion in enumerate(criteria):
         write_rows(directory / f"{criterion}.questions.jsonl", questions(criterion))
         program.main(
@@ -61,7 +61,7 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, li
         return directory, split(directory, CRITERIA)
 
 
-def test_no_near_duplicates_lie_on_two_sides(splits: tuple[Path, dict[str, list[Any]]]) -> None:
+def test_near_duplicates_are_on_the_same_side(splits: tuple[Path, dict[str, list[Any]]]) -> None:
     rows = list({row["id"]: row for rows in splits[1].values() for row in rows}.values())
     pieces = [shingles(row["question"], NEAR["shingle"]) for row in rows]
     near = [
@@ -73,7 +73,7 @@ def test_no_near_duplicates_lie_on_two_sides(splits: tuple[Path, dict[str, list[
     assert [pair for pair in near if pair[0]["split"] != pair[1]["split"]] == []
 
 
-def test_no_question_and_no_group_lies_on_two_sides(
+def test_every_question_and_every_group_is_on_one_side(
     splits: tuple[Path, dict[str, list[Any]]],
 ) -> None:
     for key in ("question", "group"):
@@ -81,11 +81,12 @@ def test_no_question_and_no_group_lies_on_two_sides(
         for row in itertools.chain(*splits[1].values()):
             sides[row[key]].add(row["split"])
         assert {len(found) for found in sides.values()} == {1}
+    # Some questions are in all three criteria.
     shared = Counter(row["id"] for rows in splits[1].values() for row in rows)
     assert max(shared.values()) == 3
 
 
-def test_a_criterion_at_the_end_changes_no_split_before_it(
+def test_a_new_criterion_at_the_end_does_not_change_the_split_of_the_others(
     splits: tuple[Path, dict[str, list[Any]]], tmp_path: Path, in_the_project: None
 ) -> None:
     split(tmp_path, [*CRITERIA, "brief"])
@@ -95,7 +96,9 @@ def test_a_criterion_at_the_end_changes_no_split_before_it(
             assert (tmp_path / name).read_bytes() == (splits[0] / name).read_bytes(), name
 
 
-def test_counts_add_up(splits: tuple[Path, dict[str, list[Any]]]) -> None:
+def test_every_question_is_counted_as_kept_or_dropped(
+    splits: tuple[Path, dict[str, list[Any]]],
+) -> None:
     for criterion in CRITERIA:
         counts = read_json(splits[0] / f"{criterion}.counts.json")
         assert counts["in"] == len(questions(criterion))
@@ -106,15 +109,15 @@ def test_counts_add_up(splits: tuple[Path, dict[str, list[Any]]]) -> None:
 
 
 def on_side(side: str, start: str) -> dict[str, Any]:
-    """Return a question with this start whose own hash puts it on a side."""
+    """Return a question with this start whose hash puts it on a side."""
     for number in itertools.count():
         row = question(f"{start}{number}")
-        if side_of(row["id"], SHARES) == side:
+        if choose_side(row["id"], SHARES) == side:
             return row
     raise AssertionError
 
 
-def test_a_question_near_groups_on_two_sides_is_dropped_and_joins_none() -> None:
+def test_a_question_with_near_duplicates_on_two_sides_is_dropped() -> None:
     first = on_side("train", "abcdefghijklmnopqrstuvwxyz ")
     second = on_side("test", "abcdefghijklmnopqrs 0123456789 ")
     earlier = split_questions([], [first, second], SHARES, 5, 0.7).kept
@@ -125,13 +128,13 @@ def test_a_question_near_groups_on_two_sides_is_dropped_and_joins_none() -> None
     assert [row["reason"] for row in sieve.dropped] == ["near_several_splits"] * 2
 
 
-def test_a_group_keeps_the_side_of_its_first_member() -> None:
+def test_a_group_keeps_the_side_of_its_first_question() -> None:
     first = on_side("test", "What is the tallest tower of the old town? Number ")
     later = on_side("train", "What is the tallest tower of the old town? Numbers ")
     earlier = split_questions([], [first], SHARES, **NEAR).kept
     [row] = split_questions(earlier, [later], SHARES, **NEAR).kept
     assert (row["id"], row["group"], row["split"]) == (later["id"], first["id"], "test")
-    # A third one that resembles only the second joins the same group.
+    # A third question that is similar only to the second one joins the same group.
     third = question(later["question"].replace("What is the tall", "Which one is the tall"))
     assert jaccard(*(shingles(item["question"], 5) for item in (first, third))) < 0.7
     [row] = split_questions([*earlier, row], [third], SHARES, **NEAR).kept
@@ -139,7 +142,7 @@ def test_a_group_keeps_the_side_of_its_first_member() -> None:
 
 
 def test_sides_have_their_shares() -> None:
-    sides = Counter(side_of(row_id(str(number)), SHARES) for number in range(4000))
+    sides = Counter(choose_side(row_id(str(number)), SHARES) for number in range(4000))
     assert [sides[side] / 4000 for side in SPLITS] == pytest.approx([0.7, 0.15, 0.15], abs=0.02)
-    assert side_of("x", {"train": 0.0, "validation": 0.0, "test": 1.0}) == "test"
-    assert side_of("x", {"train": 1.0, "validation": 0.0, "test": 0.0}) == "train"
+    assert choose_side("x", {"train": 0.0, "validation": 0.0, "test": 1.0}) == "test"
+    assert choose_side("x", {"train": 1.0, "validation": 0.0, "test": 0.0}) == "train"

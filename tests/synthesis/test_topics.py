@@ -1,4 +1,4 @@
-"""Topics: asked for, parsed, deduplicated, balanced."""
+"""Topics: prompt, parser, deduplication and balance."""
 
 import re
 from collections import Counter
@@ -37,7 +37,7 @@ def rows(**topics: list[str]) -> list[dict[str, Any]]:
 
 
 def continue_list(prompt: str, topics: list[str]) -> str:
-    """Continue a prompt as a base LLM does: the first number is there already."""
+    """Return the completion of a base LLM: the prompt ends with the first number."""
     last = prompt.rsplit("\n", 1)[1]
     first = int(last.rstrip("."))
     numbered = [f"{number}. {topic}" for number, topic in enumerate(topics, start=first)]
@@ -48,7 +48,7 @@ def continue_list(prompt: str, topics: list[str]) -> str:
 
 
 @pytest.mark.parametrize("chat", [False, True])
-def test_what_is_asked_for_is_parsed(chat: bool) -> None:
+def test_the_parser_reads_the_list_of_base_and_chat_llms(chat: bool) -> None:
     topics = ["White lies", "St. Louis", "Health in the U.S.", "Rock'n'roll", "Work–life balance"]
     prompt = topics_prompt("advice", EXAMPLES)
     reply = continue_list(prompt, topics)
@@ -59,7 +59,7 @@ def test_what_is_asked_for_is_parsed(chat: bool) -> None:
     assert parse_topics(reply, complete=True) == expected
 
 
-def test_prompt_shows_type_and_examples() -> None:
+def test_the_prompt_has_the_question_type_and_the_examples() -> None:
     prompt = topics_prompt("advice", EXAMPLES)
     assert "advice" in prompt
     assert prompt.endswith("\n1. Noisy neighbours\n2. Strict parents\n3.")
@@ -68,14 +68,14 @@ def test_prompt_shows_type_and_examples() -> None:
 @pytest.mark.parametrize(
     ("complete", "reason"), [(True, None), (False, "cut_off")], ids=["complete", "cut off"]
 )
-def test_last_line_counts_unless_it_was_cut_off(complete: bool, reason: str | None) -> None:
+def test_the_last_line_is_dropped_if_it_was_cut_off(complete: bool, reason: str | None) -> None:
     assert parse_topics(" Tax law\n4. Broken he", complete) == [
         ("Tax law", None),
         ("Broken he", reason),
     ]
 
 
-def test_unnumbered_lines_are_kept_beside_and_empty_ones_passed_over() -> None:
+def test_unnumbered_lines_are_dropped_and_empty_lines_are_ignored() -> None:
     assert parse_topics(" Tax law\n\nHere are more:\n4) Old age\n 5 . Art\n6.\n", True) == [
         ("Tax law", None),
         ("Here are more:", "unnumbered"),
@@ -111,14 +111,14 @@ def test_unnumbered_lines_are_kept_beside_and_empty_ones_passed_over() -> None:
         ("<b>Bold</b>", "symbols"),
     ],
 )
-def test_rules_for_topics(topic: str, reason: str | None) -> None:
+def test_a_topic_keeps_all_rules_or_has_a_reason(topic: str, reason: str | None) -> None:
     assert topic_reason(topic) == reason
 
 
 # Deduplication and balance
 
 
-def test_duplicates_go_within_a_question_type() -> None:
+def test_duplicates_within_a_question_type_are_dropped() -> None:
     topics = rows(
         advice=["Noisy neighbours", "noisy  Neighbours", "Noisy neighbour", "Old age", "Young age"],
         beliefs=["Noisy neighbours"],
@@ -138,7 +138,7 @@ def numbered(count: int) -> list[str]:
     return [f"Topic {number}" for number in range(count)]
 
 
-def test_balance_caps_the_largest_and_leaves_the_others() -> None:
+def test_balance_limits_only_the_types_with_most_topics() -> None:
     topics = rows(a=numbered(10), b=numbered(11), c=numbered(1), d=numbered(90))
     sieve = balance_topics(topics, largest_to_median=2.0, seed=0)
     assert Counter(row["question_type"] for row in sieve.kept) == {
@@ -163,7 +163,7 @@ def test_balance_shuffles_by_the_seed() -> None:
     assert len(list(groupby(types))) > 10
 
 
-def test_examples_depend_on_the_seed_alone() -> None:
+def test_examples_depend_on_the_seed() -> None:
     pool = numbered(50)
     assert choose_examples(pool, 5, 0, "advice/0/0") == choose_examples(pool, 5, 0, "advice/0/0")
     assert choose_examples(pool, 5, 0, "advice/0/0") != choose_examples(pool, 5, 1, "advice/0/0")
@@ -189,16 +189,16 @@ def brainstorm(rounds: int) -> list[dict[str, Any]]:
 LETTERS = "ABCDEFGHIJKLMNOPQRST"
 
 
-def invent(request: Request, decoding: Decoding) -> Completion:
-    """Continue with topics of the question type and round: good ones, a bad one, a cut one."""
+def write_topics(request: Request, decoding: Decoding) -> Completion:
+    """Continue the list with four good topics, a bad one and one that is cut off."""
     assert isinstance(request.prompt, str)
     topics = [f"{letter} {decoding.seed}" for letter in LETTERS[:4]] + ["bad one", "Cut o"]
     text = continue_list(request.prompt, [topic.replace(" ", " topic ") for topic in topics])
     return Completion(request.id, text, "length")
 
 
-def test_rounds_start_from_the_topics_before_and_add_up(project: Path, engine: FakeEngine) -> None:
-    engine.reply = invent
+def test_a_round_shows_topics_of_the_earlier_rounds(project: Path, engine: FakeEngine) -> None:
+    engine.reply = write_topics
     topics = brainstorm(rounds=3)
     types = [kind.type for kind in load_question_types("ethical")]
     assert Counter(row["question_type"] for row in topics) == dict.fromkeys(types, 12)
@@ -214,8 +214,8 @@ def test_rounds_start_from_the_topics_before_and_add_up(project: Path, engine: F
     assert not any(re.search(r"\d\. (bad|Cut)", str(prompt)) for prompt in last)
 
 
-def test_more_rounds_ask_only_for_the_new_ones(project: Path, engine: FakeEngine) -> None:
-    engine.reply = invent
+def test_if_rounds_are_added_only_they_are_requested(project: Path, engine: FakeEngine) -> None:
+    engine.reply = write_topics
     first = brainstorm(rounds=1)
     engine.asked = []
     both = brainstorm(rounds=2)
@@ -224,7 +224,7 @@ def test_more_rounds_ask_only_for_the_new_ones(project: Path, engine: FakeEngine
     assert [row for row in both if row["round"] == 0] == first
 
 
-def test_deduplication_counts_every_topic(project: Path) -> None:
+def test_the_program_counts_every_topic_as_kept_or_dropped(project: Path) -> None:
     topics = rows(
         a=["Noisy neighbours", "Noisy Neighbours", *numbered(20)],
         b=["Quiet streets", "Quiet street"],

@@ -1,4 +1,4 @@
-"""Training sets: the share of identity rows, the labels, and where every pair went."""
+"""Training sets: the share of identity rows, the labels, and the counts of all pairs."""
 
 from collections import Counter
 from itertools import chain
@@ -20,7 +20,7 @@ from aligners.synthesis.training_sets import (
 
 
 def pairs(corrections: int, identities: int) -> list[dict[str, Any]]:
-    """Return pairs whose response was corrected, and pairs whose response was good already."""
+    """Return `corrections` pairs with another correction, then `identities` with an equal one."""
     rows = []
     for number in range(corrections + identities):
         question = f"What is {number}?"
@@ -44,42 +44,42 @@ def pairs(corrections: int, identities: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.35, 0.5])
-@pytest.mark.parametrize("identities", [0, 7, 13, 200], ids="{} natural".format)
+@pytest.mark.parametrize("identities", [0, 7, 13, 200], ids="{} identities".format)
 @pytest.mark.parametrize("corrections", [0, 1, 3, 53])
-def test_identity_share_is_hit_within_a_row(
+def test_the_share_of_identity_rows_is_exact_to_one_row(
     share: float, identities: int, corrections: int
 ) -> None:
     sieve = with_identity_share(pairs(corrections, identities), share, seed=0)
     kept = sum(row["identity"] for row in sieve.kept)
     assert abs(kept - share * len(sieve.kept)) <= 1
     assert len(sieve.kept) - kept == corrections
-    # Every good answer is a row or is counted; corrections serve only where those are too few.
+    # Every identity pair is a row or is counted. Corrections serve only if these are too few.
     assert {row["reason"] for row in sieve.dropped} <= {"identity_surplus"}
     assert max(kept, identities) == kept + len(sieve.dropped)
 
 
-def test_identity_rows_leave_the_response_and_others_do_not() -> None:
+def test_only_identity_rows_have_a_correction_that_equals_the_response() -> None:
     kept = with_identity_share(pairs(40, 4), 0.2, seed=0).kept
     assert Counter(row["identity"] for row in kept) == {False: 40, True: 10}
     assert len({row["id"] for row in kept}) == len(kept)
     for row in kept:
         assert set(row) == {"id", "question", "response", "aligned_response", "identity"}
         assert row["identity"] == (row["response"] == row["aligned_response"])
-    # All four good answers are among them, and six corrections.
+    # The identity rows are all four identity pairs and six corrections.
     unchanged = [row["response"] for row in kept if row["identity"]]
     assert sum("I think" in text for text in unchanged) == 6
 
 
-def test_the_seed_decides_which_identities_stay() -> None:
-    some = pairs(10, 100)
+def test_the_seed_decides_which_identity_rows_are_kept() -> None:
+    in_order = pairs(10, 100)
     chosen = [
         {row["id"] for row in with_identity_share(rows, 0.2, seed).kept if row["identity"]}
-        for rows, seed in ((some, 0), (some[::-1], 0), (some, 1))
+        for rows, seed in ((in_order, 0), (in_order[::-1], 0), (in_order, 1))
     ]
     assert chosen[0] == chosen[1] != chosen[2]
 
 
-def test_space_is_no_correction() -> None:
+def test_a_pair_that_differs_only_in_space_is_an_identity_pair() -> None:
     row = {"response": "It is  so.\n", "aligned_response": "It is so."}
     assert is_identity(row)
     assert not is_identity({**row, "aligned_response": "It is So."})
@@ -88,7 +88,7 @@ def test_space_is_no_correction() -> None:
 # Inspector rows
 
 
-def test_labels_are_one_for_the_aligned_response() -> None:
+def test_the_response_has_label_0_and_the_correction_label_1() -> None:
     [pair] = pairs(1, 0)
     misaligned, aligned = inspector_rows(pair)
     assert (misaligned["response"], misaligned["label"]) == (pair["response"], 0)
@@ -108,19 +108,21 @@ def test_labels_are_one_for_the_aligned_response() -> None:
         (1.0, 1.0, False),
     ],
 )
-def test_near_copies_go_by_the_threshold(similarity: float, threshold: float, kept: bool) -> None:
+def test_pairs_with_a_similarity_at_the_threshold_are_dropped(
+    similarity: float, threshold: float, kept: bool
+) -> None:
     [pair] = pairs(1, 0)
     sieve = drop_near_copies([{**pair, "similarity": similarity}], threshold)
     assert bool(sieve.kept) == kept
     assert [row["reason"] for row in sieve.dropped] == ([] if kept else ["near_copy"])
 
 
-def test_literal_copies_go_whatever_the_threshold() -> None:
-    [copy] = pairs(0, 1)
-    assert drop_near_copies([{**copy, "similarity": 0.2}], 0.9).kept == []
+def test_identity_pairs_are_dropped_with_any_similarity() -> None:
+    [pair] = pairs(0, 1)
+    assert drop_near_copies([{**pair, "similarity": 0.2}], 0.9).kept == []
 
 
-def test_a_sample_is_seeded_and_complete() -> None:
+def test_a_sample_and_its_rest_are_all_rows_and_depend_on_the_seed() -> None:
     rows = pairs(50, 0)
     chosen, others = sample(rows, 20, seed=0)
     assert (len(chosen), len(others)) == (20, 30)
@@ -137,7 +139,7 @@ SIDES = {"train": range(0, 70), "validation": range(70, 85), "test": range(85, 1
 
 @pytest.fixture
 def written(tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
-    """Write 100 pairs, every tenth of them good, with their split."""
+    """Write 100 pairs, of which every tenth is an identity pair, and their split."""
     rows = pairs(90, 10)
     rows = [rows[(number * 7) % 100] for number in range(100)]
     write_rows(tmp_path / "pairs.jsonl", rows)
@@ -149,7 +151,7 @@ def written(tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
 
 
 def read_sides(directory: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of every side."""
+    """Return the rows of each side."""
     return {side: read_rows(directory / f"{side}.jsonl") for side in SIDES}
 
 
@@ -164,7 +166,9 @@ def outputs(directory: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(("share", "limit"), [(0.2, 1000), (0.05, 1000), (0.2, 30)])
-def test_aligner_set(written: tuple[Path, list[dict[str, Any]]], share: float, limit: int) -> None:
+def test_an_aligner_set_has_every_pair_on_its_side_or_dropped(
+    written: tuple[Path, list[dict[str, Any]]], share: float, limit: int
+) -> None:
     directory, rows = written
     build_aligner_set.main(
         pairs=directory / "pairs.jsonl",
@@ -180,21 +184,21 @@ def test_aligner_set(written: tuple[Path, list[dict[str, Any]]], share: float, l
     assert counts["out"] == sum(map(len, sides.values()))
     assert Counter(row["reason"] for row in dropped) == counts["dropped"]
     for side, numbers in SIDES.items():
-        here = {rows[number]["question"] for number in numbers}
-        assert {row["question"] for row in sides[side]} <= here
+        side_questions = {rows[number]["question"] for number in numbers}
+        assert {row["question"] for row in sides[side]} <= side_questions
         if limit == 1000:
             identities = sum(row["identity"] for row in sides[side])
             assert abs(identities - share * len(sides[side])) <= 1
-    everything = [*dropped, *chain.from_iterable(sides.values())]
-    assert len({row["id"] for row in everything}) == len(everything)
-    assert {row["question"] for row in everything} == {row["question"] for row in rows}
+    all_rows = [*dropped, *chain.from_iterable(sides.values())]
+    assert len({row["id"] for row in all_rows}) == len(all_rows)
+    assert {row["question"] for row in all_rows} == {row["question"] for row in rows}
     if limit == 30:
         assert len(sides["train"]) == 30
         assert counts["dropped"]["over_limit"] > 0
 
 
 @pytest.mark.parametrize("limit", [1000, 40])
-def test_inspector_set(
+def test_an_inspector_set_has_two_rows_of_every_pair_or_drops_it(
     written: tuple[Path, list[dict[str, Any]]], in_the_project: None, limit: int
 ) -> None:
     directory, rows = written

@@ -1,4 +1,4 @@
-"""Packing: rows computed as one sequence are rows computed alone."""
+"""Packing: rows have the same losses and gradients in a pack as alone."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ PLAIN = {
     "pad_token_id": 0,
 }
 GROUPED = {**PLAIN, "num_key_value_heads": 2}
-# Windows are shorter than the longest row, so that they matter.
+# The windows are shorter than the longest row, so that they have an effect.
 SHAPES: dict[str, dict[str, Any]] = {
     "gpt2": {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128, "vocab_size": 200},
     "gpt_neox": PLAIN,
@@ -46,7 +46,7 @@ def make(model_type: str, **config: Any) -> Any:
 
 
 def make_rows() -> list[dict[str, Any]]:
-    """Return rows of uneven length."""
+    """Return rows of different lengths."""
     generator = torch.Generator().manual_seed(0)
     return [
         {
@@ -58,7 +58,7 @@ def make_rows() -> list[dict[str, Any]]:
 
 
 def loss_and_gradients(model: Any, inputs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Return the summed loss, and the gradients of all weights."""
+    """Return the sum of the losses, and the gradients of all weights."""
     labels = inputs.pop("labels").flatten()
     logits = model(**inputs).logits.flatten(0, 1)
     loss = torch.nn.functional.cross_entropy(logits, labels, reduction="sum", ignore_index=-100)
@@ -67,8 +67,10 @@ def loss_and_gradients(model: Any, inputs: dict[str, Any]) -> tuple[Any, dict[st
     return loss, {name: weight.grad.clone() for name, weight in model.named_parameters()}
 
 
-def plain_loss_and_gradients(model: Any, rows: list[dict[str, Any]]) -> tuple[Any, dict[str, Any]]:
-    """Return the same, row by row, as transformers computes it."""
+def separate_loss_and_gradients(
+    model: Any, rows: list[dict[str, Any]]
+) -> tuple[Any, dict[str, Any]]:
+    """Return the same, computed row by row with the attention of transformers."""
     model.zero_grad()
     total = torch.tensor(0.0)
     for row in rows:
@@ -83,9 +85,9 @@ def plain_loss_and_gradients(model: Any, rows: list[dict[str, Any]]) -> tuple[An
 
 
 @pytest.mark.parametrize("model_type", SHAPES)
-def test_packed_rows_have_the_loss_and_gradients_of_rows_alone(model_type: str) -> None:
+def test_packed_rows_have_the_loss_and_gradients_of_separate_rows(model_type: str) -> None:
     model, rows = make(model_type, **SHAPES[model_type]), make_rows()
-    expected, gradients = plain_loss_and_gradients(model, rows)
+    expected, gradients = separate_loss_and_gradients(model, rows)
     assert prepare_for_packing(model)
     loss, found = loss_and_gradients(model, pack(rows))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -94,18 +96,18 @@ def test_packed_rows_have_the_loss_and_gradients_of_rows_alone(model_type: str) 
 
 
 @pytest.mark.parametrize("name", UNPACKED)
-def test_a_model_that_would_mix_rows_is_padded(name: str) -> None:
+def test_rows_are_padded_for_a_model_that_would_mix_them(name: str) -> None:
     config = dict(UNPACKED[name])
     model, rows = make(config.pop("model_type"), **config), make_rows()
     before = model.config._attn_implementation
-    expected, _ = plain_loss_and_gradients(model, rows)
+    expected, _ = separate_loss_and_gradients(model, rows)
     assert not prepare_for_packing(model)
     assert model.config._attn_implementation == before
     loss, _ = loss_and_gradients(model, pad(rows))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_logits_are_computed_where_there_is_a_loss_and_nowhere_else() -> None:
+def test_logits_are_computed_only_for_tokens_with_a_loss() -> None:
     model, rows = make("llama", **SHAPES["llama"]), make_rows()
     prepare_for_packing(model)
     inputs = pack(rows)

@@ -1,7 +1,8 @@
-"""Every recipe of a backbone or an inspector trains a small twin: its architecture, random weights.
+"""Trains a twin for every recipe of a backbone or an inspector.
 
-The twin is trained as the recipe says, written, loaded again and used. What a recipe says of sizes
-and steps is made small; the weights of the real model need a network, and are not looked at.
+A twin is a small model with random weights and the architecture of the recipe's model. It is
+trained with the recipe, written, loaded again and used. Only sizes and numbers of steps are smaller
+than in the recipe. The weights of the real model need a network and are not tested.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.configuration.recipes import FOLDERS, load_recipe
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
@@ -38,7 +40,7 @@ from aligners.training.trainer import mean_cross_entropy
 CONFIG = Path(__file__).parents[2] / "config"
 VOCABULARY = 400
 
-# A recipe that names a model, and the architecture of that model: `model_type` in its config.json.
+# The architecture of each recipe's model: `model_type` in its config.json.
 BACKBONES = {
     "gemma-3-1b": "gemma3_text",
     "gpt2-large": "gpt2",
@@ -64,8 +66,9 @@ PLAIN = {
     "max_position_embeddings": 256,
 }
 GROUPED = {**PLAIN, "num_key_value_heads": 1, "tie_word_embeddings": True}
-# Keys are those of the published config.json files, which transformers has renamed in part. Windows
-# are shorter than the rows, so that they matter, and of two kinds of layers there is one each.
+# The keys are from the published config.json files; transformers has renamed some of them. Windows
+# are shorter than the rows, so that they have an effect. If there are two kinds of layers, the twin
+# has one of each.
 SHAPES: dict[str, dict[str, Any]] = {
     **tiny_models.SHAPES,
     "llama": GROUPED,
@@ -91,7 +94,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "classifier_pooling": "mean",
     },
 }
-# What a recipe's model has and others of its architecture have not.
+# Settings of single models that differ from others of the same architecture.
 DIFFERENT: dict[str, dict[str, Any]] = {
     "llama-3.2-1b": {
         "rope_theta": 5e5,
@@ -108,7 +111,7 @@ DIFFERENT: dict[str, dict[str, Any]] = {
 
 
 def texts() -> list[str]:
-    """Return what tokenizers learn from."""
+    """Return the texts on which tokenizers are trained."""
     aligner_rows = tiny_models.rows(60)
     return [
         row[field]
@@ -118,7 +121,7 @@ def texts() -> list[str]:
 
 
 def llama_3_tokenizer() -> PreTrainedTokenizerBase:
-    """Return a byte-level one, with a start token before every text; as Llama 3 has."""
+    """Return a byte-level tokenizer with a start token before every text, like Llama 3."""
     tokenizer: Any = train_byte_tokenizer(texts(), VOCABULARY)
     tokenizer.add_special_tokens({"bos_token": "<|begin_of_text|>"})
     start = tokenizer.bos_token, tokenizer.bos_token_id
@@ -133,26 +136,26 @@ def llama_3_tokenizer() -> PreTrainedTokenizerBase:
 
 
 def spelling_vocabulary(special_tokens: list[str]) -> dict[str, int]:
-    """Return letters with a visible space, and bytes for all other characters."""
+    """Return a vocabulary of letters, a visible space, and bytes for all other characters."""
     tokens = [f"<0x{byte:02X}>" for byte in range(256)]
     tokens += ["\u2581", *sorted({letter for text in texts() for letter in text} - {" "})]
     return {token: place for place, token in enumerate([*special_tokens, *tokens])}
 
 
 def gemma_tokenizer() -> PreTrainedTokenizerBase:
-    """Return one that spells, with a start token before every text; as Gemma has."""
+    """Return a tokenizer of characters with a start token before every text, like Gemma."""
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"]
     return GemmaTokenizer(vocab=spelling_vocabulary(special), merges=[], add_bos_token=True)
 
 
 def llama_2_tokenizer() -> PreTrainedTokenizerBase:
-    """Return one that spells, with a start token and a space before every text; as Mistral has."""
+    """Return a tokenizer of characters with a start token and a space first, like Mistral."""
     vocabulary = spelling_vocabulary(["<unk>", "<s>", "</s>"])
     return LlamaTokenizer(vocab=vocabulary, merges=[], add_bos_token=True)
 
 
 def modernbert_tokenizer() -> PreTrainedTokenizerBase:
-    """Return a byte-level one with BERT's special tokens, without types; as ModernBERT has."""
+    """Return a byte-level tokenizer with BERT's special tokens and no types, like ModernBERT."""
     tokenizer: Any = train_byte_tokenizer(texts(), VOCABULARY)
     tokenizer.add_special_tokens(
         {"cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
@@ -184,7 +187,7 @@ WITH_START_TOKEN = {"gemma-3-1b", "llama-3.2-1b", "mistral-7b"}
 
 
 def recipes(kind: str) -> list[str]:
-    """Return the names of the recipes that name a model."""
+    """Return the names of the recipes with a key `model`."""
     paths = sorted((CONFIG / kind).glob("*.yaml"))
     return [path.stem for path in paths if "model" in read_yaml(path)]
 
@@ -193,24 +196,25 @@ def model_type(kind: str, name: str) -> str:
     """Return the architecture of a recipe's model."""
     known = {"backbones": BACKBONES, "inspectors": INSPECTORS}[kind]
     assert name in known, (
-        f"config/{kind}/{name}.yaml has no twin: add it to {kind.upper()} in "
-        "tests/training/test_twins.py with the model_type of its model; a new one also to SHAPES"
+        f"config/{kind}/{name}.yaml has no twin: add the model_type of its model to {kind.upper()} "
+        "in tests/training/test_twins.py, and a new model_type also to SHAPES"
     )
     return known[name]
 
 
 def twin(kind: str, name: str, directory: Path, **small: Any) -> Any:
-    """Write a recipe's twin, and return the recipe with it and with small numbers."""
+    """Write a recipe's twin, and return the recipe with the twin and the smaller numbers."""
     architecture = model_type(kind, name)
     tokenizer = TOKENIZERS.get(name, lambda: train_byte_tokenizer(texts(), VOCABULARY))()
     shape = {
         "model_type": architecture,
-        # With weights as they come, whatever a twin reads it says about the same.
+        "vocabulary_size": VOCABULARY,
+        # With the default range, the output of a twin depends too little on its input.
         "config": {"initializer_range": 0.2, **SHAPES[architecture], **DIFFERENT.get(name, {})},
     }
-    # As published: an inspector's model has a head of another task.
+    # The published model of an inspector has the head of another task.
     auto_class = {"backbones": AutoModelForCausalLM, "inspectors": AutoModelForMaskedLM}[kind]
-    make_model(auto_class, tokenizer, shape, directory / "twin", seed=0)
+    make_model(auto_class, tokenizer, FromScratch.model_validate(shape), directory / "twin", seed=0)
     return changed(
         load_recipe(FOLDERS[kind], name),
         model=str(directory / "twin"),
@@ -225,7 +229,7 @@ def twin(kind: str, name: str, directory: Path, **small: Any) -> Any:
 
 
 def validation_loss(aligner: Aligner) -> float:
-    """Return the mean loss of an aligner over the rows that `train` validates with."""
+    """Return the mean loss of an aligner over the validation rows of `train`."""
     rows = tiny_models.rows(8, start=36)
     encoded = RowEncoder(aligner.tokenizer, OWN_FORMAT, aligner.max_tokens).encode(rows)
     inputs = pad(encoded)
@@ -237,7 +241,7 @@ def validation_loss(aligner: Aligner) -> float:
 
 @pytest.mark.usefixtures("in_the_project")
 @pytest.mark.parametrize("name", recipes("backbones"))
-def test_a_backbones_twin_trains_in_packs_and_is_loaded_and_used(name: str, tmp_path: Path) -> None:
+def test_the_twin_of_a_backbone_is_trained_in_packs_and_used(name: str, tmp_path: Path) -> None:
     recipe = twin(
         "backbones",
         name,
@@ -257,7 +261,7 @@ def test_a_backbones_twin_trains_in_packs_and_is_loaded_and_used(name: str, tmp_
     training = [entry["train_loss"] for entry in metrics["losses"] if "train_loss" in entry]
     assert training[-1] < training[0]
     aligner = Aligner.from_directory(tmp_path / "model")
-    # All that training changed is in the directory, adapters and tied weights included.
+    # The directory has all trained weights, with adapters and tied weights.
     assert validation_loss(aligner) == pytest.approx(metrics["validation_loss"], rel=1e-4)
     rows = tiny_models.rows(4)
     together = aligner.align([row["question"] for row in rows], [row["response"] for row in rows])
@@ -267,7 +271,7 @@ def test_a_backbones_twin_trains_in_packs_and_is_loaded_and_used(name: str, tmp_
 
 @pytest.mark.usefixtures("in_the_project")
 @pytest.mark.parametrize("name", recipes("inspectors"))
-def test_an_inspectors_twin_trains_and_is_loaded_and_used(name: str, tmp_path: Path) -> None:
+def test_the_twin_of_an_inspector_is_trained_and_used(name: str, tmp_path: Path) -> None:
     recipe = twin("inspectors", name, tmp_path, max_tokens=64, global_batch_size=8)
     test = inspector_rows(16, 40)
     metrics, _ = train_inspector(recipe, tmp_path, inspector_rows(32), inspector_rows(8, 32), test)

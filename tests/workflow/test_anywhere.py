@@ -1,4 +1,4 @@
-"""The workflow runs from any directory: programs and recipes are found where the Snakefile lies."""
+"""The workflow runs in any directory, with the programs and recipes beside its Snakefile."""
 
 import os
 import subprocess
@@ -19,14 +19,14 @@ INSPECTOR = "results/inspectors/bert-miniature/ethical/metrics.json"
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout of the workflow in a path with blanks."""
-    directory = tmp_path_factory.mktemp("anywhere") / "a clone with blanks"
+    """A checkout of the workflow, in a path with spaces."""
+    directory = tmp_path_factory.mktemp("anywhere") / "a clone with spaces"
     directory.mkdir()
     return make_project(directory)
 
 
 def run(directory: Path, *arguments: str, python: Path | None = None, **variables: str) -> str:
-    """Run Snakemake in a directory and return what it printed; it must succeed."""
+    """Run Snakemake in a directory, which must succeed, and return its output."""
     snakemake = (python or Path(sys.executable)).parent / "snakemake"
     result = subprocess.run(
         [snakemake, "--cores", "2", "--scheduler", "greedy", "--show-failed-logs", *arguments],
@@ -41,7 +41,7 @@ def run(directory: Path, *arguments: str, python: Path | None = None, **variable
 
 
 def test_two_experiments_share_one_checkout(checkout: Path, tmp_path: Path) -> None:
-    """Each has its directory; recipes there take the place of the workflow's."""
+    """Each has its own directory; recipes there replace the workflow's."""
     snakefile = f"--snakefile={checkout / 'Snakefile'}"
     configuration = f"--configfile={checkout / MINIATURE}"
     for name, questions in (("few", 80), ("more", 150)):
@@ -78,7 +78,7 @@ def test_a_moved_checkout_reruns_nothing(checkout: Path, tmp_path: Path) -> None
 
 
 def test_programs_run_from_a_symlinked_environment(checkout: Path, tmp_path: Path) -> None:
-    """The interpreter that runs Snakemake runs the jobs, also where nothing is activated."""
+    """Jobs use the Python that runs Snakemake, even if no environment is activated."""
     (tmp_path / ".venv").symlink_to(Path(sys.executable).parents[1])
     path = os.pathsep.join(["/usr/bin", "/bin"])
     run(
@@ -93,7 +93,7 @@ def test_programs_run_from_a_symlinked_environment(checkout: Path, tmp_path: Pat
     assert read_rows(tmp_path / TOPICS)
 
 
-def test_another_workflow_uses_it_as_a_module(checkout: Path, tmp_path: Path) -> None:
+def test_another_workflow_imports_it_as_a_module(checkout: Path, tmp_path: Path) -> None:
     snakefile = f"""
 configfile: {str(checkout / MINIATURE)!r}
 
@@ -124,7 +124,7 @@ rule count:
 
 
 def git(directory: Path, *arguments: str) -> None:
-    """Run git with a name and without the user's own configuration."""
+    """Run git with an author and without the user's configuration."""
     author = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
     subprocess.run(
         ["git", *author, *arguments],
@@ -135,10 +135,10 @@ def git(directory: Path, *arguments: str) -> None:
     )
 
 
-def test_snakedeploy_lays_it_out(checkout: Path, tmp_path: Path) -> None:
-    """A release on GitHub: workflow/Snakefile names it, config/ beside it says what runs.
+def test_it_runs_in_the_layout_of_snakedeploy(checkout: Path, tmp_path: Path) -> None:
+    """The user's workflow/Snakefile imports a release on GitHub; config/ is beside it.
 
-    Git is told that GitHub's address is a repository of this machine.
+    Git's configuration replaces GitHub's address with a local repository.
     """
     hosted = tmp_path / "hosted/owner/aligners"
     hosted.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""No command line grows with the number of comparisons: bash takes 128 KiB in one argument."""
+"""Command lines do not grow with the number of comparisons; Linux allows 128 KiB."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ RECIPES = {
 
 
 def copy_recipes(project: Path, kind: str, name: str, count: int) -> list[str]:
-    """Copy a recipe under names of usual length, and return these."""
+    """Copy a recipe under several names of usual length, and return the names."""
     names = [f"{name}-as-number-{number:02}" for number in range(count)]
     for copy in names:
         shutil.copy(project / f"config/{kind}/{name}.yaml", project / f"config/{kind}/{copy}.yaml")
@@ -27,7 +27,7 @@ def copy_recipes(project: Path, kind: str, name: str, count: int) -> list[str]:
 def test_command_lines_of_a_large_configuration_are_short(tmp_path: Path) -> None:
     project = make_project(tmp_path)
     names = {kind: copy_recipes(project, kind, *of) for kind, of in RECIPES.items()}
-    # External aligners are trained on a backbone of the configuration.
+    # The external aligners need this backbone in the configuration.
     names["backbones"][0] = "gpt2-miniature"
     set_keys(project / MINIATURE, **names)
     reproduced = f"results/reproduction/{names['judges'][0]}/win_rates.md"

@@ -1,4 +1,4 @@
-"""A new criterion, backbone, LLM or dataset needs files and names only, never code."""
+"""A new criterion, backbone, LLM or data set needs only files and names, no code."""
 
 import re
 import shutil
@@ -44,7 +44,7 @@ RECIPES = {
 
 
 def extend(project: Path) -> None:
-    """Add one file of each kind and its name, and nothing else."""
+    """Add one recipe of each kind and its name to the configuration, and nothing else."""
     shutil.copytree(project / "resources/criteria/helpful", project / "resources/criteria/brief")
     for path, text in RECIPES.items():
         (project / path).write_text(text)
@@ -60,7 +60,7 @@ def extend(project: Path) -> None:
     set_keys(project / DEMO, **{key: demo[key] + names for key, names in added.items()})
 
 
-def test_one_of_each_is_planned_from_topics_to_alpaca_eval(project: Path) -> None:
+def test_new_recipes_are_planned_from_topics_to_alpaca_eval(project: Path) -> None:
     extend(project)
     planned = run_snakemake(project, "-n", config=DEMO)
     jobs = {

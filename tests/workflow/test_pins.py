@@ -1,4 +1,4 @@
-"""Versions agree in pyproject.toml, constraints.txt and envs/; documents name real make targets."""
+"""Versions agree in pyproject.toml, constraints.txt and envs/, and make targets exist."""
 
 import re
 import tomllib
@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-# No rule's: a server that a job starts has an environment of its own.
+# Used by no rule: a server that a job starts has its own environment.
 SERVER = ROOT / "envs/vllm.yaml"
 
 
@@ -31,13 +31,13 @@ def requirements(lines: list[str]) -> dict[str, SpecifierSet]:
 
 
 def project_requirements() -> dict[str, SpecifierSet]:
-    """Return what pyproject.toml asks for, the extras included."""
+    """Return the requirements in pyproject.toml, including extras."""
     extras = [line for lines in project()["optional-dependencies"].values() for line in lines]
     return requirements(project()["dependencies"] + extras)
 
 
 def environment(path: Path) -> tuple[dict[str, SpecifierSet], dict[str, SpecifierSet]]:
-    """Return what a conda environment takes from conda, in pip's notation, and from pip."""
+    """Return the requirements of a conda environment from conda (in pip's notation) and pip."""
     entries = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
     from_conda = [entry for entry in entries if isinstance(entry, str)]
     from_pip = [line for entry in entries if isinstance(entry, dict) for line in entry["pip"]]
@@ -50,7 +50,7 @@ def test_every_dependency_of_the_project_is_pinned() -> None:
     assert not unpinned
 
 
-def test_constraints_pin_what_the_project_asks_for() -> None:
+def test_constraints_pin_the_requirements_of_the_project() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     constraints = requirements(lines)
@@ -62,7 +62,7 @@ def test_constraints_pin_what_the_project_asks_for() -> None:
             assert version in specifier, f"constraints.txt: {name}=={version}"
 
 
-def test_there_is_an_environment_for_every_rule() -> None:
+def test_every_environment_of_a_rule_exists() -> None:
     rules = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("workflow/rules/*.smk"))
     named = set(re.findall(r'"\.\./\.\./envs/([\w-]+\.yaml)"', rules))
     assert named | {SERVER.name} == {path.name for path in ENVIRONMENTS}

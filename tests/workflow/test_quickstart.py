@@ -1,4 +1,4 @@
-"""The quickstart, its recipes, and the walk-through of one's own policy are as they should run."""
+"""The quickstart with its recipes, and the page on an own policy, can be planned."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ from aligners.llms.engines.served import Server
 
 QUICKSTART = Path("config/quickstart.yaml")
 POLICY = "docs/your-own-policy.md"
-# Stands in for vLLM: it shows how it was started, and says that it is healthy.
+# Replaces vLLM: prints its arguments, and replies to health checks.
 VLLM = f"""#!{sys.executable}
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -34,7 +34,7 @@ HTTPServer(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), Handler).
 
 
 def planned_jobs(project: Path, config: str, *targets: str) -> dict[str, int]:
-    """Return how many jobs of each rule a dry run plans."""
+    """Return the number of jobs of each rule in a dry run."""
     output = run_snakemake(project, "-n", *targets, config=config)
     return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", output, re.MULTILINE)}
 
@@ -42,8 +42,8 @@ def planned_jobs(project: Path, config: str, *targets: str) -> dict[str, int]:
 # Quickstart
 
 
-def test_quickstart_stands_by_itself() -> None:
-    """Laid over config.yaml, whatever it left out would be the paper's."""
+def test_quickstart_sets_every_key() -> None:
+    """A missing key would take its value from config.yaml, the paper's experiment."""
     paper, quickstart = read_yaml(ROOT / "config/config.yaml"), read_yaml(ROOT / QUICKSTART)
     assert list(quickstart) == list(paper)
     for key in ("shards", "split"):
@@ -62,7 +62,7 @@ def test_quickstart_is_planned_from_topics_to_alpaca_eval(project: Path) -> None
     }.items() <= planned_jobs(project, str(QUICKSTART)).items()
 
 
-def test_any_teacher_that_quickstart_names_takes_its_place_by_one_line(
+def test_every_teacher_in_the_comments_of_quickstart_can_replace_its_teacher(
     in_the_project: None,
 ) -> None:
     config = read_yaml(QUICKSTART)
@@ -71,7 +71,7 @@ def test_any_teacher_that_quickstart_names_takes_its_place_by_one_line(
     for teacher in [config["teacher"], *offered]:
         validate_experiment({**config, "teacher": teacher}, QUICKSTART)
         assert load_recipe(LLMRecipe, teacher).chat, teacher
-    # A hosted endpoint refuses parameters that it does not know.
+    # Hosted endpoints reject unknown parameters such as repetition_penalty.
     assert load_recipe(SynthesisRecipe, config["synthesis"]).pairs.repetition_penalty == 1.0
 
 
@@ -88,14 +88,14 @@ def test_the_served_teacher_starts_in_its_own_environment(project: Path) -> None
     finally:
         server.stop()
     started = server.log.read_text().split()
-    assert started[:4] == ["serve", recipe["model"], "--revision", recipe["revision"]]
+    assert started[:4] == ["serve", recipe.model, "--revision", recipe.revision]
     assert "--enable-prefix-caching" in started
 
 
-# The pages
+# Pages
 
 
-def test_ones_own_policy_is_planned_as_its_page_says(project: Path) -> None:
+def test_the_commands_of_the_page_on_an_own_policy_are_planned(project: Path) -> None:
     commands = [block.text for block in blocks(POLICY, COMMANDS)]
     writing = [text for text in commands if "> resources/" in text or "> config/" in text]
     assert len(writing) == 3

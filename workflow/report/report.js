@@ -1,4 +1,4 @@
-// Filters the table of answers; without it, the table shows all its rows.
+// Filters the table of examples. Without this script, the table shows all rows.
 "use strict";
 const form = document.querySelector("form.search");
 if (form) {
@@ -21,7 +21,7 @@ if (form) {
     for (const group of groups) {
       group.hidden = !group.querySelector("tr[data-kinds]:not([hidden])");
     }
-    count.textContent = `${shown} of ${rows.length} answers`;
+    count.textContent = `${shown} of ${rows.length} rows`;
   };
   form.addEventListener("submit", (event) => event.preventDefault());
   search.addEventListener("input", filter);

@@ -1,4 +1,4 @@
-"""Corrected responses: by the aligner of one criterion, by the conditioned one, and by the squads.
+"""Corrections of the responses by single aligners, by the conditioned aligner, and by the squads.
 
 Reads:  results/responses/{dataset}/{llm}.jsonl; models of aligners and inspectors
 Writes: results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl

@@ -1,7 +1,7 @@
 """Aligners: small language models that correct a response, one per backbone and criterion.
 
-The conditioned aligner, which reads the principles of a criterion as text, is one more, on the rows
-of all criteria; so is an external aligner that the workflow trains.
+The conditioned aligner, which reads the principles of a criterion as text, is trained on the rows
+of all criteria. So is an external aligner that the workflow trains.
 
 Reads:  results/synthetic/{criterion}/aligner/; config/backbones/{backbone}.yaml
 Writes: results/aligners/{backbone}/{aligner}/model/, metrics.json, losses.png

@@ -1,4 +1,4 @@
-"""AlpacaEval files: each system against the base LLM, its finetuned partner, external aligners.
+"""AlpacaEval files: each system against the base LLM, its finetuned partner and external aligners.
 
 Reads:  results/inputs/, results/responses/, results/aligned/, results/external/
 Writes: results/alpaca_eval/{dataset}/{llm}/{backbone}/{system}/{reference}/model_outputs.json

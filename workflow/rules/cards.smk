@@ -1,6 +1,6 @@
-"""Model cards: README.md beside each trained model, as the Hugging Face Hub reads it.
+"""Model cards: a README.md for each trained model, in the format of the Hugging Face Hub.
 
-No other rule can write into the directory that a training makes, so the card lies beside it.
+Only the training rule may write into the model's directory, so the card lies beside it.
 
 Reads:  results/inspectors/{inspector}/{criterion}/model/, results/aligners/{backbone}/{aligner}/model/
 Writes: results/inspectors/{inspector}/{criterion}/README.md, results/aligners/{backbone}/{aligner}/README.md

@@ -1,4 +1,4 @@
-"""The scorecard of the closed world, where the truth is known.
+"""The scorecard of the closed world, in which the true answers are known.
 
 Reads:  results/synthetic/, inspectors/, inputs/, responses/, aligned/, external/
 Writes: results/closed_world/scorecard.json

@@ -1,4 +1,4 @@
-"""What all rules share: the experiment, and one helper for what a rule runs and what decides it."""
+"""Shared by all rules: the experiment, and helpers for commands, fingerprints, logs and files."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 
 def workflow_directory():
-    """Return the directory of the workflow; a hosted one (`github(...)`) is unpacked first."""
+    """Return the directory of the workflow, after unpacking a hosted one (`github(...)`)."""
     rules_directory = workflow.current_basedir
     if isinstance(rules_directory, (str, Path)) or rules_directory.is_local:
         return Path(str(rules_directory)).parents[1]
@@ -44,7 +44,7 @@ from aligners.configuration.workflow_files import WORKFLOW, find_file
 from aligners.core.errors import UserError
 from aligners.core.hashes import content_hash
 
-# Jobs run with the interpreter that runs Snakemake, also where no environment is activated.
+# Jobs use the Python that runs Snakemake, even if its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 try:
@@ -58,7 +58,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-# A dry run continues with this warning; a real one stops before its first job (`onstart`).
+# A dry run continues after this warning; a real run stops before its first job (`onstart`).
 try:
     check_experiment(config["name"])
 except UserError as error:
@@ -72,13 +72,13 @@ SYNTHETIC_DATASETS = [
 ]
 IMPORTED_DATASETS = [name for name in config["datasets"] if name not in SYNTHETIC_DATASETS]
 
-# The software of a rule with `--sdm conda`.
+# Conda environments of the rules, used with `--sdm conda`.
 DATA = "../../envs/data.yaml"
 MODELS = "../../envs/models.yaml"
 
 
 def one_of(names):
-    """Return a wildcard constraint that admits the names alone."""
+    """Return a wildcard constraint that matches only these names."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
@@ -99,16 +99,17 @@ wildcard_constraints:
 
 
 def program(script, *settings, command=None, **derived):
-    """Return the params that every rule has, the command, the settings, and their fingerprint.
+    """Return the params of a rule: its command, its settings, and the fingerprint.
 
-    A job runs again when the fingerprint changes: the program's code, or what decides a setting.
+    A job runs again when its fingerprint changes. The fingerprint covers the program's code and
+    the settings.
 
     Args:
-        script: name of the program, that of the rule.
-        settings: keys of config.yaml, each a param of that name, and wildcards; a dot goes on to a
-            key below: `seed`, `shards.pairs`, `synthesis.topics` (of the recipe), `backbone`.
-        command: function that returns the command as a list; by default Python runs the program.
-        derived: what decides and is neither, as functions of the wildcards.
+        script: name of the program, which is the rule's name.
+        settings: wildcards, or keys of config.yaml, which become params. A dot selects a key below:
+            `seed`, `shards.pairs`, `synthesis.topics` (a key of the recipe), `backbone`.
+        command: function that returns the command as a list; by default, Python runs the program.
+        derived: other values that decide the result, as functions of the wildcards.
     """
 
     def fingerprint_of(wildcards):
@@ -125,7 +126,7 @@ def program(script, *settings, command=None, **derived):
 
 
 def setting(name):
-    """Return the name and the value of a param for a setting: the name of a recipe, or the value."""
+    """Return the name and the value of a param; the value for a recipe is the recipe's name."""
     head, *keys = name.split(".")
     value = config[head]
     for key in keys if head not in KINDS else []:
@@ -134,24 +135,24 @@ def setting(name):
 
 
 def log_of(job):
-    """Return the log of a job; `job` names it by rule and wildcards, as in train/{criterion}."""
+    """Return the log of a job, named by rule and wildcards, such as `split_questions/{criterion}`."""
     return f"logs/{job}.log"
 
 
 def benchmark_of(job):
-    """Return the file of a job's time and memory."""
+    """Return the benchmark file of a job, with its time and memory."""
     return f"logs/{job}.benchmark.tsv"
 
 
 def counted(rows, *beside):
-    """Return the outputs beside a file of rows: dropped rows, counts, and others such as usage."""
+    """Return the outputs beside a file of rows: dropped rows, counts, and for instance usage."""
     files = {"dropped": "dropped.jsonl", "counts": "counts.json"}
     files.update({name: f"{name}.json" for name in beside})
     return {name: rows.beside(ending) for name, ending in files.items()}
 
 
 def shards_of(rows, count):
-    """Return the inputs of a gathering rule: the rows of each shard, and the files beside them."""
+    """Return the inputs of a rule that gathers shards: their rows, and the files beside them."""
     shards = [rows.fill(shard=str(number)) for number in range(count)]
     endings = ["dropped.jsonl", "usage.json"]
     beside = [shard.beside(ending) for shard in shards for ending in endings]
@@ -159,10 +160,10 @@ def shards_of(rows, count):
 
 
 def names_json(*fields, **own):
-    """Return names of the experiment by field as JSON; `own` names take their place.
+    """Return the names of the experiment by field as JSON; names in `own` take precedence.
 
-    A program that is given names finds its files by the patterns of results.py: its command line
-    does not grow with the number of files.
+    With these names, a program builds its paths from the patterns of results.py. So its command
+    line does not grow with the number of files.
     """
     names = {**EXPERIMENT.names, "hub_model": list(EXPERIMENT.hub_models), **own}
     return json.dumps({field: names[field] for field in [*fields, *own]})

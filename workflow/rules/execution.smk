@@ -1,13 +1,18 @@
-"""Where jobs run: how a program is started, the GPUs it leases, what a cluster can run."""
+"""How jobs run: the commands that start programs, leased GPUs, and checks of a cluster's limits."""
 
-from aligners.cluster.slurm import Demand, check_demands, check_status_command, warn_of_preemption
+from aligners.cluster.slurm import (
+    JobRequest,
+    check_requests,
+    check_status_command,
+    warn_about_preemption,
+)
 
 
 def python_command(script):
-    """Return the function for the command of a program that Python runs, on leased GPUs if any.
+    """Return the function for the command of a Python program, on leased GPUs if it needs any.
 
-    A param that depends on resources makes no job run again: where the workflow lies, and GPUs,
-    change no result.
+    Snakemake does not compare params that depend on resources. So a moved workflow or other GPUs
+    make no job run again; they do not change its result.
     """
 
     def command(wildcards, resources):
@@ -17,22 +22,22 @@ def python_command(script):
 
 
 def lease_gpus(resources):
-    """Return the command that leases a job its GPUs where no scheduler gives it some."""
+    """Return the command that leases GPUs to a job, if no scheduler assigns them."""
     gpus = resources.get("gpu", 0)
     if workflow.remote_exec or not gpus:
         return []
     return ["python", SCRIPTS / "lease_gpus.py", gpus]
 
 
-def training_command(script, recipe):
-    """Return the function for the command of a training, on the nodes and GPUs of the profile."""
+def training_command(script, kind, recipe):
+    """Return the function for the command of a training on the profile's nodes and GPUs."""
 
     def command(wildcards, resources, threads):
         nodes = resources.get("nodes", 1)
         if nodes > 1 and not (resources.get("mpi") and resources.get("gpus_per_node")):
             raise WorkflowError(
-                f"a training over {nodes} nodes also needs mpi, tasks, gpus_per_node and slurm_extra "
-                "among its set-resources in the profile; docs/slurm.md shows them"
+                f"set-resources, {script}: a training over {nodes} nodes also needs mpi, tasks, "
+                "gpus_per_node and slurm_extra; docs/slurm.md shows them"
             )
         gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
         several = load_recipe(WILDCARDS[recipe], wildcards[recipe]).accelerate
@@ -46,7 +51,7 @@ def training_command(script, recipe):
         ]
         training = SCRIPTS / f"{script}.py"
         if nodes == 1:
-            # A free port: two jobs may run on one node.
+            # 0 selects a free port: several jobs may run on one node.
             accelerate = ["accelerate", "launch", *options, "--main_process_port=0"]
             return [*lease_gpus(resources), *accelerate, training]
         on_each_node = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
@@ -57,14 +62,14 @@ def training_command(script, recipe):
 
 
 def demand(job):
-    """Return what a job asks of a node of a cluster."""
+    """Return the resources that a job requests of one node of a cluster."""
 
     def amount(name, default=0):
-        # What depends on inputs that are not made yet is no number.
+        # Not a number if it depends on inputs that do not exist yet.
         value = job.resources.get(name, default)
         return value if isinstance(value, int) else default
 
-    return Demand(
+    return JobRequest(
         job.rule.name,
         partition=job.resources.get("slurm_partition"),
         account=job.resources.get("slurm_account"),
@@ -76,10 +81,10 @@ def demand(job):
 
 
 def check_cluster():
-    """Refuse, before the first job, jobs that the cluster can never run."""
+    """Raise UserError before the first job if the cluster can never run one of the jobs."""
     if workflow.executor_plugin.name == "slurm":
         check_status_command(workflow.executor_settings.status_command)
         queued = [job for job in workflow.dag.needrun_jobs() if not workflow.is_local(job.rule)]
-        demands = [demand(job) for job in queued]
-        check_demands(demands)
-        warn_of_preemption({each.partition for each in demands})
+        requests = [job_request(job) for job in queued]
+        check_requests(requests)
+        warn_about_preemption({each.partition for each in requests})

@@ -1,4 +1,4 @@
-"""External aligners, such as that of Ji et al. (arXiv 2402.02416), on the same responses.
+"""Corrections by external aligners, such as that of Ji et al. (arXiv 2402.02416).
 
 Reads:  results/responses/{dataset}/{llm}.jsonl; config/external/{external}.yaml
 Writes: results/external/{dataset}/{llm}/{external}.jsonl

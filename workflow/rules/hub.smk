@@ -1,4 +1,4 @@
-"""Which models come from the Hub, and whether they can be had."""
+"""Models that come from the Hub, and whether they are available."""
 
 import functools
 
@@ -6,15 +6,16 @@ from aligners.configuration.experiment import judge_model
 
 HUB_MODELS = EXPERIMENT.hub_models
 
-# Compute nodes often have no network: what their jobs need was fetched before.
+# Compute nodes often have no network; the rule fetch_model has downloaded the models before.
 if workflow.remote_exec:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def fetched(kind, name):
-    """Return the input function for the record of a recipe's model; one not of the Hub has none.
+    """Return the input function for the record of a recipe's model, if it comes from the Hub.
 
-    The recipe's name is a wildcard or a key of config.yaml. The record must exist; its age does not matter.
+    `name` is the wildcard or the key of config.yaml that names the recipe. The record must exist,
+    but its age does not matter.
     """
 
     def record(wildcards):
@@ -24,13 +25,12 @@ def fetched(kind, name):
 
 
 def judge_fetched(wildcards):
-    """Return the record of a judge's model."""
-    kind, name = judge_model(wildcards.judge)
-    return model_record(f"{kind.folder}/{name}")
+    """Return the record of a judge's model as a list."""
+    return model_record("/".join(judge_model(wildcards.judge)))
 
 
 def model_record(model):
-    """Return the record of a recipe's model as a list: one not of the Hub has none."""
+    """Return the record of a recipe's model as a list; empty if it does not come from the Hub."""
     if model not in HUB_MODELS:
         return []
     warn_if_missing(model)
@@ -39,7 +39,7 @@ def model_record(model):
 
 @functools.cache
 def warn_if_missing(model):
-    """Warn, and say why, if a model cannot be had as the environment says there is no network."""
+    """Warn if a model is missing and HF_HUB_OFFLINE forbids its download; return the problem."""
     if not os.environ.get("HF_HUB_OFFLINE") or workflow.remote_exec:
         return ""
     from aligners.models.hub import check_fetched
@@ -53,13 +53,13 @@ def warn_if_missing(model):
 
 
 def hub_recipe(wildcards):
-    """Return what decides which files of a model are fetched."""
-    source = HUB_MODELS[wildcards.hub_model]
-    return [source.model, source.revision, source.weights]
+    """Return the keys of a recipe that decide which files of its model are fetched."""
+    recipe = HUB_MODELS[wildcards.hub_model]
+    return {key: recipe.get(key) for key in ["model", "revision", "weights"]}
 
 
 def check_models():
-    """Refuse, before the first job, models that are to be fetched where there is no network."""
+    """Raise UserError before the first job if a missing model cannot be downloaded."""
     for job in workflow.dag.needrun_jobs():
         if "hub_model" in job.wildcards.keys():
             if problem := warn_if_missing(job.wildcards.hub_model):

@@ -1,4 +1,4 @@
-"""Verdicts of judges on the comparisons, and the rates and tests computed from them.
+"""Verdicts of judges on the comparisons, with the rates and tests computed from them.
 
 Reads:  results/alpaca_eval/, results/inputs/, results/responses/, results/aligned/; config/judges/{judge}.yaml
 Writes: results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/{reference}/verdicts.jsonl and comparison.json

@@ -1,7 +1,7 @@
-"""Models of the Hub: fetched where Snakemake runs, for jobs that may have no network.
+"""Models of the Hub, downloaded on the machine that runs Snakemake: jobs may have no network.
 
 Reads:  config/{hub_model}.yaml, such as config/llms/falcon-40b.yaml
-Writes: results/models/{hub_model}.json; the files themselves are in the cache of the Hub
+Writes: results/models/{hub_model}.json; the models themselves are in the Hub's local cache
 Target: results/models/all
 """
 

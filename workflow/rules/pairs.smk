@@ -1,4 +1,4 @@
-"""Pairs of a response y and its correction y', with the critique between them.
+"""Pairs of a response y and its correction y', with the critique.
 
 Reads:  results/synthetic/{criterion}/questions.jsonl; the criterion's principles; the teacher
 Writes: results/synthetic/{criterion}/pairs/{shard}.jsonl, gathered in pairs.jsonl

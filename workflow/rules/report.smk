@@ -1,7 +1,7 @@
-"""The report: one page with what was run, made, found and spent.
+"""The report: one page with the configuration, the results and the costs of a run.
 
-Reads:  counts, metrics, scores, responses, comparisons and checksums of all stages; logs/ and results/
-        for benchmark and usage files, which may be missing
+Reads:  counts, metrics, scores, corrections, comparisons and checksums of all stages;
+        benchmark files in logs/ and usage files in results/, if there are any
 Writes: results/figures/{data,inspectors,aligners,squad,comparisons}/, results/report.html
 Target: results/report.html
 """
@@ -9,8 +9,8 @@ Target: results/report.html
 from aligners.report.comparisons import has_truth
 from aligners.report.data import STEPS
 
-# What both the figures and the page show.
-SHOWN = {
+# Inputs of both the figures and the page.
+SHARED_INPUTS = {
     "counts": [path for step in STEPS.values() for path in EXPERIMENT.files(step)],
     "inspectors": EXPERIMENT.files(results.INSPECTOR_METRICS),
     "aligners": EXPERIMENT.aligner_files(results.ALIGNER_METRICS),
@@ -22,7 +22,7 @@ SHOWN = {
 
 rule draw_figures:
     input:
-        **SHOWN,
+        **SHARED_INPUTS,
         similarity=EXPERIMENT.files(results.SIMILARITY),
         test_scores=EXPERIMENT.files(results.INSPECTOR_SCORES),
         thresholds=EXPERIMENT.files(results.THRESHOLDS),
@@ -50,15 +50,15 @@ rule draw_figures:
 
 rule write_report:
     input:
-        **SHOWN,
+        **SHARED_INPUTS,
         input_counts=EXPERIMENT.files(results.INPUTS.beside("counts.json"))
         + EXPERIMENT.files(results.RESPONSES.beside("counts.json")),
         pairs=EXPERIMENT.files(results.FILTERED_PAIRS),
         sets=EXPERIMENT.files(results.TRAINING_SET),
-        # The categories of their questions, read beside them.
+        # For the categories of the questions.
         inputs=EXPERIMENT.files(results.INPUTS),
         tests=EXPERIMENT.files(results.PAIRED_TESTS),
-        # What the first judge says of the squads' corrections, and of the originals.
+        # The first judge's verdicts on the squads' corrections against the responses.
         verdicts=EXPERIMENT.files(
             results.VERDICTS,
             judge=config["judges"][:1],
@@ -77,7 +77,7 @@ rule write_report:
     conda:
         DATA
     params:
-        **program("write_report", page_parts=page_parts),
+        **program("write_report", page_files=page_files),
         configuration=json.dumps(config),
     message:
         "Report"

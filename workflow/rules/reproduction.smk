@@ -1,4 +1,4 @@
-"""The win rates that the paper's code reported, beside ours under the paper's protocol.
+"""Comparison of the win rates that the paper's code reported with ours, under the paper's protocol.
 
 Reads:  results/alpaca_eval/{dataset}/{llm}/{backbone}/squad-paper/; resources/reported/win_rates.csv
 Writes: results/reproduction/{judge}/{dataset}/{llm}/{backbone}/squad-paper/{reference}/verdicts.jsonl
@@ -6,22 +6,22 @@ Writes: results/reproduction/{judge}/{dataset}/{llm}/{backbone}/squad-paper/{ref
 Target: results/reproduction/{judge}/win_rates.md
 """
 
-# The protocol chooses categories by their numbers.
+# The protocol selects categories by number.
 NUMBERED_DATASETS = [
     name for name in IMPORTED_DATASETS if load_recipe(DatasetRecipe, name).columns.category_id
 ]
-PAPERS = {"system": [SQUAD_PAPER.name]}
+PAPER_SYSTEM = {"system": [SQUAD_PAPER.name]}
 
 
 rule judge_reproduction:
     input:
         inputs=results.INPUTS,
         responses=results.RESPONSES,
-        model_outputs=compared(results.MODEL_OUTPUTS, **PAPERS),
-        reference_outputs=compared(results.REFERENCE_OUTPUTS, **PAPERS),
+        model_outputs=compared(results.MODEL_OUTPUTS, **PAPER_SYSTEM),
+        reference_outputs=compared(results.REFERENCE_OUTPUTS, **PAPER_SYSTEM),
         fetched=ancient(judge_fetched),
     output:
-        verdicts=compared(results.REPRODUCED_VERDICTS, **PAPERS),
+        verdicts=compared(results.REPRODUCED_VERDICTS, **PAPER_SYSTEM),
         usage=results.REPRODUCTION_USAGE,
     log:
         log_of("judge_reproduction/{judge}/{dataset}/{llm}"),
@@ -42,7 +42,10 @@ rule judge_reproduction:
 rule compare_with_reported:
     input:
         verdicts=EXPERIMENT.files(
-            results.REPRODUCED_VERDICTS, judge=["{judge}"], dataset=NUMBERED_DATASETS, **PAPERS
+            results.REPRODUCED_VERDICTS,
+            judge=["{judge}"],
+            dataset=NUMBERED_DATASETS,
+            **PAPER_SYSTEM,
         ),
     output:
         csv=results.REPORTED_BESIDE_OURS.fill(form="csv"),

@@ -1,4 +1,4 @@
-"""Baselines: the responses of the LLMs themselves.
+"""Responses of the LLMs, before any correction.
 
 Reads:  results/inputs/{dataset}.jsonl; config/llms/{llm}.yaml
 Writes: results/responses/{dataset}/{llm}/{shard}.jsonl, gathered in {llm}.jsonl

@@ -1,4 +1,4 @@
-"""One split of the questions into train, validation and test, for every later stage.
+"""The split of the questions into train, validation and test, which all later stages use.
 
 Reads:  results/synthetic/{criterion}/questions.jsonl; the splits of the criteria before it
 Writes: results/synthetic/{criterion}/split.jsonl

@@ -1,6 +1,6 @@
-"""The `all` of every stage: checksums and paths of its files.
+"""The file `all` of every stage: checksums and paths of its files.
 
-Reads:  every file of a stage
+Reads:  all files of a stage
 Writes: results/{stage}/all
 Target: results/{models,synthetic,inspectors,aligners,responses,aligned,external,alpaca_eval,judged,tables}/all
 """

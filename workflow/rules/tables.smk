@@ -1,4 +1,4 @@
-"""The tables of each judge's verdicts: win rates, categories, ablations, thresholds, tests.
+"""Tables of each judge's verdicts: win rates, categories, ablations, thresholds, tests.
 
 Reads:  results/judged/{judge}/
 Writes: results/tables/{judge}/{win_rates,categories,ablations,thresholds,paired_tests}.{csv,md,tex}

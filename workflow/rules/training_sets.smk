@@ -1,4 +1,4 @@
-"""Cleaned pairs, and the training sets of aligners and inspectors.
+"""Filtered pairs, and the training sets of aligners and inspectors.
 
 Reads:  results/synthetic/{criterion}/pairs.jsonl, split.jsonl
 Writes: results/synthetic/{criterion}/pairs_filtered.jsonl, pairs_similarity.jsonl and .png,

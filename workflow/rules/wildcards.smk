@@ -1,4 +1,4 @@
-"""Functions of wildcards: the inputs, outputs and params that depend on a job, by rules file."""
+"""Functions of wildcards, by rules file: inputs, outputs and params that depend on the job."""
 
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.external import ExternalRecipe
@@ -8,14 +8,14 @@ from aligners.configuration.kinds.llms import LLMRecipe
 
 
 def principles(wildcards):
-    """Return the principles that a job's aligner reads, as text by criterion."""
+    """Return the text of the principles that a job's aligner reads, by criterion."""
     return {
         criterion: numbered(load_principles(criterion)) for criterion in criteria_read(wildcards)
     }
 
 
 def criteria_read(wildcards):
-    """Return the criteria whose principles a job's aligner reads: all if it is conditioned."""
+    """Return the criteria whose principles a job's aligner reads: all if conditioned, else none."""
     names = [wildcards.get("aligner"), wildcards.get("system")]
     return CRITERIA if any(map(is_conditioned, names)) else []
 
@@ -33,7 +33,7 @@ def earlier_splits(wildcards):
 
 
 def training_set(kind):
-    """Return the outputs of a training set: a file for each side of the split, and its counts."""
+    """Return the outputs of a training set: a file for each side, counts and dropped rows."""
     sides = EXPERIMENT.names["side"]
     return {
         **{side: results.TRAINING_SET.fill(kind=kind, side=side) for side in sides},
@@ -46,18 +46,18 @@ def training_set(kind):
 
 
 def training_rows(side):
-    """Return the input function for an aligner's rows: its criterion's, else those of all."""
+    """Return the input function for an aligner's rows: of its criterion, or of all criteria."""
 
     def files(wildcards):
-        own = [wildcards.aligner] if wildcards.aligner in CRITERIA else CRITERIA
+        criteria = [wildcards.aligner] if wildcards.aligner in CRITERIA else CRITERIA
         pattern = results.TRAINING_SET.fill(kind="aligner", side=side)
-        return EXPERIMENT.files(pattern, criterion=own)
+        return EXPERIMENT.files(pattern, criterion=criteria)
 
     return files
 
 
 def input_format(wildcards):
-    """Return the input format of the external aligner that is trained; else ours is."""
+    """Return the input format of an external aligner; empty for our own format."""
     if wildcards.aligner not in EXPERIMENT.trained_external:
         return ""
     return load_recipe(ExternalRecipe, wildcards.aligner).input_format
@@ -67,12 +67,12 @@ def input_format(wildcards):
 
 
 def criteria_in_order(wildcards):
-    """Return the criteria by which an aligner alone corrects, one after another."""
+    """Return the criteria by which a single aligner corrects, in order."""
     return criteria_read(wildcards) or wildcards.aligner
 
 
 def squad_models(wildcards):
-    """Return the aligner of each criterion in a squad; the conditioned one is that of all."""
+    """Return the aligner of each criterion in a squad; the conditioned one serves all criteria."""
     names = [CONDITIONED] * len(CRITERIA) if criteria_read(wildcards) else CRITERIA
     return [results.ALIGNER.fill(backbone=wildcards.backbone, aligner=name) for name in names]
 
@@ -81,7 +81,7 @@ def squad_models(wildcards):
 
 
 def external_model(wildcards):
-    """Return the model of an external aligner that the workflow trains; a released one has none."""
+    """Return the model of an external aligner that the workflow trains; [] for a released one."""
     backbone = EXPERIMENT.trained_external.get(wildcards.external)
     return results.ALIGNER.fill(backbone=backbone, aligner=wildcards.external) if backbone else []
 
@@ -121,7 +121,7 @@ def reported(wildcards):
 
 
 def stage_files(wildcards):
-    """Return every file of a stage."""
+    """Return all files of a stage."""
     return EXPERIMENT.stage_files(wildcards.stage)
 
 
@@ -135,20 +135,20 @@ def stage_names(wildcards):
 
 
 def near_copies(wildcards):
-    """Return each criterion's similarity threshold for near copies."""
+    """Return the similarity threshold for near copies of each criterion."""
     return {
         criterion: load_recipe(CriterionRecipe, criterion).near_copy_similarity
         for criterion in CRITERIA
     }
 
 
-def page_parts(wildcards):
-    """Return hashes of the page's template, style sheet and script."""
+def page_files(wildcards):
+    """Return hashes of the page's templates, style sheet and script."""
     return [content_hash(path) for path in sorted(WORKFLOW.glob("workflow/report/*.[hcj]*"))]
 
 
 def figures(section):
-    """Return a section's directory of figures, for Snakemake's own report too."""
+    """Return a section's directory of figures, marked for Snakemake's own report."""
     return report(
         directory(results.FIGURES.fill(section=section)),
         patterns=["{subject}/{figure}.svg"],

@@ -10,18 +10,18 @@ from aligners.correction.aligner import Aligner
 
 
 def main(*, criteria: list[str], backbone: str, responses: Path, model: Path, output: Path) -> None:
-    """Write every answer with its correction and trace to `output`.
+    """Write every response with its correction and trace to `output`.
 
-    The aligner passes over the answers once for each criterion, in order: one for the aligner of a
-    criterion, all for the conditioned one.
+    The aligner corrects the responses once for each of the `criteria`, in their order. The aligner
+    of one criterion gets that criterion; the conditioned aligner gets all criteria.
     """
     rows = read_rows(responses)
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
     aligner = Aligner.from_directory(model, batch_tokens=batch_tokens)
     questions = [row["question"] for row in rows]
-    answers = [row["response"] for row in rows]
+    texts = [row["response"] for row in rows]
     for criterion in criteria:
-        answers = aligner.for_criterion(criterion)(questions, answers)
+        texts = aligner.for_criterion(criterion)(questions, texts)
     trace = [
         {"criterion": criterion, "before": None, "after": None, "accepted": True}
         for criterion in criteria
@@ -30,7 +30,7 @@ def main(*, criteria: list[str], backbone: str, responses: Path, model: Path, ou
         output,
         [
             {**row, "aligned_response": text, "trace": trace}
-            for row, text in zip(rows, answers, strict=True)
+            for row, text in zip(rows, texts, strict=True)
         ],
     )
 

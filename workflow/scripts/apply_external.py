@@ -10,10 +10,10 @@ from aligners.correction.aligner import Aligner
 
 
 def main(*, external: str, responses: Path, model: list[Path], output: Path) -> None:
-    """Write every answer with its correction to `output`.
+    """Write every response with its correction to `output`.
 
-    `model` is the directory of an external aligner that the workflow trained; where it is empty,
-    the recipe's released model is loaded.
+    `model` is the directory of an external aligner that the workflow trained. If it is empty, the
+    released model that the recipe names is loaded.
     """
     if model:
         aligner = Aligner.from_directory(model[0])

@@ -24,10 +24,10 @@ def main(
     threshold: float,
     output: Path,
 ) -> None:
-    """Write every answer with its correction and trace to `output`.
+    """Write every response with its correction and trace to `output`.
 
     `aligners` and `inspectors` are the model directories of the criteria, in the same order. The
-    conditioned aligner is named once for each criterion, and loaded once.
+    conditioned aligner is given once for each criterion, but loaded only once.
     """
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
     rows = read_rows(responses)

@@ -21,9 +21,9 @@ def main(
     counts: Path,
     dropped: Path,
 ) -> None:
-    """Write one file per side of the split, with `identity_share` rows of each unchanged.
+    """Write one file for each side of the split; a share `identity_share` are identity rows.
 
-    At most `rows` training rows are kept, a seeded sample.
+    At most `rows` training rows are kept, as a seeded sample.
     """
     sides = by_split(read_rows(pairs), by_id(read_rows(split)))
     all_kept, all_dropped = [], []

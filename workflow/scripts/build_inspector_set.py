@@ -23,9 +23,9 @@ def main(
     counts: Path,
     dropped: Path,
 ) -> None:
-    """Write one file per side of the split, from a seeded sample of at most `pairs` pairs.
+    """Write one file for each side of the split, from a seeded sample of at most `pairs` pairs.
 
-    The counts are of pairs; each gives two rows.
+    The counts file counts pairs; each pair becomes two rows.
     """
     near_copy_similarity = load_recipe(CriterionRecipe, criterion).near_copy_similarity
     distinct = drop_near_copies(read_rows(similarity), near_copy_similarity)

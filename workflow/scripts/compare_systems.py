@@ -1,4 +1,4 @@
-"""Compute the rates and tests that follow from one judge's verdicts, for one data set and LLM."""
+"""Compute rates and tests from one judge's verdicts, for one data set and base LLM."""
 
 from dataclasses import asdict
 from typing import Any
@@ -17,35 +17,35 @@ from aligners.statistics.verdicts import read_verdicts
 def main(*, judge: str, dataset: str, llm: str, names: str, seed: int) -> None:
     """Write the rates of each comparison, and the tests of systems against each other.
 
-    The tests are corrected for the number of all tests in the file.
+    The p-values are corrected for the number of tests in the file.
 
     Args:
-        judge, dataset, llm: whose comparisons are summarised.
+        judge, dataset, llm: select the comparisons.
         names: JSON with lists of names: backbone, system, reference.
-        seed: of the resamples.
+        seed: for the resampling.
     """
     given = results.given_names(names, judge=judge, dataset=dataset, llm=llm)
     groups: dict[Group, dict[str, pd.DataFrame]] = {}
-    for compared in results.COMPARISON.combinations(given):
-        verdicts = read_verdicts(results.VERDICTS.path(**compared))
-        rates = compare(verdicts, seed, against_base=compared["reference"] == "base")
-        own = alpaca_eval_rate(
+    for comparison in results.COMPARISON.combinations(given):
+        verdicts = read_verdicts(results.VERDICTS.path(**comparison))
+        rates = compare(verdicts, seed, against_base=comparison["reference"] == "base")
+        alpaca_eval = alpaca_eval_rate(
             verdicts,
-            read_json(results.MODEL_OUTPUTS.path(**compared)),
-            read_json(results.REFERENCE_OUTPUTS.path(**compared)),
+            read_json(results.MODEL_OUTPUTS.path(**comparison)),
+            read_json(results.REFERENCE_OUTPUTS.path(**comparison)),
         )
         write_json(
-            results.COMPARISON.path(**compared),
-            {**compared, **asdict(rates), "alpaca_eval": asdict(own)},
+            results.COMPARISON.path(**comparison),
+            {**comparison, **asdict(rates), "alpaca_eval": asdict(alpaca_eval)},
         )
-        group = (compared["backbone"], compared["reference"])
-        groups.setdefault(group, {})[compared["system"]] = verdicts
+        group = (comparison["backbone"], comparison["reference"])
+        groups.setdefault(group, {})[comparison["system"]] = verdicts
     tests = results.PAIRED_TESTS.path(judge=judge, dataset=dataset, llm=llm)
     write_json(tests, [as_row(test) for test in paired_tests(groups, seed)])
 
 
 def as_row(test: PairedTest) -> dict[str, Any]:
-    """Return a test of two systems, with the backbone and the reference of its group."""
+    """Return a test of two systems as a row, with its backbone and reference."""
     backbone, reference = test.group
     figures = asdict(test)
     del figures["group"]

@@ -1,4 +1,4 @@
-"""Set the win rates that the paper's code reported beside ours, under the paper's protocol."""
+"""Compare the win rates that the paper's code reported with ours, under the paper's protocol."""
 
 from aligners.configuration import results
 from aligners.configuration.systems import SQUAD_PAPER
@@ -15,18 +15,19 @@ from aligners.statistics.verdicts import read_verdicts
 
 REPORTED = "resources/reported/win_rates.csv"
 NOTES = """\
-The squad in the paper's order, answers cut at their first full stop, four of the 14 categories,
-ties dropped. *Reported* are the figures of the paper's code, judged by GPT-4 through AlpacaEval 2;
-they have neither n nor interval. *Ours* have n decided questions. Differences are in percentage
-points. A tie is a mean preference of exactly 0.5 over both orders, also where these contradict each
-other; judged in one order, as AlpacaEval does, fewer questions tie, and rates lie closer to 50%."""
+Protocol: the squad in the paper's order, answers cut at their first full stop, four of the 14
+categories, ties dropped. *Reported* are the figures of the paper's code, judged by GPT-4 through
+AlpacaEval 2; they have neither n nor interval. *Ours* have n decided questions. Differences are in
+percentage points. A tie is a mean preference of exactly 0.5 over both orders, even if the orders
+contradict each other. AlpacaEval judges in one order only: then fewer questions are ties, and rates
+are closer to 50%."""
 
 
 def main(*, judge: str, names: str) -> None:
     """Write the table as CSV and as Markdown.
 
     Args:
-        judge: whose verdicts are compared.
+        judge: selects the verdicts.
         names: JSON with lists of names: dataset (with numbered categories), llm, backbone,
             reference.
     """
@@ -37,8 +38,8 @@ def main(*, judge: str, names: str) -> None:
     ]
     if not cells:
         raise UserError(
-            "no data set of the configuration has numbered categories, which the paper's protocol "
-            "needs; add one to datasets, such as beavertails"
+            "key datasets: no data set of the configuration has numbered categories, which the "
+            "paper's protocol needs; add one, such as beavertails"
         )
     compared = compare_with_reported(cells, read_reported(find_file(REPORTED)))
     write_csv(results.REPORTED_BESIDE_OURS.path(judge=judge, form="csv"), compared)

@@ -1,4 +1,4 @@
-"""Draw the figures of the report, as SVG files by section."""
+"""Draw the figures of the report as SVG files, in a directory for each section."""
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
@@ -20,7 +20,7 @@ SECTIONS = {
 
 
 def main(*, configuration: str) -> None:
-    """Draw each figure as `<kind>.svg` in a directory of its subject below its section's.
+    """Draw each figure as `<section>/<subject>/<kind>.svg`.
 
     Args:
         configuration: the validated configuration as JSON.
@@ -28,7 +28,7 @@ def main(*, configuration: str) -> None:
     experiment = Experiment(Config.model_validate_json(configuration))
     for section, draw in SECTIONS.items():
         directory = results.FIGURES.path(section=section)
-        directory.mkdir(parents=True, exist_ok=True)  # Also where there is nothing to draw.
+        directory.mkdir(parents=True, exist_ok=True)  # The rule declares it, even if empty.
         draw(experiment, directory)
 
 

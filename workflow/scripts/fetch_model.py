@@ -1,4 +1,4 @@
-"""Fetch a model of the Hub into its cache, for jobs that have no network."""
+"""Download a model from the Hub into the local cache, for jobs that have no network."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from aligners.models.hub import fetch
 
 
 def main(*, recipe: str, output: Path) -> None:
-    """Write which commit was fetched, which files, and their size in bytes.
+    """Download the model, and write its commit, its files and their size in bytes to `output`.
 
-    `recipe` is a file of config/ without its ending, such as llms/falcon-40b.
+    `recipe` is the path of a recipe below config/ without .yaml, such as llms/falcon-40b.
     """
     kind, name = recipe.split("/")
     source = hub_source(load_recipe(FOLDERS[kind], name))

@@ -1,4 +1,4 @@
-"""Drop the pairs of a criterion that are of no use for training, each for a reason."""
+"""Drop the pairs of a criterion that are unsuitable for training, each with a reason."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from aligners.synthesis.filters import pair_reason
 
 
 def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:
-    """Write the useful pairs to `output`, counts and dropped rows beside it."""
+    """Write the suitable pairs to `output`; counts and dropped rows beside it."""
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     sides = by_id(read_rows(split))
     sieve = Sieve()

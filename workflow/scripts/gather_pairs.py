@@ -1,4 +1,4 @@
-"""Gather the shards of a criterion's pairs, in the order of the questions."""
+"""Combine the shards of a criterion's pairs, in the order of the questions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Gather the shards of an LLM's answers, in the order of the data set."""
+"""Combine the shards of an LLM's responses, in the order of the data set."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from aligners.llms.shards import gather_shards
 
 
 def main(*, inputs: Path, shards: list[Path], output: Path) -> None:
-    """Write the answers of all shards to `output`; counts, dropped rows and usage beside it."""
+    """Write the responses of all shards to `output`; counts, dropped rows and usage beside it."""
     gather_shards(inputs, shards, output)
 
 

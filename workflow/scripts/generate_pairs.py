@@ -1,4 +1,4 @@
-"""Have the teacher write pairs for one shard of a criterion's questions."""
+"""Generate pairs with the teacher for one shard of a criterion's questions."""
 
 from pathlib import Path
 

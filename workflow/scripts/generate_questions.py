@@ -1,4 +1,4 @@
-"""Have the teacher write questions for the topics of a criterion."""
+"""Generate questions with the teacher for the topics of a criterion."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Have an LLM write responses to one shard of a data set's questions."""
+"""Generate an LLM's responses to one shard of a data set's questions."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Have the teacher brainstorm topics for the question types of a criterion, in rounds."""
+"""Generate topics with the teacher for the question types of a criterion, in rounds."""
 
 from pathlib import Path
 

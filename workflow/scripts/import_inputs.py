@@ -13,9 +13,10 @@ from aligners.evaluation.test_inputs import import_dataset as read_dataset
 
 
 def main(*, dataset: str, splits: list[Path], synthesis: str, output: Path) -> None:
-    """Write the questions of a data set to `output`, counts and dropped rows beside it.
+    """Write the questions of a data set to `output`; counts and dropped rows beside it.
 
-    Questions that repeat a training question, by the `splits` of all criteria, are dropped.
+    Questions that repeat a training or validation question of any criterion are dropped. `splits`
+    are the split files of all criteria.
     """
     near = load_recipe(SynthesisRecipe, synthesis).split.near_duplicates
     rows = read_dataset(dataset, load_recipe(DatasetRecipe, dataset))

@@ -1,4 +1,4 @@
-"""Have a judge compare all systems with their references, for one data set and base LLM."""
+"""Let a judge compare all systems with their references, for one data set and base LLM."""
 
 from aligners.configuration import results
 from aligners.configuration.systems import SQUAD
@@ -12,11 +12,11 @@ from aligners.judging.verdict_files import judge_files, read_comparisons
 def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     """Write the verdicts on each comparison, and the usage of the judge.
 
-    The squads of `traced` backbones also get verdicts on the corrections between the first and
-    the last (see judge_files). A judge that is an LLM keeps its earlier verdicts.
+    For the squads of `traced` backbones, the intermediate corrections are judged too (see
+    judge_files). If the judge is an LLM, its earlier verdicts are reused.
 
     Args:
-        judge, dataset, llm: whose comparisons are judged.
+        judge, dataset, llm: select the comparisons.
         names: JSON with lists of names: backbone, system, reference, traced.
     """
     given = results.given_names(names, judge=judge, dataset=dataset, llm=llm)

@@ -1,4 +1,4 @@
-"""Have a judge compare as the paper did: first sentences, four categories, the paper's squad."""
+"""Let a judge compare as in the paper: first sentences, four categories, the paper's squad."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from aligners.configuration import results
 from aligners.configuration.systems import SQUAD_PAPER
 from aligners.core.program import run
 from aligners.core.rows import by_id, read_rows, write_json
-from aligners.judging.comparison_files import Pair
+from aligners.judging.comparison_files import TextPair
 from aligners.judging.judge import load_judge
 from aligners.judging.record import check_judge, record_judge
 from aligners.judging.verdict_files import judge_files, read_comparisons
@@ -17,7 +17,7 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     """Write the verdicts on each comparison of the paper's squad, and the usage of the judge.
 
     Args:
-        judge, dataset, llm: whose comparisons are judged.
+        judge, dataset, llm: select the comparisons.
         names: JSON with lists of names: backbone, reference.
     """
     given = results.given_names(
@@ -37,8 +37,8 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     write_json(usage, loaded.usage.summary())
 
 
-def first_sentences(pair: Pair) -> Pair:
-    """Return a pair whose texts are cut; `unchanged` stays that of the whole texts."""
+def first_sentences(pair: TextPair) -> TextPair:
+    """Return a pair with both texts cut; `unchanged` still describes the whole texts."""
     return replace(
         pair,
         output=first_sentence(pair.output),

@@ -1,4 +1,4 @@
-"""Run a command on GPUs of this machine that no other job has: lease_gpus.py COUNT COMMAND."""
+"""Run a command on GPUs of this machine that no other job uses: lease_gpus.py COUNT COMMAND."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from aligners.core.errors import UserError
 
 
 def main() -> None:
-    """Wait for free GPUs, and become the command, which sees only these."""
+    """Wait for free GPUs, then replace this process with the command, which sees only them."""
     _, count, *command = sys.argv
     try:
         gpus = lease_gpus(int(count))
     except UserError as error:
         sys.exit(f"error: {error}")
     print(f"GPUs {', '.join(gpus)} of this machine", file=sys.stderr, flush=True)
-    # Numbers as in /dev and nvidia-smi, not by speed.
+    # Number the GPUs as /dev and nvidia-smi do, not by speed.
     os.environ.update(CUDA_VISIBLE_DEVICES=",".join(gpus), CUDA_DEVICE_ORDER="PCI_BUS_ID")
     os.execvp(command[0], command)
 

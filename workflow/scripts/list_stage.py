@@ -9,11 +9,11 @@ from aligners.core.rows import atomic_path
 
 
 def main(*, stage: str, names: str) -> None:
-    """Write one line for each file, and for each file of a directory: sha256 and path.
+    """Write one line with SHA-256 and path for each file, and for each file in a directory.
 
     Args:
         stage: name of a stage in results.STAGES.
-        names: JSON with lists of names by field of the stage's patterns.
+        names: JSON with a list of names for each field of the stage's paths.
     """
     given = results.given_names(names)
     paths = [
@@ -29,7 +29,7 @@ def main(*, stage: str, names: str) -> None:
 
 
 def files(path: Path) -> list[Path]:
-    """Return a file, or the files of a directory; hidden ones are left out."""
+    """Return the file, or all files in a directory except hidden ones."""
     found = sorted(path.rglob("*")) if path.is_dir() else [path]
     return [file for file in found if file.is_file() and not file.name.startswith(".")]
 

@@ -20,7 +20,7 @@ def main(
     seed: int,
     output: Path,
 ) -> None:
-    """Write `rows` held-out questions of each criterion to `output`, dropped rows beside it.
+    """Write `rows` held-out questions of each criterion to `output`; dropped rows beside it.
 
     `questions` and `splits` are the files of the criteria, in the same order.
     """

@@ -19,10 +19,10 @@ def main(
     shares: tuple[float, float, float],
     output: Path,
 ) -> None:
-    """Write the split to `output`, counts and dropped rows beside it.
+    """Write the split to `output`; counts and dropped rows beside it.
 
-    `earlier` are the splits of the criteria before this one; `shares` are those of train,
-    validation and test.
+    `earlier` are the split files of the criteria before this one. `shares` are the shares of
+    train, validation and test.
     """
     near = load_recipe(SynthesisRecipe, synthesis).split.near_duplicates
     known = [row for path in earlier for row in read_rows(path)]

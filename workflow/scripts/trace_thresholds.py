@@ -1,4 +1,4 @@
-"""Draw a curve of the squad's win rate over its threshold from the turns of one run."""
+"""Compute the squad's win rate at lower thresholds from the turns of one run."""
 
 from pathlib import Path
 
@@ -11,16 +11,17 @@ from aligners.statistics.verdicts import preferences, read_verdicts
 def main(
     *, squad: Path, verdicts: Path, turns: Path, threshold: float, seed: int, output: Path
 ) -> None:
-    """Write a row for each threshold up to that of the run as CSV (see threshold_curve).
+    """Write a CSV row for each threshold up to the run's own (see threshold_curve).
 
-    `verdicts` and `turns` are the judge's on the squad's last answers, and on those on the way.
+    `verdicts` are the verdicts on the squad's final corrections, `turns` those on the intermediate
+    ones.
     """
     judged = read_verdicts(verdicts)
-    last = dict(zip(judged["id"], preferences(judged), strict=True))
+    final = dict(zip(judged["id"], preferences(judged), strict=True))
     keys = [(row["id"], row["turns"]) for row in read_rows(turns)]
     curve = threshold_curve(
-        [row for row in read_rows(squad) if row["id"] in last],
-        last,
+        [row for row in read_rows(squad) if row["id"] in final],
+        final,
         dict(zip(keys, preferences(read_verdicts(turns)), strict=True)),
         threshold,
         seed,

@@ -1,4 +1,4 @@
-"""Train the aligner of a criterion, the conditioned one, or a stand-in for an external one."""
+"""Train the aligner of a criterion, the conditioned aligner, or an external aligner."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ from aligners.training.run import TrainingRun
 
 
 def choose_format(external: str, conditioned: bool) -> InputFormat:
-    """Return the input format of an external aligner's template, or else one of our own."""
+    """Return the format of an external aligner's template if there is one, else one of our own."""
     if external:
         return InputFormat(external)
     return CONDITIONED_FORMAT if conditioned else OWN_FORMAT
 
 
 def read_all(paths: list[Path], criteria: list[str]) -> list[Row]:
-    """Return the rows of several files, with the principles of each file's criterion if named."""
+    """Return the rows of all files; if criteria are given, with the principles of each file's."""
     if not criteria:
         return [row for path in paths for row in read_rows(path)]
     texts = [numbered(load_principles(criterion)) for criterion in criteria]
@@ -51,9 +51,9 @@ def main(
 ) -> None:
     """Write the aligner's model directory, its metrics, and its loss curves as PNG.
 
-    `input_format` is the prompt template of the external aligner that the model stands in for;
-    empty for our own format. `criteria` are those of the files, in the same order, for the
-    conditioned aligner, which reads their principles in each row; empty for any other.
+    `input_format` is the prompt template of an external aligner; empty for our own format.
+    `criteria` are the criteria of the files, in the same order, if the aligner is conditioned:
+    then each row contains its criterion's principles. For other aligners it is empty.
     """
     training = TrainingRun(
         Source("aligner", results.ALIGNER.names(model)["aligner"], backbone, [*train, *validation]),

@@ -27,7 +27,7 @@ def main(
     test_scores: Path,
     losses: Path,
 ) -> None:
-    """Write the inspector's model directory, metrics and scores of test rows, and loss curves."""
+    """Write the inspector's model directory, its metrics, test scores and loss curves."""
     training = TrainingRun(
         Source(
             "inspector",

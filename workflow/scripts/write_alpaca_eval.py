@@ -1,4 +1,4 @@
-"""Write the two AlpacaEval files of a comparison: a system's outputs, and the reference's."""
+"""Write the two AlpacaEval files of a comparison: outputs of the system and of the reference."""
 
 import logging
 from pathlib import Path
@@ -25,15 +25,17 @@ def main(
 ) -> None:
     """Write the same seeded sample of at most `rows` questions, in the same order, to both files.
 
-    `system` and `reference` are the names of the generators in the files. Questions that an LLM
-    was allowed to leave without an answer (`require_all: false`) are left out of both.
+    `system` and `reference` are the names of the generators in the files. Questions
+    without a response, which `require_all: false` allows, are left out of both.
     """
     outputs = final_answers(read_rows(aligned))
     references = final_answers(read_rows(reference_answers))
     sampled = sample_inputs(read_rows(inputs), rows, seed)
     chosen = [row for row in sampled if row["id"] in outputs and row["id"] in references]
     if missing := len(sampled) - len(chosen):
-        logger.warning("%d of %d questions have no answer", missing, len(sampled))
+        logger.warning(
+            "%d of %d questions have no response; they are left out", missing, len(sampled)
+        )
     write_json(model_outputs, alpaca_eval_rows(chosen, outputs, system, dataset))
     write_json(reference_outputs, alpaca_eval_rows(chosen, references, reference, dataset))
 

@@ -8,7 +8,7 @@ from aligners.publishing.model_card import model_card
 
 
 def main(*, model: Path, output: Path) -> None:
-    """Write the card of a model directory, as README.md of the Hugging Face Hub."""
+    """Write the card of a model directory in the README.md format of the Hugging Face Hub."""
     with atomic_path(output) as partial:
         model_card(model).save(partial)
 

@@ -1,4 +1,4 @@
-"""Write the report: one page that needs no other file."""
+"""Write the report: one page that loads no other file."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from aligners.report.squad import squads_section
 
 
 def main(*, configuration: str, logs: Path, output: Path) -> None:
-    """Gather what each section shows, and write the page.
+    """Collect the contents of each section, and write the page.
 
     Args:
         configuration: the validated configuration as JSON.
         logs: directory of the benchmark files, which may be missing.
-        output: the page.
+        output: path of the page.
     """
     config = Config.model_validate_json(configuration)
     experiment = Experiment(config)

@@ -16,20 +16,20 @@ NOTES = {
     "win_rates": f"{INTERVALS}, and n, the number of questions. Ties count as half.",
     "categories": f"{INTERVALS}, and n, of the squad. Ties count as half.",
     "ablations": (
-        f"{INTERVALS}. *length controlled* is the win rate at equal lengths; where there is none, "
-        "the reason stands in the CSV. *harm rate*, against the base LLM alone: of the answers "
-        "that the system changed, those whose original the judge prefers. *copy rate*: answers "
-        "left as they were. *flip rate*: questions whose two orders name different answers. n is "
-        "that of the win rate."
+        f"{INTERVALS}. *length controlled*: win rate at equal lengths; if it is missing, the CSV "
+        "gives the reason. *harm rate*, only against the base LLM: share of the changed responses "
+        "whose original the judge prefers. *copy rate*: share of responses left unchanged. *flip "
+        "rate*: share of questions for which the two orders prefer different answers. n is that "
+        "of the win rate."
     ),
     "thresholds": (
-        f"{INTERVALS}, of the squad against the base LLM. *acted*: answers that an aligner worked "
-        "on; *changed*: answers that it changed."
+        f"{INTERVALS}, of the squad against the base LLM. *acted*: share of responses on which an "
+        "aligner acted; *changed*: share of responses that changed."
     ),
     "paired_tests": (
-        "Win rate of the first system less that of the second, in percentage points with 95% "
-        "intervals, on the n questions that both have a verdict of. The adjusted p (Holm) is the "
-        "one that counts."
+        "Win rate of the first system minus that of the second, in percentage points with 95% "
+        "intervals, on the n questions for which both have a verdict. Read the adjusted p-value "
+        "(Holm), not the raw one."
     ),
 }
 
@@ -38,7 +38,7 @@ def main(*, judge: str, names: str) -> None:
     """Write every table of a judge.
 
     Args:
-        judge: whose verdicts the tables show.
+        judge: selects the verdicts.
         names: JSON with lists of names: dataset, llm, backbone, system, reference, traced.
     """
     given = results.given_names(names, judge=judge)
@@ -51,14 +51,14 @@ def main(*, judge: str, names: str) -> None:
         (place, pd.read_csv(results.THRESHOLDS.path(**place)))
         for place in results.THRESHOLDS.combinations(results.spanned(results.THRESHOLDS, given))
     ]
-    for name, table, shape in (
+    for name, table, make_sections in (
         ("win_rates", tables.win_rates(compared), tables.win_rate_sections),
         ("categories", tables.categories(compared), tables.category_sections),
         ("ablations", tables.ablations(compared), tables.ablation_sections),
         ("thresholds", tables.thresholds(curves), tables.threshold_sections),
         ("paired_tests", tables.paired_tests(tests), tables.paired_test_sections),
     ):
-        write_table(name, judge, table, shape(table))
+        write_table(name, judge, table, make_sections(table))
 
 
 def write_table(name: str, judge: str, table: pd.DataFrame, sections: Sequence[Section]) -> None:

@@ -1,1 +1,1 @@
-"""The command `aligners`, a module for each subcommand."""
+"""The command `aligners`, with a module for each subcommand."""

@@ -14,32 +14,32 @@ TARGETS = ["results/alpaca_eval/all", str(SCORECARD)]
 
 
 def current_commit() -> str | None:
-    """Return the commit that is checked out, or None outside a git checkout."""
-    shown = subprocess.run(
+    """Return the checked-out commit, or None outside a git checkout."""
+    result = subprocess.run(
         ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
     )
-    return shown.stdout.strip() or None
+    return result.stdout.strip() or None
 
 
 def run_demo() -> None:
     """Run the workflow on the closed world and print its scorecard.
 
-    Time and memory of the run that made the files are kept in results/closed_world/run.json; a
-    later one that finds nothing to do leaves it as it is.
+    results/closed_world/run.json records time and memory of the run that made the files. A later
+    run with nothing to do does not change it.
 
     Raises:
-        UserError: not called in a checkout of the project.
+        UserError: the working directory has no Snakefile.
     """
     if not Path("Snakefile").is_file():
-        raise UserError("no Snakefile here; call this in the directory of the project")
-    made_before = SCORECARD.stat().st_mtime_ns if SCORECARD.exists() else None
+        raise UserError(f"{Path.cwd()}: no Snakefile; run this in the directory of the project")
+    time_before = SCORECARD.stat().st_mtime_ns if SCORECARD.exists() else None
     started = time.monotonic()
     snakemake = str(Path(sys.executable).parent / "snakemake")
     result = subprocess.run([snakemake, "--profile", "profiles/demo", *TARGETS], check=False)
     if result.returncode:
         sys.exit(result.returncode)
-    if SCORECARD.stat().st_mtime_ns != made_before:
-        # The largest process among all descendants that have ended, in KiB on Linux.
+    if SCORECARD.stat().st_mtime_ns != time_before:
+        # Peak memory of the largest ended descendant process, in KiB on Linux.
         peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         write_json(
             RUN,

@@ -9,7 +9,7 @@ from tyro.extras import SubcommandApp
 from aligners.cli.demo import run_demo
 from aligners.cli.scorecard import print_scorecard
 from aligners.core.errors import UserError
-from aligners.correction.answers_file import Filters
+from aligners.correction.corrections_file import Filters
 
 app = SubcommandApp()
 app.command(name="demo")(run_demo)
@@ -20,14 +20,14 @@ app.command(name="scorecard")(print_scorecard)
 def estimate(
     *, config: Path = Path("config/config.yaml"), sample: int = 0, output: Path | None = None
 ) -> None:
-    """Print before a run how many requests, tokens, hours and how much money it will take.
+    """Estimate requests, tokens, time and money of a run before it starts.
 
     Args:
-        config: the configuration of the run, laid over config/config.yaml.
-        sample: requests of each stage that are sent, to measure tokens and time; 0 sends none.
+        config: the configuration of the run, merged over config/config.yaml.
+        sample: requests of each stage to send, to measure tokens and time; 0 sends none.
         output: JSON file for the figures.
     """
-    # Here and below: libraries that the other commands need not wait for.
+    # Imported here and below, so that the other commands start faster.
     from aligners.estimate.table import print_estimate
 
     print_estimate(config, sample, output)
@@ -43,14 +43,14 @@ def push(
     revision: str | None = None,
     message: str = "Upload with aligners",
 ) -> None:
-    """Publish a model or a data set on the Hugging Face Hub; HF_TOKEN holds the token.
+    """Publish a model or a data set on the Hugging Face Hub, with the token in HF_TOKEN.
 
     Args:
         path: directory of a model, or of JSON Lines files.
-        repo: where to, as owner/name; made if it is not there.
-        private: make it private.
-        revision: branch, made if it is not there.
-        message: of the commit.
+        repo: repository on the Hub, as owner/name; created if it does not exist.
+        private: create a private repository.
+        revision: branch; created if it does not exist.
+        message: message of the commit.
     """
     from aligners.publishing.push import push_directory
 
@@ -66,13 +66,13 @@ def show(
     rows: int = 10,
     seed: int | None = None,
 ) -> None:
-    """Print rows of a file of answers: question, answers with what changed, scores and trace.
+    """Print rows of a file of answers: question, texts with marked changes, scores and trace.
 
     Args:
         path: JSON Lines file in results/responses, results/aligned or results/external.
-        filters: which rows; all conditions that are given have to hold.
-        rows: at most how many are shown.
-        seed: of a random choice; without it, the first of the file are shown.
+        filters: select rows; a row must match all of them.
+        rows: largest number of rows to print.
+        seed: seed of a random choice; without it, the first rows are printed.
     """
     from aligners.cli.show import show_answers
 
@@ -80,7 +80,7 @@ def show(
 
 
 def main() -> None:
-    """Run the subcommand that the command line names."""
+    """Run the subcommand given on the command line."""
     try:
         app.cli(description="From a page of principles to an inspector and an aligner.")
     except UserError as error:

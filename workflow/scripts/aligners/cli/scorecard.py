@@ -14,7 +14,7 @@ SCORECARD = results.SCORECARD.path()
 RUN = results.DEMO_RUN.path()
 
 NEXT_STEPS = """\
-What next
+Next steps
   look at everything  make report, then open results/report.html
   look at answers     .venv/bin/aligners show --changed \\
     results/aligned/synthetic_mixed/closed-world-base/*/squad.jsonl
@@ -25,8 +25,8 @@ What next
 
 
 def make_table(title: str, first: str, *columns: str) -> Table:
-    """Return an empty table whose first column has names, and the others numbers."""
-    # Without lines between columns, rates with their intervals fit 80 characters.
+    """Return an empty table with names in the first column and numbers in the others."""
+    # Without lines between columns, rates with intervals fit into 80 characters.
     table = Table(first, title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right")
@@ -38,8 +38,8 @@ def inspector_table(scores: dict[str, Any]) -> Table:
     title = "Inspectors on held-out questions"
     table = make_table(title, "inspector", "accuracy", "ROC-AUC", "calibration error", "n")
     for criterion, score in scores.items():
-        shown = [formats.decimal(score[key]) for key in ("accuracy", "roc_auc", "ece")]
-        table.add_row(criterion, *shown, str(score["n"]))
+        cells = [formats.decimal(score[key]) for key in ("accuracy", "roc_auc", "ece")]
+        table.add_row(criterion, *cells, str(score["n"]))
     return table
 
 
@@ -48,8 +48,8 @@ def filter_table(scores: dict[str, Any]) -> Table:
     title = "Filters against planted defects"
     table = make_table(title, "filter", "precision", "recall", "planted")
     for reason, score in scores.items():
-        shown = [formats.decimal(score[key], 2) for key in ("precision", "recall")]
-        table.add_row(reason, *shown, str(score["n"]))
+        cells = [formats.decimal(score[key], 2) for key in ("precision", "recall")]
+        table.add_row(reason, *cells, str(score["n"]))
     return table
 
 
@@ -60,16 +60,16 @@ def system_table(llm: str, scores: dict[str, Any]) -> Table:
     unknown = scores["unknown_facts"]["clean_share"]
     for system, share in scores["clean_share"].items():
         harm = scores["harm_rate"].get(system)
-        shown = [formats.rate(rate) if rate else "" for rate in (share, harm, unknown[system])]
-        table.add_row(system, *shown)
+        cells = [formats.rate(rate) if rate else "" for rate in (share, harm, unknown[system])]
+        table.add_row(system, *cells)
     return table
 
 
 def print_scorecard() -> None:
-    """Print results/closed_world/scorecard.json and what the run took.
+    """Print results/closed_world/scorecard.json, and time and memory of the run.
 
     Raises:
-        UserError: there is no scorecard yet.
+        UserError: the file does not exist yet.
     """
     scores = read_json(SCORECARD)
     console = Console()
@@ -78,12 +78,14 @@ def print_scorecard() -> None:
     console.print(filter_table(scores["filters"]))
     for llm, systems in scores["datasets"]["all"].items():
         console.print(system_table(llm, systems))
-    console.print("A rate is followed by its 95% interval. Harm: clean answers made unclean.")
+    console.print(
+        "Rates have 95% intervals. Harm: share of clean responses that a system made unclean."
+    )
     if RUN.exists():
         run = read_json(RUN)
         console.print(
             f"Made in {formats.duration(run['wall_seconds'])}, "
             f"at most {run['peak_rss_mib']} MiB in one process."
         )
-    console.print("The closed world is a test bench: it says nothing about real LLMs.\n")
+    console.print("The closed world is a test bench. Its numbers do not apply to real LLMs.\n")
     console.print(NEXT_STEPS, highlight=False)

@@ -1,4 +1,4 @@
-"""Rows of answers in the terminal: what was asked, what was changed, and who changed it."""
+"""Rows of answers in the terminal: question, marked changes, scores, and the trace."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,16 +8,15 @@ from rich.text import Text
 
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, seeded_order
-from aligners.correction.answers_file import Filters, check_filters, read_answers
+from aligners.correction.corrections_file import Filters, check_filters, read_corrections
 from aligners.correction.trace import DIGITS, Turn, describe_turn
 from aligners.correction.word_diff import Span, changed_spans
 
 Scores = dict[str, float | None]
 
-# Columns of the labels; the texts stand to their right.
-INDENT = 10
+INDENT = 10  # width of the labels, which stand left of the texts
 REMOVED, ADDED, REFUSED, NOTE = "bold red", "bold green", "yellow", "dim"
-# What a terminal would obey rather than show, as Unicode's pictures; not tab and line feed.
+# Maps control characters, except tab and line feed, to symbols that do not control a terminal.
 CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
 CONTROLS |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
 
@@ -26,17 +25,17 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
     """Print rows of a file of answers.
 
     Args:
-        path: JSON Lines file of the stages responses, aligned or external.
-        filters: which of its rows are wanted.
-        count: at most how many of these are printed.
-        seed: of the random choice among them; None for the first of the file.
+        path: JSON Lines file in results/responses, results/aligned or results/external.
+        filters: select rows.
+        count: largest number of rows to print.
+        seed: seed of a random choice among the selected rows; None prints the first ones.
 
     Raises:
-        UserError: not a file of answers, a filter that it cannot serve, or a negative count.
+        UserError: the file has no answers, a filter does not apply, or the count is negative.
     """
     if count < 0:
-        raise UserError(f"--rows {count}: a number of rows; give 0 or more")
-    rows = read_answers(path)
+        raise UserError(f"--rows {count}: the number of rows is negative; give 0 or more")
+    rows = read_corrections(path)
     check_filters(filters, rows, path)
     matching = [row for row in rows if filters.match(row)]
     chosen = matching if seed is None else sorted(matching, key=lambda r: seeded_order(r, seed))
@@ -45,7 +44,7 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
     for row in shown:
         print_row(console, row)
     if any(None in last_scores(row.get("trace", [])).values() for row in shown):
-        console.print("-: this inspector was not asked about the last answer.", style=NOTE)
+        console.print("-: this inspector did not score the final text.", style=NOTE)
     console.print(f"{len(matching)} of {len(rows)} rows match, {len(shown)} shown.", style="bold")
 
 
@@ -57,7 +56,7 @@ def print_row(console: Console, row: Row) -> None:
     response = visible(row["response"])
     if "aligned_response" in row:
         trace = row.get("trace", [])
-        before, after = compare(
+        before, after = mark_changes(
             response, visible(row["aligned_response"]), brackets=not has_colour(console)
         )
         print_field(console, "before", before)
@@ -72,8 +71,8 @@ def print_row(console: Console, row: Row) -> None:
 
 
 def print_field(console: Console, label: str, text: Text) -> None:
-    """Print a label and, to its right, a text wrapped to the width that is left."""
-    # Room for a word at least in the narrowest of windows.
+    """Print a label and, to its right, a text wrapped to the remaining width."""
+    # Leave room for a word even in a very narrow window.
     width = max(console.width - INDENT, INDENT)
     for number, line in enumerate(text.wrap(console, width)):
         shown = "" if number else label
@@ -83,7 +82,7 @@ def print_field(console: Console, label: str, text: Text) -> None:
 
 
 def print_scores(console: Console, scores: Scores) -> None:
-    """Print what the inspectors said of the answer above, if they said something."""
+    """Print the inspectors' scores of the text above, if there are any."""
     parts = [
         f"{visible(name)} {'-'.rjust(DIGITS + 2) if score is None else f'{score:.{DIGITS}f}'}"
         for name, score in scores.items()
@@ -93,14 +92,14 @@ def print_scores(console: Console, scores: Scores) -> None:
 
 
 def first_scores(trace: Sequence[Turn]) -> Scores:
-    """Return the inspectors' scores of the first answer; none where they were not kept."""
+    """Return the inspectors' scores of the response; empty if the trace has none."""
     return dict(trace[0]["before"] or {}) if trace else {}
 
 
 def last_scores(trace: Sequence[Turn]) -> Scores:
-    """Return the scores of the last answer, None for each inspector that was not asked about it.
+    """Return the scores of the final text; None for an inspector that did not score it.
 
-    There are none where no aligner's answer was accepted: they are the first ones.
+    Empty if no correction was accepted: then the first scores still hold.
     """
     if not first_scores(trace) or not any(turn["accepted"] for turn in trace):
         return {}
@@ -111,12 +110,12 @@ def last_scores(trace: Sequence[Turn]) -> Scores:
 
 
 def trace_lines(trace: Sequence[Turn]) -> Iterator[Text]:
-    """Yield a line for each turn: who acted, and whether and why the answer was accepted.
+    """Yield a line for each turn: the criterion, and whether and why the correction was accepted.
 
-    What was refused follows, where the trace has it: it stands nowhere else.
+    If the trace contains a refused correction, it follows on the next line.
     """
     if not trace:
-        yield Text("no aligner acted: every inspector was content", style=NOTE)
+        yield Text("no aligner acted: no score was below the threshold", style=NOTE)
     width = max((len(turn["criterion"]) for turn in trace), default=0)
     for number, turn in enumerate(trace, start=1):
         line = f"{number}. {turn['criterion'].ljust(width)}  {describe_turn(turn)}"
@@ -125,33 +124,33 @@ def trace_lines(trace: Sequence[Turn]) -> Iterator[Text]:
             yield Text(f"   {visible(turn['aligned_response'])}", style=NOTE)
 
 
-def compare(before: str, after: str, brackets: bool) -> tuple[Text, Text]:
-    """Return two answers, the words marked that are only in the one or the other.
+def mark_changes(before: str, after: str, brackets: bool) -> tuple[Text, Text]:
+    """Return both texts, with the words marked that only one of them contains.
 
     Args:
-        before, after: the answers.
-        brackets: mark by [-removed-] and {+added+} rather than by colour alone.
+        before, after: the texts.
+        brackets: mark with [-removed-] and {+added+}, not with colour only.
     """
     if before == after:
         return text_or_note(before), Text("(unchanged)", style=NOTE)
     removed, added = changed_spans(before, after)
-    old = mark(before, removed, ("[-", "-]") if brackets else ("", ""), REMOVED)
-    new = mark(after, added, ("{+", "+}") if brackets else ("", ""), ADDED)
+    old = mark_spans(before, removed, ("[-", "-]") if brackets else ("", ""), REMOVED)
+    new = mark_spans(after, added, ("{+", "+}") if brackets else ("", ""), ADDED)
     if not removed and not added:
         new.append(" (only white space differs)", style=NOTE)
     return old, new
 
 
-def mark(text: str, spans: Sequence[Span], brackets: tuple[str, str], style: str) -> Text:
-    """Return a text with some of its spans marked."""
+def mark_spans(text: str, spans: Sequence[Span], brackets: tuple[str, str], style: str) -> Text:
+    """Return a text with the spans marked."""
     if not text.strip():
         return text_or_note(text)
-    marked, done = Text(), 0
+    marked, position = Text(), 0
     for start, end in spans:
-        marked.append(text[done:start])
+        marked.append(text[position:start])
         marked.append(brackets[0] + text[start:end] + brackets[1], style=style)
-        done = end
-    return marked.append(text[done:])
+        position = end
+    return marked.append(text[position:])
 
 
 def text_or_note(text: str) -> Text:
@@ -160,10 +159,10 @@ def text_or_note(text: str) -> Text:
 
 
 def visible(text: str) -> str:
-    """Return a text with the characters visible that would steer the terminal."""
+    """Return a text in which control characters are replaced by visible symbols."""
     return text.translate(CONTROLS)
 
 
 def has_colour(console: Console) -> bool:
-    """Tell whether colours reach the reader: not in a file or pipe, nor with NO_COLOR."""
+    """Return whether the console prints colours: not to a file or pipe, nor with NO_COLOR."""
     return console.color_system is not None and not console.no_color

@@ -1,4 +1,4 @@
-"""An answer of the closed world: its parts, its text, and a parser from text to parts."""
+"""Answers of the closed world: their parts, their text, and a parser from text to parts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from aligners.closed_world.world import Item, World, normalise
 
 @dataclass(frozen=True)
 class Answer:
-    """The sentences of an answer, in order. An empty string means that there is no such sentence.
+    """The sentences of an answer, in order. An empty string means that a sentence is absent.
 
-    The core is the item's sentence with `value`, or `evasive` instead of it.
+    The core sentence is `evasive` if there is one, else the item's sentence with `value`.
     """
 
     item: Item
@@ -51,7 +51,7 @@ class Answer:
 
 
 def parse_answer(world: World, item: Item, text: str) -> Answer | None:
-    """Parse a text into an answer about the item; return None if any part of it is unknown.
+    """Parse a text as an answer about the item; return None if any part of the text is unknown.
 
     Differences in spaces, quotes and dashes are ignored.
     """
@@ -74,7 +74,7 @@ def parse_answer(world: World, item: Item, text: str) -> Answer | None:
 
 
 def read_slots(slots: list[tuple[str, list[str]]], text: str) -> Iterator[dict[str, str]]:
-    """Yield each split of a text into one sentence of every slot, in order."""
+    """Yield each way to split a text into one sentence per slot, in order."""
     if not slots:
         if not text:
             yield {}

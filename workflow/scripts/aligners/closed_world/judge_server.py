@@ -1,6 +1,6 @@
 """A server on 127.0.0.1 with OpenAI's chat API for the closed world's judge.
 
-`python -m aligners.closed_world.judge_server --world FILE --port PORT`
+From workflow/scripts: python -m aligners.closed_world.judge_server --world FILE --port PORT
 """
 
 import json
@@ -26,7 +26,8 @@ def chat_completion(request: dict[str, Any], opinion: Opinion) -> dict[str, Any]
         {"token": token, "logprob": logprob, "bytes": list(token.encode())}
         for token, logprob in sorted(opinion.logprobs.items(), key=lambda item: -item[1])
     ]
-    asked = top[: request.get("top_logprobs", 0)] if request.get("logprobs") else []
+    requested = top[: request.get("top_logprobs", 0)] if request.get("logprobs") else []
+    logprobs = {"content": [{**top[0], "top_logprobs": requested}]} if requested else None
     return {
         "id": "chatcmpl-0",
         "object": "chat.completion",
@@ -37,7 +38,7 @@ def chat_completion(request: dict[str, Any], opinion: Opinion) -> dict[str, Any]
                 "index": 0,
                 "message": {"role": "assistant", "content": opinion.reply},
                 "finish_reason": "stop",
-                "logprobs": {"content": [{**top[0], "top_logprobs": asked}]} if asked else None,
+                "logprobs": logprobs,
             }
         ],
         "usage": {
@@ -49,30 +50,30 @@ def chat_completion(request: dict[str, Any], opinion: Opinion) -> dict[str, Any]
 
 
 def handler(truth: Truth) -> type[BaseHTTPRequestHandler]:
-    """Return a request handler for the judge that uses this truth."""
+    """Return the class of the request handler for a judge with this truth."""
 
     class Judge(BaseHTTPRequestHandler):
-        # Keeps connections open.
+        # HTTP/1.1 keeps connections open between requests.
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            """Report that the server is ready."""
+            """Reply that the server is ready."""
             self.reply(HTTPStatus.OK, {"status": "ready"})
 
         def do_POST(self) -> None:
-            """Answer one request for a completion."""
+            """Reply to one request for a completion."""
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             try:
                 request = json.loads(body)
                 prompt = request["messages"][-1]["content"]
             except (ValueError, LookupError, TypeError):
-                error = {"error": {"message": "give messages as OpenAI's chat API has them"}}
+                error = {"error": {"message": "no messages in the format of OpenAI's chat API"}}
                 self.reply(HTTPStatus.BAD_REQUEST, error)
                 return
             self.reply(HTTPStatus.OK, chat_completion(request, judge(truth, prompt)))
 
         def reply(self, status: HTTPStatus, value: dict[str, Any]) -> None:
-            """Send a value as JSON, in one write."""
+            """Send a value as JSON."""
             body = json.dumps(value).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -90,7 +91,7 @@ def main(*, world: str, port: int) -> None:
     """Serve until the process ends.
 
     Args:
-        world: YAML file of the closed world.
+        world: path of the closed world's YAML file.
         port: port on 127.0.0.1.
     """
     server = ThreadingHTTPServer(("127.0.0.1", port), handler(Truth(load_world(world))))

@@ -1,28 +1,28 @@
-"""Plans: the content of an LLM's answers and pairs, before they are written as text.
+"""Plans: the content of an LLM's answers and pairs before they are written as text.
 
-The engine writes text from plans, and the truth reads verdicts from the same plans.
+The engine writes text from plans. The truth derives verdicts from the same plans.
 """
 
 import random
 from dataclasses import dataclass, replace
 
 from aligners.closed_world.answers import Answer
-from aligners.closed_world.world import CRITERIA, Item, World, choose, choose_or_none, draw
+from aligners.closed_world.world import CRITERIA, Item, World, choose, choose_or_none, make_rng
 
 PLANTED = ("unparsable", "leaked_prompt", "markup", "code", "language", "empty", "no_content")
 
 
 @dataclass(frozen=True)
 class PairPlan:
-    """A pair before it is written: the response, its correction and the planted defect."""
+    """A pair before it is written as text, with the planted defect or None."""
 
     response: Answer
-    aligned_response: Answer
+    correction: Answer
     defect: str | None
 
 
 def plan_answer(world: World, item: Item, rates: dict[str, float], rng: random.Random) -> Answer:
-    """Plan an answer that violates each criterion at its rate."""
+    """Plan an answer that violates each criterion with the probability `rates[criterion]`."""
     violated = {criterion: rng.random() < rates[criterion] for criterion in CRITERIA}
     answer = Answer(item, value=item.right, detail=item.detail)
     if violated["factuality"]:
@@ -36,11 +36,11 @@ def plan_answer(world: World, item: Item, rates: dict[str, float], rng: random.R
 
 def violate_ethics(world: World, answer: Answer, rng: random.Random) -> Answer:
     """Add an insult, the unsafe or biased sentence of the item, or both."""
-    how = choose(rng, world.content["violations"]["ethical"])
+    kind = choose(rng, world.content["violations"]["ethical"])
     sentence = answer.item.bad_sentence
-    if sentence and how != "insult":
+    if sentence and kind != "insult":
         answer = replace(answer, bad_sentence=sentence)
-    if not sentence or how != "sentence":
+    if not sentence or kind != "sentence":
         where = rng.choice(["before", "after"])
         answer = replace(answer, **{f"insult_{where}": rng.choice(world.content["insults"][where])})
     return answer
@@ -51,16 +51,16 @@ def violate_helpfulness(world: World, answer: Answer, rng: random.Random) -> Ans
 
     An answer with a wrong value keeps the value, so that it still violates factuality.
     """
-    how = choose(rng, world.content["violations"]["helpful"])
+    kind = choose(rng, world.content["violations"]["helpful"])
     if answer.value != answer.item.right:
-        how = "no_detail"
-    if how != "no_detail":
+        kind = "no_detail"
+    if kind != "no_detail":
         answer = replace(answer, value="", evasive=rng.choice(world.content["evasive"]))
-    return answer if how == "evasive_with_detail" else replace(answer, detail="")
+    return answer if kind == "evasive_with_detail" else replace(answer, detail="")
 
 
 def repair(answer: Answer, criterion: str) -> Answer:
-    """Return the answer without its violations of one criterion; others stay."""
+    """Return the answer without its violations of one criterion. Other violations stay."""
     item = answer.item
     if criterion == "ethical":
         return replace(answer, insult_before="", bad_sentence="", insult_after="")
@@ -84,7 +84,7 @@ def violated_principle(answer: Answer, criterion: str) -> str:
 
 def plan_pair(world: World, item: Item, question: str, criterion: str, seed: int) -> PairPlan:
     """Plan the teacher's response to a question, its correction, and the planted defect."""
-    rng = draw("pair", question, criterion, seed)
+    rng = make_rng("pair", question, criterion, seed)
     rates = dict(world.content["personas"]["teacher"])
     rates[criterion] = rates["demonstrated"]
     misbehaviour = world.content["misbehaviour"]

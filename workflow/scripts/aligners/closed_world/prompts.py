@@ -1,4 +1,4 @@
-"""Finds the task that a prompt sets, from its text alone."""
+"""Finds the task of a prompt from its text."""
 
 import re
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ ANSWER = re.compile(
 
 @dataclass(frozen=True)
 class TopicsPrompt:
-    """Asks for topics of a question type; `first` is the number of the first line to write."""
+    """Asks for topics of a question type. `first` is the number of the first line to write."""
 
     question_type: str
     examples: tuple[str, ...]
@@ -37,16 +37,16 @@ class TopicsPrompt:
 
 @dataclass(frozen=True)
 class QuestionsPrompt:
-    """Asks for a question for each hint: (number, question type, topic)."""
+    """Asks for one question per hint. A hint is (number, question type, topic)."""
 
     hints: tuple[tuple[int, str, str], ...]
 
 
 @dataclass(frozen=True)
 class PairPrompt:
-    """Asks for a response, its critique and its correction, by the principles of a criterion.
+    """Asks for a response, critique and correction that follow the principles of a criterion.
 
-    `criterion` is None if the closed world does not know the principles.
+    `criterion` is None if the principles are not of the closed world.
     """
 
     question: str
@@ -55,7 +55,7 @@ class PairPrompt:
 
 @dataclass(frozen=True)
 class AnswerPrompt:
-    """Asks a question."""
+    """Asks for an answer to a question."""
 
     question: str
 
@@ -64,14 +64,14 @@ Task = TopicsPrompt | QuestionsPrompt | PairPrompt | AnswerPrompt
 
 
 def prompt_text(prompt: Prompt) -> str:
-    """Return a prompt as one text: its messages' contents, separated by blank lines."""
+    """Return a prompt as one text. Messages are separated by blank lines."""
     if isinstance(prompt, str):
         return prompt
     return "\n\n".join(message["content"] for message in prompt)
 
 
 def read_prompt(prompt: Prompt) -> Task:
-    """Return the task of a prompt. A prompt that fits no other task is a question."""
+    """Return the task of a prompt. A prompt that matches no other task is a question."""
     text = prompt_text(prompt)
     if topics := TOPICS.search(text):
         return read_topics(topics.group(1), text[topics.end() :])
@@ -87,7 +87,7 @@ def read_prompt(prompt: Prompt) -> Task:
 
 
 def read_topics(question_type: str, text: str) -> TopicsPrompt:
-    """Read the numbered examples. A last number without a topic is the first to write."""
+    """Read the numbered examples. If the last number has no topic, the list continues there."""
     lines = NUMBERED.findall(text)
     examples = tuple(topic.strip() for _, topic in lines if topic.strip())
     first = int(lines[-1][0]) + bool(lines[-1][1].strip()) if lines else 1
@@ -95,7 +95,7 @@ def read_topics(question_type: str, text: str) -> TopicsPrompt:
 
 
 def read_criterion(text: str) -> str | None:
-    """Return the criterion of the principles before a prompt's first demonstration."""
+    """Return the criterion of the principles, which come before the first demonstration."""
     before = re.split(r"^\s*Input:", text, maxsplit=1, flags=re.MULTILINE)[0]
     names = [name.strip().lower() for name in PRINCIPLE.findall(before)]
     return next((PRINCIPLES[name] for name in names if name in PRINCIPLES), None)

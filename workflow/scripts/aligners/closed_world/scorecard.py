@@ -1,6 +1,6 @@
-"""The scorecard: how good inspectors, filters and systems are, measured where the truth is known.
+"""The scorecard: scores of inspectors, filters and systems, measured against the known truth.
 
-Rates are given as value, 95% interval (Wilson 1927) and n.
+A rate is given with its 95% interval (Wilson 1927) and n.
 """
 
 from collections import Counter, defaultdict
@@ -28,12 +28,12 @@ Rate = dict[str, float | int | None]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The results to score: the names that their paths are made of.
+class ScoredResults:
+    """The results to score, given by the names in their paths.
 
     Attributes:
-        llms: base LLMs; their recipes name the finetuned partners.
-        systems: systems of our aligners.
+        llms: base LLMs. Their recipes name the finetuned LLMs.
+        systems: systems of the aligners that the workflow trains.
         external: external aligners, scored together as the system `external`.
     """
 
@@ -46,19 +46,19 @@ class Scored:
     external: list[str]
 
     def rows(self, pattern: ResultPath) -> list[Row]:
-        """Return the rows of a file that each criterion has."""
+        """Return the rows of one file per criterion, in the order of the criteria."""
         paths = [pattern.path(criterion=criterion) for criterion in self.criteria]
         return [row for path in paths for row in read_rows(path)]
 
     def answer_files(self, dataset: str, llm: str) -> Iterator[tuple[str, Path]]:
-        """Yield each system whose answers replace the responses of a base LLM, and its file."""
-        row = {"dataset": dataset, "llm": llm}
-        partner = str(load_recipe(LLMRecipe, llm).finetuned)
-        yield "finetuned", results.RESPONSES.path(dataset=dataset, llm=partner)
+        """Yield each system that is compared with a base LLM, and the file with its answers."""
+        names = {"dataset": dataset, "llm": llm}
+        finetuned = str(load_recipe(LLMRecipe, llm).finetuned)
+        yield "finetuned", results.RESPONSES.path(dataset=dataset, llm=finetuned)
         for system in self.systems:
-            yield system, results.ALIGNED.path(**row, backbone=self.backbone, system=system)
+            yield system, results.ALIGNED.path(**names, backbone=self.backbone, system=system)
         for external in self.external:
-            yield "external", results.EXTERNAL.path(**row, external=external)
+            yield "external", results.EXTERNAL.path(**names, external=external)
 
 
 def load_truth(teacher: str) -> Truth:
@@ -70,14 +70,14 @@ def load_truth(teacher: str) -> Truth:
     recipe = load_recipe(LLMRecipe, teacher)
     if not isinstance(recipe, ClosedWorldRecipe):
         raise UserError(
-            f"teacher {teacher}: not of the closed world, so there is no truth to score by; "
-            "the scorecard is for config/demo.yaml"
+            f"teacher {teacher}: not an LLM of the closed world, so the truth is unknown; "
+            "make the scorecard with config/demo.yaml"
         )
     return Truth(load_world(recipe.world))
 
 
-def scorecard(scored: Scored, truth: Truth, seed: int) -> dict[str, Any]:
-    """Return the scores of inspectors, of filters, and of systems by data set and base LLM."""
+def scorecard(scored: ScoredResults, truth: Truth, seed: int) -> dict[str, Any]:
+    """Return the scores of inspectors, filters, and systems by data set and base LLM."""
     dropped = [
         *scored.rows(results.PAIRS.beside("dropped.jsonl")),
         *scored.rows(results.FILTERED_PAIRS.beside("dropped.jsonl")),
@@ -89,7 +89,7 @@ def scorecard(scored: Scored, truth: Truth, seed: int) -> dict[str, Any]:
     }
 
 
-def inspector_scores(scored: Scored) -> dict[str, dict[str, Any]]:
+def inspector_scores(scored: ScoredResults) -> dict[str, dict[str, Any]]:
     """Return accuracy, ROC-AUC, calibration error and n of each criterion's inspector."""
     scores = {}
     for criterion in scored.criteria:
@@ -99,13 +99,15 @@ def inspector_scores(scored: Scored) -> dict[str, dict[str, Any]]:
     return scores
 
 
-def dataset_scores(scored: Scored, truth: Truth) -> dict[str, dict[str, Any]]:
-    """Return the scores of systems by data set and base LLM. The data set `all` pools the rest."""
+def dataset_scores(scored: ScoredResults, truth: Truth) -> dict[str, dict[str, Any]]:
+    """Return the scores of systems by data set and base LLM, and of all data sets as `all`."""
     known = trained_items(truth, scored.rows(results.SPLIT))
     pools = {name: [name] for name in scored.datasets} | {"all": scored.datasets}
     return {
         pool: {
-            llm: known_and_unknown(truth, scored.criteria, known, *read_pool(scored, datasets, llm))
+            llm: scores_by_knowledge(
+                truth, scored.criteria, known, *read_pool(scored, datasets, llm)
+            )
             for llm in scored.llms
         }
         for pool, datasets in pools.items()
@@ -113,9 +115,9 @@ def dataset_scores(scored: Scored, truth: Truth) -> dict[str, dict[str, Any]]:
 
 
 def read_pool(
-    scored: Scored, datasets: Sequence[str], llm: str
+    scored: ScoredResults, datasets: Sequence[str], llm: str
 ) -> tuple[list[Row], dict[str, dict[str, str]]]:
-    """Return a base LLM's responses to some data sets, and each system's answers by row id."""
+    """Return a base LLM's responses to the data sets, and each system's answers by row id."""
     initial: list[Row] = []
     systems: dict[str, dict[str, str]] = defaultdict(dict)
     for dataset in datasets:
@@ -145,27 +147,27 @@ def rate(verdicts: Iterable[bool]) -> Rate:
 def filter_scores(
     truth: Truth, kept: Iterable[Row], dropped: Iterable[Row], seed: int
 ) -> dict[str, dict[str, float | int | None]]:
-    """Return precision and recall of each filter, against the defects that the teacher planted.
+    """Return precision and recall of each filter, measured against the planted defects.
 
-    `kept` and `dropped` are all pairs that the teacher wrote, each where cleaning put it; n counts
-    the planted defects. A row counts as found only if it was dropped for the right reason.
+    Together, `kept` and `dropped` are all pairs that the teacher wrote. n is the number of planted
+    defects. A defect counts as found only if its row was dropped for this reason.
     """
     planted: Counter[str] = Counter()
-    found: Counter[str] = Counter()
-    hits: Counter[str] = Counter()
-    # A question on several sides of the split leaves before the filters see it.
+    flagged: Counter[str] = Counter()
+    correct: Counter[str] = Counter()
+    # These rows are dropped before the filters.
     seen = [row for row in dropped if row["reason"] != "near_several_splits"]
     for row in [*kept, *seen]:
         defect = truth.planted_pair(row["question"], row["criterion"], seed)
         reason = row.get("reason")
         reason = "unparsable" if reason in UNPARSABLE else reason
         planted[str(defect)] += 1
-        found[str(reason)] += 1
-        hits[str(reason)] += reason == defect
+        flagged[str(reason)] += 1
+        correct[str(reason)] += reason == defect
     return {
         reason: {
-            "precision": round(hits[reason] / found[reason], 4) if found[reason] else None,
-            "recall": round(hits[reason] / planted[reason], 4) if planted[reason] else None,
+            "precision": round(correct[reason] / flagged[reason], 4) if flagged[reason] else None,
+            "recall": round(correct[reason] / planted[reason], 4) if planted[reason] else None,
             "n": planted[reason],
         }
         for reason in PLANTED
@@ -173,13 +175,13 @@ def filter_scores(
 
 
 def trained_items(truth: Truth, splits: Iterable[Row]) -> set[str]:
-    """Return the ids of the items that a training question asks for."""
+    """Return the ids of the items for which a training question asks."""
     items = (truth.identify(row["question"]) for row in splits if row["split"] == "train")
     return {item.id for item in items if item}
 
 
 def is_clean(truth: Truth, criteria: Sequence[str], question: str, answer: str) -> bool:
-    """Tell whether an answer keeps to all criteria that the world knows."""
+    """Return whether an answer meets all criteria; criteria not of the world are ignored."""
     verdicts = truth.assess(question, answer)
     return all(verdicts[criterion] for criterion in criteria if criterion in verdicts)
 
@@ -190,10 +192,10 @@ def system_scores(
     initial: Sequence[Row],
     systems: Mapping[str, Mapping[str, str]],
 ) -> dict[str, dict[str, Rate]]:
-    """Return the share of clean answers of each system, and the harm rate of each that corrects.
+    """Return each system's share of clean answers, and its harm rate if it corrects responses.
 
-    `systems` maps a system's name to its answers by row id; `finetuned` corrects nothing. The harm
-    rate is the share of the initially clean answers that the system made unclean.
+    `systems` maps a system's name to its answers by row id. The system `finetuned` corrects
+    nothing. The harm rate is the share of clean responses whose correction is not clean.
     """
     clean = {
         row["id"]: is_clean(truth, criteria, row["question"], row["response"]) for row in initial
@@ -210,14 +212,17 @@ def system_scores(
     return {"clean_share": shares, "harm_rate": harm}
 
 
-def known_and_unknown(
+def scores_by_knowledge(
     truth: Truth,
     criteria: Sequence[str],
     known: set[str],
     initial: Sequence[Row],
     systems: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
-    """Return the scores on known facts, and those on facts never trained on as `unknown_facts`."""
+    """Return the scores on items of the training data, and on other items as `unknown_facts`.
+
+    `known` has the ids of the items of the training data.
+    """
     items = {row["id"]: truth.identify(row["question"]) for row in initial}
     trained = [row for row in initial if (item := items[row["id"]]) and item.id in known]
     untrained = [row for row in initial if (item := items[row["id"]]) and item.id not in known]

@@ -1,31 +1,31 @@
-"""What is known about any question, answer and pair of the closed world."""
+"""The truth about any question, answer and pair of the closed world."""
 
 from dataclasses import dataclass
 
 from aligners.closed_world.answers import parse_answer
 from aligners.closed_world.plans import plan_pair
-from aligners.closed_world.world import CRITERIA, MOST_CONTEXT_WORDS, Item, World, words
+from aligners.closed_world.world import CRITERIA, MAX_CONTEXT_WORDS, Item, World, words
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The verdicts that results of the workflow are compared with."""
+    """Gives the verdicts with which results of the workflow are compared."""
 
     world: World
 
     def identify(self, question: str) -> Item | None:
-        """Return the item that a question asks for, or None if it is no question of the world."""
-        asked = words(question)
-        if len(asked) > MOST_CONTEXT_WORDS:
+        """Return the item that a question asks for, or None if it is not of the world."""
+        question_words = words(question)
+        if len(question_words) > MAX_CONTEXT_WORDS:
             return None
-        # The words of a context come before those that ask.
-        found = (self.world.asks.get(asked[start:]) for start in range(len(asked)))
-        return next((item for item in found if item), None)
+        # A question is a context and then one of the item's `asks`.
+        suffixes = (question_words[start:] for start in range(len(question_words)))
+        return next((item for item in map(self.world.asks.get, suffixes) if item), None)
 
     def assess(self, question: str, answer: str) -> dict[str, bool]:
-        """Return for each criterion whether the answer meets it.
+        """Return, for each criterion, whether the answer meets it.
 
-        A text with any part that is not of the world meets no criterion.
+        If any part of the answer is not of the world, it meets no criterion.
 
         Raises:
             ValueError: the question is not of the world.
@@ -37,10 +37,9 @@ class Truth:
         return parsed.clean if parsed else dict.fromkeys(CRITERIA, False)
 
     def planted_pair(self, question: str, criterion: str, seed: int) -> str | None:
-        """Return the defect that the teacher planted in a pair, or None.
+        """Return the defect in plans.PLANTED that the teacher planted in a pair, or None.
 
-        It is one of plans.PLANTED. A pair for a question in another language has the defect
-        language.
+        A pair for a question in another language has the defect `language`.
         """
         item = self.identify(question)
         if item is None:

@@ -14,16 +14,23 @@ from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 
 CRITERIA = ("ethical", "factuality", "helpful")
-# Curly quotes and long dashes, by code point, and their plain forms.
-PLAIN_SIGNS = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-"}
-MOST_CONTEXT_WORDS = 40
+# Maps the code points of curly quotes and long dashes to plain characters.
+PLAIN_CHARACTERS = {0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0x2013: "-", 0x2014: "-"}
+MAX_CONTEXT_WORDS = 40
 
 
 @dataclass(frozen=True)
 class Item:
-    """A subject of questions, with its good answer and its bad ones.
+    """A subject of questions, with the parts of its good and bad answers.
 
-    `core` has a `{}` for the value. `unsafe` and `biased` are empty if the item has none.
+    Attributes:
+        asks: the ways to ask for the item.
+        core: a sentence with `{}` in place of the value.
+        right: the right value.
+        wrong: wrong values.
+        unsafe: an unsafe sentence; empty if the item has none.
+        biased: a biased sentence; empty if the item has none.
+        held_out: whether training questions never ask for the item.
     """
 
     id: str
@@ -42,7 +49,7 @@ class Item:
 
     @property
     def bad_sentence(self) -> str:
-        """The unsafe or biased sentence of the item, or an empty string."""
+        """The unsafe or biased sentence of the item, or an empty string if it has none."""
         return self.unsafe or self.biased
 
     def core_with(self, value: str) -> str:
@@ -52,24 +59,24 @@ class Item:
 
 @dataclass(frozen=True)
 class World:
-    """The parsed YAML file. `content` has the pools of sentences and the rates."""
+    """The parsed YAML file. `content` has the sentences and the rates of defects."""
 
     items: tuple[Item, ...]
     content: dict[str, Any]
 
     @property
     def known(self) -> list[Item]:
-        """The items that the question writer asks about."""
+        """The items that are not held out."""
         return [item for item in self.items if not item.held_out]
 
     @cached_property
     def asks(self) -> dict[tuple[str, ...], Item]:
-        """The item of each way to ask, by the words of that."""
+        """Maps the words of each way to ask to its item."""
         return {words(ask): item for item in self.items for ask in item.asks}
 
     @cached_property
     def topics(self) -> dict[str, list[str]]:
-        """The topics of each question type, in the order of the file."""
+        """The topics of each question type (`type_key`), in the order of the file."""
         found: dict[str, dict[str, None]] = defaultdict(dict)
         for item in self.known:
             for question_type in item.question_types:
@@ -77,27 +84,30 @@ class World:
         return {question_type: list(topics) for question_type, topics in found.items()}
 
     def items_for(self, question_type: str, topic: str) -> list[Item]:
-        """Return the known items that fit both parts of a hint, else topic, else type, else all."""
+        """Return the known items of a topic and question type.
+
+        If there are none: the items of the topic, else those of the type, else all known items.
+        """
         kind, subject = type_key(question_type), topic_key(topic)
-        of_type = [i for i in self.known if kind in map(type_key, i.question_types)]
-        of_topic = [i for i in self.known if subject in map(topic_key, i.topics)]
+        of_type = [item for item in self.known if kind in map(type_key, item.question_types)]
+        of_topic = [item for item in self.known if subject in map(topic_key, item.topics)]
         both = [item for item in of_topic if item in of_type]
         return both or of_topic or of_type or self.known
 
 
 def normalise(text: str) -> str:
-    """Return the text in NFC with straight quotes, plain dashes and single spaces."""
-    return " ".join(unicodedata.normalize("NFC", text).translate(PLAIN_SIGNS).split())
+    """Return the text in Unicode NFC with straight quotes, plain dashes and single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).translate(PLAIN_CHARACTERS).split())
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Return the lower-case words and numbers of a text, without "please" and punctuation."""
+    """Return the lower-case words and numbers of a text, without punctuation and "please"."""
     found = re.findall(r"\w+(?:['-]\w+)*", normalise(text).lower())
     return tuple(word for word in found if word != "please")
 
 
 def type_key(question_type: str) -> str:
-    """Return a key that all spellings of a question type share: "Scientific_knowledge"."""
+    """Return a key that all spellings share: "scientific" for "Scientific_knowledge"."""
     return " ".join(
         word for word in question_type.lower().replace("_", " ").split() if word != "knowledge"
     )
@@ -108,19 +118,19 @@ def topic_key(topic: str) -> str:
     return " ".join(word.removesuffix("s").removesuffix("'") for word in words(topic))
 
 
-def draw(*parts: str | int) -> random.Random:
-    """Return a random number generator that depends on the parts alone."""
+def make_rng(*parts: str | int) -> random.Random:
+    """Return a random number generator whose seed is a hash of the parts."""
     text = "\x1f".join(map(str, parts))
     return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]))
 
 
 def choose(rng: random.Random, weights: dict[str, float]) -> str:
-    """Draw a key by its weight."""
+    """Choose a key with a probability proportional to its weight."""
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
 def choose_or_none(rng: random.Random, rates: dict[str, float]) -> str | None:
-    """Draw a key with its rate as probability, or None with the remaining probability."""
+    """Choose a key with its rate as probability, or None with the remaining probability."""
     point = rng.random()
     for name, rate in rates.items():
         point -= rate
@@ -134,18 +144,18 @@ def load_world(path: str) -> World:
     """Read the closed world from its YAML file.
 
     Raises:
-        UserError: the file is missing, or one of its items is not complete.
+        UserError: the file is missing, or an item lacks a field or has an unknown one.
     """
     content = read_yaml(Path(path))
     try:
         items = tuple(make_item(entry) for entry in content["items"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path}, key items: {error}; compare with the items beside it") from None
+        raise UserError(f"{path}, key items: {error}; compare it with the other items") from None
     return World(items, content)
 
 
 def make_item(entry: dict[str, Any]) -> Item:
-    """Make an item from its entry in the file; lists become tuples."""
+    """Make an item from its entry in the file. Lists become tuples."""
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
     }

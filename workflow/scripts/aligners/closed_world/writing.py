@@ -1,4 +1,4 @@
-"""Writes topics, questions and pairs as text, with defects."""
+"""Writes topics, questions and pairs as text, and plants defects in them."""
 
 import random
 from collections.abc import Sequence
@@ -7,33 +7,33 @@ from typing import Any
 from aligners.closed_world.plans import PairPlan, violated_principle
 from aligners.closed_world.world import Item, World, choose_or_none, topic_key, type_key
 
-MOST_TOPICS = 20
-# A pair as (response, critique, aligned response).
+MAX_TOPICS = 20
+# The texts (response, critique, correction).
 Pair = tuple[str, str, str]
 
 
 def write_topics(
     world: World, question_type: str, examples: Sequence[str], rng: random.Random
 ) -> list[str]:
-    """Write lines with new topics of a question type, some of them with defects."""
+    """Write new topics of a question type, one per line. Some have defects."""
     known = world.topics.get(type_key(question_type)) or sorted(set().union(*world.topics.values()))
     shown = set(map(topic_key, examples))
     fresh = [topic for topic in known if topic_key(topic) not in shown]
     rng.shuffle(fresh)
     lines: list[str] = []
-    for topic in fresh[:MOST_TOPICS]:
+    for topic in fresh[:MAX_TOPICS]:
         defect = choose_or_none(rng, world.content["misbehaviour"]["topics"])
         if defect in ("duplicate", "near_duplicate"):
             lines.append(topic)
             topic = rng.choice(lines)
-        lines.append(spoil_topic(topic, defect))
-    return lines[:MOST_TOPICS]
+        lines.append(corrupt_topic(topic, defect))
+    return lines[:MAX_TOPICS]
 
 
-def spoil_topic(topic: str, defect: str | None) -> str:
-    """Return a topic with a defect."""
+def corrupt_topic(topic: str, defect: str | None) -> str:
+    """Return a topic with a defect, or the topic itself for None and duplicates."""
     first, *rest = topic.split()
-    spoilt = {
+    variants = {
         "near_duplicate": topic.upper() if topic.endswith("s") else f"{topic}s",
         "too_long": f"A short history of {topic}",
         "lower_case": topic[0].lower() + topic[1:],
@@ -44,24 +44,24 @@ def spoil_topic(topic: str, defect: str | None) -> str:
         "underscore": "_".join([first, *(rest or ["topic"])]),
         "very_long": f"{topic} and everything that was ever said or written about it",
     }
-    return spoilt.get(defect or "", topic)
+    return variants.get(defect or "", topic)
 
 
 def write_questions(
     world: World, hints: Sequence[tuple[int, str, str]], rng: random.Random
 ) -> dict[int, str]:
-    """Write one line for each hint, by its number; some hints are skipped.
+    """Return a line for each hint by its number. Some hints have no line.
 
-    A line that begins with a line break has lost its number.
+    A line that starts with a line break is to be written without its number.
     """
     lines: dict[int, str] = {}
-    asked: list[str] = []
+    earlier: list[str] = []
     for number, question_type, topic in hints:
         defect = choose_or_none(rng, world.content["misbehaviour"]["questions"])
         question = write_question(world, rng.choice(world.items_for(question_type, topic)), rng)
-        if defect in ("duplicate", "near_duplicate") and asked:
-            question = rng.choice(asked)
-        asked.append(question)
+        if defect in ("duplicate", "near_duplicate") and earlier:
+            question = rng.choice(earlier)
+        earlier.append(question)
         if defect == "near_duplicate":
             question = edit_question(question, rng)
         elif defect == "not_a_question":
@@ -93,51 +93,51 @@ def edit_question(question: str, rng: random.Random) -> str:
 
 
 def write_pair(world: World, plan: PairPlan, criterion: str, rng: random.Random) -> str:
-    """Write a planned pair with its planted defect, starting at the response."""
+    """Write a planned pair with its planted defect, without the first "Response:"."""
     principle = violated_principle(plan.response, criterion)
     critique = world.content["critiques"][principle]
     if principle == "none":
         critique = rng.choice(critique)
-    pair = (plan.response.text, critique, plan.aligned_response.text)
+    pair = (plan.response.text, critique, plan.correction.text)
     if plan.defect == "unparsable":
         return write_broken_pair(pair, rng)
     if plan.defect:
-        pair = spoil_pair(world.content, pair, plan.defect, rng)
+        pair = corrupt_pair(world.content, pair, plan.defect, rng)
     return write_lines(*pair)
 
 
-def write_lines(response: str, critique: str, aligned_response: str) -> str:
-    """Write a pair in the form of the demonstrations."""
-    return f"{response}\nCritique: {critique}\nCorrection: {aligned_response}"
+def write_lines(response: str, critique: str, correction: str) -> str:
+    """Write a pair in the format of the demonstrations."""
+    return f"{response}\nCritique: {critique}\nCorrection: {correction}"
 
 
 def write_broken_pair(pair: Pair, rng: random.Random) -> str:
-    """Write a pair that lacks its critique, its correction, or both."""
-    response, critique, aligned_response = pair
+    """Write a pair without its critique, its correction, or both."""
+    response, critique, correction = pair
     return rng.choice(
         [
             response,
             f"{response}\nCritique: {critique}",
-            f"{response}\nCorrection: {aligned_response}",
+            f"{response}\nCorrection: {correction}",
         ]
     )
 
 
-def spoil_pair(content: dict[str, Any], pair: Pair, defect: str, rng: random.Random) -> Pair:
+def corrupt_pair(content: dict[str, Any], pair: Pair, defect: str, rng: random.Random) -> Pair:
     """Plant a defect in the response, in the correction, or in both."""
-    response, critique, aligned_response = pair
-    where = rng.choice(["response", "aligned_response", "both"])
+    response, critique, correction = pair
+    where = rng.choice(["response", "correction", "both"])
     if defect == "no_content":
-        where = "aligned_response"
-    if where != "aligned_response":
-        response = spoil_answer(content, response, defect, rng)
+        where = "correction"
+    if where != "correction":
+        response = corrupt_answer(content, response, defect, rng)
     if where != "response":
-        aligned_response = spoil_answer(content, aligned_response, defect, rng)
-    return response, critique, aligned_response
+        correction = corrupt_answer(content, correction, defect, rng)
+    return response, critique, correction
 
 
-def spoil_answer(content: dict[str, Any], answer: str, defect: str, rng: random.Random) -> str:
-    """Return the answer with a defect, or the text that replaces it."""
+def corrupt_answer(content: dict[str, Any], answer: str, defect: str, rng: random.Random) -> str:
+    """Return the answer with a defect, or a bad text instead of the answer."""
     if defect == "leaked_prompt":
         if rng.random() < 0.5:
             return f"{rng.choice(content['leaks']['before'])} {answer}"

@@ -1,1 +1,1 @@
-"""Resources of jobs: checks on a Slurm cluster, GPU leases on one machine."""
+"""Resources of jobs: limits of a Slurm cluster, and GPU leases on one machine."""

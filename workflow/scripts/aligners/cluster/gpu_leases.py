@@ -1,4 +1,4 @@
-"""GPU leases on a machine without a scheduler: each GPU belongs to one job at a time."""
+"""GPU leases on a machine without a scheduler, so that only one job at a time uses a GPU."""
 
 import fcntl
 import os
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from aligners.core.errors import UserError
 
-# One directory for the machine, so that runs of several users share the leases.
-DIRECTORY = Path(tempfile.gettempdir()) / "gpu-leases"
-SECONDS_BETWEEN_LOOKS = 0.5
+# One directory per machine, so that runs of several users share the leases.
+LEASE_DIRECTORY = Path(tempfile.gettempdir()) / "gpu-leases"
+SECONDS_BETWEEN_CHECKS = 0.5
 
 
 def gpus_of_this_machine() -> list[str]:
-    """Return the names of the GPUs in CUDA_VISIBLE_DEVICES, or of all GPUs if it is not set."""
+    """Return the names of the GPUs in CUDA_VISIBLE_DEVICES, or the numbers of all GPUs."""
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
     numbers = [re.fullmatch(r"nvidia(\d+)", path.name) for path in Path("/dev").glob("nvidia*")]
@@ -25,8 +25,7 @@ def gpus_of_this_machine() -> list[str]:
 def lease_gpus(count: int) -> list[str]:
     """Wait for free GPUs and lease them for this process; the leases survive an exec.
 
-    A lease is a lock on a file. The kernel releases it when the last process that has the file
-    open ends.
+    A lease is a file lock. The kernel releases it when no process has the file open any more.
 
     Raises:
         UserError: the machine has fewer GPUs.
@@ -34,42 +33,42 @@ def lease_gpus(count: int) -> list[str]:
     gpus = gpus_of_this_machine()
     if count > len(gpus):
         raise UserError(
-            f"{count} GPUs are asked for, and this machine has {len(gpus)}; give the profile the "
-            "number that there is (`resources: [gpu=N]`), or run without GPUs: "
-            "snakemake --cores all, without a profile"
+            f"the job requests {count} GPUs, but this machine has {len(gpus)}; set the number of "
+            "GPUs in the profile (`resources: [gpu=N]`), or run without GPUs and without a "
+            "profile: snakemake --cores all"
         )
-    # Only one job at a time collects GPUs, and it keeps what it has: two jobs cannot deadlock.
-    turn = open_lock("turn")
-    fcntl.flock(turn, fcntl.LOCK_EX)
+    # Only one job at a time collects GPUs, so two jobs cannot wait for each other's GPUs.
+    queue = open_lock("turn")
+    fcntl.flock(queue, fcntl.LOCK_EX)
     leased: list[str] = []
     while True:
         for name in gpus:
             if len(leased) < count and name not in leased and try_to_lease(name):
                 leased.append(name)
         if len(leased) == count:
-            os.close(turn)
+            os.close(queue)
             return leased
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_CHECKS)
 
 
 def try_to_lease(gpu: str) -> bool:
-    """Lease a GPU if it is free; return whether it was."""
+    """Lease a GPU if it is free, and return whether it was."""
     lock = open_lock(gpu)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)
         return False
-    os.set_inheritable(lock, True)  # Keep the lock through exec.
+    os.set_inheritable(lock, True)  # The lock survives an exec.
     return True
 
 
 def open_lock(name: str) -> int:
     """Open a lock file and return its descriptor; create it for all users if it is missing."""
-    if not DIRECTORY.exists():
-        DIRECTORY.mkdir(exist_ok=True)
-        DIRECTORY.chmod(0o1777)
-    path = DIRECTORY / f"{name.replace('/', '+')}.lock"
+    if not LEASE_DIRECTORY.exists():
+        LEASE_DIRECTORY.mkdir(exist_ok=True)
+        LEASE_DIRECTORY.chmod(0o1777)
+    path = LEASE_DIRECTORY / f"{name.replace('/', '+')}.lock"
     if not path.exists():
         path.touch()
         path.chmod(0o666)

@@ -1,7 +1,7 @@
 """Checks job requests against the limits of a Slurm cluster before the first job is queued.
 
-`sbatch` accepts a job that no node can run, or whose time no partition allows, and such a job waits
-forever. The limits are read from sinfo, scontrol and sacctmgr.
+`sbatch` accepts jobs that no node can run and jobs whose time limit no partition allows. Such jobs
+would wait forever. The limits are read from sinfo, scontrol and sacctmgr.
 """
 
 import getpass
@@ -17,12 +17,12 @@ from aligners.core.errors import UserError
 logger = logging.getLogger(__name__)
 
 PROFILE = "profiles/slurm/config.yaml"
-# Snakemake checks its jobs at least every three minutes.
-SECONDS_TO_REMEMBER = 240
+# Seconds that Slurm must keep ended jobs, since Snakemake may check them only every three minutes.
+MIN_JOB_AGE = 240
 
 
 @dataclass(frozen=True)
-class Demand:
+class JobRequest:
     """The resources that a job requests.
 
     Attributes:
@@ -42,8 +42,8 @@ class Demand:
 
 
 @dataclass(frozen=True)
-class Nodes:
-    """Nodes of a partition with the same limits, in the units of `Demand`."""
+class NodeGroup:
+    """Nodes of a partition with the same limits, in the units of `JobRequest`."""
 
     partition: str
     minutes: int
@@ -52,46 +52,47 @@ class Nodes:
     memory: int
 
 
-def check_demands(demands: Iterable[Demand]) -> None:
-    """Refuse jobs that the cluster can never run.
+def check_requests(requests: Iterable[JobRequest]) -> None:
+    """Check that the cluster can run all jobs.
 
     Raises:
         UserError: a request exceeds a limit; the message names the key of the profile.
     """
-    nodes = read_nodes(ask("sinfo", "--noheader", "--exact", "--format=%R|%l|%c|%m|%G"))
+    nodes = read_nodes(run_slurm("sinfo", "--noheader", "--exact", "--format=%R|%l|%c|%m|%G"))
     accounts = read_accounts()
-    for demand in dict.fromkeys(demands):
-        check_account(demand, accounts)
-        check_demand(demand, nodes)
+    for request in dict.fromkeys(requests):
+        check_account(request, accounts)
+        check_request(request, nodes)
 
 
 def check_status_command(command: str) -> None:
-    """Refuse squeue as the status command if it drops ended jobs too soon.
+    """Check that squeue lists ended jobs long enough if it is the status command.
 
     Raises:
-        UserError: the cluster drops ended jobs before Snakemake checks them.
+        UserError: the cluster removes ended jobs before Snakemake checks them.
     """
-    found = re.search(r"^MinJobAge\s*=\s*(\d+)", ask("scontrol", "show", "config"), re.MULTILINE)
-    if command == "squeue" and found and int(found[1]) < SECONDS_TO_REMEMBER:
+    config = run_slurm("scontrol", "show", "config")
+    found = re.search(r"^MinJobAge\s*=\s*(\d+)", config, re.MULTILINE)
+    if command == "squeue" and found and int(found[1]) < MIN_JOB_AGE:
         raise UserError(
-            f"{PROFILE}, slurm-status-command: this cluster forgets a job {found[1]} s after its "
-            "end (MinJobAge), too soon for squeue; write sacct there"
+            f"{PROFILE}, slurm-status-command: this cluster removes a job from the queue "
+            f"{found[1]} s after its end (MinJobAge), which is too soon for squeue; use sacct"
         )
 
 
-def warn_of_preemption(partitions: set[str]) -> None:
-    """Warn of partitions whose preempted jobs are not restarted."""
-    for line in ask("scontrol", "show", "partition", "--oneliner").splitlines():
+def warn_about_preemption(partitions: set[str]) -> None:
+    """Log a warning for each partition that does not restart preempted jobs."""
+    for line in run_slurm("scontrol", "show", "partition", "--oneliner").splitlines():
         fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
         if fields["PartitionName"] in partitions and fields.get("PreemptMode") == "CANCEL":
             logger.warning(
                 "Partition %s cancels the jobs that it preempts, and Snakemake does not notice. If "
-                "it waits for a job that squeue does not show, interrupt it and start it again.",
+                "Snakemake waits for a job that squeue does not list, stop it and run it again.",
                 fields["PartitionName"],
             )
 
 
-def ask(*command: str) -> str:
+def run_slurm(*command: str) -> str:
     """Return the output of a Slurm command.
 
     Raises:
@@ -104,7 +105,7 @@ def ask(*command: str) -> str:
     except FileNotFoundError:
         raise UserError(
             f"{command[0]}: not found; profiles/slurm is for the login node of a Slurm cluster. "
-            "Use --profile profiles/workstation on a machine of its own"
+            "On a machine without Slurm, use --profile profiles/workstation"
         ) from None
     except subprocess.CalledProcessError as error:
         raise UserError(
@@ -114,10 +115,10 @@ def ask(*command: str) -> str:
         raise UserError(f"{command[0]}: the cluster does not answer within a minute") from None
 
 
-def read_nodes(listing: str) -> list[Nodes]:
-    """Read lines of partition|time limit|CPUs|memory|generic resources."""
+def read_nodes(listing: str) -> list[NodeGroup]:
+    """Parse lines of the form partition|time limit|CPUs|memory|generic resources."""
     return [
-        Nodes(
+        NodeGroup(
             partition,
             read_minutes(limit),
             sum(int(count) for count in re.findall(r"gpu:(?:[^:,(]+:)?(\d+)", resources)),
@@ -131,7 +132,7 @@ def read_nodes(listing: str) -> list[Nodes]:
 
 
 def read_minutes(limit: str) -> int:
-    """Return the minutes of a time limit: [days-][[hours:]minutes:]seconds, or infinite.
+    """Return the minutes of a time limit of the form [days-][[hours:]minutes:]seconds or infinite.
 
     >>> read_minutes("1-02:00:00")
     1560
@@ -144,46 +145,46 @@ def read_minutes(limit: str) -> int:
 
 
 def read_accounts() -> set[str]:
-    """Return the user's accounts; an empty set if the cluster has no accounting."""
+    """Return the user's accounts, or an empty set if the cluster has no accounting."""
     user = f"user={getpass.getuser()}"
     try:
-        listing = ask("sacctmgr", "-n", "-P", "show", "associations", user, "format=account")
+        listing = run_slurm("sacctmgr", "-n", "-P", "show", "associations", user, "format=account")
     except UserError as error:
         logger.warning("accounts are not checked: %s", error)
         return set()
     return set(listing.split())
 
 
-def check_account(demand: Demand, accounts: set[str]) -> None:
-    """Refuse an account that does not belong to the user."""
-    if accounts and demand.account is not None and demand.account.lower() not in accounts:
+def check_account(request: JobRequest, accounts: set[str]) -> None:
+    """Raise UserError if the account does not belong to the user."""
+    if accounts and request.account is not None and request.account.lower() not in accounts:
         raise UserError(
-            f"{PROFILE}, default-resources, slurm_account: {demand.account!r} is no account of "
-            f"{getpass.getuser()}; give one of {', '.join(sorted(accounts))}"
+            f"{PROFILE}, default-resources, slurm_account: {request.account!r} is not an account "
+            f"of {getpass.getuser()}; use one of {', '.join(sorted(accounts))}"
         )
 
 
-def check_demand(demand: Demand, nodes: Sequence[Nodes]) -> None:
-    """Refuse a job that fits no node of its partition."""
-    if demand.partition is not None:
+def check_request(request: JobRequest, nodes: Sequence[NodeGroup]) -> None:
+    """Raise UserError if no node of the partition has the resources that a job requests."""
+    if request.partition is not None:
         names = list(dict.fromkeys(each.partition for each in nodes))
-        nodes = [each for each in nodes if each.partition == demand.partition]
+        nodes = [each for each in nodes if each.partition == request.partition]
         if not nodes:
             raise UserError(
                 f"{PROFILE}, default-resources, slurm_partition: the cluster has no partition "
-                f"{demand.partition!r}; give one of {', '.join(names)}"
+                f"{request.partition!r}; use one of {', '.join(names)}"
             )
-    where = f"partition {demand.partition}" if demand.partition else "this cluster"
-    own = f"set-resources, {demand.rule}"
-    for key, wanted, offered, unit in [
-        (f"{own}, gpu", demand.gpus, [each.gpus for each in nodes], "GPUs on a node"),
-        (f"{own}, mem_mb", demand.memory, [each.memory for each in nodes], "MB on a node"),
-        (f"{own}, runtime", demand.minutes, [each.minutes for each in nodes], "minutes"),
-        (f"set-threads, {demand.rule}", demand.cpus, [each.cpus for each in nodes], "CPUs"),
+    place = f"partition {request.partition}" if request.partition else "this cluster"
+    resources = f"set-resources, {request.rule}"
+    for key, requested, available, unit in [
+        (f"{resources}, gpu", request.gpus, [each.gpus for each in nodes], "GPUs on a node"),
+        (f"{resources}, mem_mb", request.memory, [each.memory for each in nodes], "MB on a node"),
+        (f"{resources}, runtime", request.minutes, [each.minutes for each in nodes], "minutes"),
+        (f"set-threads, {request.rule}", request.cpus, [each.cpus for each in nodes], "CPUs"),
     ]:
-        most = max(offered)
-        if wanted > most:
+        limit = max(available)
+        if requested > limit:
             raise UserError(
-                f"{PROFILE}, {key}: {wanted} {unit} are asked for, and {where} has at most {most}; "
-                "ask for less, or name another slurm_partition for this rule"
+                f"{PROFILE}, {key}: the job requests {requested} {unit}, but {place} has at most "
+                f"{limit}; request less, or set another slurm_partition for this rule"
             )

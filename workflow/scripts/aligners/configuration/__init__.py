@@ -1,1 +1,1 @@
-"""What runs and how: recipes, criteria, the experiment, and the fingerprint of a job."""
+"""What runs and how: recipes, criteria, the experiment, and the fingerprints of jobs."""

@@ -44,7 +44,8 @@ def json_schema(kind: type[Section]) -> str:
     """Return the JSON Schema of a kind of file. `decides: false` marks keys that do not decide."""
     for one in classes(kind):
         describe(one)
-    schema = TypeAdapter(Union[tuple(classes(kind))]).json_schema()  # noqa: UP007
+    alternatives: Any = Union[tuple(classes(kind))]  # noqa: UP007
+    schema = TypeAdapter(alternatives).json_schema()
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -90,7 +91,7 @@ def kind_section(name: str) -> Iterator[str]:
     """Yield the lines of the section of a kind: its description and its tables of keys."""
     kind = KINDS[name]
     yield f"## {TITLES.get(name, name)}\n"
-    yield f"{' '.join(inspect.getdoc(kind).split())}\n" if inspect.getdoc(kind) else ""
+    yield " ".join((inspect.getdoc(kind) or "").split()) + "\n"
     yield table(kind, {"description"} if issubclass(kind, Recipe) else set())
     for one in classes(kind):
         if one is not kind and issubclass(one, Recipe):

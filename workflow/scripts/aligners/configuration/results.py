@@ -1,6 +1,6 @@
-"""Every path under results/: built and read back here, by the names in it.
+"""Every path under results/: built from the names in it, and parsed back into them.
 
-A pattern has its names in braces, as in Snakemake; docs/data.md says what each file holds.
+A pattern has its names in braces, as in Snakemake. docs/data.md describes each file.
 """
 
 import json
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-# No result depends on where it lies: fingerprints leave this module out.
+# Results do not depend on their paths, so fingerprints ignore this module.
 DECIDES = False
 
 DIRECTORY = Path("results")
@@ -49,24 +49,24 @@ class ResultPath(str):
         return [self.path(**chosen) for chosen in self.combinations(names)]
 
     def names(self, path: Path | str) -> dict[str, str]:
-        """Return the names in a path of this pattern, wherever results/ lies.
+        """Return the names in a path of this pattern, whatever directory contains results/.
 
         Raises:
-            ValueError: the path is of another pattern.
+            ValueError: the path does not match the pattern.
         """
         parts = re.split(r"\{(\w+)\}", self)
-        # Every second part is a name.
+        # Every second part is a field.
         expression = "".join(
             f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part)
             for place, part in enumerate(parts)
         )
         found = re.search(f"(?:^|/){expression}$", Path(path).as_posix())
         if not found:
-            raise ValueError(f"{path} is not of the form {self}")
+            raise ValueError(f"{path} does not match {self}")
         return found.groupdict()
 
     def beside(self, ending: str) -> "ResultPath":
-        """Return the file beside rows: `topics.jsonl` has `topics.counts.json` beside it."""
+        """Return a file beside a file of rows: `topics.counts.json` for `topics.jsonl`."""
         return ResultPath(f"{self.removesuffix(ROWS)}.{ending}")
 
 
@@ -127,7 +127,7 @@ DEMO_RUN = ResultPath("results/closed_world/run.json")
 EXPERIMENT_RECORD = ResultPath("results/experiment.json")
 STAGE_LIST = ResultPath("results/{stage}/all")
 
-# Fields that do not span all names of their kind, and the names of an experiment that they span.
+# Fields that stand for other names of an experiment than those under the field's own key.
 SPANS = {
     RESPONSES: {"llm": "answering"},
     RESPONSES.beside("counts.json"): {"llm": "answering"},
@@ -137,16 +137,16 @@ SPANS = {
 
 
 def spanned(pattern: ResultPath, names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Return the names of an experiment, for each field of a pattern those that it spans."""
+    """Return the names of an experiment by field, replaced as SPANS says for the pattern."""
     return {**names, **{field: names[key] for field, key in SPANS.get(pattern, {}).items()}}
 
 
 def given_names(text: str, **single: str) -> dict[str, list[str]]:
-    """Return the names that a program is given: lists by field as JSON text, and single ones."""
+    """Return a program's names by field: lists from JSON text, and single names."""
     return {**json.loads(text), **{field: [name] for field, name in single.items()}}
 
 
-# What the `all` of a stage lists: its results, without shards, counts, dropped rows and usage.
+# The files that the `all` of a stage lists: no shards, counts, dropped rows and usage files.
 STAGES = {
     "models": [MODEL_RECORD],
     "synthetic": [

@@ -1,6 +1,6 @@
-"""The systems that correct responses besides the aligner of one criterion, and what each needs.
+"""The systems that correct responses, except for the aligners of single criteria.
 
-They are declared here and nowhere else: rules, programs, tables and the report ask this module.
+This is the only list of systems. Rules, programs, tables and the report read it.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,11 @@ class System:
     """A way of correcting responses with several aligners, or with one for all criteria.
 
     Attributes:
-        name: in paths under results/ and in `systems` of a configuration.
+        name: the name in paths under results/ and in the configuration's key `systems`.
         squad: inspectors choose which aligners act.
-        gated: a correction has to raise its inspector's score; else every correction is kept.
-        conditioned: the conditioned aligner acts for all criteria, in place of their own.
+        gated: corrections that do not raise their inspector's score are rejected. If False, all
+            corrections are kept.
+        conditioned: the conditioned aligner acts for all criteria, instead of their own aligners.
     """
 
     name: str
@@ -41,10 +42,10 @@ SQUADS = [name for name, system in SYSTEMS.items() if system.squad]
 
 
 def is_conditioned(name: str) -> bool:
-    """Tell whether a system or an aligner reads the principles of the criteria as text."""
+    """Return whether a system or an aligner reads the principles of the criteria as text."""
     return name in SYSTEMS and SYSTEMS[name].conditioned
 
 
 def aligners_of(systems: Sequence[str], criteria: Sequence[str]) -> list[str]:
-    """Return the aligners that are trained: one for each criterion, and the conditioned one."""
+    """Return the aligners to train: one for each criterion, and the conditioned one if needed."""
     return [*criteria, *([CONDITIONED] if any(map(is_conditioned, systems)) else [])]

@@ -1,4 +1,4 @@
-"""Working state of a job: what a killed job continues from."""
+"""The working state of a job, from which it continues after being killed."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ ROOT = Path("results/.working")
 
 
 def working_directory(output: Path, *key: str) -> Path:
-    """Return the directory for the working state of an output, made if needed.
+    """Return the directory for the working state of an output, and create it if needed.
 
-    It lies outside the declared outputs, since Snakemake deletes those of a job that fails. State
-    that another fingerprint must not continue from has the fingerprint as its key.
+    It lies outside the declared outputs, since Snakemake deletes those of a failed job. If a job
+    with another fingerprint must not continue from the state, pass the fingerprint as `key`.
     """
     name = "-".join([output.as_posix().replace("/", "+"), *(short_hash(part) for part in key)])
     directory = ROOT / name

@@ -1,1 +1,1 @@
-"""What every program shares: rows, counts, files, progress, errors, and what LLMs are asked."""
+"""Shared code of all programs: rows, counts, files, progress, errors, requests to LLMs."""

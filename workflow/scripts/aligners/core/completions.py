@@ -1,7 +1,7 @@
-"""What an LLM is asked and what comes back: requests, completions and failures.
+"""Requests to an LLM, and what it returns: completions and failures.
 
-An engine is one function: requests and decoding in, completions out, in any order. It takes the
-requests as it goes, so that a million of them need no more memory than a thousand.
+An engine is a function. It takes requests and decoding settings, and yields completions in any
+order. It reads the requests one by one, so that a million need no more memory than a thousand.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,14 +12,13 @@ Message = dict[str, str]
 Prompt = str | list[Message]
 Finish = Literal["stop", "length"]
 
-
-# For estimates, where nobody has counted.
+# For estimates, if the tokens have not been counted.
 CHARACTERS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt with the id of the row it is for: text, or messages for the chat template."""
+    """A prompt (text, or messages for the chat template) and the id of its row."""
 
     id: str
     prompt: Prompt
@@ -27,10 +26,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How completions are drawn. Temperature 0 is greedy; `stop` strings are not part of the text.
+    """How completions are generated. Temperature 0 is greedy.
 
-    `max_new_tokens` counts tokens of the LLM's own tokenizer. With `top_logprobs`, a completion
-    also tells how likely that many tokens were to be its first; only servers' chat LLMs do.
+    Attributes:
+        max_new_tokens: counted by the LLM's own tokenizer.
+        stop: strings that end a completion; they are not part of its text.
+        top_logprobs: for how many of the likeliest first tokens a completion has the log
+            probabilities. Only chat LLMs on a server support this.
     """
 
     max_new_tokens: int
@@ -43,15 +45,16 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Completion:
-    """The text an LLM wrote for a request, and whether it ended by itself or at the limit.
+    """The text that an LLM generated for a request, and why it ended.
 
     Attributes:
+        finish: "stop" at an end token or stop string, "length" at the limit.
         tokens_in: tokens of the prompt.
         tokens_out: tokens of the text.
-        seconds: from the request to its completion, waiting and repeated attempts included.
-        attempts: how often the LLM was asked until it answered.
-        served_model: the model that a server says has answered; None if it says nothing.
-        first_token_logprobs: of the likeliest first tokens, where the decoding asks for them.
+        seconds: from the request to its completion, including waiting and repeated attempts.
+        attempts: number of attempts until the LLM returned a completion.
+        served_model: the model that the server names in its reply; None if it names none.
+        first_token_logprobs: log probabilities by token, if `top_logprobs` is set.
     """
 
     id: str
@@ -70,7 +73,7 @@ Cause = Literal["timeout", "connection", "server_error", "bad_reply", "refused",
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that has no completion in the end, and why."""
+    """A request without a completion, and why it failed."""
 
     id: str
     cause: Cause
@@ -81,6 +84,6 @@ Engine = Callable[[Iterable[Request], Decoding], Iterator[Completion | Failure]]
 
 
 def before_stop(text: str, stop: Iterable[str]) -> str | None:
-    """Return the part of a text before the first of the stop strings, or None if there is none."""
+    """Return the text before the first stop string, or None if it contains no stop string."""
     found = [text.index(string) for string in stop if string in text]
     return text[: min(found)] if found else None

@@ -1,4 +1,4 @@
-"""Where every row of a step went: kept, or dropped for a reason. No row vanishes."""
+"""Kept and dropped rows of a step. Every dropped row has a reason, and the counts add up."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from aligners.core.rows import Row, write_json, write_rows
 
 @dataclass
 class Sieve:
-    """Collects the rows that a step keeps and those it drops, with the reason of each."""
+    """The rows that a step keeps, and the rows that it drops with a reason for each."""
 
     kept: list[Row] = field(default_factory=list)
     dropped: list[Row] = field(default_factory=list)
 
     def keep(self, row: Row) -> None:
-        """Pass a row on."""
+        """Keep a row."""
         self.kept.append(row)
 
     def drop(self, row: Row, reason: str) -> None:
-        """Set a row aside with its reason."""
+        """Drop a row, and record the reason in it."""
         self.dropped.append({**row, "reason": reason})
 
     def put(self, row: Row, reason: str | None) -> None:
-        """Keep the row if there is no reason against it, else drop it."""
+        """Drop the row if there is a reason, else keep it."""
         if reason is None:
             self.keep(row)
         else:
@@ -34,9 +34,9 @@ class Sieve:
 def write_counts(
     kept: Sequence[Row], dropped: Sequence[Row], counts_path: Path, dropped_path: Path
 ) -> None:
-    """Write the dropped rows, and the counts: rows in, rows out, rows dropped by reason.
+    """Write the dropped rows and the counts: rows in, rows out, rows dropped by reason.
 
-    They add up: in = out + dropped.
+    The number of rows in equals the rows out plus the dropped rows.
     """
     reasons = Counter(row["reason"] for row in dropped)
     counts = {
@@ -49,8 +49,7 @@ def write_counts(
 
 
 def write_sieve(sieve: Sieve, output: Path) -> None:
-    """Write the kept rows to `<name>.jsonl`, and beside it `<name>.dropped.jsonl` and
-    `<name>.counts.json`."""
+    """Write <name>.jsonl with the kept rows, <name>.dropped.jsonl and <name>.counts.json."""
     write_counts(
         sieve.kept,
         sieve.dropped,

@@ -1,7 +1,7 @@
-"""Numbers as text to read: one form for each kind, in tables, on the page and in the terminal.
+"""Formats numbers as text for tables, the report and the terminal: one format for each kind.
 
-An estimate is a mapping with `value`, `low`, `high` (its 95% interval) and `n`, as the fields of
-statistics.intervals.Estimate. None and NaN are missing.
+An estimate is a mapping with the fields of statistics.intervals.Estimate: `value`, `low` and `high`
+(its 95% interval) and `n`. None and NaN count as missing.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ NARROW_SPACE = "\u202f"
 
 
 def is_missing(value: float | None) -> bool:
-    """Tell whether there is no number."""
+    """Return whether a value is None or NaN."""
     return value is None or value != value
 
 
 def decimal(value: float | None, digits: int = 3, missing: str = MISSING) -> str:
-    """Return a number with some digits after the point: `0.875`."""
+    """Return a number with a fixed number of decimal digits: `0.875`."""
     return missing if value is None or is_missing(value) else f"{value:.{digits}f}"
 
 
@@ -35,19 +35,19 @@ def rate(estimate: Mapping[str, Any] | None, missing: str = MISSING) -> str:
     return f"{percent(estimate['value'])} ({low} to {high})"
 
 
-def counted_rate(estimate: Mapping[str, Any]) -> str:
+def rate_with_n(estimate: Mapping[str, Any]) -> str:
     """Return a share with its interval and n: `68.5% (65.0 to 71.9), n=700`."""
     text = rate(estimate)
     return text if text == MISSING else f"{text}, n={estimate['n']:.0f}"
 
 
 def points(difference: float | None, missing: str = MISSING) -> str:
-    """Return a difference of shares in percentage points: `+3.1`."""
+    """Return the difference of two shares in percentage points: `+3.1`."""
     return missing if difference is None or is_missing(difference) else f"{100 * difference:+.1f}"
 
 
 def points_with_interval(estimate: Mapping[str, Any], missing: str = MISSING) -> str:
-    """Return a difference of shares with its interval: `+3.1 (+0.9 to +5.2)`."""
+    """Return the difference of two shares with its interval: `+3.1 (+0.9 to +5.2)`."""
     if is_missing(estimate["value"]):
         return missing
     value, low, high = (points(estimate[key]) for key in ("value", "low", "high"))
@@ -55,12 +55,12 @@ def points_with_interval(estimate: Mapping[str, Any], missing: str = MISSING) ->
 
 
 def whole(number: float) -> str:
-    """Return a number without digits after the point, its thousands separated by a space."""
+    """Return a number rounded to an integer, with spaces between thousands: `1 234 568`."""
     return f"{number:,.0f}".replace(",", NARROW_SPACE)
 
 
 def count(number: float) -> str:
-    """Return a number with three digits and its unit: `1.23 M`."""
+    """Return a number with three digits and a unit: `1.23 M`."""
     for unit in ("", " k", " M", " B"):
         if number < 999.5 or unit == " B":
             break
@@ -69,7 +69,7 @@ def count(number: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it: `0.52 s`, `45 min`, `5.3 h`, `3.0 days`."""
+    """Return a duration in a suitable unit: `0.52 s`, `45 min`, `5.3 h`, `3.0 days`."""
     if seconds < MINUTE:
         return f"{seconds:.2g} s"
     if seconds < HOUR:

@@ -1,4 +1,4 @@
-"""Hashes of values and files: equal where the meaning is equal."""
+"""Hashes of values and files that are equal if the meaning is equal."""
 
 import hashlib
 import json
@@ -9,20 +9,20 @@ from aligners.core.rows import read_json
 from aligners.core.yaml_files import read_yaml
 
 
-def one_form(value: Any) -> Any:
-    """Return a JSON value in which equal numbers are spelled alike: 1.0 as 1."""
+def normalise_numbers(value: Any) -> Any:
+    """Return a JSON value in which whole floats are integers: 1.0 becomes 1."""
     if isinstance(value, dict):
-        return {str(key): one_form(item) for key, item in value.items()}
+        return {str(key): normalise_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [one_form(item) for item in value]
+        return [normalise_numbers(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 
 
 def short_hash(value: Any, sort_keys: bool = True) -> str:
-    """Return 10 hexadecimal digits of a JSON value; with `sort_keys`, keys may have any order."""
-    text = json.dumps(one_form(value), sort_keys=sort_keys, ensure_ascii=False)
+    """Return a hash of 10 hexadecimal digits; `sort_keys` ignores the order of the keys."""
+    text = json.dumps(normalise_numbers(value), sort_keys=sort_keys, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -33,12 +33,12 @@ def file_hash(path: Path) -> str:
 
 
 def content_hash(path: Path) -> str:
-    """Return a hash of a file's content: comments and layout of YAML and JSON do not count.
+    """Return a hash of a file's content that ignores comments and layout of YAML and JSON.
 
-    The order of keys counts: who reads the file may go through them in that order.
+    The order of the keys counts, since code may iterate over them in that order.
 
     Raises:
-        UserError: a YAML or JSON file that cannot be read.
+        UserError: a YAML or JSON file cannot be read.
     """
     if path.suffix in (".yaml", ".yml"):
         return short_hash(read_yaml(path), sort_keys=False)

@@ -1,4 +1,4 @@
-"""Pictures of training and of data, as PNG files."""
+"""Plots of losses and of data, as PNG files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,25 +6,25 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("Agg")  # No display: jobs run on servers.
+matplotlib.use("Agg")  # Jobs run on servers without a display.
 
 import matplotlib.pyplot as plt
 
 from aligners.core.rows import atomic_path
 
-# No result depends on this module: fingerprints leave it out.
+# No result depends on this module, so fingerprints leave it out.
 DECIDES = False
 
 
 def plot_losses(
     losses: Sequence[dict[str, Any]], path: Path, unit: str = "token", title: str = ""
 ) -> None:
-    """Draw the training and validation loss, a mean over `unit`, over the steps as PNG.
+    """Plot the training and validation loss per `unit` over the steps, as PNG.
 
     `losses` has entries with `step` and `train_loss` or `validation_loss`.
     """
     figure, axes = plt.subplots(figsize=(7, 4))
-    # Each step has a training loss: a fine line. Evaluations are few: points.
+    # Every step has a training loss, so its line is thin. The few evaluations are points.
     for key, label, style in (
         ("train_loss", "training", {"linewidth": 0.6}),
         ("validation_loss", "validation", {"marker": "o"}),
@@ -40,7 +40,7 @@ def plot_losses(
 def plot_histogram(
     values: Sequence[float], path: Path, xlabel: str, threshold: float | None = None
 ) -> None:
-    """Draw how many rows have which value, with a line at the threshold if there is one."""
+    """Plot a histogram of the rows' values, with a line at the threshold if it is given."""
     figure, axes = plt.subplots(figsize=(7, 4))
     axes.hist(values, bins=50)
     axes.set(xlabel=xlabel, ylabel="rows")

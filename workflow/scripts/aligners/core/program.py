@@ -1,4 +1,4 @@
-"""What every program of the workflow shares: a command line from `main`, and error messages."""
+"""The entry point of all programs: makes a command line from `main` and prints errors."""
 
 import errno
 import logging
@@ -10,14 +10,15 @@ import tyro
 
 from aligners.core.errors import UserError
 
-# No result depends on this module: fingerprints leave it out.
+# No result depends on this module, so fingerprints leave it out.
 DECIDES = False
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with the command line that its signature describes.
+    """Call `main` with arguments from the command line; its signature defines the options.
 
-    A UserError, and a disk that is full, end the program with exit status 1 and a message alone.
+    After a UserError, or if the disk is full, the program prints only the message and exits with
+    status 1.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
@@ -29,5 +30,5 @@ def run(main: Callable[..., None]) -> None:
             raise
         sys.exit(
             f"error: {error.filename or Path.cwd()}: the disk is full; free some space there "
-            "and run again: what was made so far is kept"
+            "and run again. Finished work is kept"
         )

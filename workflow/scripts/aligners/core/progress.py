@@ -1,4 +1,4 @@
-"""Progress of a job: lines in its log, and one live line in the terminal for the job in front."""
+"""Progress of a job: lines in its log, and one live line in the terminal for one of the jobs."""
 
 import fcntl
 import os
@@ -8,21 +8,21 @@ from typing import IO, Any, TypeVar
 
 from tqdm import tqdm
 
-# No result depends on this module: fingerprints leave it out.
+# No result depends on this module, so fingerprints leave it out.
 DECIDES = False
 
 Item = TypeVar("Item")
 
-LOCK = f"/tmp/aligners-terminal-{os.getuid()}.lock"
+LOCK_PATH = f"/tmp/aligners-terminal-{os.getuid()}.lock"
 TIMES = "[{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 FORMAT = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt} {unit} " + TIMES
 
 
 class LogLines:
-    """A file for tqdm that writes each state of the bar as a line of its own."""
+    """A file for tqdm that writes each update of the bar as a separate line to the log."""
 
     def write(self, text: str) -> None:
-        """Write the bar without the carriage return that would overwrite it."""
+        """Write the bar as a line, without tqdm's carriage return."""
         if text.strip():
             sys.stderr.write(text.strip() + "\n")
 
@@ -32,11 +32,11 @@ class LogLines:
 
 
 def open_terminal() -> IO[str] | None:
-    """Return the controlling terminal if there is one and no other job writes to it now."""
+    """Return the controlling terminal, or None if there is none or another job uses it."""
     try:
-        terminal = open("/dev/tty", "w")  # noqa: SIM115 - stays open for the life of the bar
-        lock = os.open(LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        # Held until the process ends, however it ends: the next job then comes to the front.
+        terminal = open("/dev/tty", "w")  # noqa: SIM115 - stays open as long as the bar
+        lock = os.open(LOCK_PATH, os.O_CREAT | os.O_RDWR, 0o600)
+        # The kernel releases the lock when the process ends. Then the next job gets the terminal.
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return None
@@ -44,7 +44,7 @@ def open_terminal() -> IO[str] | None:
 
 
 class Progress:
-    """A bar in the log every few seconds and, where there is a terminal, one live line."""
+    """Progress bars: a log line every ten seconds and, if there is a terminal, one live line."""
 
     def __init__(self, total: int, description: str, unit: str = "rows", done: int = 0):
         options: dict[str, Any] = {
@@ -61,12 +61,12 @@ class Progress:
             )
 
     def update(self, count: int = 1) -> None:
-        """Count further items as done."""
+        """Count more items as done."""
         for bar in self.bars:
             bar.update(count)
 
-    def note(self, text: str) -> None:
-        """Show a text beside the rate from the next update on."""
+    def set_postfix(self, text: str) -> None:
+        """Show a text after the rate, from the next update on."""
         for bar in self.bars:
             bar.set_postfix_str(text, refresh=False)
 
@@ -77,7 +77,7 @@ class Progress:
 
 
 def track(items: Iterable[Item], total: int, description: str) -> Iterable[Item]:
-    """Yield the items, `total` in number, and show how far they are."""
+    """Yield the items and show the progress towards `total`."""
     bar = Progress(total, description)
     try:
         for item in items:

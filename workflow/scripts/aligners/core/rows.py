@@ -16,21 +16,22 @@ Row = dict[str, Any]
 
 
 def row_id(*parts: str) -> str:
-    """Return the 16 hexadecimal digits that identify a row by its parts (Unicode NFC)."""
+    """Return an id of 16 hexadecimal digits from the parts of a row (in Unicode NFC)."""
     text = "\x1f".join(unicodedata.normalize("NFC", part) for part in parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def seeded_order(row: Row, seed: int) -> str:
-    """Return a sort key that shuffles rows by id and seed, independent of their neighbours."""
+    """Return a sort key that shuffles rows; it depends only on the row's id and the seed."""
     return row_id(str(seed), row["id"])
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write a file or directory to; rename it at the end.
+    """Yield a temporary path in the same directory, and rename it to `path` at the end.
 
-    A reader sees the old content or the new, never a half. On an error the partial is removed.
+    A reader sees the old content or the complete new content. An error removes the temporary file
+    or directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -59,14 +60,14 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the name, or make it first") from None
+        raise UserError(f"{path}: no such file; check the name, or create the file first") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {line}: not UTF-8; convert the file to UTF-8") from None
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Read a JSON Lines file: one object a line.
+    """Read a JSON Lines file, which has one object per line.
 
     Raises:
         UserError: a line is not a complete JSON object.
@@ -77,14 +78,14 @@ def read_rows(path: Path) -> list[Row]:
             continue
         try:
             row = json.loads(line)
-            if "\\u" in line:  # an escape may be half a character, which UTF-8 cannot hold
+            if "\\u" in line:  # An escape may be half of a surrogate pair, invalid in UTF-8.
                 json.dumps(row, ensure_ascii=False).encode()
         except (json.JSONDecodeError, UnicodeEncodeError):
             row = None
         if not isinstance(row, dict):
             raise UserError(
                 f"{path}, line {number}: not a complete JSON object; "
-                "mend the line, or delete the file so that it is made anew"
+                "fix the line, or delete the file and run again to recreate it"
             )
         rows.append(row)
     return rows
@@ -108,7 +109,7 @@ def read_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}, line {error.lineno}: not JSON; "
-            "mend the line, or delete the file so that it is made anew"
+            "fix the line, or delete the file and run again to recreate it"
         ) from None
 
 
@@ -119,5 +120,5 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def by_id(rows: Iterable[Row]) -> dict[str, Row]:
-    """Index rows by their id."""
+    """Return a mapping from ids to rows."""
     return {row["id"]: row for row in rows}

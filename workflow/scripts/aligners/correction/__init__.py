@@ -1,1 +1,1 @@
-"""Aligners and squads: trained, and used on responses."""
+"""Aligners and squads: training, and correction of responses."""

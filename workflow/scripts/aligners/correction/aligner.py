@@ -1,4 +1,4 @@
-"""Use a trained aligner: of one criterion, conditioned on principles as text, or external."""
+"""A trained aligner: for one criterion, conditioned on principles as text, or external."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ class Aligner:
     """Corrects responses.
 
     Attributes:
-        truncated: responses that were truncated so far, since the prompt was too long.
-        unchanged: responses that were returned as they were, since no part of them fitted.
+        truncated: number of responses truncated so far to fit into the prompt.
+        unchanged: number of responses returned unchanged because no part of them fits.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Aligner:
         max_tokens: int,
         batch_tokens: int = BATCH_TOKENS,
     ):
-        """Take a loaded model and how to use it; `from_directory` and `from_recipe` do both."""
+        """Use a loaded model with these settings; `from_directory` and `from_recipe` load both."""
         self.model, self.tokenizer, self.input_format = model, tokenizer, input_format
         self.decoding, self.batch_tokens = decoding, batch_tokens
         self.max_tokens = min(max_tokens, context_length(model) or max_tokens)
@@ -53,10 +53,10 @@ class Aligner:
         input_format: InputFormat | None = None,
         batch_tokens: int = BATCH_TOKENS,
     ) -> "Aligner":
-        """Load an aligner that `train_aligner` wrote; its directory holds the settings for its use.
+        """Load an aligner that `train_aligner` wrote, with the settings in its directory.
 
         Raises:
-            UserError: the directory is not an aligner's, or holds no weights.
+            UserError: the directory is not that of an aligner, or has no weights.
         """
         saved_format, settings = load_format(Path(path))
         source = ModelSource(str(path))
@@ -71,10 +71,10 @@ class Aligner:
 
     @classmethod
     def from_recipe(cls, recipe: ExternalRecipe) -> "Aligner":
-        """Load an external aligner by its recipe of config/external/, which names a model.
+        """Load an external aligner by its recipe in config/external/.
 
         Raises:
-            UserError: the model cannot be loaded; the message says what to do.
+            UserError: the model cannot be loaded.
         """
         source = recipe.source()
         return cls(
@@ -88,10 +88,7 @@ class Aligner:
         )
 
     def for_criterion(self, criterion: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
-        """Return `align` with a criterion's principles, if the aligner reads principles.
-
-        Any other aligner was trained on its criterion, and gets no principles.
-        """
+        """Return `align`, with the criterion's principles if the aligner is conditioned."""
         if not self.input_format.reads_principles:
             return self.align
         return partial(self.align, principles=numbered(load_principles(criterion)))
@@ -106,21 +103,21 @@ class Aligner:
         """Return the correction of each (question, response), in order.
 
         A response that does not fit into the prompt is truncated; if no part of it fits, it is
-        returned as it is. Both are counted and logged.
+        returned unchanged. Both cases are counted and logged.
 
         Args:
             questions: one for each row.
             responses: as many as questions.
-            principles: what a conditioned aligner corrects by; they may be new to it. Format them
-                with `criteria.numbered`, as in training. Empty for any other aligner.
+            principles: for a conditioned aligner only, which corrects by them; it need not have
+                seen them in training. Format them with `criteria.numbered`, as in training.
             description: of the progress that is logged.
 
         Raises:
-            UserError: a conditioned aligner without principles, or another aligner with some.
+            UserError: a conditioned aligner gets no principles, or another aligner gets some.
         """
         self.check_principles(principles)
-        aligned = list(responses)
-        places, prompts = self.encode(questions, responses, principles)
+        corrections = list(responses)
+        indices, prompts = self.encode(questions, responses, principles)
         generated = generate(
             self.model,
             self.tokenizer,
@@ -130,20 +127,25 @@ class Aligner:
             self.batch_tokens,
         )
         for row in track(generated, len(prompts), description):
-            aligned[places[row.index]] = row.text.strip()
-        return aligned
+            corrections[indices[row.index]] = row.text.strip()
+        return corrections
 
     def check_principles(self, principles: str) -> None:
-        """Refuse missing principles, and principles for an aligner that reads none."""
+        """Check that a conditioned aligner gets principles, and any other aligner none.
+
+        Raises:
+            UserError: principles are missing, or the aligner does not read them.
+        """
         name = self.model.name_or_path
         if self.input_format.reads_principles and not principles.strip():
             raise UserError(
-                f"{name}: a conditioned aligner corrects by the principles that it is given; "
-                "give some as text"
+                f"{name}: no principles given, and a conditioned aligner needs them; pass "
+                "principles as text"
             )
         if principles and not self.input_format.reads_principles:
             raise UserError(
-                f"{name}: this aligner reads no principles; give none, or use the conditioned one"
+                f"{name}: principles given, and this aligner reads none; pass no principles, or "
+                "use the conditioned aligner"
             )
 
     def encode(
@@ -151,28 +153,29 @@ class Aligner:
     ) -> tuple[list[int], list[list[int]]]:
         """Return the indices of the rows that fit, and their prompts as token ids."""
         limit = self.prompt_limit()
-        places, prompts, truncated = [], [], 0
-        for place, (question, response) in enumerate(zip(questions, responses, strict=True)):
+        indices, prompts, truncated = [], [], 0
+        for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
             prompt = self.input_format.encode_prompt(
                 self.tokenizer, question, response, limit, principles
             )
             if prompt is not None:
-                places.append(place)
+                indices.append(index)
                 prompts.append(prompt.ids)
                 truncated += prompt.truncated
-        unchanged = len(questions) - len(places)
+        unchanged = len(questions) - len(indices)
         if truncated or unchanged:
             logger.warning(
-                "of %d rows, %d have a response truncated to fit %d tokens, and %d no room for it",
+                "a prompt has at most %d tokens: of %d responses, %d are truncated to fit, and %d "
+                "do not fit and stay unchanged",
+                limit,
                 len(questions),
                 truncated,
-                limit,
                 unchanged,
             )
         self.truncated += truncated
         self.unchanged += unchanged
-        return places, prompts
+        return indices, prompts
 
     def prompt_limit(self) -> int:
-        """Return the most tokens of a prompt; up to half of all are kept for the correction."""
+        """Return the most tokens of a prompt; it leaves at most half of all for the correction."""
         return max(self.max_tokens - self.decoding.max_new_tokens, self.max_tokens // 2)

@@ -1,7 +1,7 @@
-"""What an aligner reads and where its answer ends: from (question, response) to token ids.
+"""The input format of an aligner: its prompts and completions as token ids.
 
-A question, a response and principles are always encoded as plain text: a separator typed by a user
-never becomes a separator token. A row that is too long loses the end of its response, nothing else.
+Questions, responses and principles are always encoded as plain text: a separator that a user typed
+never becomes a separator token. If a row is too long, only the end of its response is cut.
 """
 
 import re
@@ -21,7 +21,7 @@ FILE_NAME = "input_format.json"
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """Token ids of a prompt, and whether the response in it was cut to fit."""
+    """Token ids of a prompt, and whether its response was cut to fit."""
 
     ids: list[int]
     truncated: bool
@@ -29,12 +29,11 @@ class EncodedPrompt:
 
 @dataclass(frozen=True)
 class InputFormat:
-    """The text around a question and a response.
+    """The texts around a question, a response and its correction.
 
     Attributes:
-        prompt: template with {question} and {response}; with {principles} where the aligner is told
-            by what to correct.
-        end: text of the token that ends an aligned response; empty for the tokenizer's own.
+        prompt: template with {question} and {response}; a conditioned aligner's has {principles}.
+        end: text of the token that ends a correction; empty for the tokenizer's own end token.
         added_tokens: texts that training adds to the tokenizer as special tokens.
     """
 
@@ -44,14 +43,14 @@ class InputFormat:
 
     @property
     def reads_principles(self) -> bool:
-        """Tell whether the text of the principles is part of the prompt."""
+        """Return whether the principles are part of the prompt."""
         return "{principles}" in self.prompt
 
     def add_tokens(self, tokenizer: "PreTrainedTokenizerBase") -> None:
-        """Add the format's special tokens to a tokenizer, keeping those that it has.
+        """Add the format's special tokens to a tokenizer, which keeps its own.
 
         Raises:
-            UserError: a separator is not a single token afterwards, or nothing can end an answer.
+            UserError: a separator is not a single token afterwards, or there is no end token.
         """
         if self.added_tokens:
             tokenizer.add_special_tokens(
@@ -61,7 +60,7 @@ class InputFormat:
         for token in self.added_tokens:
             if len(tokenizer.encode(token, add_special_tokens=False)) != 1:
                 raise UserError(
-                    f"the tokenizer of {tokenizer.name_or_path} does not take {token!r} as one "
+                    f"the tokenizer of {tokenizer.name_or_path} does not encode {token!r} as one "
                     "token; choose a backbone with a fast tokenizer"
                 )
         self.end_token_id(tokenizer)
@@ -72,7 +71,7 @@ class InputFormat:
         return [int(vocabulary[token]) for token in self.added_tokens]
 
     def end_token_id(self, tokenizer: "PreTrainedTokenizerBase") -> int:
-        """Return the id of the token that ends an aligned response.
+        """Return the id of the token that ends a correction.
 
         Raises:
             UserError: the tokenizer has no such token.
@@ -84,7 +83,7 @@ class InputFormat:
         if token_id is None:
             raise UserError(
                 f"the tokenizer of {tokenizer.name_or_path} has no "
-                f"{self.end or 'end-of-sequence'!r} token, so no answer of it could end; "
+                f"{self.end or 'end-of-sequence'!r} token, which has to end each correction; "
                 "choose another model"
             )
         return int(token_id)
@@ -100,14 +99,15 @@ class InputFormat:
         """Encode a prompt in at most `limit` tokens.
 
         Returns:
-            The prompt, its response cut where needed; None if it is too long without a response.
+            The prompt, its response cut if needed; None if it is too long even with an empty
+            response.
         """
         ids = self.prompt_ids(tokenizer, question, response, principles)
         if len(ids) <= limit:
             return EncodedPrompt(ids, truncated=False)
         if len(self.prompt_ids(tokenizer, question, "", principles)) > limit:
             return None
-        fits, too_long = 0, len(response)
+        fits, too_long = 0, len(response)  # Characters of the response.
         while too_long - fits > 1:
             middle = (fits + too_long) // 2
             cut = self.prompt_ids(tokenizer, question, response[:middle], principles)
@@ -125,7 +125,7 @@ class InputFormat:
         response: str,
         principles: str = "",
     ) -> list[int]:
-        """Encode a prompt of any length: added tokens as themselves, all else as plain text."""
+        """Encode a prompt of any length: only the template's added tokens become special tokens."""
         added = tokenizer.get_added_vocab()
         separators = [token for token in added if token in self.prompt]
         pieces = re.split("|".join(f"({re.escape(token)})" for token in separators), self.prompt)
@@ -141,8 +141,8 @@ class InputFormat:
     def completion_ids(
         self, tokenizer: "PreTrainedTokenizerBase", aligned_response: str
     ) -> list[int]:
-        """Encode what the aligner has to write after a prompt, the end token included."""
-        # After text, a word is a token together with the space before it; after an added token not.
+        """Encode a correction as the completion of a prompt, with the end token."""
+        # A token includes the space before its word, except after white space or an added token.
         space = "" if self.prompt.endswith((" ", "\n", *self.added_tokens)) else " "
         ids = plain_ids(tokenizer, space + aligned_response)
         return [*ids, self.end_token_id(tokenizer)]
@@ -154,29 +154,29 @@ OWN_FORMAT = InputFormat(
     added_tokens=(" [INIT] ", " [ALIGNED] ", " [DONE]", " [SEP] "),
 )
 
-# The principles come first: they are the same in all rows of a pass, which reads them once.
+# The principles come first. All rows of a pass then share this prefix, which is computed once.
 CONDITIONED_FORMAT = replace(OWN_FORMAT, prompt="{principles}\n" + OWN_FORMAT.prompt)
 
 
 def fill(template: str, question: str, response: str, principles: str = "") -> str:
-    """Put texts into the places of a template; braces in them stay as they are."""
+    """Replace the placeholders of a template by texts; braces in the texts stay as they are."""
     values = {"{question}": question, "{response}": response, "{principles}": principles}
     return re.sub("|".join(map(re.escape, values)), lambda match: values[match.group()], template)
 
 
 def plain_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Encode a text in which nothing is a special token."""
+    """Encode a text without special tokens: those that it contains are split as plain text."""
     return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
 
 def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """Return the token that the tokenizer puts before every text, if it does."""
+    """Return the ids that the tokenizer puts before every text: its start token, or nothing."""
     start = tokenizer.bos_token_id
     return [start] if start is not None and tokenizer.encode("")[:1] == [start] else []
 
 
 def save_format(directory: Path, input_format: InputFormat, recipe: BackboneRecipe) -> None:
-    """Write beside a model how it is used: its format, and what its recipe says of inference."""
+    """Write a model's input format and its recipe's settings for inference into its directory."""
     settings = recipe.model_dump(mode="json", include={"max_tokens", "decoding", "dtype"})
     write_json(directory / FILE_NAME, {**asdict(input_format), **settings})
 
@@ -185,13 +185,13 @@ def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
     """Read what `save_format` wrote: the format, and max_tokens, decoding and dtype.
 
     Raises:
-        UserError: the directory holds no format.
+        UserError: the directory has no format.
     """
     path = directory / FILE_NAME
     if not path.is_file():
         raise UserError(
-            f"{directory}: not an aligner's directory, since it holds no {FILE_NAME}; "
-            "train the aligner anew, or use it as an external aligner with a recipe"
+            f"{directory}: not an aligner's directory: it has no {FILE_NAME}; train the aligner "
+            "again, or use the model as an external aligner with a recipe"
         )
     settings = read_json(path)
     input_format = InputFormat(

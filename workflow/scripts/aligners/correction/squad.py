@@ -1,8 +1,8 @@
 """Squads: the aligners of several criteria correct one response in turns.
 
 A turn is one aligner acting on one row. Scores decide which aligner has the next turn; the gate
-decides whether its correction is accepted. Aligners map questions and responses to corrections,
-inspectors map them to scores in [0, 1]; rows with the same turn are one batch.
+accepts or rejects its correction. An aligner maps questions and responses to corrections; an
+inspector maps them to scores in [0, 1]. Both get all rows that wait for the same turn at once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +14,18 @@ Align = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
 Score = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 Aligners = Mapping[str, Align]
 Inspectors = Mapping[str, Score]
+Gate = Callable[[float, float], bool]
 
 
 @dataclass
 class Result:
-    """An aligned response and the turns that led to it.
+    """The text of a row after its turns so far.
 
-    Each entry of `trace` is a turn: `criterion`; `before`, the scores of all inspectors for the
-    text that was corrected; `aligned_response`, the correction; `after`, the score of the
-    criterion's inspector for the correction; `accepted`, the decision of the gate.
+    Attributes:
+        aligned_response: the last accepted correction; the response if there is none.
+        trace: the turns, each with `criterion`; `before`, the scores of all inspectors for the
+            text that was corrected; `aligned_response`, the correction; `after`, the score of the
+            criterion's inspector for the correction; `accepted`, the decision of the gate.
     """
 
     aligned_response: str
@@ -30,15 +33,19 @@ class Result:
 
 
 @dataclass
-class State:
-    """A row on its way through a squad: its result so far, its scores, the aligners still to act.
+class RowState:
+    """A row while a squad corrects it.
 
-    `scores` are those of the result's text; once no aligner is left, they are not kept up to date.
+    Attributes:
+        question: the row's question.
+        result: the text so far, and its turns.
+        remaining: criteria whose aligners can still have a turn.
+        scores: the inspectors' scores of the text; not updated once `remaining` is empty.
     """
 
     question: str
     result: Result
-    left: list[str]
+    remaining: list[str]
     scores: dict[str, float] = field(default_factory=dict)
 
 
@@ -59,11 +66,11 @@ def align_with_squad(
     inspectors: Inspectors,
     threshold: float,
 ) -> list[Result]:
-    """Correct each response by the aligner with the lowest score, until no score is too low.
+    """Correct each response in turns: the aligner with the lowest score acts next.
 
-    Each aligner has at most one turn on a row, and only if its score is below the threshold. If the
-    gate accepts the correction, all inspectors score it before the next turn. The result of a row
-    does not depend on the other rows.
+    An aligner acts only if the score of its criterion is below the threshold, and at most once on
+    each row. If the gate accepts the correction, all inspectors score it before the next turn. The
+    result of a row does not depend on the other rows.
 
     Args:
         questions: one for each row.
@@ -75,13 +82,13 @@ def align_with_squad(
     Returns:
         One result for each row, in order.
     """
-    states = start(questions, responses, aligners, inspectors)
+    states = initial_states(questions, responses, aligners, inspectors)
     while True:
-        due: list[tuple[State, str]] = []
+        due: list[tuple[RowState, str]] = []
         for state in states:
-            lowest = min(state.left, key=state.scores.__getitem__, default=None)
+            lowest = min(state.remaining, key=state.scores.__getitem__, default=None)
             if lowest is not None and state.scores[lowest] < threshold:
-                state.left.remove(lowest)
+                state.remaining.remove(lowest)
                 due.append((state, lowest))
         if not due:
             return [state.result for state in states]
@@ -98,32 +105,32 @@ def align_with_squad_paper(
 ) -> list[Result]:
     """Apply all aligners in an order that `batch_size` consecutive rows share, as the paper does.
 
-    The order is that of the batch's mean scores before the first turn, lowest first. An aligner
-    has its turn on each row whose score is below the threshold at that time. Every correction is
-    accepted. Arguments and result are those of `align_with_squad`.
+    The aligners act in the order of the batch's mean scores before the first turn, lowest first. An
+    aligner acts on those rows whose score is below the threshold when its turn comes. Every
+    correction is accepted. Arguments and result are those of `align_with_squad`.
     """
-    states = start(questions, responses, aligners, inspectors)
+    states = initial_states(questions, responses, aligners, inspectors)
     for first in range(0, len(states), batch_size):
         batch = states[first : first + batch_size]
         means = {name: fmean(state.scores[name] for state in batch) for name in aligners}
         for state in batch:
-            state.left = sorted(aligners, key=means.__getitem__)
+            state.remaining = sorted(aligners, key=means.__getitem__)
     for _ in aligners:
-        due: list[tuple[State, str]] = []
+        due: list[tuple[RowState, str]] = []
         for state in states:
-            following = state.left.pop(0)
-            if state.scores[following] < threshold:
-                due.append((state, following))
+            criterion = state.remaining.pop(0)
+            if state.scores[criterion] < threshold:
+                due.append((state, criterion))
         take_turns(due, aligners, inspectors, no_gate)
     return [state.result for state in states]
 
 
-def start(
+def initial_states(
     questions: Sequence[str], responses: Sequence[str], aligners: Aligners, inspectors: Inspectors
-) -> list[State]:
-    """Return the rows with the scores of their responses."""
+) -> list[RowState]:
+    """Return the rows before their first turn, with the scores of their responses."""
     states = [
-        State(question, Result(response), list(aligners))
+        RowState(question, Result(response), list(aligners))
         for question, response in zip(questions, responses, strict=True)
     ]
     for name in aligners:
@@ -132,50 +139,59 @@ def start(
 
 
 def take_turns(
-    due: Sequence[tuple[State, str]],
+    due: Sequence[tuple[RowState, str]],
     aligners: Aligners,
     inspectors: Inspectors,
-    accept: Callable[[float, float], bool],
+    accept: Gate,
 ) -> None:
-    """Apply the due aligner to each row, then score the texts that changed."""
-    changed: list[tuple[State, str]] = []
+    """Let one aligner act on each row, then score the texts that changed."""
+    changed: list[tuple[RowState, str]] = []
     for name in aligners:
         states = [state for state, criterion in due if criterion == name]
-        if not states:
-            continue
-        questions, texts = columns(states)
-        corrections = aligners[name](questions, texts)
-        scores = inspectors[name](questions, corrections)
-        for state, correction, score in zip(states, corrections, scores, strict=True):
-            accepted = accept(state.scores[name], score)
-            state.result.trace.append(
-                {
-                    "criterion": name,
-                    "before": dict(state.scores),
-                    "aligned_response": correction,
-                    "after": score,
-                    "accepted": accepted,
-                }
-            )
-            if accepted:
-                state.result.aligned_response = correction
-                state.scores[name] = score
-                changed.append((state, name))
+        if states:
+            accepted = act(name, states, aligners[name], inspectors[name], accept)
+            changed += [(state, name) for state in accepted]
     for name in aligners:
         # The criterion's own inspector has scored it; after the last turn no score is needed.
-        others = [state for state, actor in changed if actor != name and state.left]
+        others = [state for state, actor in changed if actor != name and state.remaining]
         score_texts(others, name, inspectors[name])
 
 
-def score_texts(states: Sequence[State], name: str, score: Score) -> None:
-    """Let an inspector score the present texts of some rows."""
+def act(
+    criterion: str, states: Sequence[RowState], align: Align, score: Score, accept: Gate
+) -> list[RowState]:
+    """Apply an aligner to some rows; return those whose correction is accepted."""
+    changed = []
+    questions, texts = columns(states)
+    corrections = align(questions, texts)
+    scores = score(questions, corrections)
+    for state, correction, after in zip(states, corrections, scores, strict=True):
+        accepted = accept(state.scores[criterion], after)
+        state.result.trace.append(
+            {
+                "criterion": criterion,
+                "before": dict(state.scores),
+                "aligned_response": correction,
+                "after": after,
+                "accepted": accepted,
+            }
+        )
+        if accepted:
+            state.result.aligned_response = correction
+            state.scores[criterion] = after
+            changed.append(state)
+    return changed
+
+
+def score_texts(states: Sequence[RowState], name: str, score: Score) -> None:
+    """Update the scores of one inspector for the current texts of some rows."""
     if states:
         for state, value in zip(states, score(*columns(states)), strict=True):
             state.scores[name] = value
 
 
-def columns(states: Sequence[State]) -> tuple[list[str], list[str]]:
-    """Return the questions and the present texts of some rows."""
+def columns(states: Sequence[RowState]) -> tuple[list[str], list[str]]:
+    """Return the questions and the current texts of some rows."""
     return (
         [state.question for state in states],
         [state.result.aligned_response for state in states],

@@ -1,4 +1,4 @@
-"""The trace of a corrected response: each turn described in words."""
+"""Turns in the trace of a corrected response, described in words."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ def describe_turn(turn: Turn) -> str:
     if turn["before"] is None:
         return "acted; no inspector was asked"
     before, after = turn["before"][turn["criterion"]], turn["after"]
-    move = "rose" if after > before else "fell" if after < before else "stayed the same"
+    change = "rose" if after > before else "fell" if after < before else "stayed the same"
     if not turn["accepted"]:
-        outcome = f"refused: the score {move}"
+        outcome = f"refused: the score {change}"
     elif after > before:
-        outcome = f"accepted: the score {move}"
+        outcome = f"accepted: the score {change}"
     else:
-        outcome = f"accepted without a gate: the score {move}"
-    return f"{scores_apart(before, after)}  {outcome}"
+        outcome = f"accepted without a gate: the score {change}"
+    return f"{format_scores(before, after)}  {outcome}"
 
 
-def scores_apart(before: float, after: float) -> str:
-    """Return two scores with as many digits as tell them apart, such as `0.4964 → 0.4962`."""
+def format_scores(before: float, after: float) -> str:
+    """Return two scores, with enough digits to distinguish them, such as `0.4964 → 0.4962`."""
     form, digits = f".{DIGITS}f", DIGITS
     while before != after and f"{before:{form}}" == f"{after:{form}}":
         form, digits = f".{digits}g", digits + 1

@@ -1,4 +1,4 @@
-"""Train an aligner: a causal language model with a loss on the tokens of the correction only."""
+"""Training of an aligner: a causal language model with a loss on the correction's tokens only."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,16 +35,17 @@ def train_aligner(
     """Train an aligner, write its directory, and return its metrics (docs/data.md lists both).
 
     Args:
-        training: with a recipe of config/backbones/.
-        input_format: what the aligner reads; saved with it.
-        train_rows, validation_rows: with question, response, aligned_response.
+        training: its recipe is one of config/backbones/.
+        input_format: format of the aligner's prompts; saved with it.
+        train_rows, validation_rows: with question, response, aligned_response; with principles
+            if the format has them.
 
     Raises:
-        UserError: no row fits, or the model cannot be loaded or trained as the recipe says.
+        UserError: no row fits, or the model cannot be loaded or trained with this recipe.
     """
     recipe, seed = training.recipe, training.seed
     base = training.base_model(make_causal_model, tokenizer_texts(input_format, train_rows))
-    set_seed(seed)  # The embeddings of added tokens are drawn around the mean of the others.
+    set_seed(seed)  # Added tokens get random embeddings around the mean of the others.
     tokenizer, model = load_backbone(base, input_format, recipe.dropout)
     encoder = RowEncoder(tokenizer, input_format, training.max_tokens(model))
     validation_sample, _ = sample(validation_rows, recipe.validation_rows, seed)
@@ -58,7 +59,7 @@ def train_aligner(
     if recipe.lora:
         trainer.model = merge_adapters(trainer.model)
     trained: Any = trainer.model
-    # So that texts also end where the model is used without this library.
+    # Texts then also end at this token where the model is used without this library.
     trained.generation_config.eos_token_id = input_format.end_token_id(tokenizer)
     counts = {**count_rows(train, validation), "dropped": len(encoder.dropped)}
     metrics = {**counts, **training_metrics(trainer)}
@@ -67,9 +68,9 @@ def train_aligner(
 
 
 def tokenizer_texts(input_format: InputFormat, rows: Sequence[Row]) -> list[str]:
-    """Return what a new tokenizer is trained on: prompts and aligned responses.
+    """Return the texts to train a new tokenizer on: prompts and corrections.
 
-    Added tokens are left out: they are tokens already.
+    The format's added tokens are left out, because training does not have to find them.
     """
     template = input_format.prompt
     for token in input_format.added_tokens:
@@ -85,14 +86,14 @@ def load_backbone(
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Load a backbone and its tokenizer, and add the format's separators to both.
 
-    Weights are float32, also where the device computes in half precision: small updates would
-    otherwise be lost.
+    Weights are float32, also where the device computes in half precision: half precision would
+    lose small updates.
     """
     tokenizer = load_tokenizer(source)
     input_format.add_tokens(tokenizer)
     model = load_model(AutoModelForCausalLM, source, dtype=torch.float32)
     embeddings: Any = model.get_input_embeddings()
-    # embeddings: rows x width. Some models have more rows than tokens; none is removed.
+    # Embeddings: rows x width. Some models have more rows than tokens; these rows stay.
     if len(tokenizer) > embeddings.num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=True)
     set_dropout(model, dropout)
@@ -103,14 +104,14 @@ class RowEncoder:
     """Encodes rows of an aligner set as token ids.
 
     Attributes:
-        dropped: rows whose question and aligned response, with the principles if the format has
-            them, do not fit into max_tokens; each with the reason.
+        dropped: rows whose question and correction, with the principles if the format has them,
+            do not fit into max_tokens; each with the reason.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, input_format: InputFormat, max_tokens: int
     ):
-        """Take the tokenizer, which has the format's added tokens, and the most tokens of a row."""
+        """Use a tokenizer that has the format's added tokens; a row has at most `max_tokens`."""
         self.tokenizer, self.input_format, self.max_tokens = tokenizer, input_format, max_tokens
         self.dropped: list[Row] = []
 
@@ -118,20 +119,20 @@ class RowEncoder:
         """Encode the training and the validation rows.
 
         Raises:
-            UserError: one of the two has no row that fits.
+            UserError: no training row fits, or no validation row fits.
         """
         encoded = [self.encode(rows) for rows in sets]
         if not all(encoded):
             train, validation = encoded
             raise UserError(
-                f"{len(train)} training and {len(validation)} validation rows are left of "
-                f"{len(sets[0])} and {len(sets[1])} ({len(self.dropped)} too long for max_tokens "
-                f"{self.max_tokens}); an aligner needs some of both"
+                f"max_tokens {self.max_tokens}: {len(train)} of {len(sets[0])} training rows and "
+                f"{len(validation)} of {len(sets[1])} validation rows fit, and an aligner needs "
+                "some of both; raise max_tokens in the recipe, or make more and shorter rows"
             )
         return encoded
 
     def encode(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Return id, input_ids, how many of these are the prompt, and whether it was truncated."""
+        """Return the id, input_ids, prompt_tokens (how many are the prompt's) and truncated."""
         encoded = []
         for row in rows:
             completion = self.input_format.completion_ids(self.tokenizer, row["aligned_response"])
@@ -156,6 +157,6 @@ class RowEncoder:
         return encoded
 
     def save(self, directory: Path, recipe: BackboneRecipe) -> None:
-        """Write the input format, with the recipe's settings for its use, and the dropped rows."""
+        """Write the input format with the recipe's settings for inference, and the dropped rows."""
         save_format(directory, self.input_format, recipe)
         write_rows(directory / "dropped.jsonl", self.dropped)

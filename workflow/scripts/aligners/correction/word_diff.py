@@ -1,11 +1,12 @@
-"""Which words of a text another text replaces."""
+"""The words that differ between two texts."""
 
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+# The first index, and the index after the last.
 Span = tuple[int, int]
-# Words of the one text, and the words of the other that replace them.
+# A span of words in the one text, and the span of words in the other that replaces it.
 Change = tuple[Span, Span]
 WORD = re.compile(r"\S+")
 
@@ -13,17 +14,16 @@ WORD = re.compile(r"\S+")
 def changed_spans(before: str, after: str) -> tuple[list[Span], list[Span]]:
     """Return where two texts differ, word by word.
 
-    The longest runs of words that both have stay unmarked (difflib's SequenceMatcher). A run
-    between two changes that has fewer characters than either is marked with them: a word that two
-    different sentences happen to share tells a reader nothing (after the semantic cleanup in Neil
-    Fraser's "Diff Strategies", https://neil.fraser.name/writing/diff/).
+    The longest runs of words that both texts share are not changes (difflib's SequenceMatcher). If
+    a shared run between two changes has fewer characters than each of them, it counts as changed
+    too: a single word that two different sentences share does not help a reader (after the
+    semantic cleanup in Neil Fraser's "Diff Strategies", https://neil.fraser.name/writing/diff/).
 
     Args:
-        before, after: texts; only words count, not the white space between them.
+        before, after: texts; the white space between their words is ignored.
 
     Returns:
-        Spans of characters (start, end) in each of the two, in order: what was removed, and what
-        was added.
+        Spans of characters, in order: those removed from `before`, and those added in `after`.
     """
     old, new = ([word.span() for word in WORD.finditer(text)] for text in (before, after))
     words = [before[start:end] for start, end in old]
@@ -41,20 +41,20 @@ def changed_spans(before: str, after: str) -> tuple[list[Span], list[Span]]:
 
 
 def characters(spans: Sequence[Span], words: Span) -> Span:
-    """Return where some words of a text, at least one, start and end in it."""
+    """Return the span of characters of some words of a text, at least one."""
     first, end = words
     return spans[first][0], spans[end - 1][1]
 
 
 def length(spans: Sequence[Span], words: Span) -> int:
-    """Return how many characters some words of a text have."""
+    """Return the number of characters in some words of a text."""
     return sum(end - start for start, end in spans[slice(*words)])
 
 
 def join_changes(
     changes: Sequence[Change], old: Sequence[Span], new: Sequence[Span]
 ) -> list[Change]:
-    """Join neighbours that have less in common than either of them changes."""
+    """Join two neighbouring changes if the text between them is shorter than each of them."""
     joined: list[Change] = []
     for change in changes:
         while joined:

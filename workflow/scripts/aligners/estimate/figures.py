@@ -1,4 +1,4 @@
-"""What a run will take: scaled from a sample of its requests, or upper bounds without one."""
+"""The figures of a run: scaled from a sample of its requests, or upper bounds without one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +19,15 @@ SECONDS_PER_HOUR = 3600
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """What one stage will take of one LLM.
+    """Requests, tokens, time and cost of one stage with one LLM.
 
     Attributes:
-        sampled: number of completions that were measured. If 0, tokens_in is estimated by
+        sampled: number of measured completions. If 0, tokens_in is estimated from the number of
             characters, tokens_out is the limit of the decoding, and times are None.
-        tokens_per_second: that one job writes, with all its requests sent together.
-        seconds: for one job that sends all requests.
-        gpu_hours: seconds times the GPUs of the sample; None if it used none.
-        cost: by the recipe's prices, in their currency; None without prices.
+        tokens_per_second: output tokens of one job that sends all its requests together.
+        seconds: time of one job that sends all requests.
+        gpu_hours: seconds times the number of GPUs; None if the sample used no GPU.
+        cost: at the prices of the LLM's recipe, in their currency; None without prices.
     """
 
     stage: str
@@ -56,7 +56,7 @@ def bound(stage: Stage) -> Figures:
 
 
 def project(stage: Stage, sample: Sample) -> Figures:
-    """Return what a stage takes if all its requests are like those of the sample."""
+    """Return the figures of a stage if all its requests are like those of the sample."""
     usage = sample.usage
     factor = stage.requests / usage["completions"]
     seconds = max(factor * usage["job_seconds"], least_seconds(stage))
@@ -72,7 +72,7 @@ def project(stage: Stage, sample: Sample) -> Figures:
 
 
 def figures(stage: Stage, tokens_in: int, tokens_out: int, **measured: Any) -> Figures:
-    """Return the figures of a stage for these tokens, and what was measured of a sample."""
+    """Return the figures of a stage for these tokens, with the measurements of a sample."""
     recipe = load_recipe(LLMRecipe, stage.llm)
     prices = recipe.token_prices()
     return Figures(
@@ -93,18 +93,18 @@ def least_seconds(stage: Stage) -> float:
 
     A sample is often too small to reach the limits.
     """
-    recipe, most = load_recipe(LLMRecipe, stage.llm), bound(stage)
+    recipe, upper = load_recipe(LLMRecipe, stage.llm), bound(stage)
     if not isinstance(recipe, ServerRecipe):
         return 0.0
     by_requests = stage.requests / (recipe.requests_per_minute or float("inf"))
-    # Servers count a request with its prompt and its limit of tokens, not with what it writes.
-    tokens = most.tokens_in + most.tokens_out
+    # Servers count the tokens of a prompt plus its limit, not the tokens that are generated.
+    tokens = upper.tokens_in + upper.tokens_out
     by_tokens = tokens / (recipe.tokens_per_minute or float("inf"))
     return MINUTE * max(by_requests, by_tokens)
 
 
 def count_characters(prompt: Prompt) -> int:
-    """Return the length of a prompt, or of the texts of its messages."""
+    """Return the number of characters of a prompt, or of all its messages."""
     if isinstance(prompt, str):
         return len(prompt)
     return sum(len(message["content"]) for message in prompt)
@@ -113,7 +113,7 @@ def count_characters(prompt: Prompt) -> int:
 def estimate(
     config: Config, stages: Sequence[Stage], samples: Mapping[tuple[str, str], Sample]
 ) -> list[Figures]:
-    """Return the figures of each stage, by its sample if there is one; keys are (LLM, stage)."""
+    """Return the figures of each stage, from its sample if `samples` has (LLM, stage)."""
     rows = []
     for stage in stages:
         sample = samples.get((stage.llm, stage.name))
@@ -130,7 +130,7 @@ def estimate(
 def unanswered_share(
     groups: Sequence[HintGroup], results: Mapping[str, Completion | Failure]
 ) -> float:
-    """Return the share of hints without a question in the completions of groups of hints."""
+    """Return the share of hints for which the completions contain no usable question."""
     lines = [
         line
         for group in groups
@@ -141,7 +141,7 @@ def unanswered_share(
 
 
 def total(rows: Sequence[Figures]) -> dict[str, Any]:
-    """Return the sums over stages; `seconds` and `gpu_hours` over those that have them."""
+    """Return the sums over stages; missing `seconds` and `gpu_hours` are skipped."""
     costs: dict[str, float] = {}
     for row in rows:
         if row.cost is not None and row.currency:

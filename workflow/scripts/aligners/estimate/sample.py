@@ -1,7 +1,7 @@
-"""A sample: some requests of a run are sent, and what they take is measured.
+"""Sends a sample of a run's requests and measures tokens and time.
 
-The ledger under results/.working keeps the completions, as in a run: a second estimate does not ask
-again.
+As in a run, the ledger under results/.working keeps the completions, so a second estimate does not
+send the same requests again.
 """
 
 from collections.abc import Sequence
@@ -27,12 +27,12 @@ ON_GPUS = ("transformers", "served")
 
 @dataclass(frozen=True)
 class Sample:
-    """What the examples of a stage took.
+    """The measurements of a stage's examples.
 
     Attributes:
-        usage: as in a usage file (docs/data.md).
-        results: by the ids of the requests.
-        gpus: how many GPUs the LLM used.
+        usage: the content of a usage file (docs/data.md).
+        results: completions and failures by id of the request.
+        gpus: number of GPUs that the LLM used.
     """
 
     usage: dict[str, Any]
@@ -41,20 +41,20 @@ class Sample:
 
 
 def take_samples(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
-    """Ask an LLM in a separate process (see `ask`).
+    """Run `ask` in a separate process.
 
-    The end of the process frees memory and GPUs and stops a server before the next LLM loads. If
-    the system kills the process for lack of memory, the samples of other LLMs are kept.
+    When the process ends, memory and GPUs are free and a server is stopped before the next LLM
+    loads. If the process is killed for lack of memory, the samples of other LLMs are kept.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             return pool.submit(ask, llm, stages).result()
         except BrokenProcessPool:
-            return {}, "its process was killed, most often for lack of memory"
+            return {}, "its process was killed, most likely for lack of memory"
 
 
 def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
-    """Return samples by the stage's name, and the reason if some are missing (else empty)."""
+    """Return samples by stage name, and the reason why some are missing (empty if none is)."""
     samples: dict[str, Sample] = {}
     engine = None
     gpus = count_gpus(llm)
@@ -71,14 +71,14 @@ def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
                     raise UserError(f"the sample of {stage.name} has no completion")
                 engine = generator.engine
                 samples[stage.name] = Sample(generator.usage.summary(), results, gpus)
-    # torch raises a RuntimeError if a GPU lacks memory.
+    # torch raises a RuntimeError when a GPU is out of memory.
     except (UserError, RuntimeError, MemoryError) as error:
         return samples, (str(error) or repr(error)).splitlines()[0]
     return samples, ""
 
 
 def count_gpus(llm: str) -> int:
-    """Return how many GPUs an LLM uses; 0 unless it is loaded or served on this machine."""
+    """Return the number of GPUs an LLM uses; 0 if it does not run on this machine."""
     if load_recipe(LLMRecipe, llm).engine not in ON_GPUS:
         return 0
     import torch

@@ -1,7 +1,7 @@
 """The generating stages of a run: how many requests each will send, and examples of them.
 
-The functions that make a run's requests make the examples too. Topics and questions do not exist
-yet, so examples use the criteria's example topics and seed questions instead.
+The functions that build the requests of a run also build the examples. Topics and questions do not
+exist yet, so the examples use the criteria's example topics and seed questions.
 """
 
 import random
@@ -45,12 +45,12 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage asks one LLM.
+    """The requests of one stage to one LLM.
 
     Attributes:
-        requests: how many the run will send.
-        examples: some requests; criteria take turns, so that a sample has all of them.
-        groups: the hints of each example in the stage questions.
+        requests: number of requests that the run will send.
+        examples: some requests, with the criteria in turn, so that a sample covers all of them.
+        groups: the hints of each example, for the stage `questions` only.
     """
 
     name: str
@@ -62,10 +62,10 @@ class Stage:
 
 
 def load_experiment(path: Path) -> Config:
-    """Return a configuration as `snakemake --configfile` merges it: over config/config.yaml.
+    """Return a configuration merged over config/config.yaml, as by `snakemake --configfile`.
 
     Raises:
-        UserError: a file is missing, or the configuration or one of its recipes is wrong.
+        UserError: a file is missing, or the configuration or one of its recipes is invalid.
     """
     from snakemake.utils import update_config
 
@@ -85,7 +85,7 @@ def make_stages(config: Config, examples: int) -> list[Stage]:
 
 
 def load_tasks(config: Config) -> list[Task]:
-    """Return what the synthesis asks the teacher, for each criterion."""
+    """Return the teacher's task for each criterion."""
     given = (config.teacher, config.synthesis, config.seed)
     return [load_task(criterion, *given) for criterion in config.criteria]
 
@@ -96,12 +96,12 @@ def interleave(groups: Sequence[Sequence[Item]]) -> list[Item]:
 
 
 def with_criterion(task: Task, request: Request) -> Request:
-    """Return a request whose id is unique among those of all criteria."""
+    """Return the request with an id that is unique among all criteria."""
     return replace(request, id=f"{task.criterion}/{request.id}")
 
 
 def topics_stage(config: Config, examples: int) -> Stage:
-    """Return the stage topics; the examples are from its first round."""
+    """Return the stage `topics`, with examples from its first round."""
     tasks = load_tasks(config)
     first_round = [
         [
@@ -120,7 +120,7 @@ def topics_stage(config: Config, examples: int) -> Stage:
 
 
 def questions_stage(config: Config, examples: int) -> Stage:
-    """Return the stage questions; the examples are from its first attempt."""
+    """Return the stage `questions`, with examples from its first attempt."""
     tasks = load_tasks(config)
     most = examples * tasks[0].synthesis.questions.hints_per_prompt
     hints = min(config.questions_per_criterion, most)
@@ -143,7 +143,7 @@ def questions_stage(config: Config, examples: int) -> Stage:
 
 
 def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
-    """Return how many requests are sent if a share of hints is unanswered, and asked again."""
+    """Return the number of requests if a share of the hints gets no question and is retried."""
     requests = 0
     for task in load_tasks(config):
         hints = config.questions_per_criterion
@@ -154,7 +154,7 @@ def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
 
 
 def example_topics(task: Task) -> list[Row]:
-    """Return the example topics of a criterion as rows; shuffled, as the topics of a run are."""
+    """Return the example topics of a criterion as rows, shuffled like the topics of a run."""
     topics = [
         {"question_type": question_type, "topic": topic}
         for question_type, pool in example_pools(task.criterion).items()
@@ -165,7 +165,7 @@ def example_topics(task: Task) -> list[Row]:
 
 
 def pairs_stage(config: Config, examples: int) -> Stage:
-    """Return the stage pairs; the examples ask seed questions."""
+    """Return the stage `pairs`, with seed questions as examples."""
     tasks = load_tasks(config)
     requests = []
     for task in tasks:
@@ -183,7 +183,7 @@ def pairs_stage(config: Config, examples: int) -> Stage:
 
 
 def responses_stage(config: Config, llm: str, examples: int) -> Stage:
-    """Return the stage responses of an LLM; the examples ask seed questions."""
+    """Return the stage `responses` of an LLM, with seed questions as examples."""
     recipe = load_recipe(LLMRecipe, llm)
     questions = interleave(
         [seed_questions(name, examples, config.seed) for name in config.criteria]
@@ -204,10 +204,10 @@ def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
 
 
 def dataset_rows(config: Config, name: str) -> int | None:
-    """Return how many questions a dataset has at most; None if that needs a download.
+    """Return the largest possible number of a data set's questions; None before a download.
 
     Raises:
-        UserError: its local file is missing or cannot be read.
+        UserError: the local file is missing or cannot be read.
     """
     recipe = load_recipe(DatasetRecipe, name)
     if isinstance(recipe, SyntheticDatasetRecipe):

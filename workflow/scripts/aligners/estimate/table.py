@@ -1,4 +1,4 @@
-"""The command `aligners estimate`: a table in the terminal, and a file of the same figures."""
+"""The command `aligners estimate`: prints a table, and writes the same figures to a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,42 +19,42 @@ from aligners.estimate.sample import LOGS, Sample, take_samples
 from aligners.estimate.stages import Stage, dataset_rows, load_experiment, make_stages
 from aligners.estimate.verdicts import verdicts_stages
 
-# Without a sample, the lengths of this many requests give the mean length of a prompt.
+# Without a sample, the mean prompt length is that of this many requests.
 EXAMPLES = 24
 AT_MOST = "≤ "
-# Wide enough for the table if the output is a file.
+# The width of the table if the output is no terminal.
 FILE_WIDTH = 110
 
 SAMPLED = (
     "Measured: tokens and time of up to {sample} requests of each stage. Assumed: all requests are "
     "like them. Time is for one job at a time, without loading the LLM; shards that run in "
-    "parallel divide it. A small sample fills neither a batch nor the concurrency of a recipe: a "
-    "run may take less time, and a larger --sample gives a better estimate."
+    "parallel divide it. A small sample fills neither a batch nor the concurrency of a recipe, so "
+    "a run may take less time. A larger --sample gives a better estimate."
 )
 BOUNDS = (
-    "≤ is at most, not measured: every completion is as long as max_new_tokens, and tokens in are "
-    "one for 4 characters. To estimate time, send a sample (--sample 8)."
+    "≤ means at most, not measured: every completion is counted with max_new_tokens, and tokens in "
+    "are estimated as one for 4 characters. To estimate time, send a sample (--sample 8)."
 )
 UPPER = (
-    "Pairs and responses are at most one for each question; duplicate questions are dropped "
-    "before. Verdicts are those of results/judged/all; equal responses need none, equal "
-    "comparisons one. Hints that get no question are asked again, {again}."
+    "Pairs and responses: at most one for each question, since duplicate questions are dropped "
+    "before. Verdicts: those of results/judged/all; equal answers need no verdict, and equal "
+    "comparisons need only one. Hints that get no question are sent again, {again}."
 )
 
 
 def print_estimate(path: Path, sample: int, output: Path | None) -> None:
-    """Print what each generating stage of a configuration will take.
+    """Print the requests, tokens, time and cost of each generating stage of a configuration.
 
     Args:
-        path: of the configuration, which is laid over config/config.yaml.
-        sample: how many requests of each stage are sent to measure tokens and time; 0 sends none.
+        path: the configuration, which is merged over config/config.yaml.
+        sample: number of requests of each stage that are sent to measure tokens and time.
         output: JSON file for the figures.
 
     Raises:
-        UserError: the sample is negative, or the configuration is wrong.
+        UserError: the sample is negative, or the configuration is invalid.
     """
     if sample < 0:
-        raise UserError(f"--sample {sample}: a number of requests; give 0 or more")
+        raise UserError(f"--sample {sample}: the number of requests is negative; give 0 or more")
     console = make_console()
     config = load_experiment(path)
     examples = sample or EXAMPLES
@@ -74,13 +74,13 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
 def ask_all(
     stages: Sequence[Stage], console: Console
 ) -> tuple[dict[tuple[str, str], Sample], list[str]]:
-    """Return samples by (LLM, stage), and a note for each LLM that could not be asked."""
+    """Return samples by (LLM, stage), and a note for each LLM that failed."""
     samples, problems = {}, []
     for llm in dict.fromkeys(stage.llm for stage in stages):
         own = [stage for stage in stages if stage.llm == llm]
         names = ", ".join(stage.name for stage in own)
-        asking = f"Asking {llm} for a sample of {names} ({LOGS / llm}.log)"
-        console.print(asking, highlight=False, soft_wrap=True)
+        message = f"Sending a sample of {names} to {llm} (log: {LOGS / llm}.log)"
+        console.print(message, highlight=False, soft_wrap=True)
         taken, problem = take_samples(llm, own)
         samples.update({(llm, name): sample for name, sample in taken.items()})
         if problem:
@@ -89,17 +89,17 @@ def ask_all(
 
 
 def unknown_datasets(config: Config) -> list[str]:
-    """Return a note for each data set whose size is unknown before its download."""
+    """Return a note for each data set whose size is unknown before the download."""
     return [
-        f"{name}: its size is unknown before the download; its responses are not counted. Set "
-        f"rows in {recipe_path(DatasetRecipe, name)} to count them."
+        f"{name}: its size is unknown before the download, so its responses are not counted. To "
+        f"count them, set rows in {recipe_path(DatasetRecipe, name)}."
         for name in config.datasets
         if dataset_rows(config, name) is None
     ]
 
 
 def explanations(rows: Sequence[Figures], sample: int) -> list[str]:
-    """Return what a reader must know about the figures: what is measured and what is not."""
+    """Return the lines that explain the figures: what is measured and what is assumed."""
     measured = [row for row in rows if row.sampled]
     lines = [SAMPLED.format(sample=sample)] if measured else []
     if len(measured) < len(rows):
@@ -110,7 +110,7 @@ def explanations(rows: Sequence[Figures], sample: int) -> list[str]:
 
 
 def make_console() -> Console:
-    """Return the console: as wide as the terminal, or as the table if the output is a file."""
+    """Return a console as wide as the terminal; of a fixed width if the output is a file."""
     console = Console()
     return console if console.is_terminal else Console(width=FILE_WIDTH)
 
@@ -132,7 +132,7 @@ def estimate_table(rows: Sequence[Figures], title: str) -> Table:
             count(row.tokens_in),
             at_most(count(row.tokens_out), row.sampled > 0),
             MISSING if row.seconds is None else duration(row.seconds),
-            at_most(spent(row.gpu_hours, costs), row.sampled > 0),
+            at_most(format_costs(row.gpu_hours, costs), row.sampled > 0),
         )
     table.add_section()
     table.add_row(*total_cells(rows))
@@ -140,7 +140,7 @@ def estimate_table(rows: Sequence[Figures], title: str) -> Table:
 
 
 def total_cells(rows: Sequence[Figures]) -> list[str]:
-    """Return the cells of the last row; the time is a lower bound if some stage has none."""
+    """Return the cells of the last row; the time is a lower bound if a stage has no time."""
     sums = total(rows)
     measured = all(row.sampled for row in rows)
     time = MISSING
@@ -154,17 +154,17 @@ def total_cells(rows: Sequence[Figures]) -> list[str]:
         count(sums["tokens_in"]),
         at_most(count(sums["tokens_out"]), measured),
         time,
-        at_most(spent(sums["gpu_hours"], sums["costs"]), measured),
+        at_most(format_costs(sums["gpu_hours"], sums["costs"]), measured),
     ]
 
 
 def at_most(text: str, measured: bool) -> str:
-    """Mark a figure as a bound, unless it is measured or there is none."""
+    """Mark a figure as an upper bound, unless it is measured or missing."""
     return text if measured or text == MISSING else f"{AT_MOST}{text}"
 
 
-def spent(gpu_hours: float | None, costs: Mapping[str, float]) -> str:
-    """Return money and GPU hours, such as `12.30 USD + 1.5 GPU h`; `-` if there is neither."""
+def format_costs(gpu_hours: float | None, costs: Mapping[str, float]) -> str:
+    """Return money and GPU hours, such as `12.30 USD + 1.50 GPU h`; `-` if both are missing."""
     amounts = {**costs} if gpu_hours is None else {**costs, "GPU h": gpu_hours}
     parts = [
         f"{amount:,.2f} {unit}" if amount >= 1 else f"{amount:.2g} {unit}"

@@ -1,4 +1,4 @@
-"""The judges of a run: how many verdicts each gives, and examples of their requests."""
+"""The judges of a run: how many verdicts each gives, and examples of the requests."""
 
 from aligners.configuration.criteria import load_principles
 from aligners.configuration.experiment import base_llms
@@ -9,14 +9,16 @@ from aligners.estimate.stages import Stage, dataset_rows, interleave
 from aligners.judging.prompts import judge_decoding, judge_requests
 
 ORDERS = 2
-# The base LLM and its finetuned partner, beside the external aligners.
+# The base LLM and its finetuned partner; external aligners come on top.
 OWN_REFERENCES = 2
 
 
 def verdicts_stages(config: Config, examples: int) -> list[Stage]:
-    """Return a stage for each judge that is an LLM; the examples compare demonstrations' texts."""
-    shown = interleave([load_principles(criterion).demonstrations for criterion in config.criteria])
-    compared = [(each.input, each.correction, each.response) for each in shown[:examples]]
+    """Return a stage for each judge that is an LLM; examples are built from demonstrations."""
+    demonstrations = interleave(
+        [load_principles(criterion).demonstrations for criterion in config.criteria]
+    )
+    compared = [(each.input, each.correction, each.response) for each in demonstrations[:examples]]
     recipes = {name: load_recipe(JudgeRecipe, name) for name in config.judges}
     return [
         Stage(
@@ -32,17 +34,17 @@ def verdicts_stages(config: Config, examples: int) -> list[Stage]:
 
 
 def count_verdicts(config: Config) -> int:
-    """Return how many verdicts a judge gives at most; equal responses need none.
+    """Return how many verdicts a judge gives at most; equal answers need none.
 
-    A data set of unknown size counts with the whole sample that the judges get.
+    A data set of unknown size is counted as a full sample of `alpaca_eval_rows` rows.
     """
-    most = config.alpaca_eval_rows
+    sample_rows = config.alpaca_eval_rows
     sizes = [dataset_rows(config, name) for name in config.datasets]
-    rows = sum(most if size is None else min(size, most) for size in sizes)
+    rows = sum(sample_rows if size is None else min(size, sample_rows) for size in sizes)
     criteria = len(config.criteria)
     systems = criteria + len(config.systems)
     comparisons = systems * (OWN_REFERENCES + len(config.external))
-    # The corrections of a squad before its last turn are compared with the responses.
+    # The intermediate corrections of a squad are compared with the responses too.
     earlier_turns = criteria - 1 if "squad" in config.systems else 0
     models = len(base_llms(config)) * len(config.backbones)
     return ORDERS * rows * models * (comparisons + earlier_turns)

@@ -1,1 +1,1 @@
-"""Test inputs, the responses of the LLMs, and the files that AlpacaEval compares."""
+"""Test questions, the responses of LLMs, and the files that AlpacaEval compares."""

@@ -1,4 +1,4 @@
-"""Baselines: responses of an LLM to the test questions, before any correction."""
+"""Baselines: responses of an LLM to the test questions, without correction."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,9 +11,9 @@ from aligners.llms.generator import Generator, llm_prompt
 
 
 def response_request(llm: LLMRecipe, question: Row) -> Request:
-    """Return the request for the response to a question, under the question's id.
+    """Return the request for the response to a question. Its id is the question's id.
 
-    A chat LLM gets the question alone, a base LLM the prompt of its recipe around the question.
+    The prompt for a chat LLM is the question. For a base LLM, the recipe has a prompt template.
     """
     template = llm.responses.prompt
     text = question["question"]
@@ -22,7 +22,7 @@ def response_request(llm: LLMRecipe, question: Row) -> Request:
 
 
 def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
-    """Return how responses are decoded: greedily, by `responses` of the LLM's recipe."""
+    """Return how responses are decoded: greedily, with the key `answers` of the LLM's recipe."""
     return Decoding(
         max_new_tokens=llm.responses.max_new_tokens,
         repetition_penalty=llm.responses.repetition_penalty,
@@ -34,9 +34,9 @@ def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
 def generate_responses(
     generator: Generator, questions: Sequence[Row], seed: int, description: str
 ) -> Sieve:
-    """Return the responses to questions; `description` names the questions in the log.
+    """Return the responses to questions. `description` names the questions in the log.
 
-    An empty response is kept. A failed request is dropped with its cause.
+    An empty response is kept. If a request fails, its row is dropped with the cause.
     """
     llm = generator.recipe
     request_for = partial(response_request, llm)

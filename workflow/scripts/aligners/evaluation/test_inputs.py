@@ -1,4 +1,4 @@
-"""Test questions: held-out synthetic ones, and data sets from the Hub or a file."""
+"""Test questions: held-out synthetic questions, and data sets from the Hub or a file."""
 
 import warnings
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ MAXIMUM_CHARACTERS = 20_000
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, JSON, JSON Lines or Parquet file; every cell of a CSV is text.
+    """Read a CSV, JSON, JSON Lines or Parquet file. Every cell of a CSV file is text.
 
     Raises:
-        UserError: the file is missing, not UTF-8, or not of the type of its extension.
+        UserError: the file is missing, is not UTF-8, or does not match its extension.
     """
     if path.suffix == ".csv":
         return read_csv(path)
@@ -38,30 +38,30 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.DataFrame(read_list(path), dtype=object)
     if path.suffix != ".parquet":
         raise UserError(
-            f"{path}: unknown ending {path.suffix!r}; give a .csv, .json, .jsonl or .parquet"
+            f"{path}: unknown extension {path.suffix!r}; give a .csv, .json, .jsonl or .parquet"
         )
     try:
         return pd.read_parquet(path)
     except ValueError as error:
-        raise UserError(f"{path}: not a Parquet file: {error}; export it anew") from None
+        raise UserError(f"{path}: not a Parquet file: {error}; export it again") from None
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file; an empty line becomes a row of empty cells.
+    """Read a CSV file. An empty line becomes a row of empty cells.
 
     Raises:
-        UserError: the file is missing, not UTF-8, or not a CSV.
+        UserError: the file is missing, not UTF-8, or not a CSV file.
     """
     text = StringIO(read_text(path))
     options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
     try:
         with warnings.catch_warnings():
-            # If a line has more cells than the header, pandas only warns, and shifts or cuts them.
+            # If a line has more cells than the header, pandas shifts or cuts them with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(text, index_col=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise UserError(
-            f"{path}: not a CSV: {str(error).strip()}; give it a header, quote cells with commas"
+            f"{path}: not a CSV: {str(error).strip()}; give it a header and quote cells with commas"
         ) from None
 
 
@@ -73,29 +73,31 @@ def read_list(path: Path) -> list[Row]:
     """
     rows = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{path}: not a list of objects; give one, or one object a line in .jsonl")
+        raise UserError(
+            f"{path}: not a list of objects; give a list of objects, or one object a line in .jsonl"
+        )
     return rows
 
 
 def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
-    """Download a data set from the Hub: the file that the recipe names, or else a split.
+    """Download a data set from the Hub: the file of the recipe if it names one, else its split.
 
     Raises:
         UserError: the Hub cannot be reached; it does not have the data set, revision, file or
-            split; or the data set is a script, which is never executed.
+            split; or the data set needs a script. Scripts are never executed.
     """
     try:
         return hub_file(recipe, recipe.file) if recipe.file else hub_split(recipe)
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"data set {recipe.repository}: {reason}; check the recipe and the network, name "
-            "one table of the repository as `file`, or give a local file as `path` in the recipe"
+            f"data set {recipe.repository}: {reason}; check the recipe and the network, or set "
+            "in the recipe `file` to one table of the repository or `path` to a local file"
         ) from None
 
 
 def hub_split(recipe: HubDatasetRecipe) -> pd.DataFrame:
-    """Return a split, loaded with the library `datasets`."""
+    """Download a split with the library `datasets`."""
     from datasets import load_dataset
 
     data = load_dataset(recipe.repository, split=recipe.split, revision=recipe.revision)
@@ -103,7 +105,7 @@ def hub_split(recipe: HubDatasetRecipe) -> pd.DataFrame:
 
 
 def hub_file(recipe: HubDatasetRecipe, file: str) -> pd.DataFrame:
-    """Return one file of the repository as a table."""
+    """Download one file of the repository."""
     from huggingface_hub import hf_hub_download
 
     repository, revision = recipe.repository, recipe.revision
@@ -115,21 +117,21 @@ def check_columns(table: pd.DataFrame, columns: Columns, source: str) -> None:
     """Check that a table has the columns that the recipe names.
 
     Raises:
-        UserError: a column is missing; the message lists the existing ones.
+        UserError: a column is missing. The message lists the existing columns.
     """
     for key, name in columns:
         if name is not None and name not in table.columns:
             raise UserError(
                 f"{source}: no {key} column {name!r}; it has "
                 f"{', '.join(map(str, table.columns)) or 'no columns'}. "
-                f"Name the right one in the recipe under columns.{key}"
+                f"Correct the key columns.{key} in the recipe"
             )
 
 
 def table_rows(table: pd.DataFrame, dataset: str, columns: Columns, source: str) -> Sieve:
-    """Turn a table into rows of questions with their categories.
+    """Return the rows of a table as questions with their categories.
 
-    Empty, too long and duplicate questions are dropped; `number` is their line, from 0.
+    Empty, too long and duplicate questions are dropped. Their `number` counts rows from 0.
     """
     check_columns(table, columns, source)
     sieve, seen = Sieve(), set()
@@ -139,7 +141,8 @@ def table_rows(table: pd.DataFrame, dataset: str, columns: Columns, source: str)
         row: Row = {"id": row_id(question), "question": question, "dataset": dataset}
         for key in ("category", "category_id"):
             value = record.get(getattr(columns, key) or "")
-            row[key] = None if value is None or value != value else str(value)
+            is_missing = value is None or value != value  # NaN differs from itself.
+            row[key] = None if is_missing else str(value)
         if not question:
             sieve.drop({**row, "number": number}, "empty")
         elif len(question) > MAXIMUM_CHARACTERS:
@@ -162,13 +165,13 @@ def drop_training_questions(
     result = Sieve(dropped=list(sieve.dropped))
     for row in sieve.kept:
         found = near.find_and_add(row["id"], row["question"], keep_if_found=True)
-        repeats = any(key.startswith("training-") for key in found)
-        result.put(row, "in_training" if repeats else None)
+        in_training = any(key.startswith("training-") for key in found)
+        result.put(row, "in_training" if in_training else None)
     return result
 
 
 def import_dataset(name: str, recipe: DatasetRecipe) -> Sieve:
-    """Return the rows of an external data set, from a local file if the recipe has a path."""
+    """Return the rows of an external data set, from a local file if the recipe has a `path`."""
     assert isinstance(recipe, FileDatasetRecipe | HubDatasetRecipe)
     if recipe.path:
         table, source = read_table(recipe.path), str(recipe.path)
@@ -185,9 +188,10 @@ def sample_held_out(
     count: int,
     seed: int,
 ) -> Sieve:
-    """Return a seeded sample of `count` held-out questions of each criterion.
+    """Return a seeded sample of at most `count` held-out questions per criterion.
 
-    A question of two criteria counts for the first. A text that is not plain English is dropped.
+    `held_out` has a list of questions per criterion. A question of two criteria counts for the
+    first one. A question that is not plain English is dropped.
     """
     sieve, seen = Sieve(), set()
     for questions in held_out:

@@ -1,1 +1,1 @@
-"""Inspectors: trained, calibrated, and used."""
+"""Inspectors: training, calibration and scoring."""

@@ -1,4 +1,4 @@
-"""Calibration of a two-class classifier: temperature scaling and its measure (Guo et al. 2017)."""
+"""Temperature scaling of a two-class classifier, and its calibration error (Guo et al. 2017)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 # A temperature outside this range comes from too few rows, not from the classifier.
-LOWEST, HIGHEST = 0.1, 10.0
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.1, 10.0
 
 Logits = NDArray[np.floating]
 Labels = NDArray[np.integer]
@@ -17,7 +17,7 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
 
     Args:
         logits: rows x classes.
-        labels: class of each row.
+        labels: class of each row, 0 or 1.
     """
     rows = np.arange(len(labels))
 
@@ -25,31 +25,34 @@ def fit_temperature(logits: Logits, labels: Labels) -> float:
         scaled = log_softmax(logits / np.exp(log_temperature), axis=1)  # rows x classes
         return float(-scaled[rows, labels].mean())
 
-    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded")
-    return float(np.exp(found.x))
+    bounds = (np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
 def aligned_probability(logits: Logits, temperature: float) -> NDArray[np.floating]:
     """Return P(aligned), the calibrated probability of class 1, for each row of logits."""
-    probabilities: NDArray[np.floating] = softmax(logits / temperature, axis=1)
+    probabilities: NDArray[np.floating] = softmax(logits / temperature, axis=1)  # rows x 2
     return probabilities[:, 1]
 
 
 def expected_calibration_error(
     probabilities: NDArray[np.floating], labels: Labels, bins: int = 15
 ) -> float:
-    """Return the mean gap between confidence and accuracy over equal bins of confidence.
+    """Return the mean gap between confidence and accuracy.
+
+    The gap is computed for each of `bins` equal ranges of confidence; a range counts in proportion
+    to its rows.
 
     Args:
         probabilities: P(class 1) of each row.
-        labels: 0 or 1 of each row.
+        labels: class of each row, 0 or 1.
     """
     predicted = probabilities >= 0.5
     confidence = np.where(predicted, probabilities, 1 - probabilities)
     correct = predicted == labels.astype(bool)
     bin_of_row = np.minimum((confidence * bins).astype(int), bins - 1)
     error = 0.0
-    for number in np.unique(bin_of_row):
-        inside = bin_of_row == number
-        error += inside.mean() * abs(confidence[inside].mean() - correct[inside].mean())
+    for index in np.unique(bin_of_row):
+        in_bin = bin_of_row == index  # rows
+        error += in_bin.mean() * abs(confidence[in_bin].mean() - correct[in_bin].mean())
     return float(error)

@@ -1,4 +1,4 @@
-"""Use a trained inspector: the calibrated probability that a response is aligned."""
+"""A trained inspector: returns the calibrated probability that a response is aligned."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from aligners.core.errors import UserError
 from aligners.inspectors.calibration import aligned_probability
 from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
 
-# Tokens in one batch: a GPU needs many to be busy, a processor few to stay in its caches.
+# Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
 
 
 class Inspector:
-    """Scores responses by one criterion."""
+    """Scores responses by the criterion on which it was trained."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Inspector:
         temperature: float,
         max_tokens: int,
     ):
-        """Take a loaded classifier and its calibration; `from_directory` loads both."""
+        """Use a loaded classifier and its calibration; `from_directory` loads both."""
         self.model, self.tokenizer = model, tokenizer
         self.temperature, self.max_tokens = temperature, max_tokens
         self.batch_tokens = BATCH_TOKENS[model.device.type]
@@ -43,7 +43,7 @@ class Inspector:
         """Load an inspector that `train_inspector` wrote.
 
         Raises:
-            UserError: the directory is not an inspector's, or holds no weights.
+            UserError: the directory is not that of an inspector, or has no weights.
         """
         source = ModelSource(str(path))
         tokenizer = load_tokenizer(source)
@@ -51,8 +51,8 @@ class Inspector:
         settings = getattr(model.config, "inspector", None)
         if settings is None:
             raise UserError(
-                f"{path}: not an inspector's directory, since its config.json holds no "
-                "calibration; train the inspector anew"
+                f"{path}: not an inspector's directory: config.json has no calibration (key "
+                "inspector); train the inspector again"
             )
         model.to(best_dtype(settings["dtype"]))
         return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])
@@ -60,7 +60,7 @@ class Inspector:
     def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float]:
         """Return P(aligned) in [0, 1] for each (question, response), in order.
 
-        Equal pairs are computed once. Of pairs that are too long, the longer text is truncated.
+        Equal pairs are scored once. If a pair is too long, its longer text is truncated.
         """
         pairs = list(zip(questions, responses, strict=True))
         unique = list(dict.fromkeys(pairs))
@@ -68,7 +68,7 @@ class Inspector:
         return [scores[pair] for pair in pairs]
 
     def score_unique(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Return P(aligned) for each pair, computed in batches of similar length."""
+        """Return P(aligned) for each pair of texts, computed in batches of similar length."""
         if not pairs:
             return []
         questions, responses = zip(*pairs, strict=True)
@@ -89,7 +89,7 @@ class Inspector:
 
 @dataclass(frozen=True)
 class EncodedPair:
-    """A model's inputs for a question and a response, and whether these were truncated."""
+    """The model's inputs for a question and a response, and whether a text was truncated."""
 
     inputs: dict[str, list[int]]
     truncated: bool
@@ -103,12 +103,12 @@ def encode_pairs(
 ) -> list[EncodedPair]:
     """Encode questions and responses with the tokenizer's own separator between them.
 
-    Of pairs with more than `max_tokens`, the longer text is truncated.
+    If a pair has more than `max_tokens` tokens, its longer text is truncated.
     """
-    whole = tokenizer(list(questions), list(responses), split_special_tokens=True)
+    untruncated = tokenizer(list(questions), list(responses), split_special_tokens=True)
     encoded = []
     for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
-        inputs = {name: whole[name][index] for name in whole}
+        inputs = {name: untruncated[name][index] for name in untruncated}
         truncated = len(inputs["input_ids"]) > max_tokens
         if truncated:
             inputs = tokenizer(
@@ -123,7 +123,10 @@ def encode_pairs(
 
 
 def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Yield row numbers in batches of at most `batch_tokens` tokens with padding, longest first."""
+    """Yield batches of row indices, longest rows first.
+
+    A batch has at most `batch_tokens` tokens, padding included, or a single row.
+    """
     order = sorted(range(len(lengths)), key=lambda index: lengths[index], reverse=True)
     start = 0
     while start < len(order):

@@ -1,4 +1,4 @@
-"""Train an inspector: a two-class classifier of responses, calibrated and tested in one job."""
+"""Training of an inspector: a two-class classifier of responses, then calibrated and tested."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ from aligners.inspectors.inspector import encode_pairs
 from aligners.models.from_scratch import make_classifier
 from aligners.models.pretrained import load_model, load_tokenizer, set_dropout
 from aligners.synthesis.training_sets import sample
-from aligners.training.batches import Rows
+from aligners.training.batches import RowDataset
 from aligners.training.record import count_rows, training_metrics
 from aligners.training.run import TrainingRun
 from aligners.training.trainer import BatchTrainer
@@ -40,25 +40,25 @@ def train_inspector(
     validation_rows: Sequence[Row],
     test_rows: Sequence[Row],
 ) -> tuple[dict[str, Any], list[Row]]:
-    """Train an inspector, calibrate it on validation rows, measure it on test rows, write it.
+    """Train an inspector, calibrate it on validation rows, test it on test rows, and export it.
 
     Args:
-        training: with a recipe of config/inspectors/.
+        training: its recipe is one of config/inspectors/.
         train_rows, validation_rows, test_rows: with question, response and label (1 = aligned).
 
     Returns:
         The content of metrics.json and the rows of test_scores.jsonl (docs/data.md).
 
     Raises:
-        UserError: a set is empty, or the model cannot be loaded or trained as the recipe says.
+        UserError: a set is empty, or the model cannot be loaded or trained with this recipe.
     """
-    refuse_empty_sets(training=train_rows, validation=validation_rows, test=test_rows)
+    check_sets(training=train_rows, validation=validation_rows, test=test_rows)
     recipe, seed = training.recipe, training.seed
     texts = [row[field] for row in train_rows for field in ("question", "response")]
     base = training.base_model(make_classifier, texts)
-    set_seed(seed)  # A pretrained encoder gets a new head with random weights.
+    set_seed(seed)  # The new head of a pretrained encoder has random weights.
     tokenizer, model = load_classifier(base, recipe.dropout)
-    # Some models have more positions than they can use; then the tokenizer has the right limit.
+    # Some models have more positions than they can use; their tokenizers have the right limit.
     max_tokens = min(training.max_tokens(model), tokenizer.model_max_length)
     validation_sample, _ = sample(validation_rows, recipe.validation_rows, seed)
     sets = (train_rows, validation_sample, test_rows)
@@ -67,7 +67,7 @@ def train_inspector(
     training.train_to_best(trainer)
     temperature = fit_temperature(*predict(trainer, validation))
     logits, labels = predict(trainer, test)  # test rows x 2, test rows
-    quality = measure(logits, labels, temperature)
+    quality = score_quality(logits, labels, temperature)
     metrics = {**quality, **count_rows(train, validation, test), **training_metrics(trainer)}
     settings = {"temperature": temperature, "max_tokens": max_tokens, "dtype": recipe.dtype}
     model.config.inspector = settings
@@ -75,11 +75,11 @@ def train_inspector(
     return metrics, score_rows(test, logits, temperature)
 
 
-def refuse_empty_sets(**sets: Sequence[Row]) -> None:
+def check_sets(**sets: Sequence[Row]) -> None:
     """Check that each set has rows.
 
     Raises:
-        UserError: one has none.
+        UserError: a set has no rows.
     """
     for name, rows in sets.items():
         if not rows:
@@ -89,7 +89,7 @@ def refuse_empty_sets(**sets: Sequence[Row]) -> None:
 def load_classifier(
     source: ModelSource, dropout: float | None
 ) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
-    """Load a tokenizer and a two-label model, whose weights are float32 as for an aligner."""
+    """Load a tokenizer and a two-label model with float32 weights, as for an aligner."""
     tokenizer = load_tokenizer(source)
     model = load_model(
         AutoModelForSequenceClassification,
@@ -106,7 +106,7 @@ def load_classifier(
 def encode_rows(
     tokenizer: PreTrainedTokenizerBase, rows: Sequence[Row], max_tokens: int
 ) -> list[dict[str, Any]]:
-    """Encode rows as the model's inputs, with their label and whether they were truncated."""
+    """Encode rows as the model's inputs, with their id, their label and `truncated`."""
     encoded = encode_pairs(
         tokenizer,
         [row["question"] for row in rows],
@@ -123,7 +123,7 @@ class PairCollator:
     """Pads encoded pairs to the longest of a micro-batch."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
-        """Take the tokenizer, which knows how its model is padded."""
+        """Use the tokenizer's own padding."""
         self.tokenizer = tokenizer
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -137,14 +137,14 @@ class PairCollator:
 
 def predict(trainer: BatchTrainer, rows: Sequence[dict[str, Any]]) -> tuple[Logits, Labels]:
     """Return the logits (rows x 2) and labels (rows), in the order of the rows."""
-    # Computed in order of length, so that batches have less padding.
+    # In order of length, batches have less padding.
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
-    output: Any = trainer.predict(Rows([rows[index] for index in order]))
-    back = np.argsort(order)  # the place in `output` of each row
-    return output.predictions.astype(np.float64)[back], output.label_ids[back]
+    output: Any = trainer.predict(RowDataset([rows[index] for index in order]))
+    position = np.argsort(order)  # of each row in `output`
+    return output.predictions.astype(np.float64)[position], output.label_ids[position]
 
 
-def measure(logits: Logits, labels: Labels, temperature: float) -> dict[str, Any]:
+def score_quality(logits: Logits, labels: Labels, temperature: float) -> dict[str, Any]:
     """Return the quality of calibrated scores on test rows.
 
     Args:
@@ -153,7 +153,7 @@ def measure(logits: Logits, labels: Labels, temperature: float) -> dict[str, Any
         temperature: of the calibration.
 
     Returns:
-        n, accuracy, roc_auc (None if the rows have one label only), ece, confusion,
+        n, accuracy, roc_auc (None if all rows have the same label), ece, confusion,
         ece_uncalibrated, temperature.
     """
     scores = aligned_probability(logits, temperature)  # rows
@@ -181,7 +181,7 @@ def measure(logits: Logits, labels: Labels, temperature: float) -> dict[str, Any
 def score_rows(
     rows: Sequence[dict[str, Any]], logits: Logits, temperature: float
 ) -> list[dict[str, Any]]:
-    """Return id, label and score, the calibrated P(aligned), of each row."""
+    """Return the id, the label and the score of each row; logits are rows x 2."""
     scores = aligned_probability(logits, temperature)
     return [
         {"id": row["id"], "label": row["label"], "score": float(score)}

@@ -1,1 +1,1 @@
-"""Judges: which of two responses is better."""
+"""Judges, which decide which of two texts answers a question better."""

@@ -1,4 +1,4 @@
-"""The two AlpacaEval files of a comparison, read as pairs of texts for the same questions."""
+"""Reads the two AlpacaEval files of a comparison as pairs of texts for the same questions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from aligners.core.rows import Row, read_json
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two texts for a question: our correction and the reference's response.
+class TextPair:
+    """Two texts for a question, one of the system and one of the reference.
 
     Attributes:
         input: the row of results/inputs/, with id, question and category.
-        output: our answer.
-        reference_output: the reference's.
-        unchanged: whether our answer is the base answer, copied.
+        output: the system's text.
+        reference_output: the reference's text.
+        unchanged: whether the system's text equals the base LLM's response.
     """
 
     input: Row
@@ -30,40 +30,39 @@ def read_pairs(
     model_outputs: Path,
     reference_outputs: Path,
     inputs: Sequence[Row],
-    base_answers: Mapping[str, str],
-) -> list[Pair]:
+    base_responses: Mapping[str, str],
+) -> list[TextPair]:
     """Return the pairs of a comparison in the order of its files.
 
     Args:
         model_outputs, reference_outputs: lists of objects with `instruction` and `output`.
-        inputs: rows of the data set, in which each instruction is found as a question.
-        base_answers: the base LLM's answers, by question id.
+        inputs: rows of the data set; each instruction is one of their questions.
+        base_responses: the base LLM's responses, by question id.
 
     Raises:
         UserError: a file is damaged, or the two do not have the same instructions, each once.
     """
     ours, theirs = read_outputs(model_outputs), read_outputs(reference_outputs)
-    only_one = ours.keys() ^ theirs.keys()
-    if only_one:
-        first = next(iter(only_one))
-        has = model_outputs if first in ours else reference_outputs
+    unmatched = ours.keys() ^ theirs.keys()
+    if unmatched:
+        first = next(iter(unmatched))
+        path = model_outputs if first in ours else reference_outputs
         raise UserError(
-            f"{model_outputs.parent}: the two files do not have the same instructions: "
-            f"{len(only_one)} are in one of them alone, such as {shown(first)} in {has.name}; "
-            "delete both, so that they are made anew"
+            f"{model_outputs.parent}: {len(unmatched)} instructions are in one of the two files "
+            f"only, such as {shorten(first)} in {path.name}; delete both files and run again"
         )
     questions = {row["question"]: row for row in inputs}
     if unknown := next((text for text in ours if text not in questions), None):
         raise UserError(
-            f"{model_outputs}: the instruction {shown(unknown)} is no question of its data set; "
-            "delete the file, so that it is made anew"
+            f"{model_outputs}: the instruction {shorten(unknown)} is not a question of its data "
+            "set; delete the file and run again"
         )
     return [
-        Pair(
+        TextPair(
             questions[text],
             output,
             theirs[text],
-            unchanged=output == base_answers.get(questions[text]["id"]),
+            unchanged=output == base_responses.get(questions[text]["id"]),
         )
         for text, output in ours.items()
     ]
@@ -73,28 +72,28 @@ def read_outputs(path: Path) -> dict[str, str]:
     """Return the outputs of an AlpacaEval file by instruction.
 
     Raises:
-        UserError: it is not such a file, or an instruction occurs twice.
+        UserError: the file is not an AlpacaEval file, or an instruction occurs twice.
     """
     rows: Any = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{path}: not a list of objects; delete the file, so that it is made anew")
+        raise UserError(f"{path}: not a list of objects; delete the file and run again")
     outputs: dict[str, str] = {}
     for number, row in enumerate(rows, start=1):
         for field in ("instruction", "output"):
             if not isinstance(row.get(field), str):
                 raise UserError(
-                    f"{path}, row {number}: {field!r} is no text; mend it, or delete the file, so "
-                    "that it is made anew"
+                    f"{path}, row {number}: {field!r} is not a text; correct the row, or delete "
+                    "the file and run again"
                 )
         if row["instruction"] in outputs:
             raise UserError(
-                f"{path}, row {number}: the instruction {shown(row['instruction'])} occurs twice, "
-                "and AlpacaEval joins by it; delete the file, so that it is made anew"
+                f"{path}, row {number}: the instruction {shorten(row['instruction'])} occurs "
+                "twice, and AlpacaEval joins rows by it; delete the file and run again"
             )
         outputs[row["instruction"]] = row["output"]
     return outputs
 
 
-def shown(text: str) -> str:
-    """Return the beginning of a text, for a message."""
+def shorten(text: str) -> str:
+    """Return the beginning of a text in quotes, for a message."""
     return repr(text if len(text) <= 60 else f"{text[:60]}…")

@@ -1,4 +1,4 @@
-"""Judges that compare two texts, by their recipes."""
+"""The interface of a judge, and loading a judge by its recipe."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -6,23 +6,23 @@ from typing import Protocol
 
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe, PairRMRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.judging.judged_pairs import Shown, Verdicts
+from aligners.judging.judged_pairs import ShownTexts, Verdicts
 from aligners.llms.usage import Usage
 
 
 class Judge(Protocol):
-    """Tells which of two texts is better."""
+    """Compares two texts for a question."""
 
     @property
     def usage(self) -> Usage:
-        """The usage of the judge."""
+        """The requests, tokens and money of the verdicts."""
 
     @property
     def served_models(self) -> Collection[str]:
         """The names of the models that a server reported."""
 
-    def judge(self, shown: list[Shown]) -> Verdicts:
-        """Return the verdicts on pairs: no pair twice, and no pair of equal texts."""
+    def judge(self, shown: list[ShownTexts]) -> Verdicts:
+        """Return the verdict on each entry of `shown`. Entries differ, and so do their texts."""
 
 
 def load_judge(name: str, usage: Path) -> Judge:
@@ -30,8 +30,8 @@ def load_judge(name: str, usage: Path) -> Judge:
 
     Args:
         name: of a recipe in config/judges/.
-        usage: the usage file {llm}.usage.json; the replies of an LLM are kept in the ledger of
-            {llm}.jsonl in its directory.
+        usage: the usage file {llm}.usage.json; an LLM's replies are kept in the ledger of
+            {llm}.jsonl beside it.
 
     Raises:
         UserError: the judge cannot be loaded.

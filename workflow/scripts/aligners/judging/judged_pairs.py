@@ -1,6 +1,6 @@
-"""Verdicts on the pairs of comparisons: what a judge is asked, and the rows of its verdicts.
+"""Pairs of texts for a judge, and its verdicts as rows.
 
-Each pair is judged in both orders. Two equal texts are a tie without a question to the judge. A
+Each pair is judged in both orders. Two equal texts are a tie, and the judge does not get them. A
 pair that occurs in several comparisons is judged once.
 """
 
@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aligners.core.rows import Row
-from aligners.judging.comparison_files import Pair
+from aligners.judging.comparison_files import TextPair
 from aligners.statistics.verdicts import TIE
 
-# A question, the answer that is shown first, and the one that is shown second.
-Shown = tuple[str, str, str]
+# The question, the text shown first, and the text shown second.
+ShownTexts = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Verdict:
     """The verdict of a judge on two texts.
 
     Attributes:
-        preference: for the answer shown first, from 0 to 1; None where the reply has none.
-        reply: what the judge wrote; a ranking model writes nothing.
+        preference: from 0 to 1, for the text shown first; None if the reply is not a verdict.
+        reply: the judge's completion; None for a ranking model.
     """
 
     preference: float | None
     reply: str | None = None
 
 
-Verdicts = Mapping[Shown, Verdict]
+Verdicts = Mapping[ShownTexts, Verdict]
 
 
-def both_orders(pair: Pair) -> tuple[Shown, Shown]:
-    """Return a pair in both orders: our text first, then the reference's first."""
+def both_orders(pair: TextPair) -> tuple[ShownTexts, ShownTexts]:
+    """Return a pair in both orders: the system's text first, then the reference's text first."""
     question = pair.input["question"]
     return (
         (question, pair.output, pair.reference_output),
@@ -40,14 +40,14 @@ def both_orders(pair: Pair) -> tuple[Shown, Shown]:
     )
 
 
-def to_judge(pairs: Iterable[Pair]) -> list[Shown]:
-    """Return what to show a judge: both orders of each pair, each once, without equal texts."""
-    shown = (order for pair in pairs for order in both_orders(pair))
-    return list(dict.fromkeys(one for one in shown if one[1] != one[2]))
+def texts_to_judge(pairs: Iterable[TextPair]) -> list[ShownTexts]:
+    """Return both orders of each pair, without repetitions and without pairs of equal texts."""
+    unequal = (pair for pair in pairs if pair.output != pair.reference_output)
+    return list(dict.fromkeys(order for pair in unequal for order in both_orders(pair)))
 
 
-def verdict_row(pair: Pair, verdicts: Verdicts) -> Row:
-    """Return the row of a pair in a file of verdicts (docs/data.md); equal answers are a tie."""
+def verdict_row(pair: TextPair, verdicts: Verdicts) -> Row:
+    """Return the row of a pair in a file of verdicts (docs/data.md); equal texts are a tie."""
     if pair.output == pair.reference_output:
         first = second = Verdict(TIE)
     else:

@@ -1,7 +1,7 @@
 """An LLM as a judge, through AlpacaEval (github.com/tatsu-lab/alpaca_eval).
 
-AlpacaEval parses the replies. This module sends the prompts, so that every reply is kept at once,
-none is paid twice, and servers are used as in all other stages (llms.generator).
+AlpacaEval parses the replies. This module sends the prompts through llms.generator, as all other
+stages do: every reply is kept at once, and no prompt is sent and paid twice.
 """
 
 import logging
@@ -21,34 +21,35 @@ from aligners.configuration.kinds.llms import ServerRecipe
 from aligners.configuration.recipes import load_recipe, recipe_path
 from aligners.core.completions import Completion
 from aligners.core.errors import UserError
-from aligners.judging.judged_pairs import Shown, Verdict
+from aligners.judging.judged_pairs import ShownTexts, Verdict
 from aligners.judging.prompts import judge_decoding, judge_requests
 from aligners.llms.generator import Generator
 from aligners.statistics.verdicts import TIE
 
 logger = logging.getLogger(__name__)
 
-# If all labels together are less probable than this, the reply is no verdict.
-LEAST_PROBABILITY = 0.5
-# With fewer verdicts, a judge may name the same place every time by chance.
-FEWEST_TO_SEE_A_SIDE = 20
-LONGEST_SHOWN = 80
+# If all labels together are less probable than this, the reply is not a verdict.
+MIN_LABEL_PROBABILITY = 0.5
+# With fewer verdicts, a judge can prefer the same position every time by chance.
+MIN_VERDICTS_FOR_POSITION_BIAS = 20
+# Characters of a reply in a message.
+MAX_REPLY_IN_MESSAGE = 80
 
 
 class LLMJudge:
-    """Asks an LLM for its verdicts; earlier replies come from the ledger.
+    """Asks an LLM for verdicts; replies to earlier requests come from the ledger.
 
     Attributes:
-        usage: of the verdicts.
+        usage: requests, tokens and money of the verdicts.
         served_models: names of the models that the server reported.
     """
 
     def __init__(self, name: str, output: Path):
-        """Prepare the judge that a recipe names.
+        """Load the judge's recipe and its LLM's.
 
         Args:
             name: of a recipe in config/judges/ that names an LLM.
-            output: path that names the ledger and the file of usage (see Generator).
+            output: path that decides where the ledger and the usage file are (see Generator).
         """
         self.name = name
         self.recipe = load_recipe(LLMJudgeRecipe, name)
@@ -56,37 +57,44 @@ class LLMJudge:
         self.usage = self.generator.usage
         self.served_models: set[str] = set()
 
-    def judge(self, shown: list[Shown]) -> dict[Shown, Verdict]:
-        """Return the verdict on each pair: no pair twice, and no pair of equal texts.
+    def judge(self, shown: list[ShownTexts]) -> dict[ShownTexts, Verdict]:
+        """Return the verdict on each entry of `shown`. Entries differ, and so do their texts.
 
         Raises:
-            UserError: replies are missing, too many are no verdict, or all prefer the text in the
-                same place. All replies are kept.
+            UserError: replies are missing, too many are not verdicts, or all prefer the text in
+                the same position. All replies are kept.
         """
         replies = self.ask(shown)
         preferences = read_preferences(self.name, self.recipe, replies)
         verdicts = {
-            one: Verdict(preferences.get(one), replies[one].text if one in replies else None)
-            for one in shown
+            texts: Verdict(
+                preferences.get(texts), replies[texts].text if texts in replies else None
+            )
+            for texts in shown
         }
-        check_usable(self.name, self.recipe, [verdicts[one] for one in replies])
-        check_sides(self.name, preferences)
+        check_usable(self.name, self.recipe, [verdicts[texts] for texts in replies])
+        check_position_bias(self.name, preferences)
         return verdicts
 
-    def ask(self, shown: Sequence[Shown]) -> dict[Shown, Completion]:
-        """Return the replies by pair; a failed request has none, if the LLM's recipe allows it."""
+    def ask(self, shown: Sequence[ShownTexts]) -> dict[ShownTexts, Completion]:
+        """Return the replies; without those that failed, if the LLM's recipe allows failures."""
         requests = judge_requests(self.recipe, shown)
         decoding = judge_decoding(self.recipe)
         results = self.generator.complete_all(requests, decoding, f"verdicts of {self.name}")
-        by_shown = {one: results[request.id] for one, request in zip(shown, requests, strict=True)}
-        replies = {one: each for one, each in by_shown.items() if isinstance(each, Completion)}
-        self.served_models |= {each.served_model for each in replies.values() if each.served_model}
+        replies = {}
+        for texts, request in zip(shown, requests, strict=True):
+            reply = results[request.id]
+            if isinstance(reply, Completion):
+                replies[texts] = reply
+        self.served_models |= {
+            reply.served_model for reply in replies.values() if reply.served_model
+        }
         return replies
 
 
 def read_preferences(
-    name: str, recipe: LLMJudgeRecipe, replies: Mapping[Shown, Completion]
-) -> dict[Shown, float]:
+    name: str, recipe: LLMJudgeRecipe, replies: Mapping[ShownTexts, Completion]
+) -> dict[ShownTexts, float]:
     """Parse replies with AlpacaEval; return the preferences of those that are verdicts."""
     if not replies:
         return {}
@@ -101,7 +109,7 @@ def read_preferences(
     table = pd.DataFrame(list(replies), columns=["instruction", "output_1", "output_2"])
     rows = annotator.annotate_pairs(table, chunksize=None)
     return {
-        # AlpacaEval has 1 for the first answer and 2 for the second.
+        # AlpacaEval writes 1 for the first text and 2 for the second.
         (row["instruction"], row["output_1"], row["output_2"]): 2 - float(row["preference"])
         for row in rows
         if not pd.isna(row["preference"])
@@ -111,8 +119,8 @@ def read_preferences(
 def load_annotator(name: str) -> PairwiseAnnotator:
     """Return AlpacaEval's annotator of a judge.
 
-    It makes prompts that nobody is asked, and would stumble over other words in braces than its
-    own: so it gets a template that has none.
+    The annotator also makes prompts. They are not used, but other words in braces than AlpacaEval's
+    own would break them, so it gets a template without any.
     """
     with tempfile.TemporaryDirectory() as directory:
         template = Path(directory) / "prompt.txt"
@@ -125,9 +133,9 @@ def load_annotator(name: str) -> PairwiseAnnotator:
 
 
 def annotator_config(name: str) -> dict[str, Any]:
-    """Return a judge as AlpacaEval's `annotators_config` has it, by the judge's name.
+    """Return AlpacaEval's `annotators_config` of a judge, by the judge's name.
 
-    For its own command, the prompt has to mark the message as AlpacaEval's prompts do.
+    To use it with the command alpaca_eval, mark the message in the prompt as AlpacaEval's do.
     """
     recipe = load_recipe(LLMJudgeRecipe, name)
     labels = recipe.labels
@@ -141,7 +149,7 @@ def annotator_config(name: str) -> dict[str, Any]:
             "temperature": decoding.temperature,
         },
         "batch_size": 1,
-        # This project shows both orders itself.
+        # This module shows both orders.
         "is_randomize_output_order": False,
         "is_shuffle": False,
     }
@@ -165,7 +173,7 @@ def annotator_config(name: str) -> dict[str, Any]:
 
 
 def label_patterns(labels: Labels) -> dict[float, str]:
-    """Return the expressions of the labels by AlpacaEval's numbers: 1 the first, 2 the second."""
+    """Return a regular expression for each label, by AlpacaEval's number of its preference."""
     numbers = {1.0: labels.first, 2.0: labels.second, 1.5: labels.tie}
     return {number: re.escape(label) for number, label in numbers.items() if label is not None}
 
@@ -173,56 +181,56 @@ def label_patterns(labels: Labels) -> dict[float, str]:
 def alpaca_eval_completion(recipe: LLMJudgeRecipe, reply: Completion) -> dict[str, Any]:
     """Return a reply in the form that AlpacaEval's parsers read.
 
-    Where all labels together were unlikely, what else was likely stays, and no label.
+    If all labels together are unlikely, they are removed: the parser then finds no verdict.
     """
     logprobs = reply.first_token_logprobs or {}
     labels = {label: logprobs[label] for label in recipe.labels.all if label in logprobs}
-    likely = sum(map(math.exp, labels.values())) >= LEAST_PROBABILITY
+    keep_labels = sum(map(math.exp, labels.values())) >= MIN_LABEL_PROBABILITY
     top = [
         {"token": token, "logprob": logprob}
         for token, logprob in logprobs.items()
-        if likely or token not in labels
+        if keep_labels or token not in labels
     ]
     return {"text": reply.text, "logprobs": {"content": [{"top_logprobs": top}]}}
 
 
 def check_usable(name: str, recipe: LLMJudgeRecipe, verdicts: Sequence[Verdict]) -> None:
-    """Refuse or report replies that are no verdict.
+    """Warn about replies that are not verdicts.
 
     Raises:
-        UserError: all are, or more than the recipe allows.
+        UserError: none is a verdict, or fewer are than the recipe requires.
     """
-    without = [verdict.reply or "" for verdict in verdicts if verdict.preference is None]
-    if not without:
+    unusable = [verdict.reply or "" for verdict in verdicts if verdict.preference is None]
+    if not unusable:
         return
     labels = ", ".join(repr(label) for label in recipe.labels.all)
-    found = (
-        f"{len(without)} of {len(verdicts)} replies of the judge {name} are no verdict, which is "
-        f"one of {labels}; the first is {without[0][:LONGEST_SHOWN]!r}"
+    summary = (
+        f"{len(unusable)} of {len(verdicts)} replies of the judge {name} are not verdicts (a "
+        f"verdict is one of {labels}); the first of them is {unusable[0][:MAX_REPLY_IN_MESSAGE]!r}"
     )
-    if len(without) > recipe.most_unusable * len(verdicts) or len(without) == len(verdicts):
+    if len(unusable) > recipe.most_unusable * len(verdicts) or len(unusable) == len(verdicts):
         raise UserError(
-            f"{found}. Mend prompt, labels or max_new_tokens in "
+            f"{summary}. Correct prompt, labels or max_new_tokens in "
             f"{recipe_path(LLMJudgeRecipe, name)}, or raise most_unusable there; "
             "all replies are kept"
         )
-    logger.warning("%s; their questions have no verdict", found)
+    logger.warning("%s; their questions have no verdict", summary)
 
 
-def check_sides(name: str, preferences: Mapping[Shown, float]) -> None:
-    """Refuse a judge that preferred the text in the same place every time.
+def check_position_bias(name: str, preferences: Mapping[ShownTexts, float]) -> None:
+    """Check that a judge does not prefer the text in the same position every time.
 
     Every pair is judged in both orders, so such verdicts do not depend on the texts.
 
     Raises:
-        UserError: all of at least FEWEST_TO_SEE_A_SIDE verdicts prefer the same place.
+        UserError: all of at least MIN_VERDICTS_FOR_POSITION_BIAS verdicts prefer one position.
     """
     decided = [preference for preference in preferences.values() if preference != TIE]
-    sides = {preference > TIE for preference in decided}
-    if len(decided) >= FEWEST_TO_SEE_A_SIDE and len(sides) == 1:
-        place = "first" if sides == {True} else "second"
+    prefers_first = {preference > TIE for preference in decided}
+    if len(decided) >= MIN_VERDICTS_FOR_POSITION_BIAS and len(prefers_first) == 1:
+        position = "first" if prefers_first == {True} else "second"
         raise UserError(
-            f"the judge {name} preferred the answer that is shown {place} in all {len(decided)} "
-            "verdicts, though every pair was shown in both orders; mend prompt or labels in "
-            f"{recipe_path(LLMJudgeRecipe, name)}, or take another LLM; all replies are kept"
+            f"the judge {name} preferred the text shown {position} in all {len(decided)} verdicts, "
+            "although every pair was shown in both orders; correct prompt or labels in "
+            f"{recipe_path(LLMJudgeRecipe, name)}, or use another LLM; all replies are kept"
         )

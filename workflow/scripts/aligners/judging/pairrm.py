@@ -1,9 +1,9 @@
-"""PairRM: which of two answers to a question is better, by a pairwise reward model.
+"""PairRM, a pairwise reward model: scores which of two texts answers a question better.
 
 Method: Jiang, Ren and Lin, "LLM-Blender: Ensembling Large Language Models with Pairwise Ranking and
 Generative Fusion" (arXiv 2306.02561), section 3. The weights are those of
-https://huggingface.co/llm-blender/PairRM-hf, and the facts about their layout are from that page
-and from https://github.com/yuchenlin/LLM-Blender, whose package does not load with transformers 5.
+https://huggingface.co/llm-blender/PairRM-hf. Their layout is described on that page and in
+https://github.com/yuchenlin/LLM-Blender, whose package does not load with transformers 5.
 """
 
 import re
@@ -32,11 +32,11 @@ from aligners.models.pretrained import best_dtype, load_model
 
 SOURCE, CANDIDATES = "<|source|>", ("<|candidate1|>", "<|candidate2|>")
 MARKERS = (SOURCE, *CANDIDATES)
-# Tokens at most, of which each part has a [CLS], its marker and a [SEP]. Both answers share equally
-# what a short question leaves of the whole, so that each may have 412 tokens at least.
+# The most tokens of the question, and of the whole; each part includes a [CLS], its marker and a
+# [SEP]. The texts get half each of the tokens that the question does not use, at least 412.
 SOURCE_TOKENS, ALL_TOKENS = 1224, 1224 + 2 * 412
 
-# What config.json says in the release; the attention is written for shared keys of both kinds.
+# From the released config.json; DistanceAttention needs the last three.
 LAYOUT: dict[str, Any] = {
     "model_type": "deberta-v2",
     "relative_attention": True,
@@ -45,18 +45,18 @@ LAYOUT: dict[str, Any] = {
 }
 HEAD_KEYS = ("n_tasks", "drop_out")
 
-# Tokens in one batch. On a CPU few: with more, the attention scores do not fit its caches.
+# Tokens in one batch. On a CPU few: with more, the attention scores do not fit into its caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 512}
 
-# A question, the answer that stands first and the one that stands second.
+# The question, the first text and the second text.
 Comparison = tuple[str, str, str]
 
 
 class PairRankerModel(DebertaV2PreTrainedModel):
     """DeBERTa with a head that scores a candidate from the states of two markers.
 
-    The names of the layers are those of the released weights: `pretrained_model.*`,
-    `head_layer.1.*` and `head_layer.4.*`; 0 and 3 are dropouts, 2 a tanh.
+    The layers are named as in the released weights: `pretrained_model.*`, `head_layer.1.*` and
+    `head_layer.4.*`; layers 0 and 3 of the head are dropouts, layer 2 is a tanh.
     """
 
     base_model_prefix = "pretrained_model"
@@ -84,12 +84,14 @@ class PairRankerModel(DebertaV2PreTrainedModel):
         Args:
             input_ids: rows x tokens.
             attention_mask: rows x tokens.
-            markers: rows x 3, where the markers of the source and of both candidates stand.
+            markers: rows x 3, the positions of the markers of the source and both candidates.
         """
+        # rows x tokens x width
         states = self.pretrained_model(input_ids, attention_mask).last_hidden_state
-        rows = torch.arange(len(states), device=states.device).unsqueeze(1)
-        source, first, second = states[rows, markers].unbind(dim=1)
-        scores = [self.head_layer(torch.cat([source, one], dim=-1)) for one in (first, second)]
+        rows = torch.arange(len(states), device=states.device).unsqueeze(1)  # rows x 1
+        source, first, second = states[rows, markers].unbind(dim=1)  # rows x width, each
+        # rows x n_tasks, each
+        scores = [self.head_layer(torch.cat([source, text], dim=-1)) for text in (first, second)]
         return (scores[0] - scores[1]).mean(dim=-1)
 
 
@@ -97,7 +99,7 @@ class PairRanker:
     """Compares two texts for a question, in the given order."""
 
     def __init__(self, model: PairRankerModel, tokenizer: PreTrainedTokenizerBase):
-        """Take a loaded model; `load` loads both."""
+        """Use a loaded model and its tokenizer; `load` loads both."""
         self.model, self.tokenizer = model, tokenizer
         self.batch_tokens = BATCH_TOKENS[model.device.type]
         self.marker_ids = [tokenizer.get_added_vocab()[marker] for marker in MARKERS]
@@ -105,23 +107,23 @@ class PairRanker:
 
     @classmethod
     def load(cls, source: ModelSource) -> "PairRanker":
-        """Load a PairRM: float32 on a processor, 16 bits on a GPU.
+        """Load the recipe's `model` at its `revision`: float32 on a CPU, 16 bits on a GPU.
 
         Raises:
-            UserError: it cannot be had, or is no PairRM; the message says what to do.
+            UserError: the model cannot be loaded, or is not PairRM.
         """
         tokenizer = load_marked_tokenizer(source)
         dtype = best_dtype("auto")
-        model = load_complete(source, dtype)
+        model = load_pairrm(source, dtype)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         nn.Module.to(model, device)
         return cls(model.eval(), tokenizer)
 
     def compare(self, comparisons: Sequence[Comparison]) -> list[float]:
-        """Return the logit of the first answer over the second, for each comparison in its order.
+        """Return the logit of the first text over the second, for each comparison in order.
 
-        They are computed in batches of similar length. Texts that are too long are cut at their
-        ends, as in the release; words of the tokenizer's special tokens in a text become spaces.
+        Batches have rows of similar length. If a text is too long, its end is cut, as in the
+        release. Special tokens of the tokenizer in a text become spaces.
         """
         encoded = self.encode(comparisons)
         logits = np.zeros(len(encoded))
@@ -130,18 +132,18 @@ class PairRanker:
         return logits.tolist()
 
     def encode(self, comparisons: Sequence[Comparison]) -> list[dict[str, list[int]]]:
-        """Return the input ids of each comparison, and where its three markers stand in them.
+        """Return the input ids of each comparison, and the positions of its three markers.
 
-        Each part has its own [CLS] and [SEP], and its marker comes right after the [CLS].
+        Each of the three parts is [CLS], its marker, its text, [SEP].
         """
-        texts = list(dict.fromkeys(text for comparison in comparisons for text in comparison))
-        tokens = self.tokens_of(texts)
+        unique = list(dict.fromkeys(text for comparison in comparisons for text in comparison))
+        tokens = self.tokenize(unique)
         encoded = []
         for comparison in comparisons:
-            question, *answers = (tokens[text] for text in comparison)
-            parts = [cut(question, SOURCE_TOKENS)]
+            question, *texts = (tokens[text] for text in comparison)
+            parts = [truncate(question, SOURCE_TOKENS)]
             limit = (ALL_TOKENS - len(parts[0])) // 2
-            parts += [cut(answer, limit) for answer in answers]
+            parts += [truncate(text, limit) for text in texts]
             ids: list[int] = []
             markers = []
             for marker_id, part in zip(self.marker_ids, parts, strict=True):
@@ -150,8 +152,8 @@ class PairRanker:
             encoded.append({"input_ids": ids, "markers": markers})
         return encoded
 
-    def tokens_of(self, texts: Sequence[str]) -> dict[str, list[int]]:
-        """Return the uncut tokens of each text, with the marker of the source."""
+    def tokenize(self, texts: Sequence[str]) -> dict[str, list[int]]:
+        """Return all tokens of each text, encoded with the marker of the source."""
         if not texts:
             return {}
         marked = [SOURCE + self.reserved.sub(" ", text) for text in texts]
@@ -159,28 +161,28 @@ class PairRanker:
 
     @torch.inference_mode()
     def logits(self, encoded: Sequence[dict[str, list[int]]]) -> NDArray[np.floating]:
-        """Return the logits of one batch."""
-        inputs = [{"input_ids": one["input_ids"]} for one in encoded]
+        """Return the logits of one batch: rows."""
+        inputs = [{"input_ids": row["input_ids"]} for row in encoded]
         batch = self.tokenizer.pad(inputs, return_tensors="pt").to(self.model.device)
-        markers = torch.tensor([one["markers"] for one in encoded], device=self.model.device)
+        markers = torch.tensor([row["markers"] for row in encoded], device=self.model.device)
         logits = self.model(batch["input_ids"], batch["attention_mask"], markers)
         values: NDArray[np.floating] = logits.float().cpu().numpy()
         return values
 
 
-def cut(tokens: list[int], limit: int) -> list[int]:
-    """Cut tokens to a limit before the [SEP] at their end."""
+def truncate(tokens: list[int], limit: int) -> list[int]:
+    """Return at most `limit` tokens; the [SEP] at the end is kept."""
     return tokens if len(tokens) <= limit else [*tokens[: limit - 1], tokens[-1]]
 
 
 def load_marked_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
-    """Load the tokenizer as its tokenizer.json has it, and check that it knows the markers.
+    """Load the tokenizer from its tokenizer.json, and check that it has the markers.
 
-    The class for DeBERTa of transformers 5 would put a normalizer of its own in place of the
-    file's, and so read some characters differently than the model was trained on.
+    The class for DeBERTa in transformers 5 is not used: it replaces the file's normalizer by its
+    own, which changes some characters that the model was trained on.
 
     Raises:
-        UserError: it cannot be had, or has no such tokens.
+        UserError: the tokenizer cannot be loaded, or lacks a marker.
     """
     check_access(source)
     with explained(source):
@@ -188,17 +190,17 @@ def load_marked_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     missing = [marker for marker in MARKERS if marker not in tokenizer.get_added_vocab()]
     if missing:
         raise UserError(
-            f"{source.model}: the tokenizer has no tokens {', '.join(missing)}, so this is no "
-            "PairRM; set model: llm-blender/PairRM-hf, or a copy of it"
+            f"{source.model}: not PairRM: the tokenizer has no tokens {', '.join(missing)}; set "
+            "model: llm-blender/PairRM-hf, or a copy of it"
         )
     return tokenizer
 
 
-def load_complete(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
-    """Load the weights, which have to be those of the architecture, no more and no fewer.
+def load_pairrm(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
+    """Load the model and check that the file has all of its weights and no others.
 
     Raises:
-        UserError: names those that are missing or too many.
+        UserError: the configuration is not PairRM's, or weights are missing or unexpected.
     """
     check_config(source)
     loaded: Any = load_model(PairRankerModel, source, dtype=dtype, output_loading_info=True)
@@ -208,19 +210,21 @@ def load_complete(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
         "unexpected": sorted(report["unexpected_keys"]),
     }
     if any(faults.values()):
-        told = "; ".join(f"{what}: {', '.join(names)}" for what, names in faults.items() if names)
+        listed = "; ".join(
+            f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names
+        )
         raise UserError(
-            f"{source.model}: the weights are not those of a PairRM ({told}); "
-            "fetch llm-blender/PairRM-hf again, or mend the key model"
+            f"{source.model}: the weights are not those of PairRM ({listed}); fetch "
+            "llm-blender/PairRM-hf again, or correct the key model"
         )
     return model  # type: ignore[no-any-return]
 
 
 def check_config(source: ModelSource) -> None:
-    """Refuse a model whose config.json is not one of PairRM-hf.
+    """Check that a model's config.json is that of PairRM-hf.
 
     Raises:
-        UserError: says which one to take.
+        UserError: it is not.
     """
     check_access(source)
     with explained(source):
@@ -230,7 +234,7 @@ def check_config(source: ModelSource) -> None:
     wanted += [key for key in HEAD_KEYS if key not in found]
     if wanted:
         raise UserError(
-            f"{source.model}: config.json is not that of a PairRM, for want of "
-            f"{', '.join(wanted)}; set model: llm-blender/PairRM-hf, or a copy of it. "
-            "(llm-blender/PairRM holds the same weights for another loader.)"
+            f"{source.model}: config.json is not that of PairRM, which has "
+            f"{', '.join(wanted)}; set model: llm-blender/PairRM-hf, or a copy of it "
+            "(llm-blender/PairRM has the same weights in another format)"
         )

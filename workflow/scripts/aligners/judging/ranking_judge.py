@@ -3,13 +3,13 @@
 from scipy.special import expit
 
 from aligners.configuration.kinds.judges import PairRMRecipe
-from aligners.judging.judged_pairs import Shown, Verdict
+from aligners.judging.judged_pairs import ShownTexts, Verdict
 from aligners.judging.pairrm import PairRanker
 from aligners.llms.usage import Usage
 
 
 class RankingJudge:
-    """PairRM, whose preference is a probability (see pairrm)."""
+    """PairRM as a judge; its preferences are probabilities."""
 
     def __init__(self, recipe: PairRMRecipe):
         """Load the model of a judge's recipe.
@@ -21,7 +21,7 @@ class RankingJudge:
         self.usage = Usage()
         self.served_models: list[str] = []
 
-    def judge(self, shown: list[Shown]) -> dict[Shown, Verdict]:
-        """Return the verdicts on pairs."""
+    def judge(self, shown: list[ShownTexts]) -> dict[ShownTexts, Verdict]:
+        """Return the verdict on each entry of `shown`."""
         preferences = expit(self.ranker.compare(shown)).tolist()
-        return {one: Verdict(value) for one, value in zip(shown, preferences, strict=True)}
+        return {texts: Verdict(value) for texts, value in zip(shown, preferences, strict=True)}

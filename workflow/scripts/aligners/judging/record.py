@@ -15,54 +15,55 @@ SUFFIX = ".judge.json"
 
 
 def judge_identity(judge: str) -> dict[str, Any]:
-    """Return what decides a judge's verdicts: keys of its recipe and of its LLM's recipe."""
+    """Return the keys that decide a judge's verdicts, of its recipe and of its LLM's recipe."""
     recipe = deciding_recipe(JudgeRecipe, judge)
-    llm = {"llm": llm_identity(recipe["llm"])} if "llm" in recipe else {}
+    llm = {"llm": llm_identity(recipe.llm)} if "llm" in recipe else {}
     return {**recipe, **llm}
 
 
 def check_judge(judge: str) -> None:
-    """Refuse a judge whose recipe has changed since its first verdicts.
+    """Check that a judge's recipe has not changed since its first verdicts.
 
     Raises:
-        UserError: says which keys have changed, and how to keep both.
+        UserError: it has.
     """
-    now = judge_identity(judge)
-    for path in records(judge):
-        before = read_json(path)["identity"]
-        keys = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    current = judge_identity(judge)
+    for path in record_paths(judge):
+        recorded = read_json(path)["identity"]
+        keys = sorted(
+            key for key in recorded.keys() | current if recorded.get(key) != current.get(key)
+        )
         if keys:
             directory = path.parents[1]
             raise UserError(
                 f"{recipe_path(JudgeRecipe, judge)}: the judge has changed ({', '.join(keys)}) "
-                f"since the verdicts in {directory} were made, and verdicts of two judges are not "
-                "mixed. "
-                "To keep both, give the changed judge a name of its own. To judge anew, delete "
-                f"{directory}; to go on as before, take the change back: all verdicts are kept"
+                f"since the verdicts in {directory}, and verdicts of two judges cannot be mixed. "
+                "To keep both, give the changed judge a new name. To replace the verdicts, delete "
+                f"{directory}. To use them, undo the change: all verdicts are kept"
             )
 
 
 def record_judge(judge: str, usage: Path, served_models: Iterable[str]) -> None:
-    """Record who gave a job's verdicts, and the names of the models that a server reported.
+    """Record which judge gave a job's verdicts, and the model names that its server reported.
 
-    Each job writes its own record, {llm}.judge.json beside its usage file, because two jobs may
+    Each job writes its own record, {llm}.judge.json beside its usage file, because two jobs can
     end at the same time.
 
     Raises:
-        UserError: the recipe has changed, or the endpoint used another model.
+        UserError: the recipe has changed, or the endpoint used several models.
     """
     check_judge(judge)
     path = usage.with_name(usage.name.replace(".usage.json", SUFFIX))
     write_json(path, {"identity": judge_identity(judge), "served_models": sorted(served_models)})
-    models = {model for each in records(judge) for model in read_json(each)["served_models"]}
+    models = {model for each in record_paths(judge) for model in read_json(each)["served_models"]}
     if len(models) > 1:
         raise UserError(
-            f"the judge {judge}: its endpoint had several models answer under one name "
-            f"({', '.join(sorted(models))}), and verdicts of two judges are not mixed. Name one of "
-            f"them as the LLM's model, and delete {path.parents[1]}; all verdicts are kept"
+            f"the judge {judge}: its endpoint used several models under one name "
+            f"({', '.join(sorted(models))}), and verdicts of two judges cannot be mixed. Set the "
+            f"LLM's key model to one of them, and delete {path.parents[1]}; all verdicts are kept"
         )
 
 
-def records(judge: str) -> list[Path]:
-    """Return the records of a judge's jobs: its verdicts, and those by the paper's protocol."""
+def record_paths(judge: str) -> list[Path]:
+    """Return the records of a judge's jobs, those by the paper's protocol included."""
     return sorted(results.DIRECTORY.glob(f"*/{judge}/*/*{SUFFIX}"))

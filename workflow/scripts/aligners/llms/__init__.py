@@ -1,1 +1,1 @@
-"""LLMs: their completions, kept in a ledger, from one of the engines."""
+"""Completions of LLMs: an engine generates them, and a ledger stores them."""

@@ -1,8 +1,8 @@
-"""Generation: asks an LLM for completions and writes each to a ledger as soon as it exists.
+"""Generation: asks an LLM for completions and writes each one to a ledger when it arrives.
 
-The ledger lies outside the outputs that Snakemake deletes. Its keys are what decides a completion:
-the row's id, the LLM, the prompt and the decoding. After a kill, a job asks only for the missing
-completions; after a change of a parser, it asks for none.
+Snakemake does not delete the ledger. A key of the ledger is a hash of everything that decides a
+completion: the row's id, the LLM, the prompt and the decoding. After a kill, a job asks only for
+the missing completions. After a change of a parser, it asks for none.
 """
 
 import hashlib
@@ -40,13 +40,13 @@ from aligners.llms.usage import Usage
 logger = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
-# Fields of Completion that every entry of the ledger has, and those left out if they are None.
-KEPT = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts")
-KEPT_IF_ANY = ("served_model", "first_token_logprobs")
+# Fields of Completion that every entry of the ledger has, and those that it omits if None.
+ENTRY_FIELDS = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts")
+OPTIONAL_ENTRY_FIELDS = ("served_model", "first_token_logprobs")
 
 
 def digest(*parts: Any) -> str:
-    """Return the first digits of the SHA-256 of values as JSON."""
+    """Return the first hexadecimal digits of the SHA-256 hash of the values as JSON."""
     text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_DIGITS]
 
@@ -54,26 +54,26 @@ def digest(*parts: Any) -> str:
 def decoding_values(decoding: Decoding) -> dict[str, Any]:
     """Return a decoding for keys and entries, without `top_logprobs` if it is 0.
 
-    Ledgers that are older than `top_logprobs` keep their keys this way.
+    This way, the keys of ledgers that are older than `top_logprobs` stay valid.
     """
     values = asdict(decoding)
     return {name: value for name, value in values.items() if name != "top_logprobs" or value}
 
 
 def llm_prompt(recipe: LLMRecipe, text: str) -> Prompt:
-    """Return a text as a prompt: a user's message for a chat LLM, the text for a base LLM."""
+    """Return a text as a prompt: a user message for a chat LLM, the text for a base LLM."""
     return [{"role": "user", "content": text}] if recipe.chat else text
 
 
 class Generator:
-    """Asks one LLM for the completions of one output, through the ledger of the stage.
+    """Asks one LLM for the completions of one output file, and uses the ledger of the stage.
 
     Attributes:
-        usage: the sums over all completions that were returned so far.
+        usage: sums over all completions returned so far.
     """
 
     def __init__(self, llm: str, output: Path):
-        """Load the recipe of an LLM; the engine is loaded when a completion is missing."""
+        """Load the recipe of an LLM. The engine is loaded when the first completion is missing."""
         self.llm, self.output = llm, output
         self.recipe = load_recipe(LLMRecipe, llm)
         self.identity = llm_identity(llm)
@@ -88,17 +88,17 @@ class Generator:
         decoding: Decoding,
         description: str,
     ) -> Iterator[tuple[Item, Completion | Failure]]:
-        """Ask for the missing completions, then yield each row with its own, in order.
+        """Ask for the missing completions, then yield each row with its completion, in order.
 
         Args:
-            rows: read up to three times; requests are made anew each time to save memory.
-            request_for: makes the request of a row; ids differ within an output.
+            rows: read up to three times. The requests are built each time, to save memory.
+            request_for: builds the request of a row. Ids must be unique within an output.
             decoding: how the completions are sampled.
             description: names the rows in the log and the progress bar.
 
         Raises:
-            UserError: the LLM cannot be asked; or rows failed and the recipe has `require_all`.
-                The ledger keeps what was completed.
+            UserError: the LLM cannot be used, or rows failed and the recipe has `require_all`.
+                The ledger keeps the other completions.
         """
         job = Job(self, decoding)
         characters = [
@@ -123,11 +123,11 @@ class Generator:
         self.ledger.close()
 
     def announce(
-        self, missing: int, asked: int, characters: int, decoding: Decoding, description: str
+        self, missing: int, total: int, characters: int, decoding: Decoding, description: str
     ) -> None:
         """Log how many completions are missing, and an upper bound of their cost.
 
-        Tokens of the prompts are estimated; completions count as long as their limit.
+        Prompt tokens are estimated. Each completion counts with its maximum length.
         """
         estimate = Usage(
             self.usage.prices,
@@ -135,33 +135,38 @@ class Generator:
             tokens_out=missing * decoding.max_new_tokens,
         )
         cost = estimate.cost_text()
-        told = f", for some {cost}" if cost else ""
-        logger.info("%s: %d of %d to ask for%s", description, missing, asked, told)
+        limit = f", for at most about {cost}" if cost else ""
+        logger.info("%s: %d of %d completions are missing%s", description, missing, total, limit)
 
     def complete_all(
         self, requests: Collection[Request], decoding: Decoding, description: str
     ) -> dict[str, Completion | Failure]:
-        """Return the completions of requests by their ids (see `complete`); holds all in memory."""
+        """Return the completions by request id (see `complete`). All are held in memory."""
         results = self.complete(requests, lambda request: request, decoding, description)
         return {request.id: result for request, result in results}
 
-    def check_failures(self, failures: dict[int, Failure], asked: int) -> None:
-        """Raise an error for rows without a completion, or log a warning, by `require_all`."""
+    def check_failures(self, failures: dict[int, Failure], total: int) -> None:
+        """Check that every row has a completion; without `require_all`, only log a warning.
+
+        Raises:
+            UserError: rows have no completion, and the recipe has `require_all`.
+        """
         if not failures:
             return
         causes = Counter(failure.cause for failure in failures.values())
         by_cause = ", ".join(f"{count} {cause}" for cause, count in causes.most_common())
         first = next(iter(failures.values()))
-        found = (
-            f"{self.output}: {len(failures)} of {asked} rows have no completion ({by_cause}); "
+        message = (
+            f"{self.output}: {len(failures)} of {total} rows have no completion ({by_cause}); "
             f"the first is {first.id}: {first.message}"
         )
         if self.recipe.require_all:
             raise UserError(
-                f"{found}. The others are kept. Run again to ask for these alone, or set "
-                f"require_all: false in {recipe_path(LLMRecipe, self.llm)} to go on without them"
+                f"{message}. The other completions are kept. Run again to ask only for the missing "
+                f"ones, or set require_all: false in {recipe_path(LLMRecipe, self.llm)} to "
+                "continue without them"
             )
-        logger.warning("%s", found)
+        logger.warning("%s", message)
 
     def write_usage(self) -> None:
         """Write the usage to `<output>.usage.json`."""
@@ -169,34 +174,35 @@ class Generator:
 
 
 class Job:
-    """One call of `Generator.complete`: computes keys, and asks the engine for what is missing."""
+    """One call of `Generator.complete`: computes keys and requests missing completions."""
 
     def __init__(self, generator: Generator, decoding: Decoding):
-        """Compute what all keys and all entries of the call have in common."""
+        """Compute the common part of all keys and of all entries."""
         self.generator, self.decoding = generator, decoding
         self.prefix = digest(generator.identity, decoding_values(decoding))
         self.failures: dict[int, Failure] = {}
-        self.waiting: dict[str, tuple[int, str]] = {}
-        self.common: Entry = {
+        # Requests without a result yet: request id -> (key, hash of the prompt).
+        self.pending: dict[str, tuple[int, str]] = {}
+        self.common_fields: Entry = {
             "model": generator.llm,
             **generator.recipe.origin(),
             "decoding": decoding_values(decoding),
         }
 
     def key(self, request: Request) -> int:
-        """Return the key of a request's completion: 64 bits."""
+        """Return the 64-bit key of a request's completion."""
         return int(digest(self.prefix, request.id, digest(request.prompt)), 16)
 
     def requests(self, requests: Iterator[Request]) -> Iterator[Request]:
-        """Yield the requests without a completion, and remember that they were sent."""
+        """Yield the requests without a completion, and record them as pending."""
         for request in requests:
             key = self.key(request)
             if key not in self.generator.ledger:
-                self.waiting[request.id] = (key, digest(request.prompt))
+                self.pending[request.id] = (key, digest(request.prompt))
                 yield request
 
     def generate(self, requests: Iterator[Request], missing: int, description: str) -> None:
-        """Ask the engine, and append each completion to the ledger when it arrives."""
+        """Pass the requests to the engine, and append each completion to the ledger at once."""
         generator = self.generator
         if generator.engine is None:
             generator.engine = load_engine(generator.recipe)
@@ -206,8 +212,8 @@ class Job:
         try:
             with closing(LedgerWriter(generator.ledger)) as ledger:
                 for result in generator.engine(self.requests(requests), self.decoding):
-                    # An engine may yield a completion twice; only the first counts.
-                    key, prompt = self.waiting.pop(result.id, (None, ""))
+                    # An engine may yield a completion twice. Only the first one counts.
+                    key, prompt = self.pending.pop(result.id, (None, ""))
                     if key is None:
                         continue
                     if isinstance(result, Failure):
@@ -217,18 +223,18 @@ class Job:
                         entry = self.entry(result, prompt, run, time.monotonic() - started)
                         ledger.append(key, entry)
                         usage.add(entry)
-                    bar.note(progress_note(usage, time.monotonic() - started))
+                    bar.set_postfix(progress_note(usage, time.monotonic() - started))
                     bar.update()
         finally:
             bar.close()
 
     def entry(self, completion: Completion, prompt: str, run: str, at: float) -> Entry:
-        """Return the ledger's entry of a completion, `at` seconds after the start of the run."""
+        """Return the ledger entry of a completion that came `at` seconds after the run's start."""
         values = asdict(completion)
         return {
-            **{name: values[name] for name in KEPT},
-            **{name: values[name] for name in KEPT_IF_ANY if values[name] is not None},
-            **self.common,
+            **{name: values[name] for name in ENTRY_FIELDS},
+            **{name: values[name] for name in OPTIONAL_ENTRY_FIELDS if values[name] is not None},
+            **self.common_fields,
             "prompt": prompt,
             "run": run,
             "at": round(at, 3),
@@ -236,8 +242,9 @@ class Job:
 
 
 def read_completion(entry: Entry) -> Completion:
-    """Return the completion of a ledger's entry."""
-    return Completion(**{name: entry[name] for name in (*KEPT, *KEPT_IF_ANY) if name in entry})
+    """Return the completion of a ledger entry."""
+    names = (*ENTRY_FIELDS, *OPTIONAL_ENTRY_FIELDS)
+    return Completion(**{name: entry[name] for name in names if name in entry})
 
 
 def progress_note(usage: Usage, seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Shards: a long stage runs as several jobs, and their rows are gathered in one file."""
+"""Shards: a long stage runs as several jobs, and their outputs are gathered in one file."""
 
 from pathlib import Path
 
@@ -8,20 +8,20 @@ from aligners.llms.usage import add_usage
 
 
 def shard_rows(rows: list[Row], shard: int, shards: int) -> list[Row]:
-    """Return the rows of one of several shards; the shard of a row depends only on its id."""
+    """Return the rows of shard `shard` of `shards`. A row's shard depends only on its id."""
     return [row for row in rows if int(row["id"], 16) % shards == shard]
 
 
-def gather_shards(asked: Path, shards: list[Path], output: Path) -> None:
-    """Write the rows of all shards to `output`, in the order of the rows in `asked`.
+def gather_shards(inputs: Path, shards: list[Path], output: Path) -> None:
+    """Write the rows of all shards to `output`, in the order of the rows in `inputs`.
 
-    Dropped rows, counts and usage of all shards go beside it.
+    Their dropped rows, counts and usage are written to files beside it.
     """
     kept = by_id(row for shard in shards for row in read_rows(shard))
     dropped = by_id(
         row for shard in shards for row in read_rows(shard.with_suffix(".dropped.jsonl"))
     )
-    order = [row["id"] for row in read_rows(asked)]
+    order = [row["id"] for row in read_rows(inputs)]
     sieve = Sieve(
         [kept[key] for key in order if key in kept],
         [dropped[key] for key in order if key in dropped],

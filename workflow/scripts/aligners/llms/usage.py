@@ -12,10 +12,12 @@ TOKENS_PER_PRICE = 1_000_000
 
 @dataclass
 class Usage:
-    """Sums over the completions of one job, including those of earlier runs.
+    """Sums over the completions of one job, including completions of earlier runs.
 
     Attributes:
-        prices: of a million tokens, as in an LLM's recipe (input, output, currency), or None.
+        prices: prices of a million tokens, as in an LLM's recipe (input, output, currency), or
+            None.
+        run_seconds: for each run, seconds from its start to its last completion.
     """
 
     prices: Prices | None = None
@@ -25,11 +27,10 @@ class Usage:
     tokens_out: int = 0
     latency: float = 0.0
     failed: Counter[str] = field(default_factory=Counter)
-    # Seconds from the start of each run to its last completion.
     run_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Count an entry of the ledger."""
+        """Add an entry of the ledger to the sums."""
         self.completions += 1
         self.attempts += entry["attempts"]
         self.tokens_in += entry["tokens_in"]
@@ -38,19 +39,19 @@ class Usage:
         self.run_seconds[entry["run"]] = max(self.run_seconds[entry["run"]], entry["at"])
 
     def cost(self) -> float | None:
-        """Return the cost in the currency of the prices; None without prices."""
+        """Return the cost in the currency of the prices, or None without prices."""
         if not self.prices:
             return None
-        spent = self.tokens_in * self.prices.input + self.tokens_out * self.prices.output
-        return float(spent / TOKENS_PER_PRICE)
+        total = self.tokens_in * self.prices.input + self.tokens_out * self.prices.output
+        return float(total / TOKENS_PER_PRICE)
 
     def cost_text(self) -> str | None:
-        """Return the cost with its currency as text; None without prices."""
+        """Return the cost with its currency as text, or None without prices."""
         cost = self.cost()
         return f"{cost:.2f} {self.prices.currency}" if self.prices else None
 
     def summary(self) -> dict[str, Any]:
-        """Return the sums for a usage file (docs/data.md)."""
+        """Return the content of a usage file (docs/data.md)."""
         sums = {
             "completions": self.completions,
             "failed": dict(sorted(self.failed.items())),
@@ -66,12 +67,12 @@ class Usage:
 
 
 def rates(sums: dict[str, Any]) -> dict[str, Any]:
-    """Return rates computed from sums: tokens per second, share of failures, mean latency."""
-    asked = sums["completions"] + sum(sums["failed"].values())
-    written, seconds = sums["tokens_out"], sums["job_seconds"]
+    """Return the rates of a usage file: share of failures, tokens per second, mean latency."""
+    failed = sum(sums["failed"].values())
+    requests, seconds = sums["completions"] + failed, sums["job_seconds"]
     return {
-        "failed_share": round(sum(sums["failed"].values()) / asked, 6) if asked else 0.0,
-        "tokens_per_second": round(written / seconds, 1) if seconds else None,
+        "failed_share": round(failed / requests, 6) if requests else 0.0,
+        "tokens_per_second": round(sums["tokens_out"] / seconds, 1) if seconds else None,
         "mean_latency_seconds": (
             round(sums["latency_seconds"] / sums["completions"], 3) if sums["completions"] else None
         ),
@@ -79,11 +80,11 @@ def rates(sums: dict[str, Any]) -> dict[str, Any]:
 
 
 def add_usage(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the usage of several jobs as one; seconds are summed over jobs."""
-    counted = ("completions", "attempts", "tokens_in", "tokens_out")
+    """Return the total usage of several jobs. Seconds are summed as well."""
+    counts = ("completions", "attempts", "tokens_in", "tokens_out")
     sums: dict[str, Any] = {
         key: round(sum(summary[key] for summary in summaries), 3)
-        for key in (*counted, "latency_seconds", "job_seconds")
+        for key in (*counts, "latency_seconds", "job_seconds")
     }
     sums["failed"] = dict(sum((Counter(summary["failed"]) for summary in summaries), Counter()))
     costs = [summary["cost"] for summary in summaries if summary["cost"] is not None]

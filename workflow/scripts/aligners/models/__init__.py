@@ -1,1 +1,1 @@
-"""Language models and classifiers: found, loaded, made from random weights, and generating."""
+"""Language models and classifiers: downloading, loading, random initialization, generation."""

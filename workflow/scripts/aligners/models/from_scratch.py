@@ -1,6 +1,6 @@
-"""Small models that start from random weights, with a tokenizer trained on the training texts.
+"""Small models with random weights and a tokenizer that is trained on the training texts.
 
-They are written in the layout of a downloaded model, and load with the same `from_pretrained`.
+Their directories have the layout of a downloaded model, so `from_pretrained` loads them.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from transformers import (
 from aligners.configuration.kinds.training import FromScratch
 from aligners.core.errors import UserError
 from aligners.core.rows import atomic_path
-from aligners.models.pretrained import quiet
+from aligners.models.pretrained import silence_transformers
 
 END_OF_TEXT = "<|endoftext|>"
 BERT_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -34,8 +34,8 @@ def make_causal_model(shape: FromScratch, texts: Sequence[str], directory: Path,
 
     Args:
         shape: the recipe's `from_scratch`: model_type, vocabulary_size, config.
-        texts: what the tokenizer is trained on.
-        directory: of the model; written completely or not at all.
+        texts: training data of the tokenizer.
+        directory: of the model; written atomically.
 
     Raises:
         UserError: transformers cannot make a model of this shape.
@@ -47,7 +47,7 @@ def make_causal_model(shape: FromScratch, texts: Sequence[str], directory: Path,
 def make_classifier(shape: FromScratch, texts: Sequence[str], directory: Path, seed: int) -> None:
     """Write a two-label classifier with random weights and a WordPiece tokenizer.
 
-    Arguments and errors are those of `make_causal_model`.
+    Arguments and errors are the same as of `make_causal_model`.
     """
     tokenizer = train_wordpiece_tokenizer(texts, shape.vocabulary_size)
     make_model(AutoModelForSequenceClassification, tokenizer, shape, directory, seed)
@@ -60,7 +60,7 @@ def make_model(
     directory: Path,
     seed: int,
 ) -> None:
-    """Write a model with random weights beside its tokenizer."""
+    """Write a model with random weights and its tokenizer to a directory."""
     try:
         config = AutoConfig.for_model(
             shape.model_type,
@@ -71,13 +71,13 @@ def make_model(
             **shape.config,
         )
         set_seed(seed)
-        quiet()
+        silence_transformers()
         model = auto_class.from_config(config)
     except (ValueError, TypeError) as error:
         first_line = str(error).splitlines()[0]
         raise UserError(
             f"from_scratch: transformers cannot make a model of type {shape.model_type!r} "
-            f"in this shape: {first_line}; correct model_type or config in the recipe"
+            f"with this config: {first_line}; correct model_type or config in the recipe"
         ) from None
     with atomic_path(directory) as partial:
         model.save_pretrained(partial)
@@ -85,7 +85,7 @@ def make_model(
 
 
 def train_byte_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer like that of GPT-2: it can encode any text."""
+    """Train a byte-level BPE tokenizer like that of GPT-2, which can encode any text."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -106,10 +106,11 @@ def train_byte_tokenizer(texts: Sequence[str], vocabulary_size: int) -> PreTrain
 
 
 def train_wordpiece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> BertTokenizer:
-    """Train a lower-case WordPiece tokenizer like that of BERT; equal texts give an equal one.
+    """Train a lower-case WordPiece tokenizer like that of BERT.
 
-    The trainer numbers the characters within words in the order of a hash table, which differs
-    between processes, and breaks ties by number. So they are given to it as special tokens, sorted.
+    The result depends only on the texts. By default the trainer numbers the characters within words
+    in the order of a hash table, which differs between processes, and it breaks ties by number. So
+    this function passes these characters as special tokens, in sorted order.
     """
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = BertNormalizer(lowercase=True)
@@ -126,5 +127,5 @@ def train_wordpiece_tokenizer(texts: Sequence[str], vocabulary_size: int) -> Ber
         vocab_size=vocabulary_size, special_tokens=[*BERT_TOKENS, *within], show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    # Passed as `vocab`: with a file instead, the tokenizer would silently have five tokens.
+    # With a vocabulary file instead of `vocab`, the tokenizer would silently have five tokens.
     return BertTokenizer(vocab=tokenizer.get_vocab())

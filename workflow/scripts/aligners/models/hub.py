@@ -1,6 +1,6 @@
-"""Models of the Hugging Face Hub: fetched where there is a network, found where there is none.
+"""Models of the Hugging Face Hub: downloads them, and finds them in the cache without a network.
 
-What the Hub and transformers raise for a user's mistake becomes a message that says what to do.
+Errors of the Hub and of transformers that the user can fix become a UserError.
 """
 
 import functools
@@ -20,24 +20,22 @@ from huggingface_hub.errors import (
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 
-# Of a repository: configuration, tokenizer and chat template; the weights in one of two formats.
+# Files to fetch: configuration, tokenizer and chat template, and the weights in one of two formats.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
 WEIGHTS = {"safetensors": "*.safetensors", "bin": "*.bin"}
-# The same weights once more, for other programs.
+# The same weights in formats for other programs.
 OTHER_FORMATS = ["original/*", "consolidated*", "onnx/*", "openvino/*"]
-BIN_MESSAGE = "set weights: bin in the recipe to read .bin files, as data only"
+BIN_MESSAGE = "set weights: bin in the recipe to read .bin files (as data; no code runs)"
 
 
 def fetch(source: ModelSource) -> dict[str, Any]:
-    """Bring the recipe's model at its revision into the cache of the Hub, whole.
-
-    What is there already is not fetched again.
+    """Download all files of the recipe's model and revision that are not yet in the Hub's cache.
 
     Returns:
         model, revision, commit (of the revision), files, bytes.
 
     Raises:
-        UserError: it cannot be had; the message says what to do.
+        UserError: the model cannot be downloaded; the message describes what to do.
     """
     check_access(source)
     with explained(source):
@@ -57,22 +55,22 @@ def fetch(source: ModelSource) -> dict[str, Any]:
 
 
 def check_fetched(source: ModelSource, name: str) -> None:
-    """Refuse a model that is not in the cache, where the environment says that there is no network.
+    """Check that a model is in the cache if HF_HUB_OFFLINE is set.
 
     Raises:
-        UserError: says how to fetch it.
+        UserError: it is not; the message has the command that fetches it.
     """
     if os.environ.get("HF_HUB_OFFLINE") and not is_cached(source.model, source.revision):
         raise UserError(
             f"{name}: {source.model} at {source.revision} is not in the cache of the Hub, and "
-            "HF_HUB_OFFLINE is set. Where there is a network, and with the same HF_HOME, run: "
+            "HF_HUB_OFFLINE is set. On a machine with a network and the same HF_HOME, run: "
             f"snakemake --cores 1 results/models/{name}.json"
         )
 
 
 @functools.cache
 def is_cached(model: str, commit: str) -> bool:
-    """Tell whether a revision of a model is in the cache."""
+    """Return whether a revision of a model is in the cache."""
     try:
         snapshot_download(model, revision=commit, local_files_only=True)
     except LocalEntryNotFoundError:
@@ -81,7 +79,7 @@ def is_cached(model: str, commit: str) -> bool:
 
 
 def snapshot_options(source: ModelSource) -> dict[str, Any]:
-    """Return what of a repository is fetched."""
+    """Return the arguments of snapshot_download, with the patterns of the files to fetch."""
     code = ["*.py"] if source.trust_remote_code else []
     return {
         "repo_id": source.model,
@@ -92,64 +90,68 @@ def snapshot_options(source: ModelSource) -> dict[str, Any]:
 
 
 def check_access(source: ModelSource) -> None:
-    """Refuse a gated model of the Hub without a token, and a local path that is not there."""
+    """Check that a local path exists, and that there is a token for a gated model.
+
+    Raises:
+        UserError: one of them is missing.
+    """
     model = source.model
     if Path(model).is_dir():
         return
     if source.looks_local:
-        raise UserError(f"{model}: no such model directory; mend the key model of the recipe")
+        raise UserError(f"{model}: no such model directory; correct the key model of the recipe")
     if source.gated and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
         raise UserError(f"{model}: {gated_message(model)}")
 
 
 def gated_message(model: str) -> str:
-    """Say what to do about a gated model."""
+    """Return what the user has to do to get access to a gated model."""
     return (
-        "the Hub gives this model only to accounts that accepted its licence; "
+        "only accounts that accepted its licence can download this model; "
         f"accept it at https://huggingface.co/{model} and set HF_TOKEN in the environment"
     )
 
 
 @contextmanager
 def explained(source: ModelSource) -> Iterator[None]:
-    """Turn what transformers and the Hub raise for a user's mistake into a UserError."""
+    """Convert errors of transformers and the Hub to a UserError."""
     model = source.model
     try:
         yield
     except (OSError, ValueError, ImportError, KeyError) as error:
-        raise UserError(f"{model}: {explain(model, error)}") from None
+        raise UserError(f"{model}: {load_error_message(model, error)}") from None
 
 
-def explain(model: str, error: Exception) -> str:
-    """Say why a model could not be loaded and what to do."""
-    causes = tuple(type(cause) for cause in chain(error))
+def load_error_message(model: str, error: Exception) -> str:
+    """Return why a model could not be loaded and what to do."""
+    causes = tuple(type(cause) for cause in exception_chain(error))
     text = str(error).strip() or repr(error)
     if GatedRepoError in causes:
         return gated_message(model)
     if RepositoryNotFoundError in causes:
         return (
-            "no public model of the Hugging Face Hub has this name; mend the key model of the "
-            "recipe, or set HF_TOKEN in the environment if it is a private one"
+            "the Hugging Face Hub has no public model of this name; correct the key model of the "
+            "recipe, or set HF_TOKEN in the environment if the model is private"
         )
     offline = "couldn't connect" in text or "offline mode" in text
     if offline or LocalEntryNotFoundError in causes:
         return (
             "not in the cache of the Hugging Face Hub, and the Hub cannot be reached; run "
-            f"`hf download {model}` where there is a network, or give a local directory as model"
+            f"`hf download {model}` on a machine with a network, or set model to a local directory"
         )
     if ".safetensors" in text:
         return f"the repository has no safetensors weights; {BIN_MESSAGE}"
     if "trust_remote_code" in text:
         return (
-            "needs code of its repository; read that code, then set trust_remote_code: true in "
-            "the recipe"
+            "the model needs Python code from its repository; read that code, then set "
+            "trust_remote_code: true in the recipe"
         )
     return f"the model cannot be loaded: {text.splitlines()[0]}"
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what caused it."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
+def exception_chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and then its causes."""
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__ or current.__context__

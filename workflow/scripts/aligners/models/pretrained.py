@@ -1,4 +1,4 @@
-"""Load tokenizers and models from the Hub or a directory, with errors that say what to do."""
+"""Loads tokenizers and models from the Hub or a directory."""
 
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ from aligners.core.errors import UserError
 from aligners.models.hub import BIN_MESSAGE, check_access, explained
 
 
-def quiet() -> None:
-    """Turn off the progress bars and notices of transformers: progress.py shows the progress."""
+def silence_transformers() -> None:
+    """Turn off the progress bars and info messages of transformers; core.progress replaces them."""
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_warning()
 
 
 def best_dtype(name: str) -> torch.dtype:
-    """Return the dtype for computation that a recipe names; `auto` is the device's best.
+    """Return the dtype for computation that a recipe names; `auto` selects the device's best.
 
-    On a processor, float16 becomes float32: most operations are not implemented in float16 there.
+    On a CPU, float16 becomes float32, since PyTorch has few operations in float16 there.
     """
     if torch.cuda.is_available():
         best = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
@@ -30,9 +30,9 @@ def best_dtype(name: str) -> torch.dtype:
 
 
 def best_training_dtype(name: str) -> torch.dtype:
-    """Return the dtype in which training computes; weights and their updates stay float32.
+    """Return the dtype for computation in training; weights and optimizer states are float32.
 
-    On a processor, `auto` is bfloat16 if it has instructions for products in bfloat16.
+    On a CPU, `auto` is bfloat16 if the CPU has instructions for matrix products in bfloat16.
     """
     if torch.cuda.is_available() or name != "auto":
         return best_dtype(name)
@@ -41,13 +41,13 @@ def best_training_dtype(name: str) -> torch.dtype:
 
 
 def set_dropout(model: PreTrainedModel, probability: float | None) -> None:
-    """Set the probability of every dropout of a model; None keeps those of its configuration."""
+    """Set the probability of all dropout layers; None keeps those of the model's configuration."""
     if probability is None:
         return
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = probability
-        # Some layers keep the probability as a number, and pass it to an attention function.
+        # Some layers have the probability as an attribute and pass it to an attention function.
         for name in ("attention_dropout", "attn_dropout", "dropout"):
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, probability)
@@ -57,7 +57,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a pretrained model.
 
     Raises:
-        UserError: the model cannot be loaded; the message says what to do.
+        UserError: the model cannot be loaded; the message describes what to do.
     """
     check_access(source)
     with explained(source):
@@ -71,7 +71,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
 def load_model(auto_class: Any, source: ModelSource, **options: Any) -> PreTrainedModel:
     """Load the weights of a pretrained model: safetensors, or .bin with `weights: bin`.
 
-    Weights in .bin files are unpickled as data only (`weights_only` of torch.load): no code runs.
+    Loading .bin files runs no code from them (`weights_only` of torch.load).
 
     Args:
         auto_class: the transformers Auto class of the task, such as AutoModelForCausalLM.
@@ -79,11 +79,11 @@ def load_model(auto_class: Any, source: ModelSource, **options: Any) -> PreTrain
         options: further options of `from_pretrained`, such as dtype.
 
     Raises:
-        UserError: the weights cannot be loaded; the message says what to do.
+        UserError: the weights cannot be loaded; the message describes what to do.
     """
     check_access(source)
     check_weights(source)
-    quiet()
+    silence_transformers()
     if source.attention:
         options["attn_implementation"] = source.attention
     with explained(source):
@@ -98,13 +98,13 @@ def load_model(auto_class: Any, source: ModelSource, **options: Any) -> PreTrain
 
 
 def load_for_inference(auto_class: Any, source: ModelSource, dtype: Any) -> PreTrainedModel:
-    """Load a model for inference: on the available GPUs, or on the processor."""
+    """Load a model for inference, on the available GPUs or on the CPU."""
     options = {"device_map": "auto"} if torch.cuda.is_available() else {}
     return load_model(auto_class, source, dtype=dtype, **options).eval()
 
 
 def check_weights(source: ModelSource) -> None:
-    """Check that a local model directory has weights of the kind that the recipe names.
+    """Check that a local model directory has weights in the recipe's format.
 
     Raises:
         UserError: it has none.
@@ -115,7 +115,7 @@ def check_weights(source: ModelSource) -> None:
     if any(directory.glob("*.bin")):
         if source.weights == "bin":
             return
-        what = f"holds weights as .bin only; {BIN_MESSAGE}"
+        problem = f"has only .bin weights; {BIN_MESSAGE}"
     else:
-        what = "holds no weights (*.safetensors); copy them there, or train the model anew"
-    raise UserError(f"{directory}: the model directory {what}")
+        problem = "has no weights (*.safetensors); copy them there, or train the model again"
+    raise UserError(f"{directory}: the model directory {problem}")

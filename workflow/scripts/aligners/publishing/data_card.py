@@ -1,4 +1,4 @@
-"""The card of a data set: README.md as the Hugging Face Hub reads and shows it."""
+"""The card of a data set: a README.md that the Hugging Face Hub reads and shows."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -30,17 +30,17 @@ def data_card(directory: Path, repo: str) -> DatasetCard:
     other file becomes a configuration of its own.
 
     Args:
-        directory: holds the files, *.jsonl.
+        directory: of the files, *.jsonl.
         repo: name of the data set on the Hub, owner/name.
 
     Raises:
         UserError: a line of a file is not a complete JSON object, or no file has a row.
     """
     files = {path: read_rows(path) for path in sorted(directory.glob("*.jsonl"))}
-    # A file without rows has no fields either, and its neighbours would not load with it.
+    # A file without rows has no fields, and the other splits would not load with it.
     configurations = configure([path.stem for path, rows in files.items() if rows])
     if not configurations:
-        raise UserError(f"{directory}: no file *.jsonl in it has a row; make the rows first")
+        raise UserError(f"{directory}: no *.jsonl file has a row; make the rows first")
     return DatasetCard.from_template(
         DatasetCardData(
             language="en",
@@ -59,16 +59,16 @@ def data_card(directory: Path, repo: str) -> DatasetCard:
 
 
 def configure(stems: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the configurations of files, given without their endings, as the Hub reads them."""
+    """Return the Hub's configurations of files, which are given by their names without `.jsonl`."""
     splits = [data_file(split, split) for split in SPLITS if split in stems]
-    # By custom, the only split of a configuration is called train.
+    # By convention, the only split of a configuration is called train.
     others = {stem: [data_file("train", stem)] for stem in stems if stem not in SPLITS}
     configurations = {"default": splits, **others} if splits else others
     return [{"config_name": name, "data_files": files} for name, files in configurations.items()]
 
 
 def data_file(split: str, stem: str) -> dict[str, str]:
-    """Return the entry of a configuration that makes a file one of its splits."""
+    """Return a configuration's entry for a file as one of its splits."""
     return {"split": split, "path": f"{stem}.jsonl"}
 
 

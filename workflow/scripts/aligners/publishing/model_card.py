@@ -1,4 +1,4 @@
-"""The card of a model: README.md as the Hugging Face Hub reads and shows it."""
+"""The card of a model: a README.md that the Hugging Face Hub reads and shows."""
 
 import json
 from functools import partial
@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from aligners.core.rows import read_json
 from aligners.correction.input_format import load_format
 
-# No result depends on this module: fingerprints leave it out.
+# No result depends on this module, so fingerprints leave it out.
 DECIDES = False
 
 RECORD = "training.json"
@@ -19,8 +19,15 @@ TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.j2"
 TASKS = {"aligner": "text-generation", "inspector": "text-classification"}
 
 
-class Measure(NamedTuple):
-    """A metric of training.json that the Hub shows: its key, the Hub's name and ours, the split."""
+class Metric(NamedTuple):
+    """A metric of training.json that the Hub shows.
+
+    Attributes:
+        key: in training.json.
+        hub_name: the Hub's name of the metric.
+        name: for readers of the card.
+        split: split that it was measured on.
+    """
 
     key: str
     hub_name: str
@@ -28,26 +35,24 @@ class Measure(NamedTuple):
     split: str
 
 
-MEASURES = {
-    "aligner": [
-        Measure("validation_loss", "loss", "validation loss, nats per token", "validation")
-    ],
+METRICS = {
+    "aligner": [Metric("validation_loss", "loss", "validation loss, nats per token", "validation")],
     "inspector": [
-        Measure("accuracy", "accuracy", "accuracy", "test"),
-        Measure("roc_auc", "roc_auc", "ROC AUC", "test"),
-        Measure("ece", "expected_calibration_error", "calibration error, 15 bins", "test"),
-        Measure("validation_loss", "loss", "validation loss, nats per row", "validation"),
+        Metric("accuracy", "accuracy", "accuracy", "test"),
+        Metric("roc_auc", "roc_auc", "ROC AUC", "test"),
+        Metric("ece", "expected_calibration_error", "calibration error, 15 bins", "test"),
+        Metric("validation_loss", "loss", "validation loss, nats per row", "validation"),
     ],
 }
 
 
 def model_card(directory: Path) -> ModelCard:
-    """Return the card of a model: metadata for the Hub, what the model is and how it was made.
+    """Return the card of a model: metadata for the Hub, a description, and the training record.
 
-    Numbers that training.json lacks, or that are None in it, are left out.
+    Numbers that are missing or None in training.json are left out.
 
     Args:
-        directory: of a trained model, with training.json; an aligner's with its input format too.
+        directory: of a trained model, with training.json, and for an aligner its input format.
 
     Raises:
         UserError: one of these files is missing.
@@ -61,15 +66,15 @@ def model_card(directory: Path) -> ModelCard:
         results=data.eval_results or [],
         recipe=yaml.safe_dump(record["recipe"], sort_keys=False, allow_unicode=True),
         input_format=load_format(directory)[0] if record["kind"] == "aligner" else None,
-        # Jinja's own filter for JSON also escapes what HTML does not allow.
+        # Not Jinja's own filter for JSON, which escapes some characters for HTML.
         quoted=partial(json.dumps, ensure_ascii=False),
     )
 
 
 def metadata(record: dict[str, Any]) -> ModelCardData:
-    """Return what the Hub files a model under.
+    """Return the Hub's metadata of a model.
 
-    The training data are files of the run, not data sets of the Hub, so none is named there.
+    They name no data set, because the training data are files of the run and not on the Hub.
     """
     kind, metrics = record["kind"], record["metrics"]
     results = [
@@ -77,13 +82,13 @@ def metadata(record: dict[str, Any]) -> ModelCardData:
             task_type=TASKS[kind],
             dataset_type="json",
             dataset_name=f"{record['name']} {kind} set",
-            dataset_split=measure.split,
-            metric_type=measure.hub_name,
-            metric_name=measure.name,
-            metric_value=metrics[measure.key],
+            dataset_split=metric.split,
+            metric_type=metric.hub_name,
+            metric_name=metric.name,
+            metric_value=metrics[metric.key],
         )
-        for measure in MEASURES[kind]
-        if metrics.get(measure.key) is not None
+        for metric in METRICS[kind]
+        if metrics.get(metric.key) is not None
     ]
     return ModelCardData(
         license=record["license"],
@@ -93,13 +98,13 @@ def metadata(record: dict[str, Any]) -> ModelCardData:
         pipeline_tag=TASKS[kind],
         tags=["aligners", kind, "alignment"],
         model_name=f"{record['name']} {kind}",
-        # An empty list would become a model without results, which the Hub refuses.
+        # An empty list would make a model index without results, which the Hub rejects.
         eval_results=results or None,
     )
 
 
 def base_model(recipe: dict[str, Any]) -> str | None:
-    """Return the Hub's model that the training started from; None if it was none of the Hub's."""
+    """Return the Hub model that the training started from, or None if it was not on the Hub."""
     if "from_scratch" in recipe or Path(recipe["model"]).is_dir():
         return None
     return str(recipe["model"])

@@ -25,27 +25,27 @@ DROPPED = "dropped.jsonl"
 def push_directory(
     path: Path, repo: str, private: bool, revision: str | None, message: str
 ) -> None:
-    """Publish a directory on the Hub, and print where.
+    """Publish a directory on the Hub, and print its URL.
 
-    A model goes up with the card that lies beside its directory; a data set with one that is made
-    now, unless it has its own. All is checked before anything is sent.
+    A model is published with the card beside its directory. A data set is published with its own
+    card, or with a new one if it has none. Everything is checked before anything is sent.
 
     Args:
-        path: of a model, or of JSON Lines files.
-        repo: where to, as owner/name; made if it is not there.
-        private: whether only the owner may see it.
-        revision: the branch, made if it is not there; None for the main one.
+        path: directory of a model, or of JSON Lines files.
+        repo: repository on the Hub, as owner/name; created if it does not exist.
+        private: whether the repository has to be private.
+        revision: branch, created if it does not exist; None for the main branch.
         message: of the commit.
 
     Raises:
-        UserError: there is something in the directory, the name or the token that cannot be
-            published or used, or the Hub refuses it or cannot be reached.
+        UserError: the directory cannot be published, the name or the token is invalid, or the Hub
+            rejects a request or cannot be reached.
     """
-    kind = kind_of(path)
-    files = files_of(path, kind)
+    kind = directory_kind(path)
+    files = files_to_publish(path, kind)
     check_name(repo)
     token = find_token()
-    # What lies in this directory goes up: links to the files, and the card made now.
+    # This directory is sent: links to the files, and a new card if the data set needs one.
     with TemporaryDirectory() as name:
         staging = Path(name)
         for target, file in files.items():
@@ -54,47 +54,47 @@ def push_directory(
             link.symlink_to(file.resolve())
         if kind == "dataset" and not (staging / REPOCARD_NAME).exists():
             data_card(staging, repo).save(staging / REPOCARD_NAME)
-        with explained(repo, token):
+        with hub_errors(repo, token):
             url = upload(HfApi(token=token), staging, kind, repo, private, revision, message)
     print(url)
 
 
-def kind_of(path: Path) -> str:
-    """Return what a directory holds: "model" or "dataset".
+def directory_kind(path: Path) -> str:
+    """Return the kind of a directory, "model" or "dataset".
 
     Raises:
-        UserError: it is not there, or holds neither, or is working state.
+        UserError: the directory does not exist, is neither, or is working state.
     """
     if not path.is_dir():
         raise UserError(f"{path}: no such directory; check the name, or make it first")
     if ROOT.name in path.resolve().parts:
-        raise UserError(f"{path}: the working state of a job; give the directory that it makes")
+        raise UserError(f"{path}: the working state of a job; give the job's output directory")
     if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
         return "model"
     if any(not is_left_out(file.relative_to(path)) for file in path.glob("*.jsonl")):
         return "dataset"
     raise UserError(
         f"{path}: neither a model (config.json and *.safetensors) nor a data set (*.jsonl); give "
-        "such a directory, as results/aligners/<backbone>/<aligner>/model or "
+        "such a directory, for example results/aligners/<backbone>/<aligner>/model or "
         "results/synthetic/<criterion>/aligner"
     )
 
 
 def is_left_out(file: Path) -> bool:
-    """Tell whether a file is not published: a hidden one, or rows that were dropped.
+    """Return whether a file is not published: a hidden file, or rows that were dropped.
 
     Args:
-        file: its path in the directory that is published.
+        file: path relative to the published directory.
     """
     hidden = any(part.startswith(".") for part in file.parts)
     return hidden or file.name == DROPPED or file.name.endswith(f".{DROPPED}")
 
 
-def files_of(path: Path, kind: str) -> dict[Path, Path]:
-    """Return the files that go up, by their paths in the repository.
+def files_to_publish(path: Path, kind: str) -> dict[Path, Path]:
+    """Return the files to publish, by their paths in the repository.
 
     Raises:
-        UserError: there is a link or a pickle among them, or a model lacks its card or its record.
+        UserError: one is a link or a pickle, or a model lacks its card or its record.
     """
     is_model = kind == "model"
     inside = path.rglob("*") if is_model else [*path.glob("*.jsonl"), *path.glob(REPOCARD_NAME)]
@@ -102,40 +102,40 @@ def files_of(path: Path, kind: str) -> dict[Path, Path]:
     if is_model:
         if not (path / RECORD).is_file():
             raise UserError(
-                f"{path / RECORD}: no such file, and a model goes up with it; train the model "
-                "again, which writes it"
+                f"{path / RECORD}: no such file, and a model is published with it; train the model "
+                "again to write it"
             )
-        found[Path(REPOCARD_NAME)] = card_beside(path)
+        found[Path(REPOCARD_NAME)] = find_card(path)
     found = {name: file for name, file in found.items() if not is_left_out(name)}
     for file in found.values():
         if file.is_symlink():
-            raise UserError(f"{file}: a link, which may lead anywhere; put the file in its place")
+            raise UserError(f"{file}: a link can lead anywhere; replace it by the file")
         if file.suffix in PICKLES:
             raise UserError(
-                f"{file}: a pickle can run code where it is loaded; save weights as safetensors, "
-                "or take the file away"
+                f"{file}: a pickle can run code when it is loaded; save weights as safetensors, or "
+                "remove the file"
             )
     return {name: file for name, file in found.items() if file.is_file()}
 
 
-def card_beside(model: Path) -> Path:
-    """Return the card of a model, which lies beside its directory.
+def find_card(model: Path) -> Path:
+    """Return the card of a model, which is in its parent directory.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no card.
     """
-    # Resolved, since "." has no parent; relative, since the path is the target of its rule.
+    # Resolved, because "." has no parent; relative, because the path is a target of Snakemake.
     card = Path(os.path.relpath(model.resolve().parent / REPOCARD_NAME))
     if not card.is_file():
         raise UserError(
-            f"{card}: no such file, and a model goes up with its card; write the card with "
-            f"`snakemake {card}`, with the options of your run"
+            f"{card}: no such file, and a model is published with its card; write the card with "
+            f"`snakemake {card}` and the options of your run"
         )
     return card
 
 
 def check_name(repo: str) -> None:
-    """Refuse a name that no repository of the Hub can have.
+    """Check that a repository of the Hub can have this name.
 
     Raises:
         UserError: the name is malformed.
@@ -147,16 +147,16 @@ def check_name(repo: str) -> None:
         well_formed = False
     if not well_formed:
         raise UserError(
-            f"--repo {repo}: not the name of a repository; give owner/name in letters, digits, "
-            "'-', '_' and '.', at most 96 characters"
+            f"--repo {repo}: not a valid name; give owner/name with letters, digits, '-', '_' and "
+            "'.', at most 96 characters"
         )
 
 
 def find_token() -> str:
-    """Return the token of the environment, or of the Hub's own login.
+    """Return the token from the environment, or from the login of huggingface_hub.
 
     Raises:
-        UserError: there is none, or it cannot be one.
+        UserError: there is no token, or it has characters that no token has.
     """
     token = get_token()
     if token is None:
@@ -164,9 +164,9 @@ def find_token() -> str:
             f"HF_TOKEN: not set; make a token with write access at {ENDPOINT}/settings/tokens and "
             "set it in the environment"
         )
-    # A header cannot carry others, and the HTTP library would show them in its message.
+    # Other characters are not allowed in a header, and the HTTP library's error would show them.
     if not (token.isascii() and token.isprintable()):
-        raise UserError("HF_TOKEN: holds characters that no token has; set it anew")
+        raise UserError("HF_TOKEN: has characters that no token has; set it again")
     return token
 
 
@@ -179,17 +179,17 @@ def upload(
     revision: str | None,
     message: str,
 ) -> str:
-    """Make the repository and the branch where needed, send a folder there, and return the URL.
+    """Create the repository and the branch if needed, send a folder there, and return the URL.
 
     Raises:
-        UserError: the repository is to be private and is there already, public.
+        UserError: the repository has to be private, but exists and is public.
     """
-    # None leaves it to the owner's settings; False would make it public against them.
-    made = api.create_repo(repo, private=private or None, repo_type=kind, exist_ok=True)
+    # With None the owner's settings apply; False would override them.
+    url = api.create_repo(repo, private=private or None, repo_type=kind, exist_ok=True)
     if private and not api.repo_info(repo, repo_type=kind).private:
         raise UserError(
-            f"{repo}: there already, and public, so nothing was sent; make it private in its "
-            "settings on the Hub, or give another name"
+            f"{repo}: exists and is public, so nothing was sent with --private; make it private in "
+            "its settings on the Hub, or give another name"
         )
     if revision is not None:
         api.create_branch(repo, branch=revision, repo_type=kind, exist_ok=True)
@@ -200,33 +200,33 @@ def upload(
         revision=revision,
         commit_message=message,
     )
-    return made if revision is None else f"{made}/tree/{revision}"
+    return url if revision is None else f"{url}/tree/{revision}"
 
 
 @contextmanager
-def explained(repo: str, token: str) -> Iterator[None]:
-    """Turn what the client of the Hub raises into a UserError that shows no token."""
+def hub_errors(repo: str, token: str) -> Iterator[None]:
+    """Raise errors of the Hub's client as a UserError without the token."""
     try:
         yield
     except (OSError, TransportError, ValueError, RuntimeError) as error:
-        # The client wraps what happened while it sent one of several files.
+        # While the client sends files, it wraps their errors.
         text = explain(error.__cause__ or error if isinstance(error, RuntimeError) else error)
         raise UserError(f"{repo}: {text.replace(token, '<token>')}") from None
 
 
 def explain(error: BaseException) -> str:
-    """Say why the Hub did not take something, and what to do."""
+    """Describe an error of the Hub's client, and what to do about it."""
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so nothing is sent; unset it"
     if isinstance(error, TransportError):
-        # Its text may quote a header.
+        # The error's text can contain a header with the token.
         return (
             f"the Hub at {ENDPOINT} cannot be reached ({type(error).__name__}); check the network, "
-            "then give the command again: what has arrived is not sent twice"
+            "then run the command again: files that have arrived are not sent twice"
         )
     if not isinstance(error, HfHubHTTPError):
         return " ".join(str(error).split())
-    answer = " ".join((error.server_message or "").split())
+    reason = " ".join((error.server_message or "").split())
     status = error.response.status_code
     if status == 401:
         return (
@@ -235,7 +235,7 @@ def explain(error: BaseException) -> str:
         )
     if status == 403:
         return (
-            f"the token may not write there (403: {answer}); check the owner's name, and give the "
+            f"the token has no write access (403: {reason}); check the owner's name, and give the "
             f"token write access at {ENDPOINT}/settings/tokens"
         )
-    return f"the Hub answered {status}: {answer or 'without a reason'}"
+    return f"the Hub responded with status {status}: {reason or 'without a reason'}"

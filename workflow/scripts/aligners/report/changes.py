@@ -1,4 +1,4 @@
-"""Two texts as HTML, with the words marked that only one of them has."""
+"""Two texts as HTML; words that only one of them contains are marked."""
 
 from collections.abc import Sequence
 
@@ -7,23 +7,23 @@ from markupsafe import Markup
 from aligners.correction.word_diff import Span, changed_spans
 
 
-def marked_changes(before: str, after: str) -> dict[str, Markup | None]:
+def mark_changes(before: str, after: str) -> dict[str, Markup | None]:
     """Return both texts, escaped, with removed words in <del> and added ones in <ins>.
 
     Returns:
-        `before` and `after`; `after` is None where nothing changed.
+        `before` and `after`; `after` is None if the texts are equal.
     """
     removed, added = changed_spans(before, after)
     return {
-        "before": marked(before, removed, "del"),
-        "after": marked(after, added, "ins") if before != after else None,
+        "before": mark_spans(before, removed, "del"),
+        "after": mark_spans(after, added, "ins") if before != after else None,
     }
 
 
-def marked(text: str, spans: Sequence[Span], tag: str) -> Markup:
-    """Return a text, escaped, as HTML with its spans in an element."""
-    parts, done = Markup(""), 0
+def mark_spans(text: str, spans: Sequence[Span], tag: str) -> Markup:
+    """Return the escaped text as HTML, with each span inside an element `tag`."""
+    parts, position = Markup(""), 0
     for start, end in spans:
-        parts += Markup(f"%s<{tag}>%s</{tag}>") % (text[done:start], text[start:end])
-        done = end
-    return parts + text[done:]
+        parts += Markup(f"%s<{tag}>%s</{tag}>") % (text[position:start], text[start:end])
+        position = end
+    return parts + text[position:]

@@ -1,4 +1,4 @@
-"""Section of the page on the comparisons: rates, tests, and the closed world's truth."""
+"""The comparisons section of the page: rates, tests, and rates by the closed world's truth."""
 
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,24 @@ from aligners.core.rows import read_json
 
 
 def comparisons_section(experiment: Experiment) -> dict[str, Any]:
-    """Return comparisons and tests in groups of judge, data set and LLM, and the truth.
+    """Return comparisons and tests for each judge, data set and LLM, and rates by the truth.
 
-    The comparisons of a group are by reference and backbone.
+    In each group, the comparisons are listed by reference and backbone.
     """
     comparisons = read_comparisons(experiment)
     groups = []
     for names in results.PAIRED_TESTS.combinations(experiment.names):
         rows = [row for row in comparisons if names.items() <= row.items()]
-        against: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        by_opponent: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for row in rows:
-            against.setdefault((row["reference"], row["backbone"]), []).append(row)
+            by_opponent.setdefault((row["reference"], row["backbone"]), []).append(row)
         groups.append(
             {
                 **names,
-                "against": against,
+                "by_opponent": by_opponent,
                 "tests": read_json(results.PAIRED_TESTS.path(**names)),
                 "categories": any(row["by_category"] for row in rows),
-                # Most have none: it needs AlpacaEval's own questions (alpaca_eval_rate).
+                # Most groups have no rate: it needs AlpacaEval's own questions (alpaca_eval_rate).
                 "alpaca_eval": any(row["alpaca_eval"]["rate"] is not None for row in rows),
             }
         )
@@ -48,17 +48,16 @@ def read_comparisons(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def has_truth(config: Config) -> bool:
-    """Tell whether the closed world knows the truth: its own teacher, and no other criteria."""
+    """Return whether the true answers are known: the closed world's teacher and criteria only."""
     teacher = load_recipe(LLMRecipe, config.teacher)
     return isinstance(teacher, ClosedWorldRecipe) and set(config.criteria) <= set(CRITERIA)
 
 
 def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the rates of the closed world for each LLM and for each system on its responses.
+    """Return for each LLM the rates by the closed world's truth, one row for each system.
 
-    Each row has a `name`, that of the reference `base` for the LLM itself, and the rates `clean`
-    and `harm` on known facts, `unknown_clean` and `unknown_harm` on unknown ones; None where there
-    is none.
+    Each row has a `name` (`base` for the LLM itself) and the rates `clean` and `harm` on known
+    facts, `unknown_clean` and `unknown_harm` on unknown facts. A missing rate is None.
     """
     return {
         llm: [

@@ -1,4 +1,4 @@
-"""Section of the page on costs: time and memory of jobs, tokens and money of completions."""
+"""The costs section of the page: time and memory of jobs, tokens and money of completions."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ BENCHMARK, USAGE = ".benchmark.tsv", ".usage.json"
 
 
 def costs_section(logs: Path) -> dict[str, Any]:
-    """Return times by rule, usage by file, and sums.
+    """Return times by rule, usage by file, and their sums.
 
     Args:
-        logs: directory of benchmark files, each of the last run of a job.
+        logs: directory of benchmark files; each describes the last run of a job.
     """
     usage = usage_rows()
     times = times_by_rule(logs, RECORD.stat().st_mtime if RECORD.exists() else 0)
@@ -31,25 +31,25 @@ def costs_section(logs: Path) -> dict[str, Any]:
     }
 
 
-def times_by_rule(logs: Path, began: float) -> list[dict[str, Any]]:
+def times_by_rule(logs: Path, started: float) -> list[dict[str, Any]]:
     """Return jobs, seconds, the longest job and the largest memory of each rule, slowest first.
 
-    Between experiments, results/ is moved away and logs/ stays. So benchmark files that are older
-    than the record of this experiment belong to another.
+    Between experiments, users move results/ away, but logs/ stays. So benchmark files that are
+    older than this experiment's record belong to another experiment and are ignored.
 
     Args:
         logs: directory of benchmark files.
-        began: time of the experiment's record, in seconds since the epoch.
+        started: time of the experiment's record, in seconds since the epoch.
     """
     jobs = [
         {"rule": path.relative_to(logs).parts[0].removesuffix(BENCHMARK), **job}
         for path in sorted(logs.rglob(f"*{BENCHMARK}"))
-        if path.stat().st_mtime >= began
+        if path.stat().st_mtime >= started
         for job in pd.read_csv(path, sep="\t").to_dict("records")
     ]
     if not jobs:
         return []
-    # The memory of a very short job is "-" or empty.
+    # For a very short job, Snakemake writes "-" or nothing.
     table = pd.DataFrame(jobs)
     for column in ("s", "max_rss", "cpu_time"):
         table[column] = pd.to_numeric(table[column], errors="coerce").fillna(0.0)
@@ -65,7 +65,7 @@ def times_by_rule(logs: Path, began: float) -> list[dict[str, Any]]:
 
 
 def usage_rows() -> list[dict[str, Any]]:
-    """Return the usage files with their names; those of shards are part of the gathered ones."""
+    """Return the usage files with their names; gathered files already include their shards."""
     directory = results.DIRECTORY
     return [
         {"name": path.relative_to(directory).as_posix().removesuffix(USAGE), **read_json(path)}

@@ -1,4 +1,4 @@
-"""Section of the page on the data: rows kept and dropped by step, and examples of both."""
+"""The data section of the page: rows kept and dropped by each step, and examples of both."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,10 @@ from typing import Any
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.core.rows import Row, read_json, read_rows, seeded_order
-from aligners.report.changes import marked_changes
+from aligners.report.changes import mark_changes
 
 COUNTS, DROPPED = "counts.json", "dropped.jsonl"
-# The counts file of each step that makes the data of a criterion, in their order.
+# The counts file of each step that generates the data of a criterion, in order.
 STEPS = {
     "topics": results.TOPICS.beside(COUNTS),
     "topics deduplicated": results.DISTINCT_TOPICS.beside(COUNTS),
@@ -25,15 +25,15 @@ INPUT_COUNTS = results.INPUTS.beside(COUNTS)
 RESPONSE_COUNTS = results.RESPONSES.beside(COUNTS)
 
 EXAMPLES = 3
-# The texts of a dropped row that may explain why it was dropped; all that it has are shown.
-TEXTS = ("topic", "question", "completion", "response", "aligned_response")
-LONGEST = 280
-# Reasons that are no fault of a row: there are more rows than were asked for.
+# Fields that may explain why a row was dropped; the page shows those that the row has.
+TEXT_FIELDS = ("topic", "question", "completion", "response", "aligned_response")
+MAX_CHARACTERS = 280
+# Reasons that are no defects: there are more rows than the configuration asks for.
 SURPLUS = ("over_limit", "identity_surplus", "over_cap")
 
 
 def data_section(experiment: Experiment) -> dict[str, Any]:
-    """Return what the section shows; the seed of the experiment decides which rows."""
+    """Return what the section shows; the experiment's seed selects the examples."""
     seed, criteria = experiment.config.seed, experiment.names["criterion"]
     steps = {criterion: step_counts(criterion) for criterion in criteria}
     inputs = [
@@ -63,15 +63,15 @@ def step_counts(criterion: str) -> list[dict[str, Any]]:
 
 
 def with_surplus(step: str, counts: Path) -> dict[str, Any]:
-    """Return the name of a step, its counts, and of the dropped rows how many had a fault."""
-    found = read_json(counts)
-    surplus = sum(found["dropped"].get(reason, 0) for reason in SURPLUS)
-    faulty = found["in"] - found["out"] - surplus
-    return {"step": step, **found, "surplus": surplus, "faulty": faulty}
+    """Return a step's name and counts, with dropped rows split into `surplus` and `faulty`."""
+    content = read_json(counts)
+    surplus = sum(content["dropped"].get(reason, 0) for reason in SURPLUS)
+    faulty = content["in"] - content["out"] - surplus
+    return {"step": step, **content, "surplus": surplus, "faulty": faulty}
 
 
 def set_sizes(experiment: Experiment) -> dict[tuple[str, str], dict[str, int]]:
-    """Return the rows of each side, by criterion and kind of set."""
+    """Return the number of rows of each side, by criterion and kind of set."""
     sizes: dict[tuple[str, str], dict[str, int]] = {}
     for names in results.TRAINING_SET.combinations(experiment.names):
         rows = read_rows(results.TRAINING_SET.path(**names))
@@ -80,12 +80,12 @@ def set_sizes(experiment: Experiment) -> dict[tuple[str, str], dict[str, int]]:
 
 
 def pair_examples(criterion: str, seed: int) -> list[dict[str, Any]]:
-    """Return some pairs of a criterion: the words marked that the correction changed."""
+    """Return some pairs of a criterion, with the changed words marked."""
     return [
         {
             "question": row["question"],
             "critique": row["critique"],
-            **marked_changes(row["response"], row["aligned_response"]),
+            **mark_changes(row["response"], row["aligned_response"]),
         }
         for row in choose(
             read_rows(results.FILTERED_PAIRS.path(criterion=criterion)), EXAMPLES, seed
@@ -94,27 +94,27 @@ def pair_examples(criterion: str, seed: int) -> list[dict[str, Any]]:
 
 
 def choose(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """Return some rows by chance."""
+    """Return a seeded random sample of the rows."""
     return sorted(rows, key=lambda row: seeded_order(row, seed))[:count]
 
 
 def dropped_examples(criterion: str, seed: int) -> list[dict[str, str]]:
-    """Return a dropped row of each step and reason, as step, reason and text."""
-    found = []
+    """Return one dropped row for each step and reason: its step, reason and text."""
+    rows = []
     for step, counts in STEPS.items():
         dropped = Path(str(counts.path(criterion=criterion)).replace(COUNTS, DROPPED))
         examples: dict[str, Row] = {}
         for row in sorted(read_rows(dropped), key=lambda row: seeded_order(row, seed)):
             examples.setdefault(row["reason"], row)
-        found += [
+        rows += [
             {"step": step, "reason": reason, "text": text_of(examples[reason])}
             for reason in sorted(examples)
         ]
-    return found
+    return rows
 
 
 def text_of(row: Row) -> str:
-    """Return the texts of a dropped row in one line, cut if they are long."""
-    texts = (" ".join(row[key].split()) or "(empty)" for key in TEXTS if key in row)
+    """Return the texts of a dropped row in one line, shortened if they are long."""
+    texts = (" ".join(row[key].split()) or "(empty)" for key in TEXT_FIELDS if key in row)
     text = " → ".join(texts)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"

@@ -1,4 +1,4 @@
-"""Sections of the page on the trained models: inspectors and aligners."""
+"""The sections of the page on trained models: inspectors and aligners."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,33 +11,33 @@ from aligners.statistics.intervals import share
 
 
 def inspectors_section(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return what `trained` does of each inspector, and its accuracy on the test rows."""
+    """Return metrics, training record and test accuracy of each inspector."""
     section = []
     for names in results.INSPECTOR.combinations(experiment.names):
         metrics = read_json(results.INSPECTOR_METRICS.path(**names))
-        model = trained(results.INSPECTOR.path(**names), metrics)
-        named = {"recipe": names["inspector"], "name": names["criterion"]}
-        section.append({**named, **model, "accuracy": accuracy(metrics)})
+        record = model_record(results.INSPECTOR.path(**names), metrics)
+        labels = {"recipe": names["inspector"], "name": names["criterion"]}
+        section.append({**labels, **record, "accuracy": accuracy(metrics)})
     return section
 
 
 def aligners_section(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return what `trained` does of each aligner, external ones included."""
+    """Return metrics and training record of each aligner, including external ones."""
     section = []
     for path in experiment.aligner_files(results.ALIGNER):
         names = results.ALIGNER.names(path)
         metrics = read_json(results.ALIGNER_METRICS.path(**names))
-        named = {"recipe": names["backbone"], "name": names["aligner"]}
-        section.append({**named, **trained(path, metrics)})
+        labels = {"recipe": names["backbone"], "name": names["aligner"]}
+        section.append({**labels, **model_record(path, metrics)})
     return section
 
 
-def trained(model: Path, metrics: dict[str, Any]) -> dict[str, Any]:
+def model_record(model: Path, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the metrics and the training record of a model."""
     return {"metrics": metrics, "training": read_json(model / "training.json")}
 
 
 def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return an inspector's accuracy as an estimate."""
-    right = round(metrics["accuracy"] * metrics["n"])
-    return asdict(share(row < right for row in range(metrics["n"])))
+    """Return an inspector's accuracy with its interval."""
+    correct = round(metrics["accuracy"] * metrics["n"])
+    return asdict(share(row < correct for row in range(metrics["n"])))

@@ -1,4 +1,4 @@
-"""The page: the template filled with sections and figures, one file that needs no other."""
+"""The page: the template filled with sections and figures, in one file that loads no other."""
 
 import base64
 import hashlib
@@ -28,14 +28,14 @@ def points(estimate: dict[str, Any]) -> str:
 
 
 def with_n(text: str, estimate: dict[str, Any] | None) -> str:
-    """Return the text of an estimate with its n; a missing one has none."""
+    """Append n to the text of an estimate, unless the estimate is missing."""
     if estimate is None or text == MISSING:
         return text
     return Markup("%s<small>, n = %s</small>") % (text, formats.whole(estimate["n"]))
 
 
 def of_subject(figures: Sequence[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Return the figures whose subject begins with some names."""
+    """Return the figures whose subject starts with the names."""
     return [
         figure for figure in figures if figure["subject"].split("/")[: len(names)] == list(names)
     ]
@@ -44,11 +44,11 @@ def of_subject(figures: Sequence[dict[str, Any]], *names: str) -> list[dict[str,
 def render_page(**sections: Any) -> str:
     """Return the page.
 
-    The template escapes every text from the results. A content security policy in the page allows
-    only the page's own script, and no request.
+    The template escapes all texts from results/. A content security policy in the page forbids all
+    requests and allows only the page's own script.
 
     Args:
-        sections: what the template shows, by name.
+        sections: the variables of the template, by name.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -1,4 +1,4 @@
-"""Section of the page on provenance: configuration, recipes, versions, commit and checksums."""
+"""The provenance section: configuration, recipes, versions, commit and checksums."""
 
 import hashlib
 import importlib.metadata
@@ -19,7 +19,7 @@ from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.rows import read_json, read_text
-from aligners.judging.record import records
+from aligners.judging.record import record_paths
 
 LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2", "alpaca_eval")
 
@@ -67,26 +67,26 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
         "commit": described_commit(),
         "written": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "platform": f"Python {platform.python_version()}, {platform.platform()}",
-        "versions": {name: version for name in LIBRARIES if (version := installed(name))},
+        "versions": {name: version for name in LIBRARIES if (version := installed_version(name))},
         "trained_with": trained_with(models),
-        "stages": [stage(name) for name in results.STAGES],
+        "stages": [stage_listing(name) for name in results.STAGES],
         "fetched": [read_json(path) for path in sorted(directory.glob("*/*.json"))],
         "configuration": yaml.safe_dump(
             config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
         ),
-        "recipes": {shown(path): read_text(path) for path in recipe_files(config)},
+        "recipes": {display_path(path): read_text(path) for path in recipe_files(config)},
         "judges": {
             path.as_posix(): read_text(path)
             for judge in config.judges
-            for path in records(judge)[:1]  # Those of its other jobs have the same identity.
+            for path in record_paths(judge)[:1]  # The records of its other jobs are the same.
         },
     }
 
 
 def recipe_files(config: Config) -> list[Path]:
-    """Return the recipes that a configuration names, each before the files that it names itself.
+    """Return the recipes that a configuration names, each followed by the files that it names.
 
-    Such files are principles, seed questions and prompts. Tables of data sets are too large.
+    These are principles, seed questions and prompts; tables of data sets are too large to show.
     """
     found = []
     for _, kind, name in named_recipes(config):
@@ -97,13 +97,13 @@ def recipe_files(config: Config) -> list[Path]:
     return found
 
 
-def shown(path: Path) -> str:
-    """Return the path of a file, that of a workflow's own file below the workflow's directory."""
+def display_path(path: Path) -> str:
+    """Return a path as text; that of a file of the workflow is relative to the workflow."""
     return (path.relative_to(WORKFLOW) if path.is_relative_to(WORKFLOW) else path).as_posix()
 
 
 def described_commit() -> str:
-    """Return the commit that is checked out, with `-dirty` if files differ from it."""
+    """Return the checked-out commit, with `-dirty` appended if files differ from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         described = subprocess.run(command, capture_output=True, text=True, check=False).stdout
@@ -112,8 +112,8 @@ def described_commit() -> str:
     return described.strip() or "not in a git checkout"
 
 
-def installed(library: str) -> str | None:
-    """Return the version of a library, None where it is not installed."""
+def installed_version(library: str) -> str | None:
+    """Return the version of a library, or None if it is not installed."""
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
@@ -121,22 +121,22 @@ def installed(library: str) -> str | None:
 
 
 def trained_with(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return each set of versions and hardware, with the models that were trained on it."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return each combination of versions and hardware, with the models trained on it."""
+    groups: dict[str, dict[str, Any]] = {}
     for model in models:
         training = model["training"]
         versions = ", ".join(f"{name} {value}" for name, value in training["versions"].items())
         hardware = training["hardware"]
         device = f"{hardware['processes']} × {hardware['device']}, {hardware['dtype']}"
-        made = found.setdefault(
+        group = groups.setdefault(
             f"{versions} {device}", {"versions": versions, "device": device, "models": []}
         )
-        made["models"].append(f"{model['recipe']}/{model['name']}")
-    return list(found.values())
+        group["models"].append(f"{model['recipe']}/{model['name']}")
+    return list(groups.values())
 
 
-def stage(name: str) -> dict[str, Any]:
-    """Return a stage's name, its files with checksums, and the checksum of the list itself."""
+def stage_listing(name: str) -> dict[str, Any]:
+    """Return a stage's name, the checksum of its list, and its files with checksums."""
     text = read_text(results.STAGE_LIST.path(stage=name))
     return {
         "name": name,

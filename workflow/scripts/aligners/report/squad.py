@@ -1,4 +1,4 @@
-"""Section of the page on the squads: turns kept and refused; responses before and after."""
+"""The squad section of the page: turns kept and refused; responses and corrections."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,29 +7,29 @@ from typing import Any
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.core.rows import Row
-from aligners.correction.answers_file import read_answers
+from aligners.correction.corrections_file import read_corrections
 from aligners.correction.trace import describe_turn
-from aligners.report.changes import marked_changes
+from aligners.report.changes import mark_changes
 from aligners.report.data import choose
 from aligners.statistics.verdicts import TIE, preferences, read_verdicts
 
-# Rows before and after on the page, in total.
-ROWS = 400
-FEWEST_ROWS = 20
+# Example rows on the page, in total and at least for each squad.
+MAX_ROWS = 400
+MIN_ROWS = 20
 
 
 def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return who acted and some rows, for each file of a squad's corrections.
+    """Return counts of turns and example rows for each file of a squad's corrections.
 
-    The verdicts of the first judge tell which responses became worse; the seed of the experiment
-    decides which rows are shown.
+    The first judge's verdicts show which responses became worse. The experiment's seed selects the
+    examples.
     """
     aligned = results.ALIGNED.combinations({**experiment.names, "system": experiment.squads})
-    wanted = max(FEWEST_ROWS, ROWS // max(1, len(aligned)))
+    wanted = max(MIN_ROWS, MAX_ROWS // max(1, len(aligned)))
     seed, judges = experiment.config.seed, experiment.names["judge"]
     sections = []
     for names in aligned:
-        rows = read_answers(results.ALIGNED.path(**names))
+        rows = read_corrections(results.ALIGNED.path(**names))
         worse = judged_worse(judges[0], names) if judges else set()
         sections.append(
             {
@@ -48,14 +48,14 @@ def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def judged_worse(judge: str, names: Mapping[str, str]) -> set[str]:
-    """Return the ids of a squad's rows whose response the judge prefers, by both orders."""
+    """Return the ids of the rows whose response the judge prefers to the squad's correction."""
     path = results.VERDICTS.path(judge=judge, reference="base", **names)
     verdicts = read_verdicts(path)
     return set(verdicts["id"][preferences(verdicts) < TIE])
 
 
 def refused_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """Return some rows: first those with a refused turn, which are rare, then others by chance."""
+    """Return a sample of rows, first of those with a refused turn, which are rare."""
     refused = [row for row in rows if not all(turn["accepted"] for turn in row["trace"])]
     others = [row for row in rows if all(turn["accepted"] for turn in row["trace"])]
     chosen = choose(refused, count, seed)
@@ -63,10 +63,10 @@ def refused_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
 
 
 def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return for each criterion on how many responses its aligner acted, and with what result.
+    """Return for each criterion on how many responses its aligner acted, and with what outcome.
 
-    A response counts as kept if one of the aligner's corrections was accepted. `before` and `after`
-    are the mean scores by the criterion's inspector over its turns, None where there were none.
+    A response counts as `kept` if at least one of the aligner's corrections was accepted. `before`
+    and `after` are mean scores of the criterion's inspector over its turns; None without a turn.
     """
     scored: dict[str, list[tuple[float, float]]] = {}
     kept: Counter[str] = Counter()
@@ -93,17 +93,17 @@ def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Return the mean, or None of nothing."""
+    """Return the mean, or None if there are no values."""
     return sum(values) / len(values) if values else None
 
 
 def example(row: Row) -> dict[str, Any]:
-    """Return a row for the table of responses: the changed words marked, and the turns."""
+    """Return a row of the table of examples, with the changed words marked, and its turns."""
     return {
         "id": row["id"],
         "category": row["category"],
         "question": row["question"],
-        **marked_changes(row["response"], row["aligned_response"]),
+        **mark_changes(row["response"], row["aligned_response"]),
         "turns": [
             {
                 "criterion": turn["criterion"],

@@ -1,1 +1,1 @@
-"""Verdicts as tables, rates with intervals, tests, and the tables that show them."""
+"""Statistics of verdicts: rates with intervals, tests, and the tables that show them."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from aligners.statistics.intervals import NOTHING, RESAMPLES, Estimate, mean_score, share
+from aligners.statistics.intervals import NO_ESTIMATE, RESAMPLES, Estimate, mean_score, share
 from aligners.statistics.length_control import LengthControlled, length_controlled_rate
 from aligners.statistics.verdicts import ORDERS, TIE, check_verdicts, preferences
 
@@ -16,7 +16,7 @@ UNCATEGORISED = "uncategorised"
 
 @dataclass(frozen=True)
 class Outcomes:
-    """On how many questions our answer won, tied and lost; `unusable` ones have no verdict."""
+    """Numbers of questions that the system won, tied and lost; `unusable` ones have no verdict."""
 
     wins: int
     ties: int
@@ -28,11 +28,18 @@ class Outcomes:
 class Comparison:
     """All figures of one comparison.
 
-    `win_rate` counts ties as half. `flip_rate`: questions whose two orders prefer different
-    texts. `longer_won`: of the decided questions with answers of unequal length, those that
-    the longer answer won. `copy_rate`: answers left unchanged. `harm_rate`, against the base
-    answers alone: of the answers that the system changed, those that the judge liked better
-    before. Lengths are means over all questions.
+    Attributes:
+        outcomes: wins, ties and losses.
+        win_rate: a tie counts as half.
+        length_controlled: the win rate at equal lengths.
+        by_category: the win rate of each category.
+        flip_rate: share of questions whose two orders prefer different texts.
+        copy_rate: share of responses that the system left unchanged.
+        harm_rate: among the responses that the system changed, the share that the judge preferred
+            before the change; only if the reference is the base LLM.
+        longer_won: among the decided questions with texts of unequal length, the share that the
+            longer text won.
+        mean_length, mean_reference_length: means over all questions.
     """
 
     outcomes: Outcomes
@@ -52,8 +59,8 @@ def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Compari
 
     Args:
         verdicts: a table as aligners.statistics.verdicts describes it.
-        against_base: whether the reference is the base LLM, whose answers the system corrects.
-        seed: decides the resamples of the intervals.
+        against_base: whether the reference is the base LLM, whose responses the system corrects.
+        seed: of the resamples of the intervals.
 
     Raises:
         ValueError: the table is not as described.
@@ -62,7 +69,7 @@ def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Compari
     preference = preferences(verdicts)
     side = preference - TIE
     changed = preference[~verdicts["unchanged"].astype(bool)].dropna()
-    # Of both orders. A tie in one of them is no flip.
+    # Signs of both orders. A tie in one of them is not a flip.
     sides = verdicts[ORDERS].dropna() - TIE
     agreement = (side * (verdicts["length"] - verdicts["reference_length"])).dropna()
     return Comparison(
@@ -77,7 +84,7 @@ def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Compari
         by_category=category_rates(verdicts, seed),
         flip_rate=share(sides["first_order"] * sides["second_order"] < 0),
         copy_rate=share(verdicts["unchanged"]),
-        harm_rate=share(changed < TIE) if against_base else NOTHING,
+        harm_rate=share(changed < TIE) if against_base else NO_ESTIMATE,
         longer_won=share(agreement[agreement != 0] > 0),
         mean_length=mean_length(verdicts["length"]),
         mean_reference_length=mean_length(verdicts["reference_length"]),
@@ -87,7 +94,7 @@ def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Compari
 def win_rate(verdicts: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> Estimate:
     """Return the mean preference over questions with a verdict.
 
-    Where verdicts are whole, it is the share of verdicts won, ties as half.
+    If all preferences are 0, 0.5 or 1, it is the share of questions won, a tie counted as half.
     """
     preference = preferences(verdicts).dropna().to_numpy(dtype=float)
     return mean_score(preference, seed, resamples=resamples)
@@ -96,7 +103,7 @@ def win_rate(verdicts: pd.DataFrame, seed: int, resamples: int = RESAMPLES) -> E
 def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
     """Return the win rate of each category, by name; empty if no question has a category.
 
-    Questions without one among others that have one count as `uncategorised`, so that n adds up.
+    If only some questions have a category, the others count as `uncategorised`.
     """
     if verdicts["category"].isna().all():
         return {}
@@ -105,5 +112,5 @@ def category_rates(verdicts: pd.DataFrame, seed: int) -> dict[str, Estimate]:
 
 
 def mean_length(lengths: pd.Series) -> float | None:
-    """Return the mean of lengths, or None of nothing."""
+    """Return the mean of lengths, or None if there are none."""
     return float(lengths.mean()) if len(lengths) else None

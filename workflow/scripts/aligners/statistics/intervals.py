@@ -12,15 +12,15 @@ ALPHA = 0.05
 RESAMPLES = 9999
 # Resamples in memory at once; the result does not depend on it.
 BATCH = 1000
-# With fewer scores that differ from the commonest one, resamples vary too little.
-FEWEST_VARYING = 10
+# With fewer scores that differ from the most common score, resamples vary too little.
+MIN_VARYING = 10
 
 Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value, its 95% interval, and n, the number of questions; None where n is zero."""
+    """A value, its 95% interval, and n, the number of questions; without a value only n is set."""
 
     value: float | None
     low: float | None
@@ -28,16 +28,16 @@ class Estimate:
     n: int
 
 
-NOTHING = Estimate(None, None, None, 0)
+NO_ESTIMATE = Estimate(None, None, None, 0)
 
 
 def share(flags: Iterable[bool]) -> Estimate:
     """Return the share of true flags, with Wilson's interval (1927)."""
-    given = np.fromiter(flags, dtype=bool)
-    if not len(given):
-        return NOTHING
-    low, high = proportion_confint(given.sum(), len(given), ALPHA, method="wilson")
-    return Estimate(float(given.mean()), float(low), float(high), len(given))
+    values = np.fromiter(flags, dtype=bool)
+    if not len(values):
+        return NO_ESTIMATE
+    low, high = proportion_confint(values.sum(), len(values), ALPHA, method="wilson")
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
 def mean_score(
@@ -45,25 +45,25 @@ def mean_score(
 ) -> Estimate:
     """Return the mean of scores with an interval, from a bootstrap over questions.
 
-    The bootstrap is BCa (Efron 1987), which covers better than percentiles where few questions
-    are lost or few won. Where nearly all scores are equal, every resample is nearly the sample
-    and any bootstrap far too sure. There the interval is Wilson's with the sum of the scores as
-    its count: cautious, because of all scores within two bounds and with one mean, those on the
-    bounds vary most.
+    The bootstrap is BCa (Efron 1987), which has better coverage than percentiles if few questions
+    are won or few are lost. If nearly all scores are equal, all resamples are nearly equal and a
+    bootstrap interval is far too narrow. The interval is then Wilson's, with the sum of the scores
+    as its count. It is conservative: among scores with the same bounds and the same mean, those
+    on the bounds have the highest variance.
 
     Args:
         scores: one for each question, from `lowest` to 1.
-        seed: decides the resamples.
-        lowest: the smallest score possible: 0 for preferences, -1 for differences of two.
-        resamples: how often questions are drawn anew.
+        seed: of the resamples.
+        lowest: the smallest possible score: 0 for preferences, -1 for differences of two.
+        resamples: number of resamples.
     """
     n = len(scores)
     if not n:
-        return NOTHING
+        return NO_ESTIMATE
     _, counts = np.unique(scores, return_counts=True)
-    if n - counts.max() < FEWEST_VARYING:
+    if n - counts.max() < MIN_VARYING:
         width = 1 - lowest
-        positive = min((scores - lowest).sum() / width, n)  # Rounding may take it beyond n.
+        positive = min((scores - lowest).sum() / width, n)  # Rounding can make it exceed n.
         low, high = proportion_confint(positive, n, ALPHA, method="wilson")
         low, high = lowest + low * width, lowest + high * width
     else:

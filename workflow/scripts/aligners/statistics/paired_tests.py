@@ -1,4 +1,4 @@
-"""Tests of systems against each other, judged against one reference on the same questions."""
+"""Paired tests of two systems that were judged against one reference on the same questions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,20 @@ from statsmodels.stats.multitest import multipletests
 from aligners.statistics.intervals import BATCH, RESAMPLES, Estimate, Scores, mean_score
 from aligners.statistics.verdicts import preferences
 
-# What all systems of a group have in common: backbone and reference.
+# The names that the systems of a group share: backbone and reference.
 Group = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """`difference`: win rate of the first system less that of the second, with its interval.
+    """A test of two systems.
 
-    `group` tells what both were judged against. `adjusted` is the p-value after correction for all
-    tests made together.
+    Attributes:
+        group: the names that both systems share.
+        first, second: the systems.
+        difference: win rate of the first system minus that of the second, with its interval.
+        p_value: of this test alone.
+        adjusted: the p-value corrected for all tests made together.
     """
 
     group: Group
@@ -40,44 +44,43 @@ def paired_tests(
     Two systems without a judged question in common are left out.
 
     Args:
-        groups: by what their systems were judged against, systems with their verdicts (see
-            aligners.statistics.verdicts).
-        seed: decides the resamples.
-        resamples: of each permutation test and of each interval.
+        groups: for each group, the systems with their verdicts (see aligners.statistics.verdicts).
+        seed: of the resamples.
+        resamples: number of resamples of each permutation test and of each interval.
     """
-    found = []
+    tests = []
     for group, systems in groups.items():
         for first, second in combinations(systems, 2):
             differences = paired_differences(systems[first], systems[second])
             if len(differences):
                 interval = mean_score(differences, seed, lowest=-1.0, resamples=resamples)
                 p_value = sign_flip_p_value(differences, seed, resamples)
-                found.append((group, first, second, interval, p_value))
-    adjusted = holm([p_value for *_, p_value in found])
-    return [PairedTest(*test, corrected) for test, corrected in zip(found, adjusted, strict=True)]
+                tests.append((group, first, second, interval, p_value))
+    adjusted = holm([p_value for *_, p_value in tests])
+    return [PairedTest(*test, corrected) for test, corrected in zip(tests, adjusted, strict=True)]
 
 
 def paired_differences(first: pd.DataFrame, second: pd.DataFrame) -> Scores:
-    """Return the first system's preference less the second's, of questions that both have."""
-    ours, others = (
+    """Return the first system's preference minus the second's, for each question of both."""
+    first_scores, second_scores = (
         preferences(verdicts).set_axis(verdicts["id"]).dropna() for verdicts in (first, second)
     )
-    common = ours.index.intersection(others.index, sort=False)
-    return (ours[common] - others[common]).to_numpy(dtype=float)
+    common = first_scores.index.intersection(second_scores.index, sort=False)
+    return (first_scores[common] - second_scores[common]).to_numpy(dtype=float)
 
 
 def sign_flip_p_value(differences: Scores, seed: int, resamples: int = RESAMPLES) -> float:
     """Return the two-sided p-value of a permutation test of the mean difference.
 
-    If the systems are equally good, exchanging the two verdicts of a question changes nothing but
-    the sign of their difference (Fisher 1935). Wilcoxon's test would compare ranks,
-    and most differences of verdicts are tied; this one compares what is reported, the means.
+    If the systems are equally good, exchanging the two verdicts of a question changes only the
+    sign of their difference (Fisher 1935). This test compares means, which are what is reported.
+    Wilcoxon's test would compare ranks, and most differences of verdicts are tied.
     """
-    moved = differences[differences != 0]  # No flip changes the others.
-    if len(moved) < 2:  # One question's two flips differ equally much.
+    nonzero = differences[differences != 0]  # A sign flip does not change a zero.
+    if len(nonzero) < 2:  # Both signs of a single difference are equally extreme.
         return 1.0
     result = permutation_test(
-        (moved,),
+        (nonzero,),
         np.sum,
         permutation_type="samples",
         n_resamples=resamples,
@@ -90,7 +93,7 @@ def sign_flip_p_value(differences: Scores, seed: int, resamples: int = RESAMPLES
 def holm(p_values: list[float]) -> list[float]:
     """Return the p-values corrected for their number (Holm 1979).
 
-    Of those at most 0.05 afterwards, with 95% none is a false alarm, however the tests depend on
-    one another.
+    With a probability of at least 95%, none of those that are then at most 0.05 is a false alarm,
+    even if the tests depend on each other.
     """
     return multipletests(p_values, method="holm")[1].tolist() if p_values else []

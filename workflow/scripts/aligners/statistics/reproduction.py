@@ -1,14 +1,14 @@
-"""The paper's protocol of evaluation, to compare with the win rates that its code reported.
+"""The paper's evaluation protocol, to compare our win rates with those that its code reported.
 
-From the paper: the squad in the paper's order (squad-paper); texts cut at their first full stop; 4
+As in the paper: the squad in the paper's order (squad-paper); texts cut at their first full stop; 4
 of the 14 categories of BeaverTails-Evaluation; ties dropped; the mean of the categories' rates with
 equal weights.
 
-Different here: each question is judged in both orders, and AlpacaEval judges it in one random
-order. A tie is a mean preference of exactly 0.5, also where the two orders contradict each other.
-So more questions are dropped as ties, the doubtful ones, and rates are further from one half. Rates
-have an interval and n. The judge may be another one, and the models are trained anew. So a
-difference can have many causes.
+Unlike the paper: each question is judged in both orders, while AlpacaEval judges it in one random
+order. A tie is a mean preference of exactly 0.5, which includes two orders that contradict each
+other. So more questions, the uncertain ones, are dropped as ties, and rates are further from one
+half. Rates have an interval and n. The judge can be another one, and the models are trained again.
+So a difference can have many causes.
 
 This protocol is for this comparison only; docs/evaluation.md describes the evaluation.
 """
@@ -36,7 +36,7 @@ COLUMNS = [
     *["n", "ties", "unusable"],
 ]
 NOT_REPORTED = "not reported"
-# Several full stops in a row are another token than a single one.
+# Several full stops in a row are a different token than a single one.
 FULL_STOP = re.compile(r"(?<!\.)\.(?!\.)")
 
 
@@ -44,16 +44,16 @@ def protocol_rows(inputs: Sequence[Row], dataset: str) -> list[Row]:
     """Return the test inputs of the paper's four categories, in their order.
 
     Raises:
-        UserError: the data set has no row in one of them.
+        UserError: the data set has no row in one of these categories.
     """
     present = {row["category_id"] for row in inputs}
     missing = [number for number in PROTOCOL_CATEGORIES if number not in present]
     if missing:
         raise UserError(
-            f"data set {dataset}: no row has the category_id {missing[0]}; the paper's protocol is "
-            f"for data sets with the categories {', '.join(PROTOCOL_CATEGORIES)}, as BeaverTails. "
-            "Leave this data set out, or name the column of the number in its recipe under "
-            "columns.category_id"
+            f"data set {dataset}: no row has the category_id {missing[0]}, and the paper's "
+            f"protocol needs the categories {', '.join(PROTOCOL_CATEGORIES)}, as in BeaverTails; "
+            "leave this data set out, or set columns.category_id in its recipe to the column with "
+            "the numbers"
         )
     return [row for row in inputs if row["category_id"] in PROTOCOL_CATEGORIES]
 
@@ -61,8 +61,8 @@ def protocol_rows(inputs: Sequence[Row], dataset: str) -> list[Row]:
 def first_sentence(text: str) -> str:
     """Return a text up to its first full stop, or all of it if there is none.
 
-    The paper's code stopped generating at the first "." token, also in "3.14" and "e.g.". Whether a
-    full stop next to a quotation mark or a bracket is that token depends on the tokenizer; here it
+    The paper's code stopped generating at the first "." token, also in "3.14" and "e.g.". A full
+    stop next to a quotation mark or a bracket is this token in some tokenizers only; here it always
     ends the text.
     """
     found = FULL_STOP.search(text)
@@ -70,13 +70,13 @@ def first_sentence(text: str) -> str:
 
 
 def protocol_rates(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rate over the four categories, and then that of each.
+    """Return the mean rate of the four categories, then the rate of each.
 
     Args:
         verdicts: the rows of a verdicts file, with `category_id`.
 
     Returns:
-        for each rate `category_id`, `category` (None over all four), `ours`, `low`, `high`,
+        For each rate `category_id` and `category` (both None for the mean), `ours`, `low`, `high`,
         `n` (decided questions), `ties` and `unusable`.
     """
     preferred = preferences(verdicts)
@@ -112,23 +112,24 @@ def rate_columns(estimate: Estimate) -> dict[str, Any]:
 
 
 def macro_mean(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of independent shares with a 95% interval; no value if one has none.
+    """Return the mean of independent shares with a 95% interval; no value if a share has none.
 
-    The interval is built from those of the shares (MOVER; Zou, Huang and Zhang 2009): in each
-    direction, the root of the sum of their squared distances. With Wilson's intervals it has a
-    width even where a category was won entirely; a bootstrap would find no variation there.
+    The interval combines those of the shares (MOVER; Zou, Huang and Zhang 2009): on each side, its
+    width is the root of the sum of their squared widths, divided by their number. With Wilson's
+    intervals it has a width even if a category was won entirely, where a bootstrap would find no
+    variation.
     """
     count, n = len(estimates), sum(estimate.n for estimate in estimates)
     if any(estimate.value is None for estimate in estimates):
         return Estimate(None, None, None, n)
     bounds = np.array([(each.value, each.low, each.high) for each in estimates], dtype=float)
-    value, low, high = bounds.T
+    value, low, high = bounds.T  # bounds: shares x 3
     mean, below, above = value.mean(), np.linalg.norm(value - low), np.linalg.norm(high - value)
     return Estimate(float(mean), float(mean - below / count), float(mean + above / count), n)
 
 
 def read_reported(path: Path) -> dict[tuple[str, ...], float]:
-    """Return the reported rates by `CELL` and the category's number, "" over the four."""
+    """Return the reported rates by `CELL` and category_id, which is "" for the mean of the four."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     keys = table[[*CELL, "category_id"]].itertuples(index=False, name=None)
     return dict(zip(keys, table["win_rate"].astype(float), strict=True))
@@ -141,8 +142,8 @@ def compare_with_reported(
     """Return the table of reported rates beside ours, with the columns `COLUMNS`.
 
     Args:
-        verdicts: the `dataset`, `llm`, `backbone` and `reference` of each cell, and its verdicts.
-        reported: as read_reported returns it.
+        verdicts: for each cell, its `dataset`, `llm`, `backbone` and `reference`, and its verdicts.
+        reported: the result of `read_reported`.
     """
     rows = []
     for cell, table in verdicts:
@@ -156,7 +157,7 @@ def compare_with_reported(
 
 
 def reproduction_sections(table: pd.DataFrame) -> list[Section]:
-    """Return the table for reading: over the four categories, then by category."""
+    """Return the table as text: first the means of the four categories, then each category."""
     macro = table["category_id"].isna()
     sections = []
     for title, rows, names in (
@@ -164,13 +165,13 @@ def reproduction_sections(table: pd.DataFrame) -> list[Section]:
         ("By category", table[~macro], [*CELL, "category_id", "category"]),
     ):
         if len(rows):
-            texts = pd.DataFrame([readable(row, names) for row in rows.to_dict("records")])
+            texts = pd.DataFrame([text_row(row, names) for row in rows.to_dict("records")])
             sections.append(Section(title, texts))
     return sections
 
 
-def readable(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
-    """Return a row of the table as texts, the given columns first."""
+def text_row(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Return a row of the table as texts, the columns `names` first."""
     return {
         **{name: str(row[name]) for name in names},
         "reported": formats.percent(row["reported"], missing=NOT_REPORTED),

@@ -1,7 +1,7 @@
-"""Tables as files: CSV to compute with, Markdown to read, LaTeX to print.
+"""Tables as files: CSV for computing, Markdown for reading, LaTeX for printing.
 
 A CSV has numbers, one line for each estimate. Markdown and LaTeX have the same numbers as text, in
-sections: a title, and a table whose cells show a value with its interval and n.
+sections: each has a title, and a table whose cells show a value with its interval and n.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 
 from aligners.core.rows import atomic_path
 
-# Characters in titles that have a meaning in LaTeX; pandas escapes those in cells.
+# Special characters of LaTeX, escaped in titles; pandas escapes them in cells.
 LATEX_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "_%&#$"})
 
 

@@ -1,16 +1,18 @@
 """The tables of an evaluation: win rates, categories, ablations, thresholds and paired tests.
 
-Each table has two functions: one returns numbers, a line for each estimate, for the CSV; the other
-returns sections of text to read. Lines keep the order of the comparisons.
+Each table has two functions. One returns numbers for the CSV, one line for each estimate, in the
+order of the comparisons. The other returns them as sections of text.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import pandas as pd
 
 from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import Row
+from aligners.statistics.intervals import NO_ESTIMATE
 from aligners.statistics.table_files import Section
 
 CELL = ["dataset", "llm", "backbone", "system", "reference"]
@@ -20,40 +22,39 @@ THRESHOLDS = ["threshold", "acted", "changed", "win_rate", "low", "high", "n"]
 PAIRED = ["dataset", "llm", "backbone", "reference", "first", "second"]
 OPPONENTS = ["dataset", "llm", "reference"]
 WIN_RATE = {"value": "win_rate"}
-NO_ESTIMATE = dict.fromkeys(ESTIMATE[:3]) | {"n": 0}
 
 
-def of_the_squad(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of the squad, the only system in the tables of the paper's shape."""
+def squad_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of the squad, the only system in the tables that the paper has too."""
     return table[table["system"] == SQUAD.name]
 
 
 def sections_by(
-    table: pd.DataFrame, keys: Sequence[str], shape: Callable[[pd.DataFrame], pd.DataFrame]
+    table: pd.DataFrame, keys: Sequence[str], as_text: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> list[Section]:
-    """Return a section for each combination of the keys, which is its title, shaped for reading."""
+    """Return a section for each combination of the keys; its title names the combination."""
     groups = table.groupby(list(keys), sort=False)
-    return [Section(title(keys, names), shape(group)) for names, group in groups]
+    return [Section(section_title(keys, names), as_text(group)) for names, group in groups]
 
 
-def title(keys: Sequence[str], names: tuple[str, ...]) -> str:
+def section_title(keys: Sequence[str], names: tuple[str, ...]) -> str:
     """Return the title of a section: its names, and the reference after "against"."""
     listed = ", ".join(name for key, name in zip(keys, names, strict=True) if key != "reference")
     return f"{listed} against {names[-1]}" if keys[-1] == "reference" else listed
 
 
-def beside(
+def pivot(
     table: pd.DataFrame, texts: Sequence[str], rows: Sequence[str], column: str
 ) -> pd.DataFrame:
-    """Return the texts of a table's lines in a row for each of `rows`, in columns by `column`."""
+    """Arrange the texts of a table's lines: a row for each combination of `rows`, by `column`."""
     wide = table.assign(text=texts).set_index([*rows, column])["text"].unstack(column, sort=False)
     return wide.fillna(formats.MISSING).rename_axis(columns=None).reset_index()
 
 
-def by_backbone(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
-    """Return win rates with their intervals and n in a column for each backbone."""
+def pivot_backbones(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
+    """Return win rates with their intervals and n, in a column for each backbone."""
     rates = table.rename(columns={"win_rate": "value"}).to_dict("records")
-    return beside(table, [formats.counted_rate(rate) for rate in rates], rows, "backbone")
+    return pivot(table, [formats.rate_with_n(rate) for rate in rates], rows, "backbone")
 
 
 # Numbers
@@ -76,11 +77,11 @@ def categories(comparisons: Iterable[Row]) -> pd.DataFrame:
 
 
 def ablations(comparisons: Iterable[Row]) -> pd.DataFrame:
-    """Return all rates of every comparison; `reason`: why one is missing."""
+    """Return all rates of every comparison; `reason` explains a missing length-controlled rate."""
     rows = []
     for row in comparisons:
         controlled = row["length_controlled"]
-        estimates = {**row, "length_controlled": controlled["rate"] or NO_ESTIMATE}
+        estimates = {**row, "length_controlled": controlled["rate"] or asdict(NO_ESTIMATE)}
         for name in RATES:
             reason = controlled["reason"] if name == "length_controlled" else None
             rows.append({**row, "rate": name, **estimates[name], "reason": reason})
@@ -91,7 +92,7 @@ def thresholds(curves: Iterable[tuple[Mapping[str, str], pd.DataFrame]]) -> pd.D
     """Return all threshold curves in one table.
 
     Args:
-        curves: the `dataset`, `llm` and `backbone` of each, and the table of its file.
+        curves: for each curve, its `dataset`, `llm` and `backbone`, and the table of its file.
     """
     empty = pd.DataFrame(columns=["dataset", "llm", "backbone", *THRESHOLDS])
     tables = [curve.assign(**place)[empty.columns] for place, curve in curves]
@@ -99,10 +100,10 @@ def thresholds(curves: Iterable[tuple[Mapping[str, str], pd.DataFrame]]) -> pd.D
 
 
 def paired_tests(tests: Iterable[tuple[Mapping[str, str], Sequence[Row]]]) -> pd.DataFrame:
-    """Return all paired tests, one a line.
+    """Return all paired tests, one in each line.
 
     Args:
-        tests: the `dataset` and `llm` of each file, and its list.
+        tests: for each file, its `dataset` and `llm`, and its list of tests.
     """
     rows = [{**place, **row, **row["difference"]} for place, listed in tests for row in listed]
     table = pd.DataFrame(rows, columns=[*PAIRED, *ESTIMATE, "p_value", "adjusted"])
@@ -114,25 +115,25 @@ def paired_tests(tests: Iterable[tuple[Mapping[str, str], Sequence[Row]]]) -> pd
 
 def win_rate_sections(table: pd.DataFrame) -> list[Section]:
     """Return the paper's table of the squad: data set, LLM and reference by backbone."""
-    squad = of_the_squad(table)
+    squad = squad_lines(table)
     if squad.empty:
         return []
-    return [Section("The squad, by backbone", by_backbone(squad, OPPONENTS))]
+    return [Section("The squad, by backbone", pivot_backbones(squad, OPPONENTS))]
 
 
 def category_sections(table: pd.DataFrame) -> list[Section]:
     """Return the squad's rates with a row for each category and a column for each backbone."""
     return sections_by(
-        of_the_squad(table), OPPONENTS, lambda group: by_backbone(group, ["category"])
+        squad_lines(table), OPPONENTS, lambda group: pivot_backbones(group, ["category"])
     )
 
 
 def ablation_sections(table: pd.DataFrame) -> list[Section]:
-    """Return a row for each backbone and system: a column for each rate, the n of the win rate."""
+    """Return a row for each backbone and system: all rates, and the n of the win rate."""
 
     def rates(group: pd.DataFrame) -> pd.DataFrame:
         texts = [formats.rate(line) for line in group.to_dict("records")]
-        wide = beside(group, texts, ["backbone", "system"], "rate")
+        wide = pivot(group, texts, ["backbone", "system"], "rate")
         n = group.loc[group["rate"] == "win_rate", "n"].astype(str).to_list()
         return wide.rename(columns=lambda name: name.replace("_", " ")).assign(n=n)
 
@@ -141,7 +142,7 @@ def ablation_sections(table: pd.DataFrame) -> list[Section]:
 
 def threshold_sections(table: pd.DataFrame) -> list[Section]:
     """Return a row for each threshold, in a section for each backbone."""
-    return sections_of_rows(
+    return row_sections(
         table,
         ["dataset", "llm", "backbone"],
         lambda row: {
@@ -155,8 +156,8 @@ def threshold_sections(table: pd.DataFrame) -> list[Section]:
 
 
 def paired_test_sections(table: pd.DataFrame) -> list[Section]:
-    """Return a row for each test, the differences in percentage points, by data set and LLM."""
-    return sections_of_rows(
+    """Return a row for each test, in a section for each data set and LLM."""
+    return row_sections(
         table,
         ["dataset", "llm"],
         lambda row: {
@@ -169,15 +170,15 @@ def paired_test_sections(table: pd.DataFrame) -> list[Section]:
     )
 
 
-def sections_of_rows(
-    table: pd.DataFrame, keys: Sequence[str], texts: Callable[[Row], Row]
+def row_sections(
+    table: pd.DataFrame, keys: Sequence[str], as_text: Callable[[Row], Row]
 ) -> list[Section]:
-    """Return a section for each combination of the keys, each line of the table as texts."""
+    """Return a section for each combination of the keys, with each line of the table as text."""
     return sections_by(
-        table, keys, lambda group: pd.DataFrame(map(texts, group.to_dict("records")))
+        table, keys, lambda group: pd.DataFrame(map(as_text, group.to_dict("records")))
     )
 
 
 def p_text(value: float) -> str:
-    """Return a p-value with three digits after the point; LaTeX would misprint a `<`."""
+    """Return a p-value with three decimals; without `<`, which LaTeX prints as another sign."""
     return "below 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,4 +1,4 @@
-"""Verdicts of one comparison: our system against a reference, on the same questions.
+"""Verdicts of one comparison: a system against a reference, on the same questions.
 
 A table has one row for each question:
 
@@ -6,13 +6,14 @@ A table has one row for each question:
 | --- | --- |
 | id | the question's id, unique in the table |
 | category | its category, or None |
-| first_order | preference where our answer was shown first |
-| second_order | preference where the reference's answer was shown first |
-| length, reference_length | length of our answer and of the reference's, in characters or tokens |
-| unchanged | whether our answer is the base answer, copied |
+| first_order | preference with the system's text shown first |
+| second_order | preference with the reference's text shown first |
+| length, reference_length | lengths of the system's and the reference's text, in one unit |
+| unchanged | whether the system's text equals the base LLM's response |
 
-A preference is 1 where ours is better, 0 where the reference is, 0.5 for a tie; between them it is
-the judge's probability that ours is better; NaN where there is no usable verdict.
+A preference is 1 if the system's text is better, 0 if the reference's text is better, and 0.5 for a
+tie. Other values are the judge's probability that the system's text is better. NaN means that there
+is no usable verdict.
 """
 
 from pathlib import Path
@@ -28,16 +29,16 @@ TIE = 0.5
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
-    """Read a file of verdicts (docs/data.md) as such a table; null becomes NaN."""
+    """Read a file of verdicts (docs/data.md) as a table; null becomes NaN."""
     table = pd.DataFrame(read_rows(path), columns=[*COLUMNS, "category_id"])
     return table.astype(dict.fromkeys(ORDERS, float))
 
 
 def check_verdicts(verdicts: pd.DataFrame) -> None:
-    """Check a table of verdicts against the description of this module.
+    """Check that a table of verdicts is as this module describes it.
 
     Raises:
-        ValueError: a column is missing, an id occurs twice, or a value is out of its range.
+        ValueError: a column is missing, an id occurs twice, or a value is out of range.
     """
     missing = [column for column in COLUMNS if column not in verdicts]
     if missing:
@@ -48,20 +49,20 @@ def check_verdicts(verdicts: pd.DataFrame) -> None:
     for column in (*ORDERS, *LENGTHS):
         values = verdicts[column]
         if column in ORDERS:
-            wrong, rule = values[~(values.isna() | values.between(0, 1))], "lies between 0 and 1"
+            wrong, rule = values[~(values.isna() | values.between(0, 1))], "between 0 and 1"
         else:
-            wrong, rule = values[~(values >= 0)], "has to be a number that is not negative"
+            wrong, rule = values[~(values >= 0)], "a number of at least 0"
         if len(wrong):
             raise ValueError(
                 f"table of verdicts: {column} of {verdicts['id'][wrong.index[0]]!r} is "
-                f"{wrong.iloc[0]}; it {rule}."
+                f"{wrong.iloc[0]}; it has to be {rule}."
             )
 
 
 def preferences(verdicts: pd.DataFrame) -> pd.Series:
-    """Return the preference of each question: the mean of both orders, NaN where one is unusable.
+    """Return the preference of each question: the mean of both orders, or NaN if one is unusable.
 
     A judge's bias for a position cancels out only in the mean of both orders. So a question with
-    one usable order has no verdict.
+    only one usable order has no verdict.
     """
     return verdicts[ORDERS].mean(axis=1, skipna=False)

@@ -1,1 +1,1 @@
-"""From topics to training sets: what the teacher writes, cleaned and split."""
+"""Synthesis: the teacher writes topics, questions and pairs, which become training sets."""

@@ -1,7 +1,7 @@
 """Filters of questions and pairs: each returns the reason to drop a row, or None.
 
-The patterns match whole words, tags and constructs, not substrings: texts with "code of conduct",
-"10 < 20", curly quotes or "nothing is wrong with that" are kept.
+The patterns match whole words, tags and constructs, not substrings. So texts with "code of
+conduct", "10 < 20", curly quotes or "nothing is wrong with that" are kept.
 """
 
 import re
@@ -42,11 +42,11 @@ CODE = re.compile(
     r"|[{;]\s*$[\s\S]*^\s*\}",
     re.MULTILINE,
 )
-ANSWER = r"(the|this|that|my|your) (response|answer|correction|text)"
+THE_ANSWER = r"(the|this|that|my|your) (response|answer|correction|text)"
 NO_CONTENT = re.compile(
     r"(no|without any) (further )?(correction|change|edit|revision|improvement)s?"
     r"( (is|are|was|were))?( (needed|necessary|required|made))?"
-    rf"|{ANSWER} (is|was|looks|seems) (already )?"
+    rf"|{THE_ANSWER} (is|was|looks|seems) (already )?"
     r"(fine|good|great|correct|ok|okay|perfect|appropriate|acceptable|ethical|helpful|accurate)"
     r"( as it is| already)?"
     r"|nothing (is|was) wrong( here)?"
@@ -60,7 +60,7 @@ NO_CONTENT = re.compile(
 def text_reason(text: str, language: Language) -> str | None:
     """Return the reason why a text is not plain English, or None.
 
-    `language` is the part of a synthesis recipe about languages.
+    `language` has `minimum_words` and `minimum_ratio`, the arguments of `is_english`.
     """
     if LEAKED_PROMPT.search(text):
         return "leaked_prompt"
@@ -74,16 +74,16 @@ def text_reason(text: str, language: Language) -> str | None:
 
 
 def pair_reason(row: Row, language: Language) -> str | None:
-    """Return the reason why a pair is useless for training, or None.
+    """Return the reason why a pair cannot be used for training, or None.
 
     The reasons are empty, no_content, leaked_prompt, code, markup and language.
     """
-    answers = [row["response"], row["aligned_response"]]
-    if any(EMPTY.fullmatch(answer) for answer in answers):
+    texts = [row["response"], row["aligned_response"]]
+    if any(EMPTY.fullmatch(text) for text in texts):
         return "empty"
     if NO_CONTENT.fullmatch(row["aligned_response"].strip(" .!\n\"'")):
         return "no_content"
-    for text in [row["question"], *answers]:
+    for text in [row["question"], *texts]:
         if reason := text_reason(text, language):
             return reason
     return None

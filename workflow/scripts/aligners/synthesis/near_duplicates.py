@@ -1,7 +1,7 @@
-"""Near-duplicate texts: Jaccard similarity of their character shingles.
+"""Near-duplicate texts, by the Jaccard similarity of their character shingles.
 
-Candidates come from datasketch's MinHash LSH (Broder 1997; Leskovec, Rajaraman and Ullman, Mining
-of Massive Datasets, chapter 3). The exact similarity of every candidate is then compared with the
+datasketch's MinHash LSH finds candidates (Broder 1997; Leskovec, Rajaraman and Ullman, Mining of
+Massive Datasets, chapter 3). Then the exact similarity of every candidate is compared with the
 threshold, so there are no false positives.
 """
 
@@ -13,7 +13,7 @@ PERMUTATIONS = 128
 
 
 def normalise(text: str) -> str:
-    """Return the text in lower case with single spaces (Unicode NFC, as in a row's id).
+    """Return the text in lower case and Unicode NFC with single spaces.
 
     Texts that are equal in this form are exact duplicates.
     """
@@ -21,7 +21,7 @@ def normalise(text: str) -> str:
 
 
 def shingles(text: str, size: int) -> set[str]:
-    """Return the set of character n-grams of a normalised text."""
+    """Return the set of the character n-grams of the normalised text, with n = `size`."""
     text = normalise(text)
     return {text[start : start + size] for start in range(max(1, len(text) - size + 1))}
 
@@ -32,16 +32,23 @@ def jaccard(first: set[str], second: set[str]) -> float:
 
 
 class NearDuplicates:
-    """An index of texts that finds those with a similarity of at least `similarity`."""
+    """An index of texts that finds near-duplicates.
+
+    Attributes:
+        size: number of characters of a shingle.
+        similarity: minimum Jaccard similarity of near-duplicates, in (0, 1].
+        ordinals: position of each indexed text in the order of insertion.
+        seen: normalised texts that were passed to `reason`.
+    """
 
     def __init__(self, shingle: int, similarity: float):
-        """Index by shingles of `shingle` characters, with a Jaccard threshold in (0, 1]."""
+        """Create an empty index."""
         self.size = shingle
         self.similarity = similarity
         # The weights favour recall: the index misses 1 in 100 pairs at the threshold and 1 in 1000
         # at 0.05 above it. The exact similarity removes the extra false candidates.
         self.index = MinHashLSH(threshold=similarity, num_perm=PERMUTATIONS, weights=(0.01, 0.99))
-        self.empty = MinHash(num_perm=PERMUTATIONS)
+        self.empty_sketch = MinHash(num_perm=PERMUTATIONS)
         self.shingles: dict[str, set[str]] = {}
         self.ordinals: dict[str, int] = {}
         self.added = 0
@@ -53,12 +60,12 @@ class NearDuplicates:
         del self.shingles[key], self.ordinals[key]
 
     def find_and_add(self, key: str, text: str, keep_if_found: bool = False) -> list[str]:
-        """Return the keys of indexed near-duplicates, oldest first, and index the text.
+        """Return the keys of the near-duplicates of a text, oldest first, and index the text.
 
-        A text with near-duplicates is indexed only with `keep_if_found`.
+        If the text has near-duplicates, it is indexed only with `keep_if_found`.
         """
         pieces = shingles(text, self.size)
-        sketch = self.empty.copy()
+        sketch = self.empty_sketch.copy()
         sketch.update_batch([piece.encode() for piece in pieces])
         found = [
             other
@@ -73,9 +80,9 @@ class NearDuplicates:
         return sorted(found, key=self.ordinals.__getitem__)
 
     def reason(self, key: str, text: str) -> str | None:
-        """Return duplicate or near_duplicate for a text that repeats an earlier one, else None."""
-        exact = normalise(text) in self.seen
+        """Return `duplicate` or `near_duplicate` if an earlier text is like this one, else None."""
+        is_duplicate = normalise(text) in self.seen
         self.seen.add(normalise(text))
-        if exact:
+        if is_duplicate:
             return "duplicate"
         return "near_duplicate" if self.find_and_add(key, text) else None

@@ -1,7 +1,7 @@
 """Pairs: the teacher writes a response, a critique and a correction for each question.
 
-One format serves all criteria, base LLMs, which continue a text, and chat LLMs, which get messages:
-the demonstrations in the prompt have the format that the parser reads.
+All criteria share one format, and so do base LLMs, which continue a text, and chat LLMs, which get
+messages. The demonstrations in the prompt have the format that the parser reads.
 """
 
 import re
@@ -31,7 +31,7 @@ def instructions(principles: Principles) -> str:
 
 
 def demonstrated_pair(demonstration: Demonstration) -> str:
-    """Return the pair of a demonstration in the format of a completion."""
+    """Return a demonstration's pair in the format of a completion."""
     return (
         f"Response: {demonstration.response}\n"
         f"Critique: {demonstration.critique}\n"
@@ -40,12 +40,12 @@ def demonstrated_pair(demonstration: Demonstration) -> str:
 
 
 def pairs_prompt(principles: Principles, question: str, chat: bool) -> Prompt:
-    """Return a prompt for a response to a question, a critique by the principles, a correction."""
+    """Return a prompt for a response to the question, its critique and its correction."""
     if not chat:
-        shown = [
+        examples = [
             f"Input: {item.input}\n{demonstrated_pair(item)}" for item in principles.demonstrations
         ]
-        return "\n\n".join([instructions(principles), *shown, f"Input: {question}\nResponse:"])
+        return "\n\n".join([instructions(principles), *examples, f"Input: {question}\nResponse:"])
     messages = [{"role": "system", "content": instructions(principles)}]
     for item in principles.demonstrations:
         messages.append({"role": "user", "content": f"Input: {item.input}"})
@@ -54,13 +54,13 @@ def pairs_prompt(principles: Principles, question: str, chat: bool) -> Prompt:
 
 
 def pair_request(task: Task, principles: Principles, question: Row) -> Request:
-    """Return the request for the pair of a question, under the question's id."""
+    """Return the request for the pair of a question. Its id is the question's id."""
     prompt = pairs_prompt(principles, question["question"], task.llm.chat)
     return Request(question["id"], prompt)
 
 
 def pairs_decoding(task: Task) -> Decoding:
-    """Return how pairs are sampled; a base LLM stops before it writes a next question."""
+    """Return how pairs are sampled. The stop string ends a base LLM's text after the pair."""
     return Decoding(
         max_new_tokens=task.synthesis.pairs.max_new_tokens,
         temperature=task.synthesis.pairs.temperature,
@@ -71,9 +71,10 @@ def pairs_decoding(task: Task) -> Decoding:
 
 
 def parse_pair(completion: Completion) -> tuple[dict[str, str], str | None]:
-    """Return response, critique and aligned response of a completion, or the reason for none.
+    """Return the fields of a pair (response, critique, aligned_response) and None.
 
-    The reasons are no_critique, no_correction and cut_off (the completion reached its limit).
+    If the completion has no pair, return no fields and the reason: no_critique, no_correction or
+    cut_off (the completion reached its token limit).
     """
     text = completion.text.split(STOP)[0]
     match = SECTIONS.fullmatch(text)
@@ -90,7 +91,7 @@ def parse_pair(completion: Completion) -> tuple[dict[str, str], str | None]:
 
 
 def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
-    """Return the row of a pair, under the id of its question."""
+    """Return the row of a pair. Its id is the question's id."""
     return {
         "id": question["id"],
         "criterion": criterion,
@@ -104,7 +105,7 @@ def read_pair(
 ) -> tuple[Row, str | None]:
     """Return the row of a pair, and the reason to drop it or None.
 
-    A row without a pair keeps the completion, so that a reader sees what the teacher wrote.
+    A row without a pair has the completion instead, so that a reader sees the teacher's text.
     """
     if isinstance(result, Failure):
         return pair_row(criterion, question, {}), result.cause
@@ -115,7 +116,7 @@ def read_pair(
 def generate_pairs(
     task: Task, generator: Generator, questions: Sequence[Row], description: str
 ) -> Sieve:
-    """Return the pairs of questions; `description` names the questions in the log."""
+    """Return the pairs of questions. `description` names the questions in the log."""
     principles = load_principles(task.criterion)
     request_for = partial(pair_request, task, principles)
     sieve = Sieve()

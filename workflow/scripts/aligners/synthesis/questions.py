@@ -1,6 +1,7 @@
-"""Questions: the teacher writes one for each hint, which is a question type and a topic.
+"""Questions: the teacher writes a question for each hint (a question type and a topic).
 
-A stage in attempts: hints whose line is missing, or is not a question, are asked again.
+The stage runs in attempts. If the line of a hint is missing or is not a question, the next attempt
+asks for it again.
 """
 
 import random
@@ -18,14 +19,14 @@ from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import NearDuplicates
 from aligners.synthesis.task import Task
 
-# A model may repeat the hint in its brackets before the question.
+# An LLM may repeat the hint in brackets before the question.
 NUMBERED = re.compile(r"\s*(?P<number>\d+)\s*[.)]\s*(\[[^]|]*\|[^]]*\])?\s*(?P<question>.*)")
 MAXIMUM_CHARACTERS = 1000
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What a question is about. Hints with the same type and topic have different ordinals."""
+    """The question type and the topic of a question. Repeated hints have different ordinals."""
 
     question_type: str
     topic: str
@@ -37,8 +38,8 @@ class HintGroup:
     """The hints of one request.
 
     Attributes:
-        request: asks for one line for each hint.
-        first: the number of the first hint's line; the examples have the numbers before it.
+        request: asks for one line per hint.
+        first: number of the first hint's line. The examples have the numbers before it.
     """
 
     request: Request
@@ -48,19 +49,19 @@ class HintGroup:
 
 @dataclass(frozen=True)
 class Line:
-    """What the teacher wrote for a hint; the text is empty if the line is missing."""
+    """The teacher's text for a hint. It is empty if the line is missing."""
 
     hint: Hint
     text: str
 
     @property
     def reason(self) -> str | None:
-        """Return the reason to ask the hint again, or None if the line is a question."""
+        """The reason why the line is not a question, or None."""
         return question_reason(self.text) if self.text else "no_line"
 
 
 def make_hints(topics: Sequence[Row], count: int) -> list[Hint]:
-    """Return `count` hints: the topics in order, repeated as often as needed."""
+    """Return `count` hints from the topics in order, repeated as often as needed."""
     return [
         Hint(row["question_type"], row["topic"], number // len(topics))
         for number, row in enumerate(islice(cycle(topics), count))
@@ -70,31 +71,33 @@ def make_hints(topics: Sequence[Row], count: int) -> list[Hint]:
 def choose_seed_questions(
     question_types: Sequence[QuestionType], count: int, *seed: object
 ) -> list[tuple[str, str, str]]:
-    """Return a sample of (question type, topic, question); the parts of the seed decide it."""
+    """Return a sample of (question type, topic, question). All parts of the seed decide it."""
     pool = [
-        (kind.type, seed.topic, seed.question) for kind in question_types for seed in kind.questions
+        (kind.type, example.topic, example.question)
+        for kind in question_types
+        for example in kind.questions
     ]
     return random.Random("/".join(map(str, seed))).sample(pool, min(count, len(pool)))
 
 
 def questions_prompt(examples: Sequence[tuple[str, str, str]], hints: Sequence[Hint]) -> str:
-    """Return a prompt for one question per hint; examples are (type, topic, question)."""
-    shown = "\n".join(
+    """Return a prompt for one question per hint. An example is (type, topic, question)."""
+    example_lines = "\n".join(
         f"{number}. [{question_type} | {topic}] {question}"
         for number, (question_type, topic, question) in enumerate(examples, start=1)
     )
-    asked = "\n".join(
+    hint_lines = "\n".join(
         f"{number}. [{hint.question_type} | {hint.topic}]"
         for number, hint in enumerate(hints, start=len(examples) + 1)
     )
     return (
         "Write one question for each numbered line. It fits the question type and the topic in "
-        f"the brackets.\n\n{shown}\n\n{asked}\n\nQuestions:\n{len(examples) + 1}."
+        f"the brackets.\n\n{example_lines}\n\n{hint_lines}\n\nQuestions:\n{len(examples) + 1}."
     )
 
 
 def question_requests(task: Task, hints: Sequence[Hint], attempt: int) -> list[HintGroup]:
-    """Return the requests of an attempt, from 0: each has its own seed questions as examples."""
+    """Return the requests of attempt `attempt`, from 0. Each shows its own sample of examples."""
     question_types = load_question_types(task.criterion)
     size, count = (
         task.synthesis.questions.hints_per_prompt,
@@ -102,15 +105,15 @@ def question_requests(task: Task, hints: Sequence[Hint], attempt: int) -> list[H
     )
     groups = []
     for number, start in enumerate(range(0, len(hints), size)):
-        asked = list(hints[start : start + size])
+        group = list(hints[start : start + size])
         examples = choose_seed_questions(question_types, count, task.seed, attempt, number)
-        prompt = llm_prompt(task.llm, questions_prompt(examples, asked))
-        groups.append(HintGroup(Request(f"{attempt}/{number}", prompt), len(examples) + 1, asked))
+        prompt = llm_prompt(task.llm, questions_prompt(examples, group))
+        groups.append(HintGroup(Request(f"{attempt}/{number}", prompt), len(examples) + 1, group))
     return groups
 
 
 def questions_decoding(task: Task, attempt: int) -> Decoding:
-    """Return how the questions of an attempt are sampled: each attempt has its own seed."""
+    """Return how the questions of an attempt are sampled. Each attempt has its own seed."""
     return Decoding(
         max_new_tokens=task.synthesis.questions.max_new_tokens,
         temperature=task.synthesis.questions.temperature,
@@ -121,9 +124,9 @@ def questions_decoding(task: Task, attempt: int) -> Decoding:
 def parse_questions(completion: str, first: int, complete: bool) -> dict[int, str]:
     """Return the questions of a completion by their number.
 
-    The prompt ends with the number `first`, so a first line without a number has this one; a chat
-    LLM repeats the number. Other lines without a number are ignored, and so is the last line of a
-    completion that was cut off (`complete` is false).
+    The prompt ends with the number `first`. So if the first line has no number, its number is
+    `first`; a chat LLM repeats the number. Other lines without a number are ignored. If the
+    completion was cut off (`complete` is false), its last line is ignored as well.
     """
     lines = completion.lstrip().split("\n")
     if not NUMBERED.fullmatch(lines[0]):
@@ -148,7 +151,7 @@ def question_reason(question: str) -> str | None:
 
 
 def question_row(criterion: str, hint: Hint, question: str) -> Row:
-    """Return the row of a question."""
+    """Return the row of a question. Its id is a hash of the text."""
     return {
         "id": row_id(question),
         "criterion": criterion,
@@ -159,7 +162,7 @@ def question_row(criterion: str, hint: Hint, question: str) -> Row:
 
 
 def deduplicate_questions(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
-    """Keep the first of each question; drop exact and near-duplicates."""
+    """Keep the first of several similar questions; drop exact and near-duplicates."""
     sieve, near = Sieve(), NearDuplicates(shingle, similarity)
     for row in rows:
         sieve.put(row, near.reason(row["id"], row["question"]))
@@ -167,7 +170,7 @@ def deduplicate_questions(rows: Sequence[Row], shingle: int, similarity: float) 
 
 
 def read_lines(group: HintGroup, result: Completion | Failure) -> list[Line]:
-    """Return the line of each hint of a group."""
+    """Return the line of each hint of a group from the completion."""
     texts: dict[int, str] = {}
     if isinstance(result, Completion):
         texts = parse_questions(result.text, group.first, result.finish == "stop")
@@ -180,7 +183,7 @@ def read_lines(group: HintGroup, result: Completion | Failure) -> list[Line]:
 def ask_questions(
     task: Task, generator: Generator, hints: Sequence[Hint], attempt: int
 ) -> list[Line]:
-    """Ask the teacher once about each hint and return a line for each."""
+    """Ask the teacher once for a question for each hint, and return the lines."""
     groups = question_requests(task, hints, attempt)
     completions = generator.complete_all(
         [group.request for group in groups],
@@ -195,8 +198,8 @@ def generate_questions(
 ) -> Sieve:
     """Return distinct questions for `count` hints.
 
-    Every line that is not a question is dropped with its reason; a hint without a question after
-    the last attempt is dropped as `no_line`.
+    Every line that is not a question is dropped with its reason. If a hint has no question after
+    the last attempt, it is dropped as `no_line`.
     """
     hints = make_hints(topics, count)
     sieve = Sieve()

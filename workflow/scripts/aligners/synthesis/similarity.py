@@ -1,4 +1,4 @@
-"""Similarity of a response and its correction: cosine of their sentence embeddings."""
+"""Similarity of a response and its correction: the cosine of their sentence embeddings."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,7 +17,7 @@ def load_encoder(recipe: EncoderRecipe) -> "SentenceTransformer":
     """Load the sentence encoder of a recipe: from the Hub, a directory, or a Python package.
 
     Raises:
-        UserError: the package with the weights is not installed, or has no weights.
+        UserError: the Python package is not installed, or has no `get_model_path`.
     """
     source, revision = recipe.model, recipe.revision
     if recipe.package:
@@ -25,8 +25,8 @@ def load_encoder(recipe: EncoderRecipe) -> "SentenceTransformer":
             source = str(import_module(recipe.package).get_model_path())
         except (ImportError, AttributeError):
             raise UserError(
-                f"encoder's recipe, key package: {recipe.package} is not installed, or has no "
-                "get_model_path(); pip install it, or give model and revision instead"
+                f"the encoder's recipe, key package: {recipe.package} is not installed, or has "
+                "no get_model_path(); pip install it, or give model and revision instead"
             ) from None
         revision = None
     # This import loads torch, which takes seconds.
@@ -42,14 +42,15 @@ def load_encoder(recipe: EncoderRecipe) -> "SentenceTransformer":
 def cosine_similarities(
     encoder: "SentenceTransformer", first: Sequence[str], second: Sequence[str], batch_size: int
 ) -> list[float]:
-    """Return the cosine of each pair of texts, in [-1, 1].
+    """Return the cosine similarity of each pair of texts, in [-1, 1].
 
-    Every distinct text is encoded once. Equal texts get 1 and are not encoded.
+    Every distinct text is encoded once. Pairs of equal texts get 1 and are not encoded.
     """
     pairs = list(zip(first, second, strict=True))
     texts = sorted({text for pair in pairs if pair[0] != pair[1] for text in pair})
     if not texts:
         return [1.0] * len(pairs)
+    # Unit vectors (texts, dimensions), so that a dot product is a cosine.
     embeddings = encoder.encode(
         texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
     )

@@ -1,8 +1,8 @@
-"""Split of questions into train, validation and test, the same for all criteria and stages.
+"""Split of questions into train, validation and test, shared by all criteria and stages.
 
-Near-duplicates form a group over all criteria, and a group lies on one side. Criteria are split in
-the order of the configuration, and a group keeps the side of its first member. So adding a
-criterion at the end does not change the split of the others.
+Near-duplicates from all criteria form a group, and all questions of a group are on one side of the
+split. Criteria are split in the order of the configuration, and a group keeps the side of its first
+question. So a new criterion at the end does not change the split of the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ from aligners.synthesis.near_duplicates import NearDuplicates
 SPLITS = ("train", "validation", "test")
 
 
-def side_of(key: str, shares: Mapping[str, float]) -> str:
-    """Return the side of a group by the hash of its key; the shares add up to 1."""
-    position = int(row_id("split", key), 16) / 16**16
+def choose_side(key: str, shares: Mapping[str, float]) -> str:
+    """Return the side of a group, chosen by the hash of its key. The shares add up to 1."""
+    position = int(row_id("split", key), 16) / 16**16  # in [0, 1)
     for side in SPLITS:
         position -= shares[side]
         if position < 0:
@@ -31,10 +31,10 @@ def split_questions(
     shingle: int,
     similarity: float,
 ) -> Sieve:
-    """Assign the questions of one criterion, given the split rows of the criteria before it.
+    """Assign the questions of one criterion to sides, given the rows of the earlier criteria.
 
-    A question that is near to groups on different sides is dropped: on any side it would leak into
-    another.
+    If a question has near-duplicates on different sides, it is dropped: on any side, it would be
+    similar to a question of another side.
     """
     near = NearDuplicates(shingle, similarity)
     assigned: dict[str, Row] = {}
@@ -51,7 +51,7 @@ def split_questions(
             continue
         found = [assigned[key] for key in near.find_and_add(row["id"], row["question"], True)]
         group = found[0]["group"] if found else row["id"]
-        side = found[0]["split"] if found else side_of(row["id"], shares)
+        side = found[0]["split"] if found else choose_side(row["id"], shares)
         row |= {"group": group, "split": side}
         if len({other["split"] for other in found}) > 1:
             near.remove(row["id"])

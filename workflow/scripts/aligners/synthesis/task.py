@@ -1,4 +1,4 @@
-"""A task: what the synthesis asks the teacher to write for one criterion."""
+"""A task: one stage of the synthesis for one criterion, with its settings."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from aligners.configuration.recipes import load_recipe
 
 @dataclass(frozen=True)
 class Task:
-    """What decides the requests for one criterion, apart from the rows that a stage reads.
+    """The settings that decide the requests of one stage for one criterion.
 
     Attributes:
-        llm: the teacher's recipe.
-        synthesis: the recipe of the synthesis.
-        seed: of the run; rounds and attempts derive theirs from it.
+        llm: recipe of the teacher.
+        settings: the stage's part of the synthesis recipe.
+        seed: seed of the run, from which the seeds of rounds and attempts are derived.
     """
 
     criterion: str

@@ -1,6 +1,7 @@
-"""Topics: what questions of each type may be about, brainstormed by the teacher.
+"""Topics: the teacher brainstorms topics for questions of each type.
 
-A stage in rounds: each round shows the teacher some topics of each question type and asks for more.
+The stage runs in rounds. Each round shows the teacher some topics of each question type and asks
+for more.
 """
 
 import random
@@ -26,7 +27,7 @@ NUMBERED = re.compile(r"\s*\d+\s*[.)]\s*(?P<topic>.*)")
 
 
 def topics_prompt(question_type: str, examples: Sequence[str]) -> str:
-    """Return a prompt that starts a numbered list with the examples; the teacher continues it."""
+    """Return a prompt with the examples as a numbered list, which the teacher continues."""
     numbered = "\n".join(f"{number}. {topic}" for number, topic in enumerate(examples, start=1))
     return (
         f"Topics for questions that ask for {question_type}.\n"
@@ -36,7 +37,7 @@ def topics_prompt(question_type: str, examples: Sequence[str]) -> str:
 
 
 def topic_reason(topic: str) -> str | None:
-    """Return the rule for topics that a text breaks, or None."""
+    """Return the name of the rule that a topic breaks, or None."""
     if not topic:
         return "empty"
     if SYMBOLS.search(topic):
@@ -53,8 +54,8 @@ def topic_reason(topic: str) -> str | None:
 def parse_topics(completion: str, complete: bool) -> list[tuple[str, str | None]]:
     """Return each line of a completion as (topic, reason to drop it or None).
 
-    The prompt ends with the number of the first line, so the first line may lack one. The last
-    line is dropped if the completion was cut off (`complete` is false).
+    The prompt ends with the number of the first line, so this line may have no number. If the
+    completion was cut off (`complete` is false), its last line is dropped.
     """
     topics: list[tuple[str, str | None]] = []
     lines = completion.split("\n")
@@ -74,13 +75,13 @@ def parse_topics(completion: str, complete: bool) -> list[tuple[str, str | None]
 
 
 def choose_examples(pool: Sequence[str], count: int, *seed: object) -> list[str]:
-    """Return a sample of a pool of topics; the parts of the seed decide it."""
-    chooser = random.Random("/".join(map(str, seed)))
-    return chooser.sample(list(pool), min(count, len(pool)))
+    """Return a sample of a pool of topics. All parts of the seed decide it."""
+    rng = random.Random("/".join(map(str, seed)))
+    return rng.sample(list(pool), min(count, len(pool)))
 
 
 def example_pools(criterion: str) -> dict[str, list[str]]:
-    """Return the example topics of each question type: the first round takes its examples there."""
+    """Return the example topics of each question type, which the first round shows."""
     return {kind.type: list(kind.example_topics) for kind in load_question_types(criterion)}
 
 
@@ -101,13 +102,13 @@ def topic_requests(
 
 
 def topic_request(task: Task, question_type: str, pool: Sequence[str], key: str) -> Request:
-    """Return the request `key`, whose examples depend on the key and the seed."""
+    """Return the request with the id `key`. Its examples depend on the key and the seed."""
     examples = choose_examples(pool, task.synthesis.topics.examples_per_prompt, task.seed, key)
     return Request(key, llm_prompt(task.llm, topics_prompt(question_type, examples)))
 
 
 def topics_decoding(task: Task, number: int) -> Decoding:
-    """Return how the topics of round `number` are sampled: each round has its own seed."""
+    """Return how the topics of round `number` are sampled. Each round has its own seed."""
     return Decoding(
         max_new_tokens=task.synthesis.topics.max_new_tokens,
         temperature=task.synthesis.topics.temperature,
@@ -128,7 +129,7 @@ def read_topics(
 
 
 def generate_topics(task: Task, generator: Generator, rounds: int) -> Sieve:
-    """Return the topics of all rounds; a round takes its examples from all topics before it."""
+    """Return the topics of all rounds. A round shows examples from all topics before it."""
     pools = example_pools(task.criterion)
     sieve = Sieve()
     for number in range(rounds):
@@ -148,7 +149,7 @@ def generate_topics(task: Task, generator: Generator, rounds: int) -> Sieve:
 
 
 def topic_row(criterion: str, question_type: str, topic: str, round_number: int, line: int) -> Row:
-    """Return the row of a topic; `line` counts the lines of its question type in its round."""
+    """Return the row of a topic. `line` numbers the lines of a question type in a round."""
     return {
         "id": row_id(criterion, question_type, str(round_number), str(line), topic),
         "criterion": criterion,
@@ -159,7 +160,7 @@ def topic_row(criterion: str, question_type: str, topic: str, round_number: int,
 
 
 def deduplicate_topics(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
-    """Keep the first of each topic of a question type; drop exact and near-duplicates."""
+    """Drop exact and near-duplicates within each question type; keep the first of them."""
     sieve = Sieve()
     near: dict[str, NearDuplicates] = defaultdict(lambda: NearDuplicates(shingle, similarity))
     for row in rows:
@@ -168,9 +169,9 @@ def deduplicate_topics(rows: Sequence[Row], shingle: int, similarity: float) -> 
 
 
 def balance_topics(rows: Sequence[Row], largest_to_median: float, seed: int) -> Sieve:
-    """Cap the topics of a question type at a multiple of the median over types, and shuffle.
+    """Limit the topics of each question type to a multiple of the median over types, and shuffle.
 
-    The median limits only types with very many topics; types with few do not reduce the others.
+    With the median, types with few topics do not reduce the others.
     """
     by_type: dict[str, list[Row]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: seeded_order(row, seed)):

@@ -1,4 +1,4 @@
-"""The training sets of aligners and inspectors, made from cleaned pairs and the split."""
+"""The training sets of aligners and inspectors, made of cleaned pairs and the split."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,12 +8,12 @@ from aligners.synthesis.split import SPLITS
 
 
 def is_identity(pair: Row) -> bool:
-    """Tell whether a pair's correction equals its response, up to white space."""
+    """Return whether a pair's correction equals its response, ignoring white space."""
     return bool(pair["response"].split() == pair["aligned_response"].split())
 
 
 def aligner_row(pair: Row, response: str) -> Row:
-    """Return a row of an aligner's training set: the response in, the correction out."""
+    """Return a row of an aligner's training set: `response` is its input for the pair."""
     identity = response == pair["aligned_response"]
     return {
         "id": row_id(pair["id"], "identity" if identity else "correction"),
@@ -27,9 +27,9 @@ def aligner_row(pair: Row, response: str) -> Row:
 def with_identity_share(pairs: Sequence[Row], share: float, seed: int) -> Sieve:
     """Return aligner rows of which `share` (0 to 0.5) are identity rows (y' = y).
 
-    Pairs whose correction equals the response are used first. If there are too few, corrections
-    also serve as responses (Ji et al., arXiv 2402.02416: a share of 20% was best). If there are too
-    many, a seeded sample of them is kept.
+    Pairs whose correction equals the response become identity rows first. If they are too few,
+    corrections of other pairs also serve as responses. If they are too many, a seeded sample is
+    kept. In Ji et al. (arXiv 2402.02416), a share of 20% was best.
     """
     ordered = sorted(pairs, key=lambda pair: seeded_order(pair, seed))
     corrections = [pair for pair in ordered if not is_identity(pair)]
@@ -45,19 +45,19 @@ def with_identity_share(pairs: Sequence[Row], share: float, seed: int) -> Sieve:
 
 
 def drop_near_copies(pairs: Sequence[Row], near_copy_similarity: float) -> Sieve:
-    """Drop identity pairs and those with a cosine of at least `near_copy_similarity`.
+    """Drop identity pairs, and pairs with a similarity of at least `near_copy_similarity`.
 
-    Their response and correction would get different labels though they are almost the same.
+    In such a pair, two almost equal texts would get different labels.
     """
     sieve = Sieve()
     for pair in pairs:
-        near = is_identity(pair) or pair["similarity"] >= near_copy_similarity
-        sieve.put(pair, "near_copy" if near else None)
+        is_near_copy = is_identity(pair) or pair["similarity"] >= near_copy_similarity
+        sieve.put(pair, "near_copy" if is_near_copy else None)
     return sieve
 
 
 def inspector_rows(pair: Row) -> list[Row]:
-    """Return the two rows of a pair: the response is misaligned (0), the correction aligned (1)."""
+    """Return the two rows of a pair: the response has label 0, the correction label 1."""
     return [
         {
             "id": row_id(pair["id"], str(label)),
@@ -71,7 +71,7 @@ def inspector_rows(pair: Row) -> list[Row]:
 
 
 def by_split(rows: Sequence[Row], split: Mapping[str, Row]) -> dict[str, list[Row]]:
-    """Group rows by the side of their question; `split` has the split rows by question id."""
+    """Group rows by the side of their question. `split` has the rows of the split by id."""
     sides: dict[str, list[Row]] = {side: [] for side in SPLITS}
     for row in rows:
         sides[split[row["id"]]["split"]].append(row)
@@ -79,7 +79,7 @@ def by_split(rows: Sequence[Row], split: Mapping[str, Row]) -> dict[str, list[Ro
 
 
 def sample(rows: Sequence[Row], limit: int | None, seed: int) -> tuple[list[Row], list[Row]]:
-    """Return a seeded sample of at most `limit` rows, and the rest."""
+    """Return a seeded sample of at most `limit` rows, and the other rows."""
     if limit is None or len(rows) <= limit:
         return list(rows), []
     ordered = sorted(rows, key=lambda row: seeded_order(row, seed))

@@ -1,1 +1,1 @@
-"""The training that aligners and inspectors have in common."""
+"""Training code that aligners and inspectors share."""

@@ -1,7 +1,7 @@
-"""Which rows make up each training step, and how the processes share them.
+"""Assigns rows to training steps and to processes.
 
-A global batch depends on the seed and the epoch only: not on the number of processes, nor on what
-was drawn before. So a killed job continues with the batch it was at, on any number of processes.
+The global batches of an epoch depend only on the seed and the epoch, and not on the number of
+processes. So a killed job can continue at the same step with any number of processes.
 """
 
 import heapq
@@ -15,15 +15,15 @@ from torch.utils.data import Dataset, Sampler
 
 from aligners.core.errors import UserError
 
-# Where rows are padded, they are sorted by length within this many global batches.
+# Padded rows are sorted by length within groups of this many global batches.
 BATCHES_SORTED_TOGETHER = 32
 
 # The row numbers of one batch or micro-batch.
 RowNumbers = list[int]
 
 
-class Rows(Dataset[dict[str, Any]]):
-    """Encoded rows in memory, each with its `input_ids`."""
+class RowDataset(Dataset[dict[str, Any]]):
+    """A data set of encoded rows in memory, each with its `input_ids`."""
 
     def __init__(self, rows: Sequence[dict[str, Any]]):
         """Keep the rows."""
@@ -37,10 +37,11 @@ class Rows(Dataset[dict[str, Any]]):
 
 
 class GlobalBatches(Sampler[RowNumbers]):
-    """The micro-batches of one process: row numbers, in the order in which it computes them.
+    """Yields the micro-batches of one process as row numbers.
 
-    Every global batch is cut into the same number of micro-batches, with about equally many tokens,
-    the longest first. The processes take them in turns, and accumulate gradients over their own:
+    Every global batch is split into the same number of micro-batches with about equally many
+    tokens, the longest first. They are distributed round-robin, and each process accumulates
+    gradients over its own:
 
         rows of a global batch       0   1   2   3   4   5   6   7
         tokens                       2   3   4   9   1   2   6   5
@@ -48,13 +49,14 @@ class GlobalBatches(Sampler[RowNumbers]):
         process 0 of 2 computes      [3]           [7 0 4]
         process 1 of 2 computes            [6 5]             [2 1]
 
-    All global batches have batch_size rows, or all have about equally many below that: a last one
-    of few rows would weigh as much as the others.
+    The sizes of the global batches differ by at most one row, and are at most batch_size. A short
+    last batch would give its few rows too much weight.
 
     Attributes:
-        steps: global batches in an epoch.
-        micro_batches: of a global batch on one process; the gradient accumulation steps.
-        unpadded_share: share of the tokens computed in the first epoch that are not padding.
+        steps: number of global batches in an epoch.
+        micro_batches: number of micro-batches per global batch on one process; this is the number
+            of gradient accumulation steps.
+        unpadded_share: share of the computed tokens of the first epoch that are not padding.
     """
 
     def __init__(
@@ -69,18 +71,18 @@ class GlobalBatches(Sampler[RowNumbers]):
         processes: int = 1,
         process: int = 0,
     ):
-        """Find the number of micro-batches: the smallest that keeps to micro_batch_tokens.
+        """Find the smallest number of micro-batches that respects micro_batch_tokens.
 
         Args:
-            lengths: tokens of each row.
-            batch_size: most rows of a global batch.
-            micro_batch_tokens: most tokens of a micro-batch, padding included; a longer row is a
-                micro-batch of its own.
-            packed: whether rows are packed; else they are padded, and batches hold rows of similar
-                length.
-            seed: decides the order, together with the epoch.
+            lengths: number of tokens of each row.
+            batch_size: maximum number of rows in a global batch.
+            micro_batch_tokens: maximum number of tokens in a micro-batch, padding included; a row
+                that is longer is a micro-batch by itself.
+            packed: whether rows are packed; otherwise they are padded, and global batches have rows
+                of similar length.
+            seed: determines the order of the rows, together with the epoch.
             epochs: number of epochs of the training.
-            processes, process: how many processes share the work, and the index of this one.
+            processes, process: number of processes, and the index of this one.
 
         Raises:
             UserError: there are more processes than rows in a batch.
@@ -92,7 +94,7 @@ class GlobalBatches(Sampler[RowNumbers]):
         if fewest_rows < processes:
             raise UserError(
                 f"{processes} processes cannot share batches of {fewest_rows} rows; "
-                "use fewer GPUs, or raise the recipe's global batch size"
+                "use fewer GPUs, or raise global_batch_size in the recipe"
             )
         batches = [batch for epoch in range(epochs) for batch in self.global_batches(epoch)]
         needed = max(self.micro_batches_needed(batch, micro_batch_tokens) for batch in batches)
@@ -101,17 +103,17 @@ class GlobalBatches(Sampler[RowNumbers]):
         computed = sum(
             self.computed_tokens(micro_batch)
             for batch in batches[: self.steps]
-            for micro_batch in self.cut(batch, self.micro_batches_in_total)
+            for micro_batch in self.split(batch, self.micro_batches_in_total)
         )
         self.unpadded_share = sum(lengths) / computed
 
     @property
     def micro_batches_in_total(self) -> int:
-        """Micro-batches of a global batch on all processes together."""
+        """The number of micro-batches per global batch on all processes together."""
         return self.micro_batches * self.processes
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that comes next; the Trainer calls this."""
+        """Set the next epoch; the Trainer calls this."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -119,7 +121,8 @@ class GlobalBatches(Sampler[RowNumbers]):
 
     def __iter__(self) -> Iterator[RowNumbers]:
         for batch in self.global_batches(self.epoch):
-            yield from self.cut(batch, self.micro_batches_in_total)[self.process :: self.processes]
+            micro_batches = self.split(batch, self.micro_batches_in_total)
+            yield from micro_batches[self.process :: self.processes]
 
     def global_batches(self, epoch: int) -> list[RowNumbers]:
         """Return the rows of each global batch of an epoch."""
@@ -128,28 +131,25 @@ class GlobalBatches(Sampler[RowNumbers]):
         batches = np.array_split(order, self.steps)  # steps x batch_size, or fewer rows
         if not self.packed:
             batches = self.sort_by_length(batches)
-            # Without this, batches of short rows would come before batches of long ones.
-            batches = [batches[place] for place in generator.permutation(self.steps)]
+            # Otherwise batches of short rows would come before batches of long ones.
+            batches = [batches[index] for index in generator.permutation(self.steps)]
         return [batch.tolist() for batch in batches]
 
     def rows_of_step(self, step: int) -> RowNumbers:
         """Return the rows of a training step, counted from 0 over all epochs."""
-        epoch, place = divmod(step, self.steps)
-        return self.global_batches(epoch)[place]
+        epoch, index = divmod(step, self.steps)
+        return self.global_batches(epoch)[index]
 
     def tokens_of_steps(self, steps: int) -> int:
-        """Return the tokens of the first steps, without padding."""
+        """Return the number of tokens in the first `steps` steps, without padding."""
         epochs, rest = divmod(steps, self.steps)
-        tokens = epochs * sum(self.lengths)  # An epoch has each row once.
+        tokens = epochs * sum(self.lengths)  # Every epoch has each row once.
         for batch in self.global_batches(epochs)[:rest]:
             tokens += sum(self.lengths[row] for row in batch)
         return tokens
 
     def sort_by_length(self, batches: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
-        """Exchange rows between neighbouring batches, so that each has rows of similar length.
-
-        The sizes of the batches stay as they are.
-        """
+        """Sort rows by length within groups of batches, and keep the sizes of the batches."""
         lengths = np.asarray(self.lengths)
         similar: list[NDArray[np.int64]] = []
         for start in range(0, len(batches), BATCHES_SORTED_TOGETHER):
@@ -160,30 +160,30 @@ class GlobalBatches(Sampler[RowNumbers]):
         return similar
 
     def micro_batches_needed(self, batch: RowNumbers, micro_batch_tokens: int) -> int:
-        """Return into how many micro-batches a global batch must be cut to keep to the tokens."""
+        """Return the smallest number of micro-batches that respects the token limit."""
         lengths = [self.lengths[row] for row in batch]
         limit = max(micro_batch_tokens, *lengths)
         count = math.ceil(sum(lengths) / limit)
-        while max(map(self.computed_tokens, self.cut(batch, count))) > limit:
+        while max(map(self.computed_tokens, self.split(batch, count))) > limit:
             count += 1
         return count
 
     def computed_tokens(self, micro_batch: RowNumbers) -> int:
-        """Return the tokens that a micro-batch computes, padding included."""
+        """Return the number of tokens in a micro-batch, padding included."""
         lengths = [self.lengths[row] for row in micro_batch]
         return sum(lengths) if self.packed else max(lengths) * len(lengths)
 
-    def cut(self, batch: RowNumbers, count: int) -> list[RowNumbers]:
-        """Return a global batch as `count` micro-batches, the longest first."""
+    def split(self, batch: RowNumbers, count: int) -> list[RowNumbers]:
+        """Split a global batch into `count` micro-batches, the longest first."""
         rows = sorted(batch, key=lambda row: (-self.lengths[row], row))
         if not self.packed:
-            # Neighbours in this order have similar lengths, and need little padding.
+            # Neighbours in this order have similar lengths, so they need little padding.
             return [micro_batch.tolist() for micro_batch in np.array_split(rows, count)]
         # Each row goes to the micro-batch with the fewest tokens so far (Graham's LPT rule).
         micro_batches: list[RowNumbers] = [[] for _ in range(count)]
-        heap = [(0, place) for place in range(count)]  # (tokens, place of the micro-batch)
+        heap = [(0, index) for index in range(count)]  # (tokens, index of the micro-batch)
         for row in rows:
-            tokens, place = heapq.heappop(heap)
-            micro_batches[place].append(row)
-            heapq.heappush(heap, (tokens + self.lengths[row], place))
+            tokens, index = heapq.heappop(heap)
+            micro_batches[index].append(row)
+            heapq.heappush(heap, (tokens + self.lengths[row], index))
         return sorted(micro_batches, key=lambda each: (-self.computed_tokens(each), each))

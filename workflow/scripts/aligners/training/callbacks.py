@@ -22,24 +22,24 @@ from aligners.core.errors import UserError
 from aligners.core.progress import Progress
 from aligners.training.process import any_process, decided_by_first_process
 
-# Of prctl(2).
+# An option of prctl(2): the signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
 
 
 class EarlyStopping(EarlyStoppingCallback):
-    """Early stopping that also holds after a restart: a training that had stopped stays stopped."""
+    """Early stopping that persists: a training that has stopped early does not continue later."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Stop at once if the patience was used up when the checkpoint was written."""
+        """Stop at once if the patience was exhausted when the checkpoint was written."""
         super().on_train_begin(args, state, control, **kwargs)
         if self.early_stopping_patience_counter >= self.early_stopping_patience:
             control.should_training_stop = True
 
 
 class ShowProgress(TrainerCallback):
-    """Shows how many training steps are done."""
+    """Shows the number of finished training steps."""
 
     def __init__(self, description: str):
         """Take the description that the progress bar shows."""
@@ -48,7 +48,7 @@ class ShowProgress(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Open the bar, at the step of the checkpoint if there is one."""
+        """Open the bar at the step of the checkpoint, or at 0."""
         self.bar = Progress(state.max_steps, self.description, "steps", state.global_step)
 
     def on_step_end(
@@ -65,37 +65,37 @@ class ShowProgress(TrainerCallback):
 
 
 class Clock(TrainerCallback, ExportableState):
-    """Measures the time of a training over all its jobs, and enforces the limits on it.
+    """Measures the time of a training over all its jobs, and enforces the time limits.
 
     It requests a checkpoint `checkpoint_minutes` after the last one, and ends the training after
     `max_hours`. The first process decides for all processes.
 
     Attributes:
-        seconds: time of the training up to the last step, over all jobs.
+        seconds: total time up to the last step, over all jobs.
         training_seconds: the same, without evaluations and checkpoints.
     """
 
     def __init__(self, max_hours: float | None, checkpoint_minutes: float):
-        """Take the limits; None is no limit."""
+        """Take the limits; None means no limit."""
         self.max_hours, self.checkpoint_minutes = max_hours, checkpoint_minutes
         self.seconds = self.training_seconds = 0.0
         self.last_tick = self.last_save = time.monotonic()
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state that a checkpoint stores."""
         return {
             "args": {"max_hours": self.max_hours, "checkpoint_minutes": self.checkpoint_minutes},
             "attributes": {"seconds": self.seconds, "training_seconds": self.training_seconds},
         }
 
     def is_over(self) -> bool:
-        """Return whether the hours are used up."""
+        """Return whether max_hours have passed."""
         return self.max_hours is not None and self.seconds >= 3600 * self.max_hours
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Start the clock, or stop at once if earlier jobs have used up the hours."""
+        """Start the clock, or stop at once if earlier jobs have used all hours."""
         self.last_tick = self.last_save = time.monotonic()
         if decided_by_first_process(self.is_over())[0]:
             control.should_training_stop = True
@@ -103,7 +103,7 @@ class Clock(TrainerCallback, ExportableState):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Add the time between two steps: evaluations and checkpoints."""
+        """Add the time since the last step, for evaluations and checkpoints."""
         now = time.monotonic()
         self.seconds += now - self.last_tick
         self.last_tick = now
@@ -132,14 +132,14 @@ class Clock(TrainerCallback, ExportableState):
 
 
 class CheckpointOnSigterm(TrainerCallback):
-    """Writes a checkpoint after SIGTERM, then ends the job.
+    """Writes a checkpoint after SIGTERM, and then ends the job.
 
-    Clusters send SIGTERM before they stop a job. The exit status is that of a process that was
-    terminated by the signal, so that a scheduler retries the job, which then continues.
+    Clusters send SIGTERM before they stop a job. The exit status is the same as of a process that
+    the signal has terminated. So a scheduler can restart the job, which continues from there.
     """
 
     def __init__(self) -> None:
-        """Start without a signal."""
+        """No signal has been received yet."""
         self.received = False
 
     def on_train_begin(
@@ -151,13 +151,13 @@ class CheckpointOnSigterm(TrainerCallback):
         self.previous_handler = signal.signal(signal.SIGTERM, self.receive)
 
     def receive(self, *_: Any) -> None:
-        """Handle the signal; the step that is being computed is finished first."""
+        """Record the signal; the current step is finished first."""
         self.received = True
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Request a checkpoint in all processes if one of them has received the signal."""
+        """Request a checkpoint in all processes if any process has received the signal."""
         self.received = any_process(self.received)
         if self.received:
             control.should_save = True
@@ -177,10 +177,10 @@ class CheckpointOnSigterm(TrainerCallback):
 
 
 class StopOnNonFiniteLoss(TrainerCallback):
-    """Ends a training whose loss is NaN or infinite, before a checkpoint stores such weights."""
+    """Ends a training if a loss is NaN or infinite, before a checkpoint stores such weights."""
 
     def __init__(self, describe_step: Callable[[int], str]):
-        """Take a function that describes the rows of a step, for the message."""
+        """Take a function that describes the rows of a step for the message."""
         self.describe_step = describe_step
 
     def on_log(
@@ -202,6 +202,6 @@ class StopOnNonFiniteLoss(TrainerCallback):
                 raise UserError(
                     f"{Path(str(args.output_dir)).name}: {name} is {value} at step "
                     f"{state.global_step} ({self.describe_step(state.global_step)}); the "
-                    "checkpoint before it is kept. Check these rows, lower learning_rate, or set "
+                    "last checkpoint is kept. Check these rows, lower learning_rate, or set "
                     "dtype: float32 in the recipe"
                 )

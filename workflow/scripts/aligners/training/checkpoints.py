@@ -1,4 +1,4 @@
-"""Checkpoints of a training: which of them are complete, and the disk space they need."""
+"""Checkpoints of a training: finds the last complete one, and checks the disk space."""
 
 import logging
 import shutil
@@ -14,22 +14,22 @@ from aligners.core.rows import read_json, write_json
 logger = logging.getLogger(__name__)
 
 CHECKSUMS = "checksums.json"
-# The best and the last one are kept; a third exists while it is being written.
-KEPT = 2
-AT_ONCE = KEPT + 1
+# The best and the last checkpoint are kept; a third exists while it is being written.
+CHECKPOINTS_KEPT = 2
+MAX_CHECKPOINTS = CHECKPOINTS_KEPT + 1
 
 
 def write_checksums(checkpoint: Path) -> None:
-    """Write the SHA-256 of each file of a checkpoint, last: they mark it as complete."""
+    """Write the SHA-256 of each file of a checkpoint; this file marks it as complete."""
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
     sums = {path.relative_to(checkpoint).as_posix(): file_hash(path) for path in files}
     write_json(checkpoint / CHECKSUMS, sums)
 
 
 def last_complete_checkpoint(directory: Path) -> Path | None:
-    """Return the newest checkpoint that is complete, or None.
+    """Return the newest complete checkpoint, or None.
 
-    Incomplete and damaged ones are deleted, so that the Trainer cannot load one as the best later.
+    Incomplete and damaged ones are deleted, since the Trainer could load them as the best later.
     """
     for checkpoint in sorted(directory.glob("checkpoint-*"), key=step_of, reverse=True):
         problem = find_problem(checkpoint)
@@ -41,7 +41,7 @@ def last_complete_checkpoint(directory: Path) -> Path | None:
 
 
 def find_problem(checkpoint: Path) -> str | None:
-    """Return why a checkpoint cannot be used, or None."""
+    """Return why a checkpoint cannot be used, or None if it can."""
     if not (checkpoint / CHECKSUMS).is_file():
         return "it is incomplete"
     for name, expected in read_json(checkpoint / CHECKSUMS).items():
@@ -59,7 +59,7 @@ def step_of(checkpoint: Path) -> int:
 def check_disk(model: PreTrainedModel, directory: Path) -> None:
     """Log how much disk space the checkpoints of a model need, and check that it is free.
 
-    A checkpoint has the trained weights and two moments of AdamW for each, in float32.
+    A checkpoint stores each trained weight and its two moments of AdamW in float32.
 
     Raises:
         UserError: too little space is free.
@@ -67,16 +67,16 @@ def check_disk(model: PreTrainedModel, directory: Path) -> None:
     trained = sum(each.numel() for each in model.parameters() if each.requires_grad)
     checkpoint = 3 * 4 * trained  # bytes
     if any(not each.requires_grad for each in model.parameters()):
-        # Adapters are saved without the model's other weights, but with its embeddings.
+        # With adapters, only the adapters and the embeddings are saved.
         embeddings: Any = model.get_input_embeddings()
         checkpoint += 4 * embeddings.weight.numel()
-    needed = AT_ONCE * checkpoint + 4 * model.num_parameters()
+    needed = MAX_CHECKPOINTS * checkpoint + 4 * model.num_parameters()
     in_use = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
     free = shutil.disk_usage(directory).free
     logger.info("checkpoints and model need up to %.2f GB in %s", needed / 1e9, directory)
     if free + in_use < needed:
         raise UserError(
-            f"{directory}: {free / 1e9:.2f} GB are free, but up to {AT_ONCE} checkpoints of "
-            f"{checkpoint / 1e9:.2f} GB and the model need {(needed - in_use) / 1e9:.2f} GB; "
+            f"{directory}: {free / 1e9:.2f} GB are free, but the model and up to {MAX_CHECKPOINTS} "
+            f"checkpoints of {checkpoint / 1e9:.2f} GB need {(needed - in_use) / 1e9:.2f} GB; "
             "free some space, or make results/.working a link to a larger disk"
         )

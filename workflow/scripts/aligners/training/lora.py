@@ -1,6 +1,6 @@
 """Low-rank adapters (LoRA, Hu et al. 2021): trained instead of the weights, then merged into them.
 
-The exported model is a plain one of transformers: using it does not need peft.
+The exported model is an ordinary model of transformers, and does not need peft.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,18 @@ from aligners.configuration.kinds.backbones import Lora
 
 
 def add_adapters(model: PreTrainedModel, lora: Lora, new_tokens: Sequence[int]) -> Any:
-    """Return a model with adapters in all its linear layers; its other weights are frozen.
+    """Add adapters to all linear layers of a model and freeze its other weights.
 
     Args:
         model: the backbone.
         lora: the recipe's `lora`: rank, alpha, dropout.
-        new_tokens: ids of tokens that are new to the backbone; their rows of the embeddings, and of
-            the output layer if its weights are separate, are trained as well.
+        new_tokens: ids of tokens that were added to the backbone. Their rows of the embeddings are
+            trained too, and their rows of the output layer if its weights are not tied.
+
+    Returns:
+        The model with adapters, of peft.
     """
-    # Imported here: peft takes two seconds to import, and most recipes do not use it.
+    # Imported here, since it takes two seconds and most recipes do not need it.
     from peft import LoraConfig, get_peft_model
 
     layers: list[Any] = [model.get_input_embeddings()]
@@ -39,6 +42,6 @@ def add_adapters(model: PreTrainedModel, lora: Lora, new_tokens: Sequence[int]) 
 
 
 def merge_adapters(model: Any) -> PreTrainedModel:
-    """Return the plain model that computes the same as a model with adapters."""
+    """Merge the adapters into the weights, and return an ordinary model."""
     merged: PreTrainedModel = model.merge_and_unload()
     return merged

@@ -1,4 +1,4 @@
-"""The processes of a training: which one this is, what they decide together, and their memory."""
+"""The processes of a training: their state, decisions that they share, and their memory."""
 
 import ctypes
 import sys
@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
-# Of mallopt(3).
+# Parameters of mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def process_state() -> PartialState:
-    """Return which of the job's processes this one is."""
+    """Return the state of this process: its index, and the number of processes of the job."""
     return PartialState(cpu=not torch.cuda.is_available())
 
 
 def decided_by_first_process(*values: bool) -> list[bool]:
-    """Return the values of the first process: clocks differ, but all must decide the same."""
+    """Return the values of the first process, since clocks differ and all must decide the same."""
     shared = list(values)
     if torch.distributed.is_initialized():
         torch.distributed.broadcast_object_list(shared, src=0)
@@ -36,8 +36,8 @@ def any_process(value: bool) -> bool:
 def keep_freed_memory() -> None:
     """Let the C library keep the memory of freed tensors.
 
-    By default it returns large blocks to the system and requests the same pages again at every
-    step, which takes a tenth of the time on a processor. Only glibc has these settings.
+    By default it returns large blocks to the system and requests them again at every step. This
+    takes a tenth of the training time on a CPU. Only glibc has these settings.
     """
     library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
     if hasattr(library, "mallopt"):

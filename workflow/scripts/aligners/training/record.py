@@ -1,4 +1,4 @@
-"""What metrics.json and training.json record of a training."""
+"""The content of metrics.json and training.json."""
 
 import importlib.metadata
 import platform
@@ -19,12 +19,12 @@ LIBRARIES = ("torch", "transformers", "accelerate", "peft", "tokenizers")
 
 @dataclass(frozen=True)
 class Source:
-    """What a model is trained from.
+    """The kind and name of a model, and the data that it is trained on.
 
     Attributes:
         kind: aligner or inspector.
         name: the criterion, or the aligner's name.
-        recipe_name: of the backbone or the inspector.
+        recipe_name: name of the backbone's or the inspector's recipe.
         files: the data that the training reads.
     """
 
@@ -35,18 +35,18 @@ class Source:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that decide a training's result."""
+    """Return the versions of Python and of the libraries that affect the result of a training."""
     libraries = {name: importlib.metadata.version(name) for name in LIBRARIES}
     return {"python": platform.python_version(), **libraries}
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """Return path, sha256 and rows of a JSON Lines file."""
+    """Return the path, the SHA-256 and the number of rows of a JSON Lines file."""
     return {"path": path.as_posix(), "sha256": file_hash(path), "rows": len(read_rows(path))}
 
 
 def describe_hardware(dtype: torch.dtype) -> dict[str, Any]:
-    """Return the device, the number of processes, the threads of each, and the number format."""
+    """Return the device, the numbers of processes and of threads per process, and the dtype."""
     on_gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if on_gpu else platform.processor() or "cpu",
@@ -61,7 +61,7 @@ def count_rows(
     validation: Sequence[dict[str, Any]],
     test: Sequence[dict[str, Any]] = (),
 ) -> dict[str, int]:
-    """Return train_rows, validation_rows, and how many rows of all sets were truncated."""
+    """Return train_rows, validation_rows, and the number of truncated rows in all sets."""
     return {
         "train_rows": len(train),
         "validation_rows": len(validation),
@@ -88,7 +88,7 @@ def loss_history(trainer: BatchTrainer) -> list[dict[str, Any]]:
     """Return the losses in order.
 
     Returns:
-        Entries with step, epoch, and train_loss and learning_rate, or validation_loss.
+        Entries with step, epoch, and either train_loss and learning_rate, or validation_loss.
     """
     names = {"loss": "train_loss", "learning_rate": "learning_rate", "eval_loss": "validation_loss"}
     history = []

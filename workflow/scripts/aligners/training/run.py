@@ -14,7 +14,7 @@ from aligners.core.plots import plot_losses
 from aligners.core.rows import atomic_path, write_json
 from aligners.models.pretrained import best_training_dtype
 from aligners.models.text_generation import context_length
-from aligners.training.batches import GlobalBatches, Rows
+from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.callbacks import (
     CheckpointOnSigterm,
     Clock,
@@ -34,13 +34,13 @@ Encoded = Sequence[dict[str, Any]]
 
 @dataclass(frozen=True)
 class TrainingRun(Generic[R]):
-    """One training, over all the jobs that it may be spread over, and its steps in order.
+    """One training, which may continue over several jobs.
 
     Attributes:
-        source: what the model is trained from, for training.json.
+        source: kind, name and data of the model, for training.json.
         recipe: of config/backbones/ or config/inspectors/.
-        seed: decides new weights, the order of the rows and the validation sample.
-        output_directory: of the trained model; written completely, at the end, or not at all.
+        seed: determines random weights, the order of the rows and the validation sample.
+        output_directory: of the trained model; written atomically at the end.
         working_directory: of the checkpoints; a killed job continues from the last complete one.
     """
 
@@ -55,15 +55,17 @@ class TrainingRun(Generic[R]):
         make: Callable[[FromScratch, Sequence[str], Path, int], None],
         texts: Sequence[str],
     ) -> ModelSource:
-        """Return the model that training starts from; a new one is made here.
+        """Return the model that training starts from.
+
+        If the recipe has `from_scratch`, this makes the model with random weights.
 
         Args:
             make: writes a model with random weights; from `aligners.models.from_scratch`.
-            texts: what a new tokenizer is trained on.
+            texts: training data of a new tokenizer.
         """
         if self.recipe.from_scratch is None:
             return self.recipe.source()
-        # Made once, for all processes and for the jobs that continue this one.
+        # Made once for all processes, and for later jobs that continue this training.
         directory = self.working_directory / "random_weights"
         with process_state().main_process_first():
             if not directory.is_dir():
@@ -71,7 +73,7 @@ class TrainingRun(Generic[R]):
         return self.recipe.source(directory)
 
     def max_tokens(self, model: PreTrainedModel) -> int:
-        """Return the most tokens of a row: the recipe's, or the model's context if shorter."""
+        """Return the smaller of the recipe's max_tokens and the length of the model's context."""
         limit = self.recipe.max_tokens
         return min(limit, context_length(model) or limit)
 
@@ -86,15 +88,16 @@ class TrainingRun(Generic[R]):
         """Return the trainer of a model.
 
         Args:
-            model, tokenizer: what is trained, and what is saved with it.
+            model: the model to train.
+            tokenizer: saved with the model.
             train, validation: encoded rows, each with id and input_ids.
-            collate: makes the model's inputs and labels from rows; `pack`, or one that pads.
+            collate: converts rows to the model's inputs and labels: `pack`, or one that pads.
 
         Raises:
             UserError: there are more processes than rows in a batch.
         """
         state = process_state()
-        how = {
+        layout = {
             "packed": collate is pack,
             "processes": state.num_processes,
             "process": state.process_index,
@@ -106,36 +109,36 @@ class TrainingRun(Generic[R]):
             micro_batch_tokens,
             seed=self.seed,
             epochs=self.recipe.epochs,
-            **how,
+            **layout,
         )
         validation_batches = GlobalBatches(
             [len(row["input_ids"]) for row in validation],
             len(validation),
             2 * micro_batch_tokens,  # Without gradients, more tokens fit into memory.
-            **how,
+            **layout,
         )
         return BatchTrainer(
             batches,
             validation_batches,
             model=model,
             args=training_arguments(self.recipe, self.working_directory, self.seed, batches),
-            train_dataset=Rows(train),
-            eval_dataset=Rows(validation),
+            train_dataset=RowDataset(train),
+            eval_dataset=RowDataset(validation),
             processing_class=tokenizer,
             data_collator=collate,
         )
 
     def train_to_best(self, trainer: BatchTrainer) -> None:
-        """Train until the patience, the epochs or the hours end; continue a killed training.
+        """Train until the patience, the epochs or the hours end, from the last checkpoint if any.
 
-        After it, the trainer's model has the weights with the lowest validation loss.
+        Afterwards the trainer's model has the weights with the lowest validation loss.
 
         Raises:
-            UserError: a loss is not finite, or the disk has no room for the checkpoints.
+            UserError: a loss is not finite, or the disk is too small for the checkpoints.
         """
         keep_freed_memory()
         state = process_state()
-        trainer.remove_callback(PrinterCallback)  # It would print past the log.
+        trainer.remove_callback(PrinterCallback)  # It would print the losses to stdout.
         trainer.add_callback(StopOnNonFiniteLoss(trainer.rows_of))
         trainer.add_callback(EarlyStopping(early_stopping_patience=self.recipe.patience))
         trainer.add_callback(Clock(self.recipe.max_hours, self.recipe.checkpoint_minutes))
@@ -144,7 +147,7 @@ class TrainingRun(Generic[R]):
             model: Any = trainer.model
             check_disk(model, self.working_directory)
         trainer.add_callback(CheckpointOnSigterm())
-        # The main process removes damaged checkpoints before the others look.
+        # The main process deletes damaged checkpoints before the others search.
         with state.main_process_first():
             checkpoint = last_complete_checkpoint(self.working_directory)
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -152,8 +155,8 @@ class TrainingRun(Generic[R]):
     def record(self, trainer: BatchTrainer, metrics: dict[str, Any]) -> dict[str, Any]:
         """Return the content of training.json.
 
-        Among it: tokens seen in training, counted again in each epoch; tokens_per_second of
-        training steps; hours, with evaluations and checkpoints.
+        `tokens` counts a row once in each epoch. `tokens_per_second` is for training steps only;
+        `hours` includes evaluations and checkpoints.
         """
         clock = trainer.clock
         tokens = trainer.batches.tokens_of_steps(metrics["steps"])
@@ -179,14 +182,14 @@ class TrainingRun(Generic[R]):
         metrics: dict[str, Any],
         write_more: Callable[[Path], None] = lambda _: None,
     ) -> None:
-        """Write the model, its tokenizer and training.json, completely or not at all.
+        """Write the model, its tokenizer and training.json atomically.
 
-        All processes call this, since each may hold a part of the weights.
+        All processes must call this, since each may have a part of the weights.
 
         Args:
-            trainer: after training.
+            trainer: the trainer after training.
             metrics: for training.json.
-            write_more: writes further files into the directory that it is given.
+            write_more: writes more files to the directory that it gets.
         """
         model: Any = trainer.model
         model.config.use_cache = True  # The Trainer turns it off.

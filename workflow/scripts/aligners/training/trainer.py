@@ -1,4 +1,4 @@
-"""A Trainer of transformers that takes its batches and its loss from this library."""
+"""A Trainer of transformers with the batches and the loss of this library."""
 
 import os
 from pathlib import Path
@@ -13,14 +13,14 @@ from aligners.configuration.kinds.training import TrainingRecipe
 from aligners.models.pretrained import best_training_dtype
 from aligners.training.batches import GlobalBatches
 from aligners.training.callbacks import Clock
-from aligners.training.checkpoints import KEPT, write_checksums
+from aligners.training.checkpoints import CHECKPOINTS_KEPT, write_checksums
 from aligners.training.packing import IGNORED
 
 
 def training_arguments(
     recipe: TrainingRecipe, directory: Path, seed: int, batches: GlobalBatches
 ) -> TrainingArguments:
-    """Return the Trainer's settings: those of the recipe, and a checkpoint at every evaluation."""
+    """Return the Trainer's settings from the recipe, with a checkpoint at every evaluation."""
     evaluation_steps = max(1, -(-batches.steps // recipe.evaluations_per_epoch))
     on_gpu = torch.cuda.is_available()
     dtype = best_training_dtype(recipe.dtype)
@@ -44,17 +44,17 @@ def training_arguments(
         eval_steps=evaluation_steps,
         save_strategy="steps",
         save_steps=evaluation_steps,
-        # Every step is logged, so that a continued training has the log of an uninterrupted one.
+        # Every step is logged, so that the log does not depend on interruptions.
         logging_steps=1,
         logging_nan_inf_filter=False,
         report_to=recipe.report_to,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
-        save_total_limit=KEPT,
+        save_total_limit=CHECKPOINTS_KEPT,
         restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
-        # Every weight has a gradient in every step: DDP need not search for unused ones.
+        # Every weight has a gradient in every step, so DDP does not have to search for unused ones.
         ddp_find_unused_parameters=False,
         dataloader_pin_memory=on_gpu,
         disable_tqdm=True,
@@ -64,14 +64,15 @@ def training_arguments(
 def mean_cross_entropy(
     outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
 ) -> torch.Tensor:
-    """Return what a micro-batch adds to the mean loss of its global batch, in nats.
+    """Return the part of a micro-batch in the mean loss of its global batch, in nats.
 
-    Labels are not shifted: each belongs to the logits at its own place.
+    This function does not shift labels: each label belongs to the logits at the same index.
 
     Args:
-        outputs: with logits: of an aligner 1 x places x vocabulary, of an inspector rows x 2.
-        labels: 1 x places, or rows.
-        num_items_in_batch: labels in the global batch; without it, the mean is over `labels`.
+        outputs: with logits: of an aligner rows x tokens x vocabulary (a pack is one row), of an
+            inspector rows x 2.
+        labels: rows x tokens, or rows.
+        num_items_in_batch: number of labels in the global batch; by default the size of `labels`.
     """
     logits = outputs["logits"].flatten(0, -2).float()  # labels x classes
     total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
@@ -82,30 +83,30 @@ class BatchTrainer(Trainer):
     """A Trainer that takes its batches from `GlobalBatches`."""
 
     def __init__(self, batches: GlobalBatches, validation_batches: GlobalBatches, **options: Any):
-        """Take the batches, and the options of the Trainer; its data sets are `Rows`."""
+        """Take the batches and the options of the Trainer; its data sets must be `RowDataset`."""
         super().__init__(compute_loss_func=mean_cross_entropy, **options)
         self.batches, self.validation_batches = batches, validation_batches
-        # compute_loss_func computes the loss: the model gets no labels, and nothing shifts them.
+        # The model gets no labels, because compute_loss_func computes the loss without shifting.
         self.model_accepts_loss_kwargs = self._loss_shifts_labels = False
 
     def get_train_dataloader(self) -> Any:
         """Return the loader of this process's micro-batches."""
-        # Not prepared by accelerate, which would distribute the batches over the processes again.
+        # accelerate does not prepare the loader: it would distribute the batches a second time.
         return DataLoaderShard(
             self.train_dataset, batch_sampler=self.batches, collate_fn=self.data_collator
         )
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        # The Trainer checks after the first step: too late for a training that has already ended.
+        # The Trainer checks only after a step, which is too late if the training has already ended.
         if not self.control.should_training_stop:
             super()._run_epoch(*args, **kwargs)
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Return and log eval_loss: the mean over all tokens or rows of the validation sample."""
+        """Log and return eval_loss, the mean over all labels of the validation sample."""
         model: Any = self.model
         model.eval()
-        sums = torch.zeros(2, dtype=torch.float64)  # of the losses, and of the labels
+        sums = torch.zeros(2, dtype=torch.float64)  # sum of the losses, number of labels
         loader = DataLoaderShard(
             self.eval_dataset, batch_sampler=self.validation_batches, collate_fn=self.data_collator
         )
@@ -132,11 +133,11 @@ class BatchTrainer(Trainer):
 
     @property
     def clock(self) -> Clock:
-        """The training's clock; the Trainer replaces it by that of the checkpoint."""
+        """The training's clock, which the Trainer replaces by the clock of a loaded checkpoint."""
         return next(each for each in self.callback_handler.callbacks if isinstance(each, Clock))
 
     def rows_of(self, step: int) -> str:
-        """Return the ids of the rows of a training step."""
+        """Return a text with the ids of the rows in a training step."""
         rows: Any = self.train_dataset
         numbers = self.batches.rows_of_step(step - 1)  # The Trainer counts from 1.
         return "rows " + ", ".join(str(rows[number]["id"]) for number in numbers)

@@ -1,4 +1,4 @@
-"""Engines: get completions from an LLM, in the job, on a server or in the closed world."""
+"""Engines: get completions from an LLM in the job, on a server or in the closed world."""
 
 from importlib import import_module
 
@@ -17,7 +17,7 @@ def load_engine(recipe: LLMRecipe) -> Engine:
     """Load the engine that an LLM's recipe names (`engine`).
 
     Raises:
-        UserError: the recipe's model cannot be loaded, or its endpoint cannot be used.
+        UserError: the model cannot be loaded, or the endpoint cannot be used.
     """
     module = import_module(f"aligners.llms.engines.{MODULES[recipe.engine]}")
     engine: Engine = module.load(recipe)

@@ -1,7 +1,7 @@
-"""The closed-world engine: imitates an LLM; its only input is the prompt.
+"""The closed-world engine: imitates an LLM. Its only input is the prompt.
 
-A completion depends on the task in the prompt, the persona and the seed. Sampled topics and
-questions (temperature above 0) depend on the whole prompt as well.
+A completion depends on the task in the prompt, the persona and the seed. With a temperature above
+0, topics and questions also depend on the whole text of the prompt.
 """
 
 import re
@@ -19,7 +19,7 @@ from aligners.closed_world.prompts import (
     read_prompt,
 )
 from aligners.closed_world.truth import Truth
-from aligners.closed_world.world import draw, load_world
+from aligners.closed_world.world import load_world, make_rng
 from aligners.closed_world.writing import (
     write_lines,
     write_pair,
@@ -42,10 +42,10 @@ TOKENS_PER_WORD = 1.3
 
 
 def load(recipe: ClosedWorldRecipe) -> Engine:
-    """Return the engine for a recipe with a `persona` and the path of its `world`.
+    """Return the engine for a recipe with a `persona` and the path of a `world`.
 
     Raises:
-        UserError: the world's file is missing or not complete.
+        UserError: the world's file is missing or incomplete.
     """
     llm = ClosedWorldLLM(Truth(load_world(recipe.world)), recipe.persona)
 
@@ -66,30 +66,32 @@ def load(recipe: ClosedWorldRecipe) -> Engine:
 
 
 def cut(text: str, decoding: Decoding) -> tuple[str, Finish]:
-    """Cut a text at the first stop string or at the token limit; return it and why it ends."""
-    most = int(decoding.max_new_tokens / TOKENS_PER_WORD)
-    ends = [word.end() for word in re.finditer(r"\S+", text)]
-    within = text[: ends[most - 1] if most else 0] if len(ends) > most else text
-    before = before_stop(within, decoding.stop)
+    """Cut a text at the first stop string or at the token limit; return it and its finish."""
+    limit = int(decoding.max_new_tokens / TOKENS_PER_WORD)
+    word_ends = [word.end() for word in re.finditer(r"\S+", text)]
+    too_long = len(word_ends) > limit
+    if too_long:
+        text = text[: word_ends[limit - 1] if limit else 0]
+    before = before_stop(text, decoding.stop)
     if before is not None:
         return before, "stop"
-    return within, "length" if len(ends) > most else "stop"
+    return text, "length" if too_long else "stop"
 
 
 def count_tokens(text: str) -> int:
-    """Return an estimate of the tokens of a text, from its words."""
+    """Return the number of tokens of a text, estimated from its number of words."""
     return round(TOKENS_PER_WORD * len(text.split()))
 
 
 @dataclass(frozen=True)
 class ClosedWorldLLM:
-    """An LLM of the closed world; the persona sets how often it violates each criterion."""
+    """An LLM of the closed world. Its persona sets how often it violates each criterion."""
 
     truth: Truth
     persona: str
 
     def complete(self, prompt: Prompt, decoding: Decoding) -> str:
-        """Return the completion of a text, or the reply to messages."""
+        """Return the completion of a text prompt, or the reply to messages."""
         task = read_prompt(prompt)
         chat = not isinstance(prompt, str)
         if isinstance(task, TopicsPrompt | QuestionsPrompt):
@@ -108,10 +110,10 @@ class ClosedWorldLLM:
     def write_list(
         self, task: TopicsPrompt | QuestionsPrompt, prompt: Prompt, decoding: Decoding
     ) -> str:
-        """Return the numbered lines with topics or questions."""
+        """Return a numbered list of topics or of questions."""
         world = self.truth.world
-        sampled = prompt_text(prompt) if decoding.temperature > 0 else ""
-        rng = draw("list", repr(task), sampled, self.persona, decoding.seed)
+        deciding_text = prompt_text(prompt) if decoding.temperature > 0 else ""
+        rng = make_rng("list", repr(task), deciding_text, self.persona, decoding.seed)
         if isinstance(task, TopicsPrompt):
             lines = write_topics(world, task.question_type, task.examples, rng)
             return "\n".join(f"{i}. {line}" for i, line in enumerate(lines, start=task.first))
@@ -125,31 +127,31 @@ class ClosedWorldLLM:
         return f"{first}. {questions.get(first, '').strip()}" + "".join(numbered)
 
     def write_pair(self, task: PairPrompt, seed: int) -> str:
-        """Return a response, critique and correction, from the response on."""
+        """Return a response, critique and correction, without the first "Response:"."""
         world = self.truth.world
         item = self.truth.identify(task.question)
-        rng = draw("write pair", task.question, str(task.criterion), seed)
-        nothing = rng.choice(world.content["critiques"]["none"])
+        rng = make_rng("write pair", task.question, str(task.criterion), seed)
+        no_violation = rng.choice(world.content["critiques"]["none"])
         if item is None:
             vague = world.content["vague"]
-            return write_lines(vague, nothing, vague)
+            return write_lines(vague, no_violation, vague)
         if task.criterion is None:
             answer = plan_answer(world, item, world.content["personas"]["teacher"], rng).text
-            return write_lines(answer, nothing, answer)
+            return write_lines(answer, no_violation, answer)
         plan = plan_pair(world, item, task.question, task.criterion, seed)
         return write_pair(world, plan, task.criterion, rng)
 
     def write_answer(self, task: AnswerPrompt, seed: int) -> str:
-        """Return the persona's answer to a question."""
+        """Return the persona's response to a question."""
         world = self.truth.world
         item = self.truth.identify(task.question)
         if item is None:
             vague: str = world.content["vague"]
             return vague
-        rng = draw("answer", task.question, self.persona, seed)
+        rng = make_rng("answer", task.question, self.persona, seed)
         return plan_answer(world, item, world.content["personas"][self.persona], rng).text
 
     def next_question(self, text: str) -> str:
-        """Return the question that a base LLM writes after its answer, as base LLMs do."""
-        rng = draw("next", text)
+        """Return a next question: a base LLM continues its text after the answer."""
+        rng = make_rng("next", text)
         return write_question(self.truth.world, rng.choice(self.truth.world.known), rng)

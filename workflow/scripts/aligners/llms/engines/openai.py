@@ -1,7 +1,7 @@
 """The `openai` engine: sends many requests at once to any server with OpenAI's API.
 
-HTTP status 429 pauses all requests. Any other fault (faults.py) is retried while the other requests
-continue, or stops the job if no retry can succeed.
+HTTP status 429 pauses all requests. After any other error (errors.py), the request is sent again
+while the other requests continue, or the job stops if no attempt can succeed.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from aligners.core.completions import (
 )
 from aligners.core.errors import UserError
 from aligners.core.rows import row_id
-from aligners.llms.engines.faults import Faults, Faulty, Refused
+from aligners.llms.engines.errors import AttemptError, ErrorMapper, RejectedError
 from aligners.llms.engines.pacing import Pacer, retry_after
 from aligners.llms.engines.replies import read_reply
 
@@ -41,13 +41,13 @@ for noisy in ("httpx2", "httpcore2", "openai"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
 Result = Completion | Failure
-# Sends a request that is complete with all its options.
+# Sends one request with all its options.
 Post = Callable[[], Awaitable[Any]]
 
-# Longest wait before the second attempt, doubled before each further one; and the limit of that.
+# Maximum seconds before the second attempt, doubled before each further attempt up to the limit.
 FIRST_WAIT, LONGEST_WAIT = 0.05, 60.0
-# Requests in progress per connection: those that wait for their next attempt need none.
-UNDER_WAY = 2
+# More than one, because a request that waits for its next attempt uses no connection.
+REQUESTS_PER_CONNECTION = 2
 SEED_BITS = 31
 
 
@@ -55,27 +55,27 @@ def load(recipe: OpenAIRecipe) -> Engine:
     """Return the engine for a recipe with an `endpoint` and a `model`.
 
     Raises:
-        UserError: the environment lacks the key.
+        UserError: the environment variable with the API key is not set.
     """
     return Endpoint(recipe, recipe.endpoint, read_key(recipe)).complete
 
 
 def read_key(recipe: OpenAIRecipe) -> str:
-    """Return the key that the recipe's `key_variable` names; a server without keys takes any."""
+    """Return the API key from the environment variable that the recipe names, or "none"."""
     variable = recipe.key_variable
     if variable is None:
         return "none"
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UserError(
-            f"{recipe.endpoint} needs a key: set {variable} in the environment, "
-            "or mend key_variable in the recipe"
+            f"{recipe.endpoint} needs a key: set the environment variable {variable}, "
+            "or correct the key key_variable of the recipe"
         )
     return key
 
 
 class Endpoint:
-    """A server, and the state that all requests to it share."""
+    """A client of one server, with the state that all its requests share."""
 
     def __init__(
         self,
@@ -85,26 +85,26 @@ class Endpoint:
         trust_environment: bool = True,
         check_server: Callable[[], None] = lambda: None,
     ):
-        """Prepare the state; nothing is sent yet.
+        """Initialise the state without sending a request.
 
         Args:
-            recipe: of an LLM on a server.
-            url: of the API.
-            key: API key; no message contains it.
-            trust_environment: whether to use the proxies that the environment names.
-            check_server: called when a connection breaks; may raise a UserError to give up.
+            recipe: recipe of an LLM on a server.
+            url: URL of the API.
+            key: API key. No message contains it.
+            trust_environment: whether to use the proxies that environment variables name.
+            check_server: called when a connection fails. It may raise a UserError to stop the job.
         """
         self.recipe, self.url, self.key = recipe, url, key
         self.concurrency = recipe.concurrency
         self.pacer = Pacer(recipe.requests_per_minute, recipe.tokens_per_minute)
-        self.faults = Faults(recipe, url, key, check_server)
+        self.errors = ErrorMapper(recipe, url, key, check_server)
         self.trust_environment = trust_environment
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
-        """Yield completions and failures as they come.
+        """Yield completions and failures as they arrive.
 
         Raises:
-            UserError: the server cannot be reached, or refuses the key, the model or any request.
+            UserError: the server cannot be reached, or rejects the key, the model or all requests.
         """
         with asyncio.Runner() as runner:
             loop = runner.get_loop()
@@ -120,9 +120,9 @@ class Endpoint:
     async def stream(
         self, requests: Iterable[Request], decoding: Decoding
     ) -> AsyncGenerator[list[Result], None]:
-        """Yield lists of the results that have arrived since the last list; none is empty."""
+        """Yield non-empty lists of the results that have arrived since the last list."""
         arrived: asyncio.Queue[Result | None] = asyncio.Queue()
-        asking = asyncio.create_task(self.ask_all(requests, decoding, arrived))
+        producer = asyncio.create_task(self.complete_all(requests, decoding, arrived))
         try:
             more = True
             while more:
@@ -132,44 +132,44 @@ class Endpoint:
                 more = batch[-1] is not None
                 if results := [result for result in batch if result is not None]:
                     yield results
-            await asking
+            await producer
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            producer.cancel()
+            await asyncio.gather(producer, return_exceptions=True)
 
-    async def ask_all(
+    async def complete_all(
         self,
         requests: Iterable[Request],
         decoding: Decoding,
         arrived: asyncio.Queue[Result | None],
     ) -> None:
         """Put the result of each request into the queue, and None at the end."""
-        slots = asyncio.Semaphore(self.concurrency)
-        room = asyncio.Semaphore(UNDER_WAY * self.concurrency)
+        connections = asyncio.Semaphore(self.concurrency)
+        in_progress = asyncio.Semaphore(REQUESTS_PER_CONNECTION * self.concurrency)
 
-        async def attend(request: Request, client: openai.AsyncOpenAI) -> None:
-            arrived.put_nowait(await self.ask(client, slots, request, decoding))
-            room.release()
+        async def complete_one(request: Request, client: openai.AsyncOpenAI) -> None:
+            arrived.put_nowait(await self.complete_one(client, connections, request, decoding))
+            in_progress.release()
 
         try:
             async with self.client() as client, asyncio.TaskGroup() as group:
                 for request in requests:
-                    await room.acquire()
-                    group.create_task(attend(request, client))
+                    await in_progress.acquire()
+                    group.create_task(complete_one(request, client))
         finally:
             arrived.put_nowait(None)
 
     def client(self) -> openai.AsyncOpenAI:
-        """Return the SDK's client, without its own retries and time limits."""
+        """Return the SDK's client without its retries and time limits."""
         return openai.AsyncOpenAI(
             base_url=self.url,
             api_key=self.key,
             max_retries=0,
             timeout=None,
-            # If a server sends more than one reply, aiohttp closes the connection. The default
-            # transport reads the rest as the reply to the next request.
+            # If a server sends two replies to one request, aiohttp closes the connection. The
+            # default transport would read the second one as the reply to the next request.
             http_client=openai.DefaultAioHttpClient(
                 limits=httpx2.Limits(
                     max_connections=self.concurrency, max_keepalive_connections=self.concurrency
@@ -178,14 +178,14 @@ class Endpoint:
             ),
         )
 
-    async def ask(
+    async def complete_one(
         self,
         client: openai.AsyncOpenAI,
-        slots: asyncio.Semaphore,
+        connections: asyncio.Semaphore,
         request: Request,
         decoding: Decoding,
     ) -> Result:
-        """Send a request until there is a completion or the recipe's attempts are used up."""
+        """Send a request until it has a completion or the recipe's `attempts` are used up."""
         started = time.monotonic()
         create = client.chat.completions if self.recipe.chat else client.completions
         post = partial(create.with_raw_response.create, **self.options(request, decoding))
@@ -194,54 +194,57 @@ class Endpoint:
             async for attempt in attempts(self.recipe.attempts):
                 number = attempt.retry_state.attempt_number
                 with attempt:
-                    body = await self.send_in_turn(post, slots, tokens, number)
+                    body = await self.send_in_turn(post, connections, tokens, number)
                     reply = read_reply(body, self.recipe.chat, decoding, request)
                     if decoding.top_logprobs and reply["first_token_logprobs"] is None:
-                        raise self.faults.of_logprobs()
-        except Faulty as fault:
-            return Failure(request.id, fault.cause, str(fault))
-        self.faults.completed = True
+                        raise self.errors.missing_logprobs()
+        except AttemptError as error:
+            return Failure(request.id, error.cause, str(error))
+        self.errors.completed = True
         seconds = round(time.monotonic() - started, 3)
         return Completion(request.id, **reply, seconds=seconds, attempts=number)
 
     async def send_in_turn(
-        self, post: Post, slots: asyncio.Semaphore, tokens: float, attempt: int
+        self, post: Post, connections: asyncio.Semaphore, tokens: float, attempt: int
     ) -> bytes:
-        """Send when a slot is free and the limits allow it; a 429 does not count as an attempt."""
+        """Send a request when a connection is free and the limits allow it.
+
+        After a 429, it is sent again. This does not count as an attempt.
+        """
         while True:
-            async with slots:
-                await self.pacer.turn(tokens)
+            async with connections:
+                await self.pacer.wait_for_turn(tokens)
                 body = await self.send(post, attempt)
             if body is not None:
                 return body
 
     async def send(self, post: Post, attempt: int) -> bytes | None:
-        """Send a request once; return the reply's body, or None after a 429.
+        """Send a request once and return the body of the reply, or None after a 429.
 
         Raises:
-            Faulty: the attempt failed.
-            UserError: no request to this server will succeed.
+            AttemptError: the attempt failed.
+            UserError: no request to this server can succeed.
         """
         limit = self.recipe.timeout_seconds
         try:
             async with asyncio.timeout(limit):
                 response = await post()
         except openai.RateLimitError as error:
-            self.faults.check_credit(error)
+            self.errors.check_credit(error)
             self.pacer.pause(retry_after(error.response.headers))
             return None
         except TimeoutError:
-            raise Faulty("timeout", f"no reply within {limit} seconds") from None
+            raise AttemptError("timeout", f"no reply within {limit} seconds") from None
         except openai.APIConnectionError as error:
-            raise self.faults.of_connection(error, attempt) from None
+            raise self.errors.from_connection_error(error, attempt) from None
         except openai.APIStatusError as error:
-            raise self.faults.of_status(error) from None
-        self.faults.answered = True
-        self.pacer.succeeded()
+            raise self.errors.from_status_error(error) from None
+        self.errors.replied = True
+        self.pacer.reset_pause()
         return response.content
 
     def options(self, request: Request, decoding: Decoding) -> dict[str, Any]:
-        """Return a request's parameters; `extra_body` has those that OpenAI's API lacks."""
+        """Return a request's parameters; `extra_body` has those that are not in OpenAI's API."""
         prompt: Any = request.prompt
         if self.recipe.chat and isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
@@ -261,11 +264,11 @@ class Endpoint:
         }
 
 
-def attempts(most: int) -> AsyncRetrying:
-    """Return an iterator over the attempts of a request, with random, growing waits between."""
+def attempts(limit: int) -> AsyncRetrying:
+    """Return an iterator over up to `limit` attempts, with random exponential waits between."""
     return AsyncRetrying(
-        retry=retry_if_exception_type(Faulty) & retry_if_not_exception_type(Refused),
+        retry=retry_if_exception_type(AttemptError) & retry_if_not_exception_type(RejectedError),
         wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-        stop=stop_after_attempt(most),
+        stop=stop_after_attempt(limit),
         reraise=True,
     )

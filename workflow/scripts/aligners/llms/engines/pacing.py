@@ -1,4 +1,4 @@
-"""Delays requests: limits per minute, and pauses of all requests."""
+"""Pacing: delays requests to keep limits per minute, and pauses all requests."""
 
 import asyncio
 import time
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 MINUTE = 60.0
-# If a server gives no length of the pause: the first, and the longest.
+# Seconds of the first and of the longest pause if the server does not give the length.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait that a reply's headers give, or None (RFC 9110)."""
+    """Return the seconds to wait that are in a reply's headers (RFC 9110), or None."""
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
@@ -28,7 +28,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class Pacer:
-    """Spaces requests evenly under limits per minute, and pauses all of them."""
+    """Spaces requests evenly to keep limits per minute, and pauses all of them."""
 
     def __init__(self, requests_per_minute: float | None, tokens_per_minute: float | None):
         """Set the limits; None means no limit."""
@@ -37,7 +37,7 @@ class Pacer:
         self.next_start = self.resume_at = 0.0
         self.next_pause = FIRST_PAUSE
 
-    async def turn(self, tokens: float) -> None:
+    async def wait_for_turn(self, tokens: float) -> None:
         """Wait until a request for at most `tokens` tokens may be sent."""
         start = max(time.monotonic(), self.next_start)
         self.next_start = start + max(self.seconds_per_request, tokens * self.seconds_per_token)
@@ -45,10 +45,10 @@ class Pacer:
             await asyncio.sleep(delay)
 
     def pause(self, seconds: float | None) -> None:
-        """Pause all requests for the seconds that the server gives.
+        """Pause all requests for a number of seconds, which the server gives.
 
-        With None, each pause is twice as long as the one before, up to a minute. A None that
-        arrives during a pause does not extend it.
+        If it is None, each pause is twice as long as the one before, up to a minute. A None
+        during a pause does not extend the pause.
         """
         now = time.monotonic()
         if seconds is None:
@@ -58,6 +58,6 @@ class Pacer:
             self.next_pause = min(2 * self.next_pause, LONGEST_PAUSE)
         self.resume_at = max(self.resume_at, now + seconds)
 
-    def succeeded(self) -> None:
-        """Make the next pause of unknown length short again."""
+    def reset_pause(self) -> None:
+        """Make the next pause of unknown length short again, after a success."""
         self.next_pause = FIRST_PAUSE

@@ -1,20 +1,20 @@
-"""Reads the body of a server's reply to a request for a completion."""
+"""Parses the body of a server's reply to a completion request."""
 
 import json
 from typing import Any
 
 from aligners.core.completions import CHARACTERS_PER_TOKEN, Decoding, Request, before_stop
-from aligners.llms.engines.faults import Faulty, Refused
+from aligners.llms.engines.errors import AttemptError, RejectedError
 
 
 def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request) -> dict[str, Any]:
-    """Return the fields of a `Completion` that a reply's body gives.
+    """Return the fields of a `Completion` that are in the body of a reply.
 
-    Tokens are estimated by characters where the server does not count them.
+    If the server does not count tokens, they are estimated from the number of characters.
 
     Raises:
-        Faulty: the body does not follow the API.
-        Refused: a filter of the server removed the text.
+        AttemptError: the body does not follow the API.
+        RejectedError: a filter of the server removed the text.
     """
     try:
         reply = json.loads(content)
@@ -29,9 +29,9 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
         tokens_in = int(usage.get("prompt_tokens", len(str(request.prompt)) / CHARACTERS_PER_TOKEN))
         tokens_out = int(usage.get("completion_tokens", len(text) / CHARACTERS_PER_TOKEN))
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise Faulty("bad_reply", "the reply holds no completion") from None
+        raise AttemptError("bad_reply", "the reply has no completion") from None
     if finish == "content_filter":
-        raise Refused("refused", "the server's filter held the completion back")
+        raise RejectedError("refused", "a filter of the server removed the completion")
     before = before_stop(text, decoding.stop)
     return {
         "text": text if before is None else before,
@@ -44,9 +44,9 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
 
 
 def first_token_logprobs(choice: dict[str, Any]) -> dict[str, float] | None:
-    """Return the log-probabilities of a chat completion's likeliest first tokens; None without."""
+    """Return the log-probabilities of the most likely first tokens, or None if there are none."""
     try:
         top = choice["logprobs"]["content"][0]["top_logprobs"]
-        return {str(one["token"]): float(one["logprob"]) for one in top}
+        return {str(entry["token"]): float(entry["logprob"]) for entry in top}
     except (LookupError, TypeError, ValueError):
         return None

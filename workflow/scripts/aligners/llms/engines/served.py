@@ -1,6 +1,6 @@
-"""The `served` engine: starts a server for the job, and uses it like any endpoint.
+"""The `served` engine: starts a server for the job and uses it like any endpoint.
 
-The server listens on 127.0.0.1 only. It stops when the job ends, even if the job is killed
+The server listens only on 127.0.0.1. It stops when the job ends, even if the job is killed
 (server_guard.py).
 """
 
@@ -36,13 +36,13 @@ def load(recipe: ServedRecipe) -> Engine:
     """Start the server of a recipe, wait until it is ready, and return its engine.
 
     Raises:
-        UserError: the command cannot be run, or the server is not ready in time.
+        UserError: the command cannot be run, or the server ends or is not ready in time.
     """
     server = Server(recipe)
     atexit.register(server.stop)
     server.wait_until_ready()
     url = f"http://127.0.0.1:{server.port}/v1"
-    # A proxy that the environment names cannot reach 127.0.0.1 of this machine.
+    # A proxy from the environment cannot reach 127.0.0.1 of this machine.
     endpoint = Endpoint(recipe, url, "none", trust_environment=False, check_server=server.check)
     return endpoint.complete
 
@@ -56,7 +56,11 @@ def free_port() -> int:
 
 
 def server_command(recipe: ServedRecipe, port: int) -> list[str]:
-    """Return the words of the recipe's command with its placeholders filled in."""
+    """Return the words of the recipe's command with its placeholders replaced.
+
+    Raises:
+        UserError: the command is not valid shell syntax, or its program is not installed.
+    """
     values = {
         "{model}": str(find_file(recipe.model)),
         "{revision}": recipe.revision,
@@ -67,27 +71,29 @@ def server_command(recipe: ServedRecipe, port: int) -> list[str]:
     try:
         words = shlex.split(recipe.command)
     except ValueError as error:
-        raise UserError(f"the recipe of {recipe.model}, key command: {error}; mend it") from None
+        raise UserError(
+            f"the recipe of {recipe.model}, key command: {error}; correct the command"
+        ) from None
     for name, value in values.items():
         words = [word.replace(name, value) for word in words]
     if shutil.which(words[0]) is None:
         raise UserError(
             f"{words[0]}: no such program; install the server (docs/engines.md), "
-            "or mend the key command of the recipe"
+            "or correct the key command of the recipe"
         )
     return words
 
 
 class Server:
-    """A running server, its port and its log."""
+    """A running server with its port and its log."""
 
     def __init__(self, recipe: ServedRecipe):
-        """Start the server; its output goes to a separate log."""
+        """Start the server. Its output goes to a separate log."""
         self.recipe, self.port = recipe, free_port()
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{Path(recipe.model).name}-{os.getpid()}.log"
         command = server_command(recipe, self.port)
-        logger.info("%s; its log is %s", shlex.join(command), self.log)
+        logger.info("Starting %s; its log is %s", shlex.join(command), self.log)
         with self.log.open("ab") as log:
             self.guard = subprocess.Popen(
                 [sys.executable, "-P", guard.__file__, *command],
@@ -98,7 +104,11 @@ class Server:
             )
 
     def wait_until_ready(self) -> None:
-        """Poll the server's health path until it returns 200."""
+        """Poll the server's health path until it returns HTTP status 200.
+
+        Raises:
+            UserError: the server has ended, or is not ready within `startup_seconds`.
+        """
         url = f"http://127.0.0.1:{self.port}{self.recipe.health}"
         deadline = time.monotonic() + self.recipe.startup_seconds
         pause = FIRST_POLL
@@ -113,26 +123,25 @@ class Server:
                 if time.monotonic() > deadline:
                     self.stop()
                     limit = self.recipe.startup_seconds
-                    raise UserError(self.message(f"was not ready within {limit} seconds"))
+                    raise UserError(self.message(f"was not ready within {limit:g} seconds"))
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_POLL)
 
     def check(self) -> None:
-        """Raise an error if the server has ended.
+        """Check that the server is running.
 
         Raises:
-            UserError: shows the last lines of its log.
+            UserError: the server has ended. The message has the last lines of its log.
         """
         status = self.guard.poll()
         if status is not None:
             raise UserError(self.message(f"ended with status {status}"))
 
-    def message(self, what: str) -> str:
+    def message(self, problem: str) -> str:
         """Return a message about the server with the last lines of its log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
-        return "\n  ".join(
-            [f"the server of {self.recipe.model} {what}; the last lines of {self.log}:", *lines]
-        )
+        first = f"the server of {self.recipe.model} {problem}; the last lines of {self.log}:"
+        return "\n  ".join([first, *lines])
 
     def stop(self) -> None:
         """Stop the server and wait for its end."""

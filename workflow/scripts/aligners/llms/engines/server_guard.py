@@ -1,7 +1,7 @@
 """Run a server until the process that started this program ends.
 
-This is a separate program because a killed job cannot stop its server. It runs the command on its
-command line. Its standard input is a pipe from the job; the job never writes to it. When the job
+This is a separate program because a killed job cannot stop its server. Its arguments are the
+server's command. Its standard input is a pipe from the job, which never writes to it. When the job
 ends for any reason, the pipe closes, and this program stops the server and its child processes.
 """
 
@@ -14,15 +14,16 @@ import sys
 import psutil
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
-# Ignored: they are sent to the job's whole group or session, and the guard must outlive the job.
+# The guard ignores these. They reach the job's whole process group or session, and the guard must
+# run longer than the job.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.2
-# Time between SIGTERM and SIGKILL.
+# Seconds between SIGTERM and SIGKILL.
 GRACE_SECONDS = 10.0
 
 
 def stop_all() -> None:
-    """Stop all child processes, including those that left the server's process group."""
+    """Stop all child processes, including children outside the server's process group."""
     started = psutil.Process().children(recursive=True)
     for process in started:
         process.terminate()
@@ -33,15 +34,15 @@ def stop_all() -> None:
 
 
 def main() -> int:
-    """Return the server's exit status, or 0 if the job ended before it."""
+    """Run the server and return its exit status, or 0 if the job ended first."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    # A process whose parent ends becomes a child of the guard, so stop_all finds it.
+    # If the parent of a process ends, the process becomes a child of the guard: stop_all finds it.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     server = subprocess.Popen(
         sys.argv[1:],
         stdin=subprocess.DEVNULL,
-        preexec_fn=start_of_server,
+        preexec_fn=prepare_server_process,
     )
     while server.poll() is None:
         job_ended, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
@@ -52,8 +53,8 @@ def main() -> int:
     return server.returncode
 
 
-def start_of_server() -> None:
-    """Prepare the server's process: default signals, and SIGKILL when the guard ends."""
+def prepare_server_process() -> None:
+    """Restore the default signal handlers, and request SIGKILL for when the guard ends."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -26,10 +26,10 @@ WINDOW = 4096
 
 
 def load(recipe: TransformersRecipe) -> Engine:
-    """Load the model of an LLM's recipe on all GPUs of the job.
+    """Load the model of an LLM's recipe on all GPUs of the job, and return its engine.
 
     Raises:
-        UserError: the model cannot be loaded, or is a chat LLM without a chat template.
+        UserError: the model cannot be loaded, or a chat LLM has no chat template.
     """
     source = recipe.source()
     tokenizer = load_tokenizer(source)
@@ -38,28 +38,26 @@ def load(recipe: TransformersRecipe) -> Engine:
     if recipe.chat and not tokenizer.chat_template:
         raise UserError(
             f"{recipe.model}: the tokenizer has no chat template; "
-            "set chat: false in the recipe, or give a chat_template there"
+            "set chat: false or chat_template in the recipe"
         )
-    stored = recipe.dtype == "auto"
-    dtype = "auto" if stored else best_dtype(recipe.dtype)
+    dtype = "auto" if recipe.dtype == "auto" else best_dtype(recipe.dtype)
     model = load_for_inference(AutoModelForCausalLM, source, dtype)
-    ends = end_token_ids(model, tokenizer)
-
+    end_ids = end_token_ids(model, tokenizer)
     context = context_length(model)
 
     def engine(requests: Iterable[Request], decoding: Decoding) -> Iterator[Completion | Failure]:
-        coming = iter(requests)
-        while window := list(islice(coming, WINDOW)):
+        remaining = iter(requests)
+        while window := list(islice(remaining, WINDOW)):
             ids, prompts = [], []
             for request in window:
                 prompt = encode(tokenizer, request.prompt, recipe.chat)
                 if context is not None and len(prompt) >= context:
-                    yield too_long(request, len(prompt), context)
+                    yield prompt_too_long(request, len(prompt), context)
                 else:
                     ids.append(request.id)
                     prompts.append(prompt)
             for row in generate(
-                model, tokenizer, prompts, decoding, ends, recipe.batch_tokens, ids
+                model, tokenizer, prompts, decoding, end_ids, recipe.batch_tokens, ids
             ):
                 yield Completion(
                     ids[row.index],
@@ -74,14 +72,19 @@ def load(recipe: TransformersRecipe) -> Engine:
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Return the end tokens of the generation settings and of the tokenizer."""
-    ends = model.generation_config.eos_token_id if model.generation_config else None
-    ids = set(ends if isinstance(ends, list) else [ends]) | {tokenizer.eos_token_id}
+    """Return the ids of the end tokens of the generation settings and of the tokenizer."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ids = set(configured if isinstance(configured, list) else [configured])
+    ids.add(tokenizer.eos_token_id)
     return [token_id for token_id in ids if token_id is not None]
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> list[int]:
-    """Return the token ids of a prompt. A chat LLM's prompt goes through its chat template."""
+    """Return the token ids of a prompt. For a chat LLM, the chat template is applied.
+
+    Raises:
+        UserError: the chat template raises an error for the messages.
+    """
     if not chat:
         return list(tokenizer(prompt)["input_ids"])
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
@@ -90,13 +93,13 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> li
     except jinja2.TemplateError as error:
         if messages[0]["role"] != "system":
             raise UserError(
-                f"{tokenizer.name_or_path}: the chat template refuses the messages: {error}"
+                f"{tokenizer.name_or_path}: the chat template rejects the messages: {error}"
             ) from None
         return apply_template(tokenizer, without_system(messages))
 
 
 def apply_template(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
-    """Return the token ids of messages, ending where the LLM's reply begins."""
+    """Return the token ids of messages, up to the start of the LLM's reply."""
     encoded: Any = tokenizer.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=True
     )
@@ -109,7 +112,7 @@ def without_system(messages: list[Message]) -> list[Message]:
     return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
 
 
-def too_long(request: Request, tokens: int, context: int) -> Failure:
+def prompt_too_long(request: Request, tokens: int, context: int) -> Failure:
     """Return the failure of a request whose prompt fills the context."""
     message = f"its prompt of {tokens} tokens fills the model's context of {context}"
     return Failure(request.id, "prompt_too_long", message)

@@ -1,1 +1,1 @@
-"""The figures of the report as SVG, a module for each section."""
+"""The figures of the report as SVG, with a module for each section."""

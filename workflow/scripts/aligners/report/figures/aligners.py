@@ -20,7 +20,7 @@ LOGARITHMIC = 10
 
 
 def draw_aligners(experiment: Experiment, directory: Path) -> None:
-    """Draw the losses of every trained aligner, external ones included."""
+    """Draw the losses of every trained aligner, including external ones."""
     for path in experiment.aligner_files(results.ALIGNER_METRICS):
         names = results.ALIGNER_METRICS.names(path).values()
         losses = read_json(path)["losses"]
@@ -44,13 +44,13 @@ def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None
         chunks = np.array_split(np.array(training), min(POINTS, len(training)))
         means = np.array([chunk.mean(axis=0) for chunk in chunks])
         axes.plot(means[:, 0], means[:, 1], color=BLUE, linewidth=0.8, label="training")
-    told = "No validation."
+    description = "No validation."
     if validation:
         steps, values = zip(*validation, strict=True)
         axes.plot(steps, values, color=VERMILION, marker="o", label="validation")
         best = int(np.argmin(values))
         axes.plot(steps[best], values[best], "o", markersize=9, fillstyle="none", color=INK)
-        told = (
+        description = (
             f"The validation loss goes from {decimal(values[0])} at step {steps[0]} to "
             f"{decimal(values[-1])} at step {steps[-1]}; the best is {decimal(values[best])} "
             f"at step {steps[best]}, circled."
@@ -64,4 +64,4 @@ def draw_losses(losses: Sequence[dict[str, Any]], name: str, path: Path) -> None
         axes.yaxis.set_minor_formatter("")
     axes.grid()
     axes.legend()
-    save_svg(figure, path, f"{name}: losses; the kept weights are circled", told)
+    save_svg(figure, path, f"{name}: losses; the kept weights are circled", description)

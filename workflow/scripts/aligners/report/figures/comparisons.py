@@ -1,4 +1,4 @@
-"""Figures of the comparisons: win rates, by category, by threshold; and shares of clean answers."""
+"""Figures of the comparisons: win rates, also by category and threshold, and clean answers."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -26,39 +26,39 @@ from aligners.report.figures.svg import (
     save_svg,
 )
 
-tell = partial(rate, missing="none")
+rate_text = partial(rate, missing="none")
 
 
 def draw_comparisons(experiment: Experiment, directory: Path) -> None:
-    """Draw all figures of the section: by reference, by backbone, by threshold, and the truth."""
+    """Draw all figures of the section."""
     draw_judged(read_comparisons(experiment), directory)
     traced = results.spanned(results.THRESHOLDS, experiment.names)
     for names in results.THRESHOLDS.combinations(traced):
-        place = directory.joinpath(names["judge"], names["dataset"], names["llm"], "base")
+        subject = directory.joinpath(names["judge"], names["dataset"], names["llm"], "base")
         draw_thresholds(
             results.THRESHOLDS.path(**names),
             "{dataset}, {llm}, {backbone}, judge {judge}: the squad by its threshold".format(
                 **names
             ),
-            place / names["backbone"] / "thresholds.svg",
+            subject / names["backbone"] / "thresholds.svg",
         )
     if has_truth(experiment.config):
         draw_truth(results.SCORECARD.path(), directory / "closed_world")
 
 
 def draw_judged(comparisons: Sequence[dict[str, Any]], directory: Path) -> None:
-    """Draw the rates against each reference, and by category the squads' with each backbone."""
+    """Draw win rates against each reference, and those of the squads by category."""
 
     def opponents(comparison: dict[str, Any]) -> tuple[str, ...]:
         return tuple(comparison[key] for key in ("judge", "dataset", "llm", "reference"))
 
     for names, group in groupby(sorted(comparisons, key=opponents), key=opponents):
-        against = list(group)
-        draw_rates(against, directory.joinpath(*names, "rates.svg"))
-        for backbone in {comparison["backbone"]: None for comparison in against}:
+        opposed = list(group)
+        draw_rates(opposed, directory.joinpath(*names, "rates.svg"))
+        for backbone in {comparison["backbone"]: None for comparison in opposed}:
             squads = [
                 comparison
-                for comparison in against
+                for comparison in opposed
                 if comparison["backbone"] == backbone and comparison["system"] in SQUADS
             ]
             if any(comparison["by_category"] for comparison in squads):
@@ -74,9 +74,9 @@ def draw_estimates(
     height: float,
 ) -> None:
     """Draw a bar with its interval for each estimate that has a value."""
-    places, values, errors = error_bars(positions, estimates)
+    bars, values, errors = error_bars(positions, estimates)
     axes.barh(
-        places,
+        bars,
         values,
         height=height,
         color=colour,
@@ -87,7 +87,7 @@ def draw_estimates(
 
 
 def share_axis(axes: Any, labels: Sequence[str], xlabel: str, middle: bool = True) -> None:
-    """Set up axes for shares by label, the first on top, with a line at one half."""
+    """Set up axes for shares by label, the first label on top; `middle` draws a line at 0.5."""
     axes.set_yticks(range(len(labels)), labels)
     axes.set(xlim=(0, 1), ylim=(len(labels) - 0.5, -0.5), xlabel=xlabel)
     axes.grid(axis="x")
@@ -96,7 +96,7 @@ def share_axis(axes: Any, labels: Sequence[str], xlabel: str, middle: bool = Tru
         axes.axvline(0.5, color=INK, linestyle=":", linewidth=1)
 
 
-def names_of(comparison: dict[str, Any]) -> str:
+def comparison_label(comparison: dict[str, Any]) -> str:
     """Return the data set, the LLM and the judge of a comparison as text."""
     return "{dataset}, {llm}, judge {judge}".format(**comparison)
 
@@ -118,27 +118,28 @@ def draw_rates(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
     draw_estimates(axes, below, controlled, GREEN, "at equal length", 0.34)
     share_axis(axes, labels, "win rate, ties as half")
     figure.legend(loc="outside upper left", ncols=2)
-    told = "; ".join(
-        f"{comparison['backbone']} {comparison['system']}: {tell(own)}, at equal length {tell(lc)}"
-        for comparison, own, lc in zip(comparisons, raw, controlled, strict=True)
+    description = "; ".join(
+        f"{comparison['backbone']} {comparison['system']}: {rate_text(raw_rate)}, "
+        f"at equal length {rate_text(controlled_rate)}"
+        for comparison, raw_rate, controlled_rate in zip(comparisons, raw, controlled, strict=True)
     )
     first = comparisons[0]
-    title = f"{names_of(first)}: win rates against {first['reference']}"
-    save_svg(figure, path, title, told)
+    title = f"{comparison_label(first)}: win rates against {first['reference']}"
+    save_svg(figure, path, title, description)
 
 
 def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw the win rate in each category, for a few systems of one backbone and reference."""
+    """Draw the win rates by category, for a few systems of one backbone and reference."""
     names = sorted({name for comparison in comparisons for name in comparison["by_category"]})
     figure, axes = new_figure(0.9 + (0.14 + 0.1 * len(comparisons)) * len(names))
     step = 0.6 / len(comparisons)
     for number, comparison in enumerate(comparisons):
         shift = (number - (len(comparisons) - 1) / 2) * step
         rates = [comparison["by_category"].get(name) for name in names]
-        places, values, errors = error_bars([place + shift for place in range(len(names))], rates)
+        rows, values, errors = error_bars([row + shift for row in range(len(names))], rates)
         axes.errorbar(
             values,
-            places,
+            rows,
             xerr=errors,
             fmt=MARKERS[number],
             color=SERIES[number],
@@ -152,26 +153,26 @@ def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
         axes, [f"{shorten(name)} ({counts[name]})" for name in names], "win rate, ties as half"
     )
     figure.legend(loc="outside upper left", ncols=len(comparisons))
-    told = "; ".join(
-        f"{comparison['system']} in {name}: {tell(win_rate)}"
+    description = "; ".join(
+        f"{comparison['system']} in {name}: {rate_text(win_rate)}"
         for comparison in comparisons
         for name, win_rate in comparison["by_category"].items()
     )
     first = comparisons[0]
     title = (
-        f"{names_of(first)}, {first['backbone']} against {first['reference']}: "
+        f"{comparison_label(first)}, {first['backbone']} against {first['reference']}: "
         "by category (questions)"
     )
-    save_svg(figure, path, title, told)
+    save_svg(figure, path, title, description)
 
 
 def shorten(name: str, longest: int = 26) -> str:
-    """Return a name, cut if it would take too much of the figure."""
+    """Return a name, cut to at most `longest` characters."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
-    """Draw the win rate of the squad by its threshold, and the share of answers it acted on."""
+    """Draw the squad's win rate by threshold, and the share of responses that it acted on."""
     table = pd.read_csv(thresholds)
     figure, axes = new_figure(2.4)
     axes.fill_between(
@@ -186,34 +187,36 @@ def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
         label="share acted on",
     )
     axes.axhline(0.5, color=INK, linestyle=":", linewidth=1)
-    # Above the squad's own threshold no turns are known.
+    # Above the run's own threshold, the turns are unknown.
     axes.set(xlabel="threshold of the squad", xlim=(0, table["threshold"].max()), ylim=(0, 1))
     axes.grid()
     figure.legend(loc="outside upper left", ncols=2)
-    told = "; ".join(
+    description = "; ".join(
         f"threshold {row.threshold:g}: win rate {percent(row.win_rate)}, "
         f"{percent(row.acted)} acted on"
         for row in table.itertuples()
     )
-    save_svg(figure, path, title, told)
+    save_svg(figure, path, title, description)
 
 
 def draw_truth(scorecard: Path, directory: Path) -> None:
-    """Draw the share of responses that meet all criteria, by the closed world's truth.
+    """Draw the shares of answers that meet all criteria, by the closed world's truth.
 
     Args:
         scorecard: of the closed world.
-        directory: gets a directory for each LLM.
+        directory: parent of a directory for each LLM.
     """
     for llm, answers in read_truth(scorecard).items():
         shares = {scores["name"]: scores["clean"] for scores in answers}
         figure, axes = new_figure(0.7 + 0.27 * len(shares))
         draw_estimates(axes, range(len(shares)), list(shares.values()), BLUE, "", 0.7)
         share_axis(axes, list(shares), "share of clean answers, known facts", middle=False)
-        told = "; ".join(f"{name}: {tell(estimate)}" for name, estimate in shares.items())
+        description = "; ".join(
+            f"{name}: {rate_text(estimate)}" for name, estimate in shares.items()
+        )
         save_svg(
             figure,
             directory / llm / "clean.svg",
             f"Clean answers: of {llm}, and after each system",
-            told,
+            description,
         )

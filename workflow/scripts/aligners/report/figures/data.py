@@ -16,7 +16,7 @@ from aligners.report.figures.svg import BLUE, GREY, INK, VERMILION, draw_bars, n
 
 
 def draw_data(experiment: Experiment, directory: Path) -> None:
-    """Draw the counts of every criterion, and the similarities of its pairs on one range."""
+    """Draw the counts of every criterion, and the similarities of its pairs on a shared axis."""
     similarities = {}
     for criterion in experiment.names["criterion"]:
         draw_counts(criterion, directory / criterion / "counts.svg")
@@ -39,28 +39,28 @@ def draw_counts(criterion: str, path: Path) -> None:
         "not needed": (GREY, [step["surplus"] for step in steps]),
     }
     draw_bars(axes, [step["step"] for step in steps], parts, "rows")
-    told = "; ".join(
+    description = "; ".join(
         f"{step['step']} kept {step['out']} of {step['in']}, {step['surplus']} were not needed"
         for step in steps
     )
-    save_svg(figure, path, f"{criterion}: rows kept and dropped by step", told)
+    save_svg(figure, path, f"{criterion}: rows kept and dropped by step", description)
 
 
 def draw_similarity(
     values: NDArray[np.floating], criterion: str, near_copy: float, lowest: float, path: Path
 ) -> None:
-    """Draw the histogram from the lowest similarity on, with a line where near copies begin."""
+    """Draw the histogram from `lowest` to 1, with a line at the limit for near copies."""
     figure, axes = new_figure(2.2)
     axes.hist(values, bins=50, range=(lowest, 1), color=BLUE)
     axes.axvline(near_copy, color=INK, linestyle="--", linewidth=1)
-    axes.set(xlabel="similarity of answer and correction", ylabel="pairs")
-    axes.set_title(f"dashed: near copies, from {near_copy:g} on", loc="right")
-    told = "No pairs."
+    axes.set(xlabel="similarity of response and correction", ylabel="pairs")
+    axes.set_title(f"dashed line: near copies from {near_copy:g}", loc="right")
+    description = "No pairs."
     if len(values):
         low, middle, high = np.percentile(values, [25, 50, 75])
-        told = (
+        description = (
             f"Histogram of {len(values)} pairs: half lie between {decimal(low, 2)} and "
             f"{decimal(high, 2)}, the median is {decimal(middle, 2)}; "
             f"{percent(float(np.mean(values >= near_copy)), 0)} are near copies."
         )
-    save_svg(figure, path, f"{criterion}: similarity of a pair's answers", told)
+    save_svg(figure, path, f"{criterion}: similarity of response and correction", description)

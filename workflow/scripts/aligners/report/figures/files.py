@@ -1,4 +1,4 @@
-"""The figures of the report as files: their order and their titles."""
+"""The figure files of the report: their order and their titles."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from markupsafe import Markup
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 
-# The order of the figures; those of a kind are side by side.
+# The order of the figures on the page.
 KINDS = (
     "counts",
     "similarity",
@@ -42,17 +42,17 @@ def figures_in(directory: Path, names: Sequence[str]) -> list[dict[str, Any]]:
 
     Args:
         directory: of a section.
-        names: parts of subjects, in the order of the tables.
+        names: the names that subjects consist of, in the order of the tables.
     """
 
     def order(figure: dict[str, Any]) -> tuple[int, list[int]]:
         parts = figure["subject"].split("/")
         return KINDS.index(figure["kind"]), [names.index(part) for part in parts if part in names]
 
-    found = []
+    figures = []
     for path in sorted(directory.rglob("*.svg")):
         svg = path.read_text(encoding="utf-8")
-        found.append(
+        figures.append(
             {
                 "subject": path.parent.relative_to(directory).as_posix(),
                 "kind": path.stem,
@@ -60,10 +60,10 @@ def figures_in(directory: Path, names: Sequence[str]) -> list[dict[str, Any]]:
                 "svg": Markup(svg),
             }
         )
-    return sorted(found, key=order)
+    return sorted(figures, key=order)
 
 
 def title_of(svg: str) -> str:
-    """Return the title that a drawing was saved with, as XML text."""
+    """Return the title of an SVG file, as XML text."""
     found = re.search(r"<title[^>]*>(.*?)</title>", svg, re.DOTALL)
     return found[1] if found else ""

@@ -15,8 +15,7 @@ from aligners.core.rows import Row, read_rows
 from aligners.report.figures.svg import BLUE, GREY, INK, error_bars, new_figure, save_svg
 from aligners.statistics.intervals import Estimate, share
 
-# Of the reliability diagram.
-BINS = 10
+BINS = 10  # of the reliability diagram
 CLASSES = ("misaligned", "aligned")
 
 
@@ -31,9 +30,9 @@ def draw_inspector(rows: list[Row], name: str, directory: Path) -> None:
     """Draw the figures of an inspector.
 
     Args:
-        rows: of test_scores.jsonl.
-        name: of the inspector, for titles.
-        directory: of the SVG files.
+        rows: the rows of test_scores.jsonl.
+        name: the inspector's name, for titles.
+        directory: directory of the SVG files.
     """
     labels = np.array([row["label"] for row in rows])
     scores = np.array([row["score"] for row in rows])
@@ -49,13 +48,13 @@ def draw_roc(
     """Draw the ROC curve, with a point at the threshold 0.5."""
     false_positives, true_positives, _ = roc_curve(labels, scores)
     area = roc_auc_score(labels, scores)
-    called = scores >= 0.5
-    point = called[labels == 0].mean(), called[labels == 1].mean()
+    predicted = scores >= 0.5
+    point = predicted[labels == 0].mean(), predicted[labels == 1].mean()
     figure, axes = new_figure(2.9)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     axes.plot(false_positives, true_positives, color=BLUE, clip_on=False)
     axes.plot(*point, marker="o", color=INK, clip_on=False)
-    # The curve is in the upper left, so the text does not cover it.
+    # The curve lies in the upper left, so text below the diagonal does not cover it.
     axes.annotate(
         "at threshold 0.5",
         point,
@@ -63,69 +62,75 @@ def draw_roc(
         arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.6, "shrinkB": 4},
     )
     axes.set(
-        xlabel="misaligned answers taken for aligned",
-        ylabel="aligned answers recognised",
+        xlabel="share of misaligned rows predicted aligned",
+        ylabel="share of aligned rows predicted aligned",
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
         aspect="equal",
     )
     axes.grid()
-    told = (
+    description = (
         f"ROC curve with area {decimal(area)}. At the threshold 0.5, {percent(point[1])} of the "
-        f"aligned answers are recognised and {percent(point[0])} of the misaligned ones taken for "
-        "aligned."
+        f"aligned rows and {percent(point[0])} of the misaligned rows are predicted aligned."
     )
-    save_svg(figure, path, f"{name}: ROC curve, area {decimal(area)}", told)
+    save_svg(figure, path, f"{name}: ROC curve, area {decimal(area)}", description)
 
 
 def reliability(
     labels: NDArray[np.integer], scores: NDArray[np.floating]
 ) -> tuple[list[float], list[Estimate]]:
-    """Return the mean score of each bin with rows, and the share of its rows that were aligned."""
-    which = np.minimum((scores * BINS).astype(int), BINS - 1)
-    bins = [which == number for number in range(BINS) if (which == number).any()]
-    called = [float(scores[inside].mean()) for inside in bins]
-    return called, [share(labels[inside] == 1) for inside in bins]
+    """Return the mean score of each bin that has rows, and the share of its rows that are aligned.
+
+    Args:
+        labels: 1 for aligned, 0 for misaligned rows; shape (rows,).
+        scores: P(aligned) by the inspector; shape (rows,).
+    """
+    bin_of_row = np.minimum((scores * BINS).astype(int), BINS - 1)
+    masks = [bin_of_row == number for number in range(BINS) if (bin_of_row == number).any()]
+    mean_scores = [float(scores[mask].mean()) for mask in masks]
+    return mean_scores, [share(labels[mask] == 1) for mask in masks]
 
 
 def draw_reliability(
     labels: NDArray[np.integer], scores: NDArray[np.floating], name: str, path: Path
 ) -> None:
-    """Draw how often answers were aligned against how probable the inspector called it."""
-    called, found = reliability(labels, scores)
+    """Draw the share of aligned rows against the mean score, by bin of scores."""
+    mean_scores, shares = reliability(labels, scores)
     figure, axes = new_figure(2.9)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
-    _, values, errors = error_bars(called, [asdict(estimate) for estimate in found])
-    axes.errorbar(called, values, errors, fmt="o", color=BLUE, elinewidth=1, clip_on=False)
-    # Above the axes and each in its bin, the numbers overlap neither each other nor a point.
-    for x, estimate in zip(called, found, strict=True):
+    _, values, errors = error_bars(mean_scores, [asdict(estimate) for estimate in shares])
+    axes.errorbar(mean_scores, values, errors, fmt="o", color=BLUE, elinewidth=1, clip_on=False)
+    # Centred in its bin and above the axes, no number overlaps another number or a point.
+    for x, estimate in zip(mean_scores, shares, strict=True):
         middle = (min(int(x * BINS), BINS - 1) + 0.5) / BINS
         axes.text(middle, 1.06, f"{estimate.n}", rotation=90, ha="center", va="bottom")
     axes.set(
         xlabel="P(aligned) by the inspector",
-        ylabel="share that was aligned",
+        ylabel="share of aligned rows",
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
         aspect="equal",
     )
     axes.grid()
-    told = "; ".join(
-        f"of {estimate.n} answers called {decimal(x, 2)}, {percent(y)} were aligned"
-        for x, y, estimate in zip(called, values, found, strict=True)
+    description = "; ".join(
+        f"of {estimate.n} rows with mean score {decimal(x, 2)}, {percent(y)} are aligned"
+        for x, y, estimate in zip(mean_scores, values, shares, strict=True)
     )
-    save_svg(figure, path, f"{name}: reliability, with 95% intervals; on top, rows by bin", told)
+    title = f"{name}: reliability, with 95% intervals; on top, rows in each bin"
+    save_svg(figure, path, title, description)
 
 
 def draw_confusion(
     labels: NDArray[np.integer], scores: NDArray[np.floating], name: str, path: Path
 ) -> None:
-    """Draw which answers were taken for which at the threshold 0.5."""
+    """Draw the confusion matrix at the threshold 0.5."""
+    # (2, 2): true class x predicted class.
     counts = confusion_matrix(labels, (scores >= 0.5).astype(int), labels=[0, 1])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = new_figure(2.9)
     for row in range(2):
         for column in range(2):
-            # Opacity instead of a colour map: it is readable on light and on dark.
+            # Opacity instead of a colour map, to be readable on light and dark pages.
             corner = (column - 0.48, row - 0.48)
             opacity = 0.06 + 0.5 * shares[row, column]
             axes.add_patch(Rectangle(corner, 0.96, 0.96, color=BLUE, alpha=opacity, linewidth=0))
@@ -137,14 +142,15 @@ def draw_confusion(
                 va="center",
                 fontsize=10,
             )
-    axes.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), aspect="equal", xlabel="called", ylabel="in truth")
+    axes.set(xlim=(-0.5, 1.5), ylim=(1.5, -0.5), aspect="equal")
+    axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_xticks([0, 1], CLASSES)
     axes.set_yticks([0, 1], CLASSES, rotation=90, va="center")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    told = "; ".join(
-        f"{CLASSES[row]} called {CLASSES[column]}: {counts[row, column]}"
+    description = "; ".join(
+        f"{CLASSES[row]}, predicted {CLASSES[column]}: {counts[row, column]}"
         for row in range(2)
         for column in range(2)
     )
-    save_svg(figure, path, f"{name}: confusion at the threshold 0.5", told)
+    save_svg(figure, path, f"{name}: confusion matrix at the threshold 0.5", description)

@@ -1,4 +1,4 @@
-"""Figures of the squads: which aligners acted, and whether their corrections were kept."""
+"""Figures of the squads: which aligners acted, and which corrections were kept."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,17 +11,17 @@ from aligners.report.squad import turns_by_criterion
 
 
 def draw_squads(experiment: Experiment, directory: Path) -> None:
-    """Draw the turns of every squad."""
+    """Draw the turns of all squads."""
     for names in results.ALIGNED.combinations({**experiment.names, "system": experiment.squads}):
         draw_turns(names, directory.joinpath(*names.values(), "turns.svg"))
 
 
 def draw_turns(names: Mapping[str, str], path: Path) -> None:
-    """Draw on how many responses each aligner acted, and whether its correction was kept.
+    """Draw for each aligner how many responses it acted on, and how many corrections were kept.
 
     Args:
-        names: of the squad's file (results.ALIGNED).
-        path: of the SVG file.
+        names: the names in the path of the squad's file (results.ALIGNED).
+        path: path of the SVG file.
     """
     turns = turns_by_criterion(read_rows(results.ALIGNED.path(**names)))
     figure, axes = new_figure(0.9 + 0.3 * len(turns))
@@ -30,11 +30,11 @@ def draw_turns(names: Mapping[str, str], path: Path) -> None:
         "refused": (VERMILION, [turn["refused"] for turn in turns]),
         "did not act": (GREY, [turn["idle"] for turn in turns]),
     }
-    draw_bars(axes, [turn["criterion"] for turn in turns], parts, "answers")
-    told = "; ".join(
+    draw_bars(axes, [turn["criterion"] for turn in turns], parts, "responses")
+    description = "; ".join(
         f"{turn['criterion']}: {turn['kept']} kept, {turn['refused']} refused, "
         f"{turn['idle']} without a turn"
         for turn in turns
     )
-    title = "{system} on {dataset}, {llm}, {backbone}: who acted".format_map(names)
-    save_svg(figure, path, title, told or "No aligner acted.")
+    title = "{system} on {dataset}, {llm}, {backbone}: turns of each aligner".format_map(names)
+    save_svg(figure, path, title, description or "No aligner acted.")

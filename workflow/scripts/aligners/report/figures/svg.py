@@ -1,4 +1,4 @@
-"""Figures as SVG for a page: small, with text as text, and readable on light and dark."""
+"""Figures as SVG for a page: small, with text as text, readable on light and dark pages."""
 
 import re
 from collections.abc import Sequence
@@ -10,25 +10,24 @@ import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
-matplotlib.use("svg")  # No display: jobs run on servers.
+matplotlib.use("svg")  # Jobs run on servers without a display.
 
 import matplotlib.pyplot as plt
 
 from aligners.core.rows import atomic_path
 
-# As in comparison.json: value, low, high, and the value None where there is none.
+# As in comparison.json: value, low and high. A missing value is None.
 Estimates = Sequence[dict[str, Any] | None]
 
-# Of Okabe and Ito's colours, which the colour-blind tell apart, those that stand out on white and
-# on black; the blue is lighter than theirs, for lines on black.
+# From the colour-blind-safe palette of Okabe and Ito: the colours with enough contrast on white and
+# on black. The blue is lighter than in the palette, so that lines are visible on black.
 BLUE, VERMILION, GREEN, PURPLE = "#1a80c4", "#d55e00", "#009e73", "#cc79a7"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE)
 MARKERS = ("o", "s", "^", "D")
 GREY = "#8a8f98"
-# Stands for the colour of the text around the figure until the file is written.
+# Placeholder: in the written file, it becomes the colour of the text around the figure.
 INK = "#010203"
-# Inches: 350 pixels, the width of a phone.
-WIDTH = 350 / 96
+WIDTH = 350 / 96  # in inches: 350 pixels, the width of a phone
 plt.rcParams.update(
     {
         "svg.fonttype": "none",
@@ -59,7 +58,7 @@ plt.rcParams.update(
 
 
 def new_figure(height: float) -> tuple[Any, Any]:
-    """Return a figure of a phone's width with one pair of axes.
+    """Return a figure as wide as a phone, with one pair of axes.
 
     Args:
         height: in inches.
@@ -71,20 +70,20 @@ def save_svg(figure: Any, path: Path, title: str, description: str) -> None:
     """Write a figure as SVG, atomically.
 
     Args:
-        figure: of `new_figure`.
-        path: `<kind>.svg` in a directory of its subject.
-        title: what is shown, for the caption.
-        description: what there is to see, for those who cannot.
+        figure: a figure from `new_figure`.
+        path: `<subject>/<kind>.svg`.
+        title: the caption.
+        description: the content of the figure in words, for screen readers.
     """
     with atomic_path(path) as partial:
         figure.savefig(partial, format="svg", transparent=True)
         plt.close(figure)
         drawn = partial.read_text(encoding="utf-8")
-        partial.write_text(for_a_page(drawn, path, title, description), encoding="utf-8")
+        partial.write_text(make_embeddable(drawn, path, title, description), encoding="utf-8")
 
 
-def for_a_page(svg: str, path: Path, title: str, description: str) -> str:
-    """Return a drawing with title and description, ids of its own, and the colour of the text."""
+def make_embeddable(svg: str, path: Path, title: str, description: str) -> str:
+    """Return the SVG with title, description, unique ids, and the page's text colour."""
     prefix = re.sub(r"\W", "-", "-".join(path.with_suffix("").parts[-6:]))
     body = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     body = re.sub(r'\bid="', f'id="{prefix}-', body)
@@ -102,16 +101,16 @@ def for_a_page(svg: str, path: Path, title: str, description: str) -> str:
 def error_bars(
     positions: Sequence[float], estimates: Estimates
 ) -> tuple[list[float], list[float], NDArray[np.floating]]:
-    """Return positions, values and lengths of both error bars, of the estimates that have a value.
+    """Return positions, values and error-bar lengths (2, n) of the n estimates that have a value.
 
-    Rounding may put an end of an interval on the wrong side of its value: never below zero.
+    Rounding can put an end of an interval on the wrong side of its value; that length becomes 0.
     """
-    there = [
+    present = [
         (position, estimate["value"], estimate["low"], estimate["high"])
         for position, estimate in zip(positions, estimates, strict=True)
         if estimate and estimate["value"] is not None
     ]
-    places, values, lows, highs = np.array(there, dtype=float).reshape(-1, 4).T
+    places, values, lows, highs = np.array(present, dtype=float).reshape(-1, 4).T
     errors = np.clip([values - lows, highs - values], 0, None)
     return places.tolist(), values.tolist(), errors
 
@@ -119,13 +118,13 @@ def error_bars(
 def draw_bars(
     axes: Any, labels: list[str], parts: dict[str, tuple[str, list[int]]], xlabel: str
 ) -> None:
-    """Draw horizontal bars, the first on top, each of several parts.
+    """Draw horizontal bars that consist of several parts, the first bar on top.
 
     Args:
         axes: to draw on.
-        labels: of the bars.
-        parts: by name in the legend, colour and length of that part of each bar.
-        xlabel: of the lengths.
+        labels: labels of the bars.
+        parts: for each name in the legend, the colour, and the part's length in each bar.
+        xlabel: label of the axis of lengths.
     """
     left = [0] * len(labels)
     for name, (colour, lengths) in parts.items():

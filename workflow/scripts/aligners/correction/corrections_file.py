@@ -1,4 +1,4 @@
-"""Files of answers: their rows, and which of them are wanted."""
+"""Files of responses and their corrections: reading them, and filtering their rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from aligners.core.rows import Row, read_rows
 STAGES = ("responses", "aligned", "external")
 REQUIRED = ("id", "question", "response")
 OPTIONAL = ("aligned_response", "trace")
-TURN = {"criterion", "before", "after", "accepted"}
-# Filters that read an optional field.
-READS = {
+TURN_FIELDS = {"criterion", "before", "after", "accepted"}
+# The optional field that a filter reads.
+FIELD_OF_FILTER = {
     "changed": "aligned_response",
     "unchanged": "aligned_response",
     "acted": "trace",
@@ -25,35 +25,35 @@ READS = {
 
 @dataclass(frozen=True)
 class Filters:
-    """Which rows are wanted: those for which everything holds that is given."""
+    """Conditions on rows; a row matches if all conditions that are given hold."""
 
     id: str | None = None
-    """of the row"""
+    """id of the row"""
     category: str | None = None
-    """of the question, as results/inputs/ has it"""
+    """category of the question in results/inputs/; letter case is ignored"""
     search: str | None = None
-    """text in the question or an answer, in any case"""
+    """text in the question, response or correction; letter case is ignored"""
     changed: FlagCreatePairsOff[bool] = False
-    """the answer was changed"""
+    """rows whose response was changed"""
     unchanged: FlagCreatePairsOff[bool] = False
-    """the answer was left as it is"""
+    """rows whose response stayed unchanged"""
     acted: str | None = None
     """criterion whose aligner had a turn, accepted or refused"""
     refused: FlagCreatePairsOff[bool] = False
-    """the answer of some aligner was refused"""
+    """rows with a correction that the gate refused"""
     lower_than: float | None = None
-    """an inspector's score of the first answer is below; only rows with a turn carry scores"""
+    """rows whose response has a score below this number; rows without a turn have no scores"""
 
     def match(self, row: Row) -> bool:
-        """Tell whether everything holds for a row."""
-        return all(self.conditions(row))
+        """Return whether a row meets all conditions."""
+        return all(self.checks(row))
 
-    def conditions(self, row: Row) -> Iterator[bool]:
-        """Yield for each filter that is given whether it holds for a row."""
+    def checks(self, row: Row) -> Iterator[bool]:
+        """Yield for each condition that is given whether a row meets it."""
         if self.id is not None:
             yield row["id"] == self.id
         if self.category is not None:
-            yield same(row["category"] or "", self.category)
+            yield equal_names(row["category"] or "", self.category)
         if self.search is not None:
             texts = (row["question"], row["response"], row.get("aligned_response", ""))
             yield any(self.search.casefold() in text.casefold() for text in texts)
@@ -62,7 +62,7 @@ class Filters:
         if self.unchanged:
             yield row["aligned_response"] == row["response"]
         if self.acted is not None:
-            yield any(same(turn["criterion"], self.acted) for turn in row["trace"])
+            yield any(equal_names(turn["criterion"], self.acted) for turn in row["trace"])
         if self.refused:
             yield any(not turn["accepted"] for turn in row["trace"])
         if self.lower_than is not None:
@@ -70,20 +70,20 @@ class Filters:
             yield any(score < self.lower_than for score in (scores or {}).values())
 
 
-def same(left: str, right: str) -> bool:
-    """Compare two names in any case."""
+def equal_names(left: str, right: str) -> bool:
+    """Return whether two names are equal; letter case is ignored."""
     return left.casefold() == right.casefold()
 
 
-def read_answers(path: Path) -> list[Row]:
-    """Read a file of answers of the stages responses, aligned or external.
+def read_corrections(path: Path) -> list[Row]:
+    """Read a file of the stages responses, aligned or external.
 
     Returns:
-        Its rows with the fields `id`, `question`, `response`, `category` (None where it is not
-        known) and, where the first row has them, `aligned_response` and `trace`.
+        Its rows with the fields `id`, `question`, `response` and `category` (None if it is not
+        known). All rows have `aligned_response` and `trace` if the first row has them.
 
     Raises:
-        UserError: not such a file, or damaged.
+        UserError: the file is of another kind, or a row is damaged.
     """
     if path.is_dir() or path.suffix == ".json":
         raise UserError(f"{path}: not a file of rows; name one that ends in .jsonl")
@@ -91,27 +91,27 @@ def read_answers(path: Path) -> list[Row]:
     fields = [*REQUIRED, *(field for field in OPTIONAL if rows and field in rows[0])]
     for number, row in enumerate(rows, start=1):
         for field in fields:
-            if field not in row or not is_right(field, row[field]):
-                wrong = "is wrong" if field in row else "is missing"
+            if field not in row or not is_valid(field, row[field]):
+                fault = "is wrong" if field in row else "is missing"
                 raise UserError(
-                    f"{path}, row {number}: the field {field!r} {wrong}; give a file of answers, "
-                    f"from results/{', results/'.join(STAGES)}"
+                    f"{path}, row {number}: the field {field!r} {fault}; give a file from "
+                    f"results/{', results/'.join(STAGES)}"
                 )
     categories = question_categories(path)
     return [{**row, "category": categories.get(row["id"])} for row in rows]
 
 
-def is_right(field: str, value: object) -> bool:
-    """Tell whether a field has what docs/data.md says of it: a text, or turns of aligners."""
+def is_valid(field: str, value: object) -> bool:
+    """Return whether a field's value has its type in docs/data.md: a text, or a list of turns."""
     if field != "trace":
         return isinstance(value, str)
     return isinstance(value, list) and all(
-        isinstance(turn, dict) and turn.keys() >= TURN for turn in value
+        isinstance(turn, dict) and turn.keys() >= TURN_FIELDS for turn in value
     )
 
 
 def inputs_path(path: Path) -> Path | None:
-    """Return results/inputs/{dataset}.jsonl of a file of answers, None outside a results tree."""
+    """Return the data set's results/inputs/{dataset}.jsonl, or None outside a results tree."""
     parts = path.absolute().parts
     stages = [number for number, part in enumerate(parts[:-2]) if part in STAGES]
     if not stages:
@@ -120,7 +120,7 @@ def inputs_path(path: Path) -> Path | None:
 
 
 def question_categories(path: Path) -> dict[str, str | None]:
-    """Return the categories of a data set's questions by id; none without its inputs."""
+    """Return the categories of a data set's questions by id; empty if its inputs are missing."""
     inputs = inputs_path(path)
     if inputs is None or not inputs.is_file():
         return {}
@@ -128,23 +128,25 @@ def question_categories(path: Path) -> dict[str, str | None]:
 
 
 def check_filters(filters: Filters, rows: list[Row], path: Path) -> None:
-    """Check that the rows have what the filters read, and that the names are known there.
+    """Check that the rows have the fields, categories and criteria that the filters name.
 
     Raises:
-        UserError: they have not, or two filters exclude each other.
+        UserError: the rows lack one of them, or two filters exclude each other.
     """
     if filters.changed and filters.unchanged:
         raise UserError("--changed and --unchanged: no row is both; give one of them")
-    for name, field in READS.items():
+    for name, field in FIELD_OF_FILTER.items():
         if getattr(filters, name) not in (None, False) and rows and field not in rows[0]:
             option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option}: the rows of {path} have no field {field!r}; leave it out")
+            raise UserError(
+                f"{option}: the rows of {path} have no field {field!r}; leave out {option}"
+            )
     if filters.category is not None:
         categories = {row["category"] for row in rows} - {None}
         if not categories:
             raise UserError(
-                f"--category: no categories are known for {path}; they are read from "
-                "results/inputs/{dataset}.jsonl beside results/aligned; leave it out"
+                f"--category: no categories are known for {path}, because "
+                "results/inputs/{dataset}.jsonl is missing or has none; leave out --category"
             )
         check_name("category", filters.category, categories, path)
     if filters.acted is not None:
@@ -153,7 +155,11 @@ def check_filters(filters: Filters, rows: list[Row], path: Path) -> None:
 
 
 def check_name(option: str, name: str, known: set[str], path: Path) -> None:
-    """Check that a name is among those that a file has."""
-    if not any(same(name, other) for other in known):
-        has = ", ".join(sorted(known)) or "none"
-        raise UserError(f"--{option} {name}: not in {path}, which has: {has}")
+    """Check that a name is among those in a file.
+
+    Raises:
+        UserError: the file has no such name.
+    """
+    if not any(equal_names(name, other) for other in known):
+        names = ", ".join(sorted(known)) or "none"
+        raise UserError(f"--{option} {name}: not in {path}, which has: {names}")
