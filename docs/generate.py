@@ -26,7 +26,6 @@ from aligners.configuration.documentation import KINDS, json_schema, key_tables
 from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import Row, read_json, read_rows, write_json, write_rows
-from aligners.statistics.tables import beside
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -172,18 +171,14 @@ def responses_table() -> str:
 def win_rates() -> str:
     """Return the rates of the squad against each reference."""
     table = pd.read_csv(RATES)
-    table = table[
-        (table["dataset"] == DATASET)
-        & (table["system"] == SQUAD.name)
-        & table["rate"].isin(RATE_NAMES)
-    ]
-    texts = [formats.rate(line) for line in table.to_dict("records")]
-    wide = beside(table, texts, ["reference"], "rate")[["reference", *RATE_NAMES]]
-    numbers = table[table["rate"] == "win_rate"]["n"].astype(str).to_list()
-    wide["reference"] = [
-        REFERENCE_NAMES.get(name, "the external aligner") for name in wide["reference"]
-    ]
-    return markdown(wide.rename(columns=RATE_NAMES).assign(n=numbers))
+    table = table[(table["dataset"] == DATASET) & (table["system"] == SQUAD.name)]
+    rows = []
+    for reference, lines in table.groupby("reference", sort=False):
+        rates = lines.set_index("rate").to_dict("index")
+        texts = {label: formats.rate(rates[name]) for name, label in RATE_NAMES.items()}
+        name = REFERENCE_NAMES.get(reference, "the external aligner")
+        rows.append({"reference": name, **texts, "n": str(rates["win_rate"]["n"])})
+    return markdown(pd.DataFrame(rows))
 
 
 def shown_rows() -> str:
