@@ -1,5 +1,6 @@
 """Shards: the rows of each job, and outputs that do not depend on the number of shards."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import gather_pairs
@@ -74,7 +75,9 @@ def responses(questions: Path, shards: int) -> Path:
 
 
 @pytest.mark.parametrize("stage", [pairs, responses])
-def test_the_rows_are_the_same_for_any_number_of_shards(questions: Path, stage) -> None:  # type: ignore[no-untyped-def]
+def test_the_rows_are_the_same_for_any_number_of_shards(
+    questions: Path, stage: Callable[[Path, int], Path]
+) -> None:
     one, seven = stage(questions, 1), stage(questions, 7)
     assert one.read_bytes() == seven.read_bytes()
     for kind in (".dropped.jsonl", ".counts.json"):

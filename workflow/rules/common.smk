@@ -144,7 +144,7 @@ def benchmark_of(job):
     return f"logs/{job}.benchmark.tsv"
 
 
-def counted(rows, *beside):
+def outputs_beside(rows, *beside):
     """Return the outputs beside a file of rows: dropped rows, counts, and for instance usage."""
     files = {"dropped": "dropped.jsonl", "counts": "counts.json"}
     files.update({name: f"{name}.json" for name in beside})

@@ -11,7 +11,7 @@ rule sample_inputs:
         questions=EXPERIMENT.files(results.QUESTIONS),
         splits=EXPERIMENT.files(results.SPLIT),
     output:
-        **counted(results.INPUTS),
+        **outputs_beside(results.INPUTS),
         inputs=results.INPUTS,
     log:
         log_of("sample_inputs/{dataset}"),
@@ -37,7 +37,7 @@ rule import_inputs:
     input:
         splits=EXPERIMENT.files(results.SPLIT),
     output:
-        **counted(results.INPUTS),
+        **outputs_beside(results.INPUTS),
         inputs=results.INPUTS,
     log:
         log_of("import_inputs/{dataset}"),

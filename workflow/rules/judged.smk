@@ -12,13 +12,13 @@ rule judge_comparisons:
     input:
         inputs=results.INPUTS,
         responses=results.RESPONSES,
-        model_outputs=compared(results.MODEL_OUTPUTS),
-        reference_outputs=compared(results.REFERENCE_OUTPUTS),
-        squads=compared(results.ALIGNED, backbone=EXPERIMENT.traced, system=[SQUAD.name]),
+        model_outputs=comparison_files(results.MODEL_OUTPUTS),
+        reference_outputs=comparison_files(results.REFERENCE_OUTPUTS),
+        squads=comparison_files(results.ALIGNED, backbone=EXPERIMENT.traced, system=[SQUAD.name]),
         fetched=ancient(judge_fetched),
     output:
-        verdicts=compared(results.VERDICTS),
-        turns=compared(results.TURNS),
+        verdicts=comparison_files(results.VERDICTS),
+        turns=comparison_files(results.TURNS),
         usage=results.JUDGE_USAGE,
     log:
         log_of("judge_comparisons/{judge}/{dataset}/{llm}"),
@@ -42,7 +42,7 @@ rule compare_systems:
         reference_outputs=rules.judge_comparisons.input.reference_outputs,
         verdicts=rules.judge_comparisons.output.verdicts,
     output:
-        comparisons=compared(results.COMPARISON),
+        comparisons=comparison_files(results.COMPARISON),
         tests=results.PAIRED_TESTS,
     log:
         log_of("compare_systems/{judge}/{dataset}/{llm}"),

@@ -3,7 +3,7 @@
 from aligners.judging.record import check_judge, judge_identity
 
 
-def compared(pattern, **names):
+def comparison_files(pattern, **names):
     """Return the files of a pattern for all comparisons of a data set and LLM by a judge."""
     wildcards = {field: ["{" + field + "}"] for field in ("judge", "dataset", "llm")}
     return EXPERIMENT.files(pattern, **{**wildcards, **names})

@@ -11,7 +11,7 @@ rule generate_pairs:
         questions=rules.generate_questions.output.questions,
         fetched=fetched("llms", "teacher"),
     output:
-        **counted(results.PAIRS_SHARD, "usage"),
+        **outputs_beside(results.PAIRS_SHARD, "usage"),
         pairs=results.PAIRS_SHARD,
     log:
         log_of("generate_pairs/{criterion}/{shard}"),
@@ -42,7 +42,7 @@ rule gather_pairs:
         **shards_of(results.PAIRS_SHARD, config["shards"]["pairs"]),
         questions=rules.generate_questions.output.questions,
     output:
-        **counted(results.PAIRS, "usage"),
+        **outputs_beside(results.PAIRS, "usage"),
         pairs=results.PAIRS,
     log:
         log_of("gather_pairs/{criterion}"),

@@ -11,7 +11,7 @@ rule generate_questions:
         topics=rules.deduplicate_topics.output.topics,
         fetched=fetched("llms", "teacher"),
     output:
-        **counted(results.QUESTIONS, "usage"),
+        **outputs_beside(results.QUESTIONS, "usage"),
         questions=results.QUESTIONS,
         table=results.QUESTIONS_TABLE,
     log:

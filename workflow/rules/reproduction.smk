@@ -17,11 +17,11 @@ rule judge_reproduction:
     input:
         inputs=results.INPUTS,
         responses=results.RESPONSES,
-        model_outputs=compared(results.MODEL_OUTPUTS, **PAPER_SYSTEM),
-        reference_outputs=compared(results.REFERENCE_OUTPUTS, **PAPER_SYSTEM),
+        model_outputs=comparison_files(results.MODEL_OUTPUTS, **PAPER_SYSTEM),
+        reference_outputs=comparison_files(results.REFERENCE_OUTPUTS, **PAPER_SYSTEM),
         fetched=ancient(judge_fetched),
     output:
-        verdicts=compared(results.REPRODUCED_VERDICTS, **PAPER_SYSTEM),
+        verdicts=comparison_files(results.REPRODUCED_VERDICTS, **PAPER_SYSTEM),
         usage=results.REPRODUCTION_USAGE,
     log:
         log_of("judge_reproduction/{judge}/{dataset}/{llm}"),

@@ -11,7 +11,7 @@ rule generate_responses:
         inputs=results.INPUTS,
         fetched=fetched("llms", "llm"),
     output:
-        **counted(results.RESPONSES_SHARD, "usage"),
+        **outputs_beside(results.RESPONSES_SHARD, "usage"),
         responses=results.RESPONSES_SHARD,
     log:
         log_of("generate_responses/{dataset}/{llm}/{shard}"),
@@ -34,7 +34,7 @@ rule gather_responses:
         **shards_of(results.RESPONSES_SHARD, config["shards"]["responses"]),
         inputs=results.INPUTS,
     output:
-        **counted(results.RESPONSES, "usage"),
+        **outputs_beside(results.RESPONSES, "usage"),
         responses=results.RESPONSES,
     log:
         log_of("gather_responses/{dataset}/{llm}"),

@@ -11,7 +11,7 @@ rule split_questions:
         questions=rules.generate_questions.output.questions,
         earlier=earlier_splits,
     output:
-        **counted(results.SPLIT),
+        **outputs_beside(results.SPLIT),
         split=results.SPLIT,
     log:
         log_of("split_questions/{criterion}"),

@@ -10,7 +10,7 @@ rule generate_topics:
     input:
         fetched=fetched("llms", "teacher"),
     output:
-        **counted(results.TOPICS, "usage"),
+        **outputs_beside(results.TOPICS, "usage"),
         topics=results.TOPICS,
     log:
         log_of("generate_topics/{criterion}"),
@@ -39,7 +39,7 @@ rule deduplicate_topics:
     input:
         topics=rules.generate_topics.output.topics,
     output:
-        **counted(results.DISTINCT_TOPICS),
+        **outputs_beside(results.DISTINCT_TOPICS),
         topics=results.DISTINCT_TOPICS,
     log:
         log_of("deduplicate_topics/{criterion}"),

@@ -12,7 +12,7 @@ rule filter_pairs:
         pairs=rules.gather_pairs.output.pairs,
         split=rules.split_questions.output.split,
     output:
-        **counted(results.FILTERED_PAIRS),
+        **outputs_beside(results.FILTERED_PAIRS),
         pairs=results.FILTERED_PAIRS,
     log:
         log_of("filter_pairs/{criterion}"),
