@@ -135,7 +135,7 @@ def test_questions_that_are_similar_to_a_training_question_are_dropped() -> None
         question("Who wrote the Divine Comedy?"),
         question("Who wrote the Divine Comedy!?"),
     ]
-    sieve = table_rows(pd.DataFrame([*imported, question("")]), "m", {"question": "question"}, "t")
+    sieve = table_rows(pd.DataFrame([*imported, question("")]), "m", Columns(), "t")
     result = drop_training_questions(sieve, [*training, *training], shingle=5, similarity=0.8)
     assert [row["question"] for row in result.kept] == [row["question"] for row in imported[2:]]
     assert [row["reason"] for row in result.dropped] == ["empty", "in_training", "in_training"]

@@ -255,7 +255,7 @@ def test_an_unusable_recipe_of_a_judge_is_an_error(
 ) -> None:
     Path("own.txt").write_text("No placeholders here.")
     write_recipes(**keys)
-    with pytest.raises(UserError, match=rf"test\.yaml, key {key}: .*{re.escape(value)}"):
+    with pytest.raises(UserError, match=rf"test\.yaml.*, key {key}: .*{re.escape(value)}"):
         check_judge_recipe("test")
 
 

@@ -190,7 +190,7 @@ def test_missing_or_unexpected_weights_are_an_error(
     change(weights)
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UserError) as caught:
-        PairRanker.from_recipe({"model": str(tmp_path)})
+        PairRanker.load(ModelSource(str(tmp_path)))
     assert str(tmp_path) in str(caught.value) and fault in str(caught.value)
 
 
@@ -211,7 +211,7 @@ def test_another_architecture_is_an_error(
     kept = {key: value for key, value in config.items() if value is not None}
     (tmp_path / "config.json").write_text(json.dumps(kept))
     with pytest.raises(UserError, match=rf"config\.json.* {key}; .*PairRM-hf"):
-        PairRanker.from_recipe({"model": str(tmp_path)})
+        PairRanker.load(ModelSource(str(tmp_path)))
 
 
 def test_a_tokenizer_without_the_markers_is_an_error(checkpoint: Path, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_tokenizer_without_the_markers_is_an_error(checkpoint: Path, tmp_path:
     text = (tmp_path / "tokenizer.json").read_text().replace("<|candidate2|>", "<|other|>")
     (tmp_path / "tokenizer.json").write_text(text)
     with pytest.raises(UserError, match=r"<\|candidate2\|>.*PairRM-hf"):
-        PairRanker.from_recipe({"model": str(tmp_path)})
+        PairRanker.load(ModelSource(str(tmp_path)))
 
 
 @pytest.mark.usefixtures("project")

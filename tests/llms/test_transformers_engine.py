@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from recipes import make_recipe
 from safetensors.torch import load_file
 from tiny_models import make_model
 from transformers import AutoTokenizer
 
 from aligners.configuration.kinds.llms import TransformersRecipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine
@@ -34,19 +36,10 @@ def model(tmp_path: Path) -> Path:
     return make_model("gpt2", tmp_path / "gpt2")
 
 
-def recipe(model: Path | str, **changes: Any) -> dict[str, Any]:
+def recipe(model: Path | str, **changes: Any) -> TransformersRecipe:
     """Return a complete recipe of an LLM."""
-    return {
-        "engine": "transformers",
-        "model": str(model),
-        "revision": "main",
-        "chat": False,
-        "gated": False,
-        "trust_remote_code": False,
-        "dtype": "auto",
-        "batch_tokens": 4096,
-        **changes,
-    }
+    own = {"engine": "transformers", "model": str(model), "revision": "main", "batch_tokens": 4096}
+    return make_recipe(TransformersRecipe, **own, **changes)
 
 
 def with_template(model: Path, template: str) -> Any:
@@ -193,11 +186,11 @@ def test_the_message_about_a_model_that_cannot_be_loaded_has_the_model_and_a_rem
 ) -> None:
     monkeypatch.setattr("aligners.models.hub.get_token", lambda: None)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    make_recipe, parts = UNUSABLE[name]
-    unusable = make_recipe(model)
+    make_unusable, parts = UNUSABLE[name]
+    unusable = make_unusable(model)
     with pytest.raises(UserError) as caught:
         load_engine(unusable)
-    for part in (unusable["model"], *parts):
+    for part in (unusable.model, *parts):
         assert part in str(caught.value)
 
 
@@ -213,7 +206,7 @@ CAUSES = [
 def test_the_message_about_an_error_of_the_hub_is_one_line_with_the_model(
     error: Exception, part: str
 ) -> None:
-    with pytest.raises(UserError) as caught, explained({"model": "a/b"}):
+    with pytest.raises(UserError) as caught, explained(ModelSource("a/b")):
         raise error
     message = str(caught.value)
     assert message.startswith("a/b: ")

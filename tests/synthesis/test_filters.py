@@ -204,7 +204,7 @@ def test_the_language_of_a_short_ascii_text_is_not_checked() -> None:
 
 
 def test_a_minimum_ratio_of_zero_keeps_every_language() -> None:
-    assert text_reason(BAD["language"][0], {**LANGUAGE, "minimum_ratio": 0.0}) is None
+    assert text_reason(BAD["language"][0], Language(minimum_ratio=0.0)) is None
 
 
 def test_the_program_counts_every_pair_as_kept_or_dropped(

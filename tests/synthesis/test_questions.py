@@ -9,7 +9,7 @@ import generate_questions
 import pytest
 from fake_engine import FakeEngine
 
-from aligners.configuration.kinds.criteria import QuestionType
+from aligners.configuration.kinds.criteria import QuestionType, SeedQuestion
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Request
@@ -95,7 +95,14 @@ def test_hints_use_the_topics_in_turn() -> None:
 
 
 def test_seed_questions_are_a_sample_that_depends_on_the_seed() -> None:
-    kinds = [QuestionType(name, [], [("T", f"{name}{n}?") for n in range(9)]) for name in "ab"]
+    kinds = [
+        QuestionType(
+            type=name,
+            example_topics=["Topic"],
+            questions=[SeedQuestion(topic="Topic", question=f"{name}{n}?") for n in range(9)],
+        )
+        for name in "ab"
+    ]
     chosen = choose_seed_questions(kinds, 5, 0, 1)
     assert len(set(chosen)) == 5
     assert chosen == choose_seed_questions(kinds, 5, 0, 1) != choose_seed_questions(kinds, 5, 1, 1)

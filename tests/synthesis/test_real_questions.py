@@ -50,7 +50,7 @@ def test_few_real_questions_are_near_duplicates(questions: list[str], in_the_pro
     settings = load_recipe(SynthesisRecipe, "paper").questions.near_duplicates
     sample = random.Random(0).sample(questions, 5000)
     rows = [question_row("ethical", Hint("advice", "Any", 0), text) for text in sample]
-    sieve = deduplicate_questions(rows, **settings)
+    sieve = deduplicate_questions(rows, settings.shingle, settings.similarity)
     assert len(sieve.kept) + len(sieve.dropped) == 5000
     assert 0 <= len({normalise(text) for text in sample}) - len(sieve.kept) < 25
 

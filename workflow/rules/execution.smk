@@ -29,7 +29,7 @@ def lease_gpus(resources):
     return ["python", SCRIPTS / "lease_gpus.py", gpus]
 
 
-def training_command(script, kind, recipe):
+def training_command(script, recipe):
     """Return the function for the command of a training on the profile's nodes and GPUs."""
 
     def command(wildcards, resources, threads):

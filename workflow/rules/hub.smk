@@ -26,7 +26,8 @@ def fetched(kind, name):
 
 def judge_fetched(wildcards):
     """Return the record of a judge's model as a list."""
-    return model_record("/".join(judge_model(wildcards.judge)))
+    kind, name = judge_model(wildcards.judge)
+    return model_record(f"{kind.folder}/{name}")
 
 
 def model_record(model):
@@ -53,9 +54,9 @@ def warn_if_missing(model):
 
 
 def hub_recipe(wildcards):
-    """Return the keys of a recipe that decide which files of its model are fetched."""
-    recipe = HUB_MODELS[wildcards.hub_model]
-    return {key: recipe.get(key) for key in ["model", "revision", "weights"]}
+    """Return what decides which files of a model are fetched."""
+    source = HUB_MODELS[wildcards.hub_model]
+    return [source.model, source.revision, source.weights]
 
 
 def check_models():

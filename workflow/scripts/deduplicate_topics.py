@@ -13,8 +13,9 @@ from aligners.synthesis.topics import balance_topics, deduplicate_topics
 def main(*, topics: Path, synthesis: str, seed: int, output: Path) -> None:
     """Write distinct, balanced, shuffled topics to `output`; counts and dropped rows beside it."""
     settings = load_recipe(SynthesisRecipe, synthesis).topics
-    distinct = deduplicate_topics(read_rows(topics), **settings["near_duplicates"])
-    balanced = balance_topics(distinct.kept, settings["balance"]["largest_to_median"], seed)
+    near = settings.near_duplicates
+    distinct = deduplicate_topics(read_rows(topics), near.shingle, near.similarity)
+    balanced = balance_topics(distinct.kept, settings.balance.largest_to_median, seed)
     write_sieve(Sieve(balanced.kept, distinct.dropped + balanced.dropped), output)
 
 

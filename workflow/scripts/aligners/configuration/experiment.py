@@ -147,7 +147,7 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
     check_names_differ(config, source)
     check_partners(config, source)
     for name in config.judges:
-        check_judge(name)
+        check_judge_recipe(name)
     return config
 
 
@@ -211,7 +211,7 @@ def check_partners(config: Config, source: Path) -> None:
             )
 
 
-def check_judge(name: str) -> None:
+def check_judge_recipe(name: str) -> None:
     """Check that the LLM of a judge can be asked as AlpacaEval asks.
 
     Raises:

@@ -17,7 +17,7 @@ SUFFIX = ".judge.json"
 def judge_identity(judge: str) -> dict[str, Any]:
     """Return the keys that decide a judge's verdicts, of its recipe and of its LLM's recipe."""
     recipe = deciding_recipe(JudgeRecipe, judge)
-    llm = {"llm": llm_identity(recipe.llm)} if "llm" in recipe else {}
+    llm = {"llm": llm_identity(recipe["llm"])} if "llm" in recipe else {}
     return {**recipe, **llm}
 
 
