@@ -195,7 +195,12 @@ def state(options: list[str]) -> str:
 
 def run_make_dry(*arguments: str) -> int:
     """Let make print what it would do: the target has to be there."""
-    return run("make", "-n", *arguments)
+    variables = {**os.environ, "PATH": os.environ["REAL_PATH"], "LC_ALL": "C"}
+    command = ["make", "--dry-run", *arguments]
+    result = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
+    print(result.stdout + result.stderr)
+    # A file without a rule, such as docs/, is a target for make.
+    return result.returncode or int("Nothing to be done for" in result.stdout)
 
 
 def call_aligners(*arguments: str) -> int:
@@ -290,6 +295,11 @@ HANDLERS = {
     "python": check_call_of_python,
     "python3": check_call_of_python,
 }
+
+
+def is_program(name: str) -> bool:
+    """Tell whether there is a stand-in for a program, named as in a command."""
+    return Path(name).name in {*REAL, *NOT_RUN, *HANDLERS}
 
 
 def main(name: str, *arguments: str) -> int:

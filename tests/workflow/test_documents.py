@@ -11,7 +11,7 @@ from typing import Any
 import generate
 import pytest
 import yaml
-from documented_commands import environment, make_checkout, run_block
+from documented_commands import environment, is_program, make_checkout, run_block
 from pages import (
     COMMANDS,
     PAGES,
@@ -85,6 +85,23 @@ def test_commands_run(page: str, tmp_path: Path, succeeded: Path) -> None:
         assert status == 0, f"{place(block)}\n{block.text}\n{output[-3000:]}"
 
 
+def inline_commands(page: str) -> list[str]:
+    """Return the commands with arguments in the running text; of a subcommand alone, its help."""
+    spans = [text for text in dict.fromkeys(code_spans(page)) if not PLACEHOLDER.search(text)]
+    found = [text for text in spans if len(text.split()) > 1 and is_program(text.split()[0])]
+    return [f"{text} --help" if re.fullmatch(r"aligners \w+", text) else text for text in found]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if inline_commands(page)])
+def test_inline_commands_run(page: str, tmp_path: Path, succeeded: Path) -> None:
+    """After a run: there is a results/."""
+    checkout = make_checkout(tmp_path)
+    for command in inline_commands(page):
+        (checkout / "results").mkdir(exist_ok=True)
+        status, output = run_block(checkout, command, succeeded)
+        assert status == 0, f"{page}: `{command}`\n{output[-3000:]}"
+
+
 @pytest.mark.parametrize(
     ("script", "named"),
     [
@@ -92,6 +109,7 @@ def test_commands_run(page: str, tmp_path: Path, succeeded: Path) -> None:
         ("snakemake -n --profile profiles/demo results/nothing/all", "results/nothing/all"),
         ("snakemake -n --no-such-option", "--no-such-option"),
         ("make nothing", "nothing"),
+        ("make benchmarks", "benchmarks"),
         ("aligners show docs/examples/squad.jsonl --no-such-option", "--no-such-option"),
         ("aligners show results/nothing.jsonl", "results/nothing.jsonl"),
         ("python no/such/program.py", "no/such/program.py"),
