@@ -125,7 +125,7 @@ def test_a_correction_with_a_lower_score_is_accepted_without_a_gate(show: Show) 
     assert "0.400 → 0.200  accepted without a gate" in show(SQUAD)
 
 
-def test_a_response_without_a_turn(show: Show) -> None:
+def test_a_response_without_a_turn_gets_a_note(show: Show) -> None:
     assert show(SQUAD, "--id", "cc").splitlines()[2:5] == [
         "before    Yes.",
         "after     (unchanged)",
@@ -156,7 +156,7 @@ def test_external_corrections_have_no_trace(show: Show) -> None:
 
 
 @pytest.mark.parametrize("path", [RESPONSES, RESPONSES.with_suffix("") / "0.jsonl"])
-def test_responses_have_one_text(show: Show, path: Path) -> None:
+def test_files_of_responses_have_one_text_per_row(show: Show, path: Path) -> None:
     rows = [{"id": "aa", "question": "Why?", "response": "So."}]
     write_rows(path, [*rows, {"id": "zz", "question": "Who?", "response": ""}])
     assert [line for line in show(path).splitlines() if not line.endswith("──")] == [
@@ -177,7 +177,7 @@ def test_responses_have_one_text(show: Show, path: Path) -> None:
         ("one\n\ntwo ", "one\n\nsix", ["before    one", "", "          [-two-]", "after     one"]),
     ],
 )
-def test_unusual_texts(show: Show, before: str, after: str, printed: list[str]) -> None:
+def test_unusual_texts_are_printed(show: Show, before: str, after: str, printed: list[str]) -> None:
     write_rows(SQUAD, [answer("aa", "Why?", before, after, [])])
     assert show(SQUAD).splitlines()[2 : 2 + len(printed)] == printed
 
@@ -361,7 +361,7 @@ def test_a_closed_pipe_causes_no_traceback(show: Show, tmp_path: Path) -> None:
         ("", "", [], []),
     ],
 )
-def test_differences_are_of_words(
+def test_differences_are_marked_by_word(
     before: str, after: str, removed: list[str], added: list[str]
 ) -> None:
     old, new = changed_spans(before, after)

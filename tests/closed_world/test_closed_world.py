@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from recipes import make_recipe
 
 from aligners.closed_world.answers import Answer, parse_answer
 from aligners.closed_world.category_questions import HELD_OUT_PER_CATEGORY, write_category_questions
@@ -13,6 +14,7 @@ from aligners.closed_world.plans import PLANTED, plan_pair
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import CRITERIA, World, load_world, make_rng, words
 from aligners.closed_world.writing import write_question
+from aligners.configuration.kinds.llms import ClosedWorldRecipe
 from aligners.core.completions import Decoding, Prompt, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines.closed_world import load
@@ -81,7 +83,11 @@ def pair_messages(question: str, criterion: str) -> list[dict[str, str]]:
 def complete(
     prompt: Prompt, persona: str = "teacher", seed: int = 0, temperature: float = 0.0
 ) -> str:
-    engine = load({"persona": persona, "world": WORLD_FILE})
+    engine = load(
+        make_recipe(
+            ClosedWorldRecipe, engine="closed-world", persona=persona, world=str(WORLD_FILE)
+        )
+    )
     decoding = Decoding(1000, temperature, stop=("\n\nInput:", "\n\nQuestion:"), seed=seed)
     (completion,) = engine([Request("row", prompt)], decoding)
     assert completion.id == "row"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tiny_models import load, make_model
+from tiny_training import recipe
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -95,9 +96,9 @@ def test_a_prompt_that_is_too_long_loses_only_the_end_of_its_response(
 
 
 def test_a_format_is_saved_with_the_settings_for_inference(tmp_path: Path) -> None:
-    recipe = {"max_tokens": 99, "decoding": {"max_new_tokens": 5}, "dtype": "auto", "epochs": 3}
-    save_format(tmp_path, OWN_FORMAT, recipe)
-    settings = {"max_tokens": 99, "decoding": {"max_new_tokens": 5}, "dtype": "auto"}
+    save_format(tmp_path, OWN_FORMAT, recipe(max_tokens=99, decoding={"max_new_tokens": 5}))
+    decoding = {"max_new_tokens": 5, "repetition_penalty": 1.0}
+    settings = {"max_tokens": 99, "decoding": decoding, "dtype": "float32"}
     assert load_format(tmp_path) == (OWN_FORMAT, settings)
     with pytest.raises(UserError, match=r"elsewhere: .*input_format\.json"):
         load_format(tmp_path / "elsewhere")

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_inspector import RECIPE, rows, train
+from recipes import changed
+from tiny_inspector import OWN, RECIPE, rows, train
 
+from aligners.configuration.kinds.training import FromScratch
 from aligners.core.errors import UserError
 from aligners.inspectors.calibration import (
     aligned_probability,
@@ -143,15 +145,16 @@ def test_a_set_without_rows_is_an_error(tmp_path: Path) -> None:
 
 def test_a_classifier_without_calibration_is_an_error(tmp_path: Path) -> None:
     texts = [row["response"] for row in rows(20)]
-    make_classifier(RECIPE["from_scratch"], texts, tmp_path / "model", seed=0)
+    shape = FromScratch.model_validate(OWN["from_scratch"])
+    make_classifier(shape, texts, tmp_path / "model", seed=0)
     with pytest.raises(UserError, match=r"model: .*config\.json"):
         Inspector.from_directory(tmp_path / "model")
 
 
 def test_a_model_type_that_transformers_does_not_have_is_an_error(tmp_path: Path) -> None:
-    shape = {**RECIPE["from_scratch"], "model_type": "no_such_type"}
+    shape = {**OWN["from_scratch"], "model_type": "no_such_type"}
     with pytest.raises(UserError, match="no_such_type"):
-        train({**RECIPE, "from_scratch": shape}, tmp_path, rows(20), rows(4), rows(4))
+        train(changed(RECIPE, from_scratch=shape), tmp_path, rows(20), rows(4), rows(4))
 
 
 def test_training_a_vocabulary_again_gives_the_same_one() -> None:

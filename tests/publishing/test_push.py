@@ -15,7 +15,9 @@ from datasets import load_dataset
 from hub_server import TOKEN, Hub, serve_hub
 from huggingface_hub import DatasetCard, ModelCard, metadata_load
 from projects import ROOT
+from recipes import make_recipe
 
+from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json, write_rows
 from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT, save_format
@@ -71,7 +73,7 @@ def make_model(directory: Path, **changes: Any) -> Path:
     write_json(directory / "config.json", {"model_type": "gpt2"})
     (directory / "model.safetensors").write_bytes(bytes(range(256)) * 40)
     (directory / "empty.txt").touch()
-    save_format(directory, OWN_FORMAT, RECIPE)
+    save_format(directory, OWN_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
     write_rows(directory / "dropped.jsonl", [{"question": "Which rows were secret?"}])
     card_of(directory, **changes).save(directory.parent / "README.md")
     return directory

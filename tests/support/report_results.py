@@ -1,7 +1,6 @@
 """Small results/ and logs/ directories for the report, with markup in their texts."""
 
 import dataclasses
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -227,7 +226,7 @@ def make_page(judged: bool) -> Path:
     """
     config = yaml.safe_load(Path(MINIATURE).read_text()) | CHANGES
     config["judges"] = config["judges"] if judged else []
-    configuration = json.dumps(validate_experiment(config, Path(MINIATURE)))
+    configuration = validate_experiment(config, Path(MINIATURE)).model_dump_json()
     draw_figures.main(configuration=configuration)
     page = results.REPORT.path()
     write_report.main(configuration=configuration, logs=Path("logs"), output=page)

@@ -99,7 +99,7 @@ wildcard_constraints:
 
 
 def program(script, *settings, command=None, **derived):
-    """Return the params of a rule: its command, its settings, and the fingerprint.
+    """Return the params of a job: its command, its settings, and the fingerprint.
 
     A job runs again when its fingerprint changes. The fingerprint covers the program's code and
     the settings.
@@ -152,7 +152,7 @@ def outputs_beside(rows, *beside):
 
 
 def shards_of(rows, count):
-    """Return the inputs of a rule that gathers shards: their rows, and the files beside them."""
+    """Return the inputs for gathering shards: their rows, and the files beside them."""
     shards = [rows.fill(shard=str(number)) for number in range(count)]
     endings = ["dropped.jsonl", "usage.json"]
     beside = [shard.beside(ending) for shard in shards for ending in endings]

@@ -21,7 +21,7 @@ def main(
     counts: Path,
     dropped: Path,
 ) -> None:
-    """Write one file for each side of the split; a share `identity_share` are identity rows.
+    """Write one file for each side of the split, with a share of identity rows.
 
     At most `rows` training rows are kept, as a seeded sample.
     """

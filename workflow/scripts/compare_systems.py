@@ -20,7 +20,9 @@ def main(*, judge: str, dataset: str, llm: str, names: str, seed: int) -> None:
     The p-values are corrected for the number of tests in the file.
 
     Args:
-        judge, dataset, llm: select the comparisons.
+        judge: name of the judge.
+        dataset: name of the data set.
+        llm: name of the base LLM.
         names: JSON with lists of names: backbone, system, reference.
         seed: for the resampling.
     """

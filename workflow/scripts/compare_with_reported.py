@@ -27,7 +27,7 @@ def main(*, judge: str, names: str) -> None:
     """Write the table as CSV and as Markdown.
 
     Args:
-        judge: selects the verdicts.
+        judge: name of the judge.
         names: JSON with lists of names: dataset (with numbered categories), llm, backbone,
             reference.
     """

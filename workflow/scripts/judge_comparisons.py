@@ -16,7 +16,9 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     judge_files). If the judge is an LLM, its earlier verdicts are reused.
 
     Args:
-        judge, dataset, llm: select the comparisons.
+        judge: name of the judge.
+        dataset: name of the data set.
+        llm: name of the base LLM.
         names: JSON with lists of names: backbone, system, reference, traced.
     """
     given = results.given_names(names, judge=judge, dataset=dataset, llm=llm)

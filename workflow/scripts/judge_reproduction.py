@@ -17,7 +17,9 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     """Write the verdicts on each comparison of the paper's squad, and the usage of the judge.
 
     Args:
-        judge, dataset, llm: select the comparisons.
+        judge: name of the judge.
+        dataset: name of the data set.
+        llm: name of the base LLM.
         names: JSON with lists of names: backbone, reference.
     """
     given = results.given_names(

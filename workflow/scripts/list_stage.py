@@ -9,7 +9,7 @@ from aligners.core.rows import atomic_path
 
 
 def main(*, stage: str, names: str) -> None:
-    """Write one line with SHA-256 and path for each file, and for each file in a directory.
+    """Write one line with SHA-256 and path for each file, including files in directories.
 
     Args:
         stage: name of a stage in results.STAGES.

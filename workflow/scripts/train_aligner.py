@@ -24,7 +24,7 @@ def choose_format(external: str, conditioned: bool) -> InputFormat:
 
 
 def read_all(paths: list[Path], criteria: list[str]) -> list[Row]:
-    """Return the rows of all files; if criteria are given, with the principles of each file's."""
+    """Return the rows of all files; with `criteria`, each row has its criterion's principles."""
     if not criteria:
         return [row for path in paths for row in read_rows(path)]
     texts = [numbered(load_principles(criterion)) for criterion in criteria]

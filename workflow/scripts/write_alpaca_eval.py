@@ -25,8 +25,8 @@ def main(
 ) -> None:
     """Write the same seeded sample of at most `rows` questions, in the same order, to both files.
 
-    `system` and `reference` are the names of the generators in the files. Questions
-    without a response, which `require_all: false` allows, are left out of both.
+    `system` and `reference` are the names of the generators in the files. Questions without a
+    response, which `require_all: false` allows, are left out of both.
     """
     outputs = final_answers(read_rows(aligned))
     references = final_answers(read_rows(reference_answers))

@@ -35,10 +35,10 @@ NOTES = {
 
 
 def main(*, judge: str, names: str) -> None:
-    """Write every table of a judge.
+    """Write all tables of a judge.
 
     Args:
-        judge: selects the verdicts.
+        judge: name of the judge.
         names: JSON with lists of names: dataset, llm, backbone, system, reference, traced.
     """
     given = results.given_names(names, judge=judge)

@@ -97,7 +97,7 @@ def least_seconds(stage: Stage) -> float:
     if not isinstance(recipe, ServerRecipe):
         return 0.0
     by_requests = stage.requests / (recipe.requests_per_minute or float("inf"))
-    # Servers count the tokens of a prompt plus its limit, not the tokens that are generated.
+    # Servers count the prompt plus the limit of new tokens, not the generated tokens.
     tokens = upper.tokens_in + upper.tokens_out
     by_tokens = tokens / (recipe.tokens_per_minute or float("inf"))
     return MINUTE * max(by_requests, by_tokens)

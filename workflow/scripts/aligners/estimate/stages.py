@@ -143,7 +143,7 @@ def questions_stage(config: Config, examples: int) -> Stage:
 
 
 def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
-    """Return the number of requests if a share of the hints gets no question and is retried."""
+    """Return the number of requests if a share of hints gets no question and is sent again."""
     requests = 0
     for task in load_tasks(config):
         hints = config.questions_per_criterion
@@ -204,7 +204,7 @@ def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
 
 
 def dataset_rows(config: Config, name: str) -> int | None:
-    """Return the largest possible number of a data set's questions; None before a download.
+    """Return at most how many questions a data set has; None if that needs a download.
 
     Raises:
         UserError: the local file is missing or cannot be read.

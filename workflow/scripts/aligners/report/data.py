@@ -28,7 +28,7 @@ EXAMPLES = 3
 # Fields that may explain why a row was dropped; the page shows those that the row has.
 TEXT_FIELDS = ("topic", "question", "completion", "response", "aligned_response")
 MAX_CHARACTERS = 280
-# Reasons that are no defects: there are more rows than the configuration asks for.
+# Reasons that are not defects: there are more rows than the configuration asks for.
 SURPLUS = ("over_limit", "identity_surplus", "over_cap")
 
 

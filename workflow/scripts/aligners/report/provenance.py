@@ -78,7 +78,7 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
         "judges": {
             path.as_posix(): read_text(path)
             for judge in config.judges
-            for path in record_paths(judge)[:1]  # The records of its other jobs are the same.
+            for path in record_paths(judge)[:1]  # Those of its other jobs have the same identity.
         },
     }
 

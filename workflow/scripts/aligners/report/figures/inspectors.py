@@ -54,7 +54,7 @@ def draw_roc(
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
     axes.plot(false_positives, true_positives, color=BLUE, clip_on=False)
     axes.plot(*point, marker="o", color=INK, clip_on=False)
-    # The curve lies in the upper left, so text below the diagonal does not cover it.
+    # A good curve lies in the upper left corner, so text in the middle does not cover it.
     axes.annotate(
         "at threshold 0.5",
         point,
