@@ -39,6 +39,9 @@ LANGUAGES = {COMMANDS, TEMPLATE, "text", "yaml", "python", "json", "mermaid", "s
 PLACEHOLDER = re.compile(r"<[\w-]+>")
 # A redirection out of the copy, which no stand-in sees.
 WRITES_OUTSIDE = re.compile(r">\s*(/(?!dev/null)|\.\./)")
+LIBRARY = ROOT / "workflow/scripts/aligners"
+# What a user's own files are called in the pages.
+INVENTED = {"brief", "mine", "own"}
 RULES = {
     rule
     for path in (ROOT / "workflow/rules").glob("*.smk")
@@ -247,6 +250,19 @@ def test_results_that_a_page_names_are_made_by_the_workflow(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_exist(page: str) -> None:
+    """From the project's root, or from the library's."""
+    for name in code_spans(page):
+        parts = name.split("/")
+        if not re.fullmatch(r"\w[\w./-]+", name) or name.startswith("results/"):
+            continue
+        for root in (ROOT, LIBRARY):
+            is_here = len(parts) > 1 and (root / parts[0]).is_dir()
+            if is_here and not INVENTED & {*parts, Path(name).stem}:
+                assert (root / name).exists(), f"{page}: `{name}`"
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files_and_headings(page: str) -> None:
     for link in links(page):
         if "://" in link or link.startswith("mailto:"):
@@ -290,9 +306,7 @@ def test_the_tables_of_rules_files_have_every_file() -> None:
 def test_the_table_of_packages_has_every_package() -> None:
     page = "docs/workflow.md"
     library = next(table for table in tables(page) if table.columns[0] == "package")
-    packages = {
-        path.parent.name for path in (ROOT / "workflow/scripts/aligners").glob("*/__init__.py")
-    }
+    packages = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
     assert sorted(library.column("package")) == sorted(packages)
     stages = next(table for table in tables(page) if "stage" in table.columns)
     assert set(names_in(stages.column("package"))) <= packages
