@@ -15,7 +15,7 @@ from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import CRITERIA, World, load_world, make_rng, words
 from aligners.closed_world.writing import write_question
 from aligners.configuration.kinds.llms import ClosedWorldRecipe
-from aligners.core.completions import Decoding, Prompt, Request
+from aligners.core.completions import Decoding, Engine, Prompt, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines.closed_world import load
 
@@ -80,14 +80,16 @@ def pair_messages(question: str, criterion: str) -> list[dict[str, str]]:
     ]
 
 
+def load_persona(persona: str) -> Engine:
+    """Return the engine of a persona."""
+    own = {"engine": "closed-world", "persona": persona, "world": str(WORLD_FILE)}
+    return load(make_recipe(ClosedWorldRecipe, **own))
+
+
 def complete(
     prompt: Prompt, persona: str = "teacher", seed: int = 0, temperature: float = 0.0
 ) -> str:
-    engine = load(
-        make_recipe(
-            ClosedWorldRecipe, engine="closed-world", persona=persona, world=str(WORLD_FILE)
-        )
-    )
+    engine = load_persona(persona)
     decoding = Decoding(1000, temperature, stop=("\n\nInput:", "\n\nQuestion:"), seed=seed)
     (completion,) = engine([Request("row", prompt)], decoding)
     assert completion.id == "row"
@@ -274,7 +276,7 @@ def test_a_question_gets_the_same_answer_as_text_and_as_a_message(
 
 
 def test_completions_are_cut_at_the_limit_and_at_stop_strings() -> None:
-    engine = load({"persona": "base", "world": WORLD_FILE})
+    engine = load_persona("base")
     request = Request("row", "Question: What is the capital of Turkey?\nAnswer:")
     (short,) = engine([request], Decoding(max_new_tokens=3))
     assert (len(short.text.split()), short.finish) == (2, "length")

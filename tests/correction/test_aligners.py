@@ -89,8 +89,8 @@ def test_an_aligner_counts_truncated_and_unchanged_responses(tmp_path: Path) -> 
 
 
 def test_a_training_set_whose_rows_are_all_too_long_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"max_tokens 16\b.*\b0 of 36\b.*\b0 of 8\b"):
-        train(tmp_path, recipe(max_tokens=16))
+    with pytest.raises(UserError, match=r"max_tokens 8\b.*\b0 of 36\b.*\b0 of 8\b"):
+        train(tmp_path, recipe().model_copy(update={"max_tokens": 8}))
 
 
 def test_plots_are_png_files(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from yaml_edits import set_keys
 
 from aligners.cli.main import main
 from aligners.configuration.criteria import load_question_types
+from aligners.configuration.kinds.config import Config
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.formats import count, duration
 from aligners.core.rows import read_json, row_id, write_rows
@@ -98,11 +99,11 @@ def test_verdicts_on_a_data_set_of_unknown_size_are_counted_as_a_full_sample(
 
 
 def test_a_judge_that_is_no_llm_has_no_requests(project: Path) -> None:
-    assert verdicts_stages({**load_experiment(DEMO), "judges": ["pairrm"]}, 4) == []
+    assert verdicts_stages(changed(load_experiment(DEMO), judges=["pairrm"]), 4) == []
 
 
 def test_hints_without_a_question_are_sent_again(in_the_project: None) -> None:
-    config = {**load_experiment(DEMO), "criteria": ["ethical"], "questions_per_criterion": 100}
+    config = changed(load_experiment(DEMO), criteria=["ethical"], questions_per_criterion=100)
     assert count_question_requests(config) == 7
     assert count_question_requests(config, 0.5) == 7 + 4 + 2  # 100, 50 and 25 hints
     assert count_question_requests(config, 1.0) == 3 * 7
@@ -119,12 +120,12 @@ def test_a_configuration_is_merged_over_the_default(project: Path) -> None:
 
 def ethical_task() -> Task:
     """Return the task of the demo's teacher for the criterion ethical."""
-    return load_task("questions", "ethical", TEACHER, "closed-world", 0)
+    return load_task("ethical", TEACHER, "closed-world", 0)
 
 
-def run_stage(name: str, config: dict[str, Any], stage: Stage) -> None:
+def run_stage(name: str, config: Config, stage: Stage) -> None:
     """Run the program of a stage on the same topics and questions as the estimate's examples."""
-    given = {"synthesis": config["synthesis"], "teacher": config["teacher"], "seed": 0}
+    given = {"synthesis": config.synthesis, "teacher": config.teacher, "seed": 0}
     seeds = load_question_types("ethical")
     texts = [seed.question for kind in seeds for seed in kind.questions]
     inputs = Path("questions.jsonl")

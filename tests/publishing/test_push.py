@@ -230,7 +230,7 @@ def test_the_card_of_an_external_format_has_its_prompt_unchanged(tmp_path: Path)
 
 
 def test_the_card_of_a_conditioned_aligner_uses_principles(tmp_path: Path) -> None:
-    save_format(tmp_path, CONDITIONED_FORMAT, RECIPE)
+    save_format(tmp_path, CONDITIONED_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
     assert "align([question], [response], principles)" in card_of(tmp_path).text
 
 
@@ -241,7 +241,7 @@ def test_the_program_writes_a_card_with_the_whole_training_record(
     metrics = {key: number for number, key in enumerate(SHOWN[kind], start=100)}
     training = record(kind, metrics=metrics)
     write_json(tmp_path / "model/training.json", training)
-    save_format(tmp_path / "model", OWN_FORMAT, RECIPE)
+    save_format(tmp_path / "model", OWN_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
     card = tmp_path / "README.md"
     subprocess.run(
         [sys.executable, PROGRAM, "--model", tmp_path / "model", "--output", card], check=True
