@@ -7,16 +7,19 @@ docs/examples/ are first made anew from it. Parts of pages stand between `<!-- b
 `<!-- end: NAME -->`; BLOCKS has the function of each.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from data_rows import TEST_QUESTION, choose_data_rows
 from rich.table import Table
 
 from aligners.cli.scorecard import filter_table, inspector_table
@@ -36,6 +39,7 @@ EXAMPLES = ROOT / "docs/examples"
 SCORECARD = EXAMPLES / "scorecard.json"
 RATES = EXAMPLES / "ablations.csv"
 ROWS = EXAMPLES / "squad.jsonl"
+DATA_ROWS = EXAMPLES / "data_rows.json"
 POLICY = EXAMPLES / "policy.json"
 
 # The names of the experiments, of config/demo.yaml and of docs/your-own-policy.md.
@@ -72,27 +76,27 @@ def refresh_examples() -> None:
 
 
 def refresh_demo() -> None:
-    """Copy scorecard and rates, and choose rows. What the run has not made yet stays as it is."""
-    EXAMPLES.mkdir(exist_ok=True)
+    """Copy scorecard and rates, and choose rows."""
     rates = results.TABLE.path(judge="closed-world", table="ablations", form="csv")
-    for source, example in ((results.SCORECARD.path(), SCORECARD), (rates, RATES)):
-        if source.exists():
-            shutil.copy(source, example)
-    if SQUAD_ROWS.exists():
-        write_rows(ROWS, choose_rows(read_rows(SQUAD_ROWS)))
+    if not rates.exists():
+        sys.exit(f"no {rates}; make it: snakemake --profile profiles/demo results/tables/all")
+    shutil.copy(results.SCORECARD.path(), SCORECARD)
+    shutil.copy(rates, RATES)
+    write_rows(ROWS, choose_rows(read_rows(SQUAD_ROWS)))
+    write_json(DATA_ROWS, choose_data_rows())
 
 
 def choose_rows(rows: Sequence[Row]) -> list[Row]:
     """Return a row with a refused and an accepted turn, one of one turn, of two, and of none.
 
-    Ids are hashes, so the first in their order are a random choice. Insults are not shown: what
-    the inspector of the criterion `ethical` rejects.
+    Ids are hashes, so the first in their order are a random choice; the row of docs/data.md comes
+    before all. Insults are not shown: what the inspector of the criterion `ethical` rejects.
     """
     polite = [row for row in rows if all(turn["before"]["ethical"] >= 0.5 for turn in row["trace"])]
     chosen = []
     for accepted in ([False, True], [True], [True, True], []):
         of_kind = [row for row in polite if [turn["accepted"] for turn in row["trace"]] == accepted]
-        chosen += sorted(of_kind, key=lambda row: str(row["id"]))[:1]
+        chosen += sorted(of_kind, key=lambda row: (row["id"] != TEST_QUESTION, row["id"]))[:1]
     return chosen
 
 
@@ -196,6 +200,11 @@ def shown_rows() -> str:
     return fenced(result.stdout)
 
 
+def data_row(name: str) -> str:
+    """Return a row of a file, as docs/data.md shows it."""
+    return f"```json\n{json.dumps(read_json(DATA_ROWS)[name], ensure_ascii=False)}\n```"
+
+
 def policy_pairs() -> str:
     """Return a sentence on the pairs of one's own policy."""
     figures = read_json(POLICY)
@@ -235,13 +244,19 @@ BLOCKS: dict[str, Callable[[], str]] = {
 }
 
 
+def parts() -> dict[str, Callable[[], str]]:
+    """Return the functions of all parts by name: those of BLOCKS, and the rows of docs/data.md."""
+    return BLOCKS | {f"row-{name}": partial(data_row, name) for name in read_json(DATA_ROWS)}
+
+
 def with_parts(page: str) -> str:
     """Return the text of a page with its generated parts made anew.
 
     Raises:
-        KeyError: a part has no function in BLOCKS.
+        KeyError: a part has no function.
     """
-    return PART.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", page)
+    made = parts()
+    return PART.sub(lambda found: f"{found[1]}{made[found[2]]()}\n{found[3]}", page)
 
 
 def write_schemas() -> None:

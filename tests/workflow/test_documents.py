@@ -219,7 +219,7 @@ def test_generated_parts_are_those_of_the_examples(page: str) -> None:
 
 def test_every_part_has_one_place() -> None:
     named = [part[2] for page in generate.PAGES for part in parts(page)]
-    assert sorted(named) == sorted(generate.BLOCKS)
+    assert sorted(named) == sorted(generate.parts())
 
 
 def test_show_prints_what_the_demo_page_shows(tmp_path: Path) -> None:
