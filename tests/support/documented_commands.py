@@ -284,7 +284,7 @@ def run_in_the_copy(name: str, *arguments: str) -> int:
 
 
 def is_missing_result(argument: str) -> bool:
-    """Tell whether an argument names a file under results/ that is not there."""
+    """Return whether an argument names a file under results/ that is not there."""
     return argument.startswith("results/") and not Path(argument).exists()
 
 
@@ -298,7 +298,7 @@ HANDLERS = {
 
 
 def is_program(name: str) -> bool:
-    """Tell whether there is a stand-in for a program, named as in a command."""
+    """Return whether there is a stand-in for a program, named as in a command."""
     return Path(name).name in {*REAL, *NOT_RUN, *HANDLERS}
 
 

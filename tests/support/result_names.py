@@ -30,7 +30,7 @@ def beside(pattern: ResultPath) -> tuple[str, ...]:
 
 
 def is_known(name: str) -> bool:
-    """Tell whether a path under results/ is a file or a directory that the workflow makes."""
+    """Return whether a path under results/ is a file or a directory that the workflow makes."""
     parts = name.rstrip("/").split("/")
     if name.rstrip("/") in DIRECTORIES or parts[:2] == ["results", ".working"]:
         return True
@@ -38,7 +38,7 @@ def is_known(name: str) -> bool:
 
 
 def is_of(pattern: list[str], parts: list[str]) -> bool:
-    """Tell whether parts of a path are of a pattern, lead to it, or lie in a model's directory."""
+    """Return whether parts of a path are of a pattern, lead to it, or are below a model."""
     if len(parts) > len(pattern) and pattern[-1] != "model":
         return False
     if len(parts) < len(pattern) and FILE.search(parts[-1]):
@@ -47,7 +47,7 @@ def is_of(pattern: list[str], parts: list[str]) -> bool:
 
 
 def is_part(pattern: str, part: str) -> bool:
-    """Tell whether a part of a path is of a pattern's part; each may stand for any name."""
+    """Return whether a part of a path is of a pattern's part; each may stand for any name."""
     expression = re.sub(r"\\\{\w+\\\}", ".+", re.escape(pattern))
     return bool(re.fullmatch(expression, part) or re.fullmatch(wild(part), pattern))
 

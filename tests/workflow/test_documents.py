@@ -145,7 +145,7 @@ def kinds_of(block: Block, keys: set[str]) -> list[type[Section]]:
 
 
 def fits(kind: type[Section], value: dict[str, Any], block: Block) -> bool:
-    """Tell whether a block is valid as a file of a kind, or laid over one that there is."""
+    """Return whether a block is valid as a file of a kind, or laid over one that there is."""
     whole: list[dict[str, Any]] = [{}]
     if not block.title and issubclass(kind, Recipe):
         whole += [read_yaml(path) for path in Path("config", kind.folder).glob("*.yaml")]
@@ -158,15 +158,15 @@ def fits(kind: type[Section], value: dict[str, Any], block: Block) -> bool:
     return False
 
 
-def check_profile(value: dict[str, Any]) -> None:
+def check_profile(value: dict[str, Any], block: Block) -> None:
     """Check a part of a Snakemake profile: its keys are options, the rules that it sets exist."""
     options = subprocess.run(
         [Path(sys.executable).with_name("snakemake"), "--help"], capture_output=True, text=True
     ).stdout
     for key, item in value.items():
-        assert f"--{key} " in options, key
+        assert f"--{key} " in options, f"{place(block)}: {key}"
         if key in ("set-resources", "set-threads"):
-            assert set(item) <= RULES
+            assert set(item) <= RULES, f"{place(block)}: {key}"
 
 
 def make_named_files(value: dict[str, Any]) -> None:
@@ -185,7 +185,7 @@ def test_yaml_is_a_recipe_or_a_part_of_one(page: str, project: Path) -> None:
         make_named_files(value)
         kinds = kinds_of(block, set(value))
         if not kinds:
-            check_profile(value)
+            check_profile(value, block)
         else:
             assert any(fits(kind, value, block) for kind in kinds), f"{place(block)}: {kinds}"
 
