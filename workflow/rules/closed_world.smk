@@ -25,7 +25,7 @@ rule score_closed_world:
     conda:
         DATA
     params:
-        **program("score_closed_world", "criteria", "teacher", "seed"),
+        **program("score_closed_world", "criteria", "teacher", "seed", partners=partners),
         inspector=INSPECTOR,
         backbone=config["backbones"][0],
         systems=EXPERIMENT.systems,

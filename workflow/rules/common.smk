@@ -119,10 +119,16 @@ def program(script, *settings, command=None, **derived):
         return fingerprint(script, values)
 
     return {
-        **dict(map(setting, (name for name in settings if name.split(".")[0] in config))),
+        **dict(map(setting, filter(is_param, settings))),
         "fingerprint": fingerprint_of,
         "command": command or python_command(script),
     }
+
+
+def is_param(name):
+    """Return whether a setting is a key of config.yaml and not a wildcard."""
+    head = name.split(".")[0]
+    return head in config and head not in WILDCARDS
 
 
 def setting(name):

@@ -44,6 +44,8 @@ def training_command(script, recipe):
         name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
         options = [
             "--quiet",
+            # The recipe's dtype decides, not a launch file.
+            "--mixed_precision=no",
             f"--config_file={find_file(f'config/accelerate/{name}.yaml')}",
             f"--num_machines={nodes}",
             f"--num_processes={max(nodes * gpus, 1)}",

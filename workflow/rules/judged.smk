@@ -24,6 +24,8 @@ rule judge_comparisons:
         log_of("judge_comparisons/{judge}/{dataset}/{llm}"),
     benchmark:
         benchmark_of("judge_comparisons/{judge}/{dataset}/{llm}")
+    wildcard_constraints:
+        llm=one_of(EXPERIMENT.names["llm"]),
     conda:
         MODELS
     params:
@@ -48,6 +50,8 @@ rule compare_systems:
         log_of("compare_systems/{judge}/{dataset}/{llm}"),
     benchmark:
         benchmark_of("compare_systems/{judge}/{dataset}/{llm}")
+    wildcard_constraints:
+        llm=one_of(EXPERIMENT.names["llm"]),
     localrule: True
     conda:
         DATA
@@ -72,6 +76,8 @@ rule trace_thresholds:
         log_of("trace_thresholds/{judge}/{dataset}/{llm}/{backbone}"),
     benchmark:
         benchmark_of("trace_thresholds/{judge}/{dataset}/{llm}/{backbone}")
+    wildcard_constraints:
+        llm=one_of(EXPERIMENT.names["llm"]),
     localrule: True
     conda:
         DATA

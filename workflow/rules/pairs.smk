@@ -17,6 +17,8 @@ rule generate_pairs:
         log_of("generate_pairs/{criterion}/{shard}"),
     benchmark:
         benchmark_of("generate_pairs/{criterion}/{shard}")
+    wildcard_constraints:
+        shard=one_of(map(str, range(config["shards"]["pairs"]))),
     conda:
         MODELS
     params:

@@ -27,6 +27,8 @@ rule judge_reproduction:
         log_of("judge_reproduction/{judge}/{dataset}/{llm}"),
     benchmark:
         benchmark_of("judge_reproduction/{judge}/{dataset}/{llm}")
+    wildcard_constraints:
+        llm=one_of(EXPERIMENT.names["llm"]),
     conda:
         MODELS
     params:

@@ -17,6 +17,8 @@ rule generate_responses:
         log_of("generate_responses/{dataset}/{llm}/{shard}"),
     benchmark:
         benchmark_of("generate_responses/{dataset}/{llm}/{shard}")
+    wildcard_constraints:
+        shard=one_of(map(str, range(config["shards"]["responses"]))),
     conda:
         MODELS
     params:

@@ -117,6 +117,14 @@ def reported(wildcards):
     return content_hash(find_file("resources/reported/win_rates.csv"))
 
 
+# closed_world.smk
+
+
+def partners(wildcards):
+    """Return the finetuned partner of each base LLM."""
+    return {name: load_recipe(LLMRecipe, name).finetuned for name in EXPERIMENT.names["llm"]}
+
+
 # stages.smk
 
 
@@ -128,7 +136,12 @@ def stage_files(wildcards):
 def stage_names(wildcards):
     """Return the names in the paths of a stage's files."""
     fields = {field for pattern in results.STAGES[wildcards.stage] for field in pattern.fields}
-    return names_json(*sorted(fields), "answering", "traced")
+    spans = {
+        key
+        for pattern in results.STAGES[wildcards.stage]
+        for key in results.SPANS.get(pattern, {}).values()
+    }
+    return names_json(*sorted(fields | spans))
 
 
 # report.smk

@@ -7,8 +7,8 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_sieve
 from aligners.core.program import run
 from aligners.core.rows import read_rows
-from aligners.synthesis.split import SPLITS
 from aligners.synthesis.split import split_questions as assign
+from aligners.synthesis.training_sets import SPLITS
 
 
 def main(

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from aligners.cli.scorecard import RUN, SCORECARD, print_scorecard
+from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json
 
@@ -16,7 +17,7 @@ TARGETS = ["results/alpaca_eval/all", str(SCORECARD)]
 def current_commit() -> str | None:
     """Return the checked-out commit, or None outside a git checkout."""
     result = subprocess.run(
-        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "rev-parse", "HEAD"], cwd=WORKFLOW, capture_output=True, text=True, check=False
     )
     return result.stdout.strip() or None
 

@@ -34,7 +34,7 @@ class ScoredResults:
     Attributes:
         llms: base LLMs. Their recipes name the finetuned LLMs.
         systems: systems of the aligners that the workflow trains.
-        external: external aligners, scored together as the system `external`.
+        external: external aligners.
     """
 
     criteria: list[str]
@@ -58,7 +58,7 @@ class ScoredResults:
         for system in self.systems:
             yield system, results.ALIGNED.path(**names, backbone=self.backbone, system=system)
         for external in self.external:
-            yield "external", results.EXTERNAL.path(**names, external=external)
+            yield external, results.EXTERNAL.path(**names, external=external)
 
 
 def load_truth(teacher: str) -> Truth:

@@ -28,7 +28,7 @@ from aligners.configuration.validation import validate
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 
-RESERVED = {"all", "base", "finetuned", *SYSTEMS}
+RESERVED = {"all", "base", "finetuned", "initial", *SYSTEMS}
 RECORD = results.EXPERIMENT_RECORD.path()
 SECTIONS = ("data", "inspectors", "aligners", "squad", "comparisons")
 TABLES = ("win_rates", "categories", "ablations", "thresholds", "paired_tests")

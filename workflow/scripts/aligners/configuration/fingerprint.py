@@ -72,12 +72,18 @@ class LibraryImports(ast.NodeTransformer):
 
 
 def without_docstrings(tree: ast.AST) -> ast.AST:
-    """Remove the docstrings of a module, its classes and its functions."""
+    """Remove the docstrings of modules, classes and functions, and the texts below attributes."""
     documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
+        if isinstance(node, documented):
+            node.body = [line for line in node.body if not is_text(line)]
     return tree
+
+
+def is_text(statement: ast.stmt) -> bool:
+    """Return whether a statement is a text alone."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def decides(tree: ast.Module) -> bool:

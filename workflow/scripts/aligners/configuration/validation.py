@@ -42,7 +42,8 @@ def validate(kind: type[S], values: Mapping[str, Any], *sources: Path) -> S:
     try:
         return chosen.model_validate(dict(values))  # type: ignore[no-any-return]
     except ValidationError as invalid:
-        error = invalid.errors()[0]
+        # First an unknown key: a misspelt one is also missing.
+        error = min(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
         raise UserError(f"{place(error['loc'], sources)}: {explain(error, chosen)}") from None
 
 

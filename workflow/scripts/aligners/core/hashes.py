@@ -9,20 +9,10 @@ from aligners.core.rows import read_json
 from aligners.core.yaml_files import read_yaml
 
 
-def normalise_numbers(value: Any) -> Any:
-    """Return a JSON value in which whole floats are integers: 1.0 becomes 1."""
-    if isinstance(value, dict):
-        return {str(key): normalise_numbers(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [normalise_numbers(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
 def short_hash(value: Any, sort_keys: bool = True) -> str:
     """Return a hash of 10 hexadecimal digits; `sort_keys` ignores the order of the keys."""
-    text = json.dumps(normalise_numbers(value), sort_keys=sort_keys, ensure_ascii=False)
+    # YAML may contain dates; ASCII also encodes half a surrogate pair.
+    text = json.dumps(value, sort_keys=sort_keys, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

@@ -43,7 +43,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         value = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}, line {line}: not YAML: {reason(error)}") from None
+        raise UserError(f"{path}, line {line}: not YAML: {reason(error, text)}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise UserError(
@@ -56,10 +56,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def reason(error: yaml.MarkedYAMLError) -> str:
+def reason(error: yaml.MarkedYAMLError, text: str) -> str:
     """Return what is wrong in a YAML file, and what to do."""
-    problem = error.problem or "a syntax error"
-    if "'\\t'" in problem:
+    problem, mark = error.problem or "a syntax error", error.problem_mark
+    line = next(iter(text.splitlines()[mark.line :]), "") if mark else ""
+    if mark and line[mark.column :].startswith("\t"):
         return "a tab; use blanks to indent"
     return problem if ";" in problem else f"{problem}; correct this line or the one before"
 

@@ -14,8 +14,13 @@ from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.core.progress import track
 from aligners.correction.input_format import InputFormat, load_format
-from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
-from aligners.models.text_generation import context_length, generate
+from aligners.models.pretrained import (
+    best_dtype,
+    context_length,
+    load_for_inference,
+    load_tokenizer,
+)
+from aligners.models.text_generation import generate
 
 logger = logging.getLogger(__name__)
 

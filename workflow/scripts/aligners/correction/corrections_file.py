@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tyro.conf import FlagCreatePairsOff
 
+from aligners.configuration import results
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_rows
 
@@ -112,11 +113,14 @@ def is_valid(field: str, value: object) -> bool:
 
 def inputs_path(path: Path) -> Path | None:
     """Return the data set's results/inputs/{dataset}.jsonl, or None outside a results tree."""
-    parts = path.absolute().parts
-    stages = [number for number, part in enumerate(parts[:-2]) if part in STAGES]
-    if not stages:
-        return None
-    return Path(*parts[: stages[-1]], "inputs", f"{parts[stages[-1] + 1]}.jsonl")
+    for pattern in (results.ALIGNED, results.EXTERNAL, results.RESPONSES):
+        try:
+            names = pattern.names(path)
+        except ValueError:
+            continue
+        root = Path(path.absolute().as_posix().removesuffix(pattern.path(**names).as_posix()))
+        return root / results.INPUTS.path(dataset=names["dataset"])
+    return None
 
 
 def question_categories(path: Path) -> dict[str, str | None]:

@@ -22,6 +22,7 @@ from aligners.configuration.kinds.datasets import (
 )
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
+from aligners.configuration.workflow_files import find_file
 from aligners.core.completions import Decoding, Request
 from aligners.core.rows import Row, row_id
 from aligners.core.yaml_files import read_yaml
@@ -69,9 +70,9 @@ def load_experiment(path: Path) -> Config:
     """
     from snakemake.utils import update_config
 
-    merged = read_yaml(DEFAULTS)
+    merged = read_yaml(find_file(DEFAULTS))
     update_config(merged, read_yaml(path))
-    return validate_experiment(merged, path, DEFAULTS)
+    return validate_experiment(merged, path, find_file(DEFAULTS))
 
 
 def make_stages(config: Config, examples: int) -> list[Stage]:

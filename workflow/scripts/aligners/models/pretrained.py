@@ -53,6 +53,15 @@ def set_dropout(model: PreTrainedModel, probability: float | None) -> None:
                 setattr(module, name, probability)
 
 
+def context_length(model: PreTrainedModel) -> int | None:
+    """Return the length of a model's context in tokens, or None if its configuration has none."""
+    config = model.config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
+        if getattr(config, name, None):
+            return int(getattr(config, name))
+    return None
+
+
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a pretrained model.
 

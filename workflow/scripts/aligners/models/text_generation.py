@@ -29,6 +29,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from aligners.core.completions import Decoding, Finish, before_stop
 from aligners.core.errors import UserError
 from aligners.core.rows import row_id
+from aligners.models.pretrained import context_length
 from aligners.models.row_batch import Batch, CachedModel, PromptRow
 
 logger = logging.getLogger(__name__)
@@ -53,15 +54,6 @@ class GeneratedText:
     finish: Finish
     tokens: int
     seconds: float
-
-
-def context_length(model: PreTrainedModel) -> int | None:
-    """Return the length of a model's context in tokens, or None if its configuration has none."""
-    config = model.config.get_text_config()
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
-        if getattr(config, name, None):
-            return int(getattr(config, name))
-    return None
 
 
 def generate(

@@ -106,7 +106,9 @@ def described_commit() -> str:
     """Return the checked-out commit, with `-dirty` appended if files differ from it."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        described = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        described = subprocess.run(
+            command, cwd=WORKFLOW, capture_output=True, text=True, check=False
+        ).stdout
     except FileNotFoundError:
         described = ""
     return described.strip() or "not in a git checkout"

@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id
 from aligners.synthesis.near_duplicates import NearDuplicates
-
-SPLITS = ("train", "validation", "test")
+from aligners.synthesis.training_sets import SPLITS
 
 
 def choose_side(key: str, shares: Mapping[str, float]) -> str:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id, seeded_order
-from aligners.synthesis.split import SPLITS
+
+# The sides of the split, and the files of a training set.
+SPLITS = ("train", "validation", "test")
 
 
 def is_identity(pair: Row) -> bool:

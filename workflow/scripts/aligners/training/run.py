@@ -12,8 +12,7 @@ from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.plots import plot_losses
 from aligners.core.rows import atomic_path, write_json
-from aligners.models.pretrained import best_training_dtype
-from aligners.models.text_generation import context_length
+from aligners.models.pretrained import best_training_dtype, context_length
 from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.callbacks import (
     CheckpointOnSigterm,

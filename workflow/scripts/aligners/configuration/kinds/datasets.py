@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from aligners.configuration.kinds.fields import File, Recipe, Section, Text
 
@@ -82,7 +82,9 @@ class HubDatasetRecipe(TableRecipe):
 
 
 class UnknownSource(DatasetRecipe):
-    """A recipe that names no source, or an unknown one: it is invalid."""
+    """A recipe that names no source, or an unknown one. Only this error is reported."""
+
+    model_config = ConfigDict(extra="ignore")
 
     source: Literal["synthetic", "hub", "file"]
 

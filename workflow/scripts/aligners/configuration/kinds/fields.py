@@ -145,8 +145,10 @@ Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[
     str,
     Form(
-        r"^[a-z0-9][a-z0-9._-]*$",
-        "a name of lower-case letters, digits, dots, hyphens and underscores",
+        # name.dropped.jsonl has the dropped rows of name.jsonl.
+        r"^[a-z0-9][a-z0-9._-]*(?<!\.dropped)$",
+        "a name of lower-case letters, digits, dots, hyphens and underscores, without `.dropped` "
+        "at its end",
     ),
 ]
 Names = Annotated[list[Name], AfterValidator(differ)]

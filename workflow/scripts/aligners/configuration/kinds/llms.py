@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from aligners.configuration.kinds.fields import (
     File,
@@ -205,7 +205,9 @@ class ServedRecipe(ModelRecipe, ServerRecipe):
 
 
 class UnknownEngine(LLMRecipe):
-    """A recipe that names no engine, or an unknown one: it is invalid."""
+    """A recipe that names no engine, or an unknown one. Only this error is reported."""
+
+    model_config = ConfigDict(extra="ignore")
 
     engine: Literal["closed-world", "transformers", "openai", "served"]
 

@@ -76,6 +76,8 @@ class PretrainedRecipe(Recipe):
         model = str(directory) if directory else self.model
         if model is None:
             raise ValueError("the recipe names no pretrained model")
+        if find_file(model).is_dir():  # in the working directory, else in the workflow's own
+            model = str(find_file(model))
         return ModelSource(
             model,
             self.revision or "main",

@@ -18,8 +18,13 @@ from aligners.core.completions import (
     Request,
 )
 from aligners.core.errors import UserError
-from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
-from aligners.models.text_generation import context_length, generate
+from aligners.models.pretrained import (
+    best_dtype,
+    context_length,
+    load_for_inference,
+    load_tokenizer,
+)
+from aligners.models.text_generation import generate
 
 # Number of requests that are sorted by length and batched together.
 WINDOW = 4096
