@@ -1,4 +1,4 @@
-"""Versions agree in pyproject.toml, constraints.txt and envs/, and make targets exist."""
+"""Versions agree in pyproject.toml, constraints.txt and envs/."""
 
 import re
 import tomllib
@@ -76,13 +76,3 @@ def test_an_environment_has_the_pins_of_the_project(path: Path) -> None:
     wanted = project_requirements()
     assert set(from_pip) <= set(wanted)
     assert from_pip == {name: wanted[name] for name in from_pip}
-
-
-def test_documents_name_make_targets_that_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([\w./-]+):", makefile, re.MULTILINE))
-    named = set()
-    for document in ("README.md", "CONTRIBUTING.md"):
-        text = (ROOT / document).read_text(encoding="utf-8")
-        named |= set(re.findall(r"(?:^|`)make ([\w./-]+)", text, re.MULTILINE))
-    assert {"demo", "test"} <= named <= targets

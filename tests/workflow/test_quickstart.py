@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import COMMANDS, blocks
 from projects import ROOT, run_snakemake
 
 from aligners.configuration.experiment import validate_experiment
@@ -16,7 +17,7 @@ from aligners.core.yaml_files import read_yaml
 from aligners.llms.engines.served import Server
 
 QUICKSTART = Path("config/quickstart.yaml")
-POLICY = ROOT / "docs/your-own-policy.md"
+POLICY = "docs/your-own-policy.md"
 # Replaces vLLM: prints its arguments, and replies to health checks.
 VLLM = f"""#!{sys.executable}
 import sys
@@ -94,16 +95,9 @@ def test_the_served_teacher_starts_in_its_own_environment(project: Path) -> None
 # Pages
 
 
-def commands(page: Path) -> list[str]:
-    """Return the commands of a page, block by block."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    return [block for language, block in found if not language]
-
-
 def test_the_commands_of_the_page_on_an_own_policy_are_planned(project: Path) -> None:
-    writing = [
-        block for block in commands(POLICY) if "> resources/" in block or "> config/" in block
-    ]
+    commands = [block.text for block in blocks(POLICY, COMMANDS)]
+    writing = [text for text in commands if "> resources/" in text or "> config/" in text]
     assert len(writing) == 3
     subprocess.run(["bash", "-e"], input="".join(writing), text=True, cwd=project, check=True)
     everything = planned_jobs(project, "config/mine.yaml")
@@ -112,7 +106,7 @@ def test_the_commands_of_the_page_on_an_own_policy_are_planned(project: Path) ->
         "train_inspector": 1,
         "apply_squad": 1,
     }.items() <= everything.items()
-    runs = re.findall(r"^snakemake .*", "".join(commands(POLICY)), re.MULTILINE)
+    runs = re.findall(r"^snakemake .*", "".join(commands), re.MULTILINE)
     targets = {word for line in runs for word in line.split() if word.startswith("results/")}
     assert len(targets) == 5
     assert planned_jobs(project, "config/mine.yaml", *sorted(targets))["train_aligner"] == 1

@@ -21,7 +21,7 @@ Next steps
   look at a model     results/aligners/gpt2-closed-world/factuality/losses.png
   AlpacaEval files    results/alpaca_eval/all lists them
   the plan            .venv/bin/snakemake --profile profiles/demo -n
-  your own criterion  config/README.md"""
+  your own policy     docs/your-own-policy.md"""
 
 
 def make_table(title: str, first: str, *columns: str) -> Table:

@@ -111,7 +111,8 @@ class Aligner:
         returned unchanged. Both cases are counted and logged.
 
         Args:
-            questions, responses: equally many texts.
+            questions: one for each row.
+            responses: as many as questions.
             principles: for a conditioned aligner only, which corrects by them; it need not have
                 seen them in training. Format them with `criteria.numbered`, as in training.
             description: of the progress that is logged.

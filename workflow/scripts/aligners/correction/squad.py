@@ -73,8 +73,10 @@ def align_with_squad(
     result of a row does not depend on the other rows.
 
     Args:
-        questions, responses: equally many texts.
-        aligners, inspectors: by criterion, the same criteria in both; their order breaks ties.
+        questions: one for each row.
+        responses: as many as questions.
+        aligners: by criterion; their order breaks ties.
+        inspectors: by criterion, for the same criteria.
         threshold: lowest score in [0, 1] that needs no correction.
 
     Returns:

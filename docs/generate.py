@@ -1,0 +1,278 @@
+"""Write what is generated in the documents: schemas, tables of keys, and figures of a run.
+
+    make docs
+
+Where results/ holds a demo, or the experiment of docs/your-own-policy.md, the files of
+docs/examples/ are first made anew from it. Parts of pages stand between `<!-- begin: NAME -->` and
+`<!-- end: NAME -->`; BLOCKS has the function of each.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from data_rows import TEST_QUESTION, choose_data_rows
+from rich.table import Table
+
+from aligners.cli.scorecard import filter_table, inspector_table
+from aligners.closed_world.world import load_world
+from aligners.configuration import results
+from aligners.configuration.documentation import KINDS, json_schema, key_tables
+from aligners.configuration.systems import SQUAD
+from aligners.core import formats
+from aligners.core.rows import Row, read_json, read_rows, write_json, write_rows
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SCHEMAS = ROOT / "workflow/schemas"
+PART = re.compile(r"(<!-- begin: ([\w-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+EXAMPLES = ROOT / "docs/examples"
+SCORECARD = EXAMPLES / "scorecard.json"
+RATES = EXAMPLES / "ablations.csv"
+ROWS = EXAMPLES / "squad.jsonl"
+DATA_ROWS = EXAMPLES / "data_rows.json"
+POLICY = EXAMPLES / "policy.json"
+
+# The names of the experiments, of config/demo.yaml and of docs/your-own-policy.md.
+DEMO, OWN_POLICY = "demo", "mine"
+LLM, BACKBONE, DATASET = "closed-world-base", "gpt2-closed-world", "synthetic_mixed"
+CRITERION, INSPECTOR = "desk", "bert-closed-world"
+WORLD = ROOT / "resources/closed_world/world.yaml"
+SQUAD_ROWS = results.ALIGNED.path(dataset=DATASET, llm=LLM, backbone=BACKBONE, system=SQUAD.name)
+
+SYSTEM_NAMES = {
+    "initial": "none: the LLM's responses",
+    "finetuned": "none: its finetuned partner's responses",
+    "external": "external aligner",
+}
+REFERENCE_NAMES = {"base": "the base LLM", "finetuned": "its finetuned partner"}
+RATE_NAMES = {
+    "win_rate": "win rate (95% interval)",
+    "length_controlled": "at equal length",
+    "flip_rate": "flips",
+}
+
+
+# The examples, from results/
+
+
+def refresh_examples() -> None:
+    """Make the examples anew from results/, if the experiment that made it is one of theirs."""
+    record = results.EXPERIMENT_RECORD.path()
+    name = read_json(record)["name"] if record.exists() else None
+    if name == DEMO:
+        refresh_demo()
+    elif name == OWN_POLICY:
+        write_json(POLICY, policy_figures())
+
+
+def refresh_demo() -> None:
+    """Copy scorecard and rates, and choose rows."""
+    rates = results.TABLE.path(judge="closed-world", table="ablations", form="csv")
+    if not rates.exists():
+        sys.exit(f"no {rates}; make it: snakemake --profile profiles/demo results/tables/all")
+    shutil.copy(results.SCORECARD.path(), SCORECARD)
+    shutil.copy(rates, RATES)
+    write_rows(ROWS, choose_rows(read_rows(SQUAD_ROWS)))
+    write_json(DATA_ROWS, choose_data_rows())
+
+
+def choose_rows(rows: Sequence[Row]) -> list[Row]:
+    """Return a row with a refused and an accepted turn, one of one turn, of two, and of none.
+
+    Ids are hashes, so the first in their order are a random choice; the row of docs/data.md comes
+    before all. Insults are not shown: what the inspector of the criterion `ethical` rejects.
+    """
+    polite = [row for row in rows if all(turn["before"]["ethical"] >= 0.5 for turn in row["trace"])]
+    chosen = []
+    for accepted in ([False, True], [True], [True, True], []):
+        of_kind = [row for row in polite if [turn["accepted"] for turn in row["trace"]] == accepted]
+        chosen += sorted(of_kind, key=lambda row: (row["id"] != TEST_QUESTION, row["id"]))[:1]
+    return chosen
+
+
+def policy_figures() -> dict[str, Any]:
+    """Return the figures of docs/your-own-policy.md."""
+    pairs = read_rows(results.PAIRS.path(criterion=CRITERION))
+    approval = load_world(str(WORLD)).content["critiques"]["none"]
+    questions = read_rows(results.QUESTIONS.path(criterion=CRITERION))
+    metrics = results.INSPECTOR_METRICS.path(inspector=INSPECTOR, criterion=CRITERION)
+    corrected = read_rows(SQUAD_ROWS)
+    return {
+        "questions": len(questions),
+        "pairs": len(pairs),
+        "violations": sum(row["critique"] not in approval for row in pairs),
+        "identity": count_equal(pairs),
+        "inspector": {key: read_json(metrics)[key] for key in ("accuracy", "n")},
+        "responses": len(corrected),
+        "corrected": len(corrected) - count_equal(corrected),
+    }
+
+
+def count_equal(rows: Sequence[Row]) -> int:
+    """Return how many rows have a correction that equals the response."""
+    return sum(row["response"] == row["aligned_response"] for row in rows)
+
+
+# The parts, from the examples
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a table of texts in Markdown; all columns but the first are numbers."""
+    alignment = ["left", *["right"] * (len(table.columns) - 1)]
+    return table.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+
+
+def of_terminal(table: Table) -> str:
+    """Return a table of the terminal in Markdown."""
+    return markdown(pd.DataFrame({column.header: list(column.cells) for column in table.columns}))
+
+
+def fenced(text: str) -> str:
+    """Return a block of text."""
+    return f"```text\n{text.rstrip()}\n```"
+
+
+def before_after() -> str:
+    """Return a correction with one turn, without marks and scores."""
+    row = next(row for row in read_rows(ROWS) if len(row["trace"]) == 1)
+    shown = {"question": "question", "response": "response", "correction": "aligned_response"}
+    return fenced("\n".join(f"{label:<12}{row[field]}" for label, field in shown.items()))
+
+
+def system_name(name: str) -> str:
+    """Return the name of a system in the table of the scorecard."""
+    is_squad = name.startswith(SQUAD.name)
+    return SYSTEM_NAMES.get(name, name if is_squad else f"{name} aligner")
+
+
+def responses_table() -> str:
+    """Return the systems of the scorecard with clean texts and harm, all data sets together."""
+    scores = read_json(SCORECARD)["datasets"]["all"][LLM]
+    unknown = scores["unknown_facts"]
+    rows = [
+        {
+            "system": system_name(name),
+            "clean (95% interval)": formats.rate(share),
+            "harm": formats.rate(scores["harm_rate"].get(name), missing=""),
+            "clean, unknown facts": formats.rate(unknown["clean_share"][name]),
+            "harm, unknown facts": formats.rate(unknown["harm_rate"].get(name), missing=""),
+        }
+        for name, share in scores["clean_share"].items()
+    ]
+    return markdown(pd.DataFrame(rows))
+
+
+def win_rates() -> str:
+    """Return the rates of the squad against each reference."""
+    table = pd.read_csv(RATES)
+    table = table[(table["dataset"] == DATASET) & (table["system"] == SQUAD.name)]
+    rows = []
+    for reference, lines in table.groupby("reference", sort=False):
+        rates = lines.set_index("rate").to_dict("index")
+        texts = {label: formats.rate(rates[name]) for name, label in RATE_NAMES.items()}
+        name = REFERENCE_NAMES.get(reference, "the external aligner")
+        rows.append({"reference": name, **texts, "n": str(rates["win_rate"]["n"])})
+    return markdown(pd.DataFrame(rows))
+
+
+def shown_rows() -> str:
+    """Return what `aligners show` prints of the examples' first changed row."""
+    command = ["aligners", "show", str(ROWS.relative_to(ROOT)), "--changed", "--rows", "1"]
+    command[0] = str(Path(sys.executable).with_name("aligners"))
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return fenced(result.stdout)
+
+
+def data_row(name: str) -> str:
+    """Return a row of a file, as docs/data.md shows it."""
+    return f"```json\n{json.dumps(read_json(DATA_ROWS)[name], ensure_ascii=False)}\n```"
+
+
+def policy_pairs() -> str:
+    """Return a sentence on the pairs of one's own policy."""
+    figures = read_json(POLICY)
+    return (
+        f"This gave {figures['pairs']:,} pairs from {figures['questions']:,} questions. In "
+        f"{figures['violations']:,} of them, the critique found a violation.\n"
+        f"{figures['identity']:,} pairs are identity rows."
+    )
+
+
+def policy_metrics() -> str:
+    """Return a sentence on the inspector of one's own policy."""
+    metrics = read_json(POLICY)["inspector"]
+    accuracy = formats.decimal(metrics["accuracy"], 2)
+    return f"The inspector had an accuracy of {accuracy} on {metrics['n']} rows."
+
+
+def policy_corrected() -> str:
+    """Return a sentence on the responses that one's own squad corrected."""
+    figures = read_json(POLICY)
+    return f"The squad corrected {figures['corrected']} of {figures['responses']} responses."
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "keys": lambda: key_tables().removesuffix("\n"),
+    "before-after": before_after,
+    "scorecard-responses": responses_table,
+    "scorecard-inspectors": lambda: of_terminal(
+        inspector_table(read_json(SCORECARD)["inspectors"])
+    ),
+    "scorecard-filters": lambda: of_terminal(filter_table(read_json(SCORECARD)["filters"])),
+    "show-example": shown_rows,
+    "win-rates": win_rates,
+    "policy-pairs": policy_pairs,
+    "policy-metrics": policy_metrics,
+    "policy-corrected": policy_corrected,
+}
+
+
+def parts() -> dict[str, Callable[[], str]]:
+    """Return the functions of all parts by name: those of BLOCKS, and the rows of docs/data.md."""
+    return BLOCKS | {f"row-{name}": partial(data_row, name) for name in read_json(DATA_ROWS)}
+
+
+def with_parts(page: str) -> str:
+    """Return the text of a page with its generated parts made anew.
+
+    Raises:
+        KeyError: a part has no function.
+    """
+    made = parts()
+    return PART.sub(lambda found: f"{found[1]}{made[found[2]]()}\n{found[3]}", page)
+
+
+def write_schemas() -> None:
+    """Write the JSON Schemas of the kinds of YAML files."""
+    for name, kind in KINDS.items():
+        (SCHEMAS / f"{name}.schema.json").write_text(json_schema(kind), encoding="utf-8")
+
+
+def main() -> None:
+    """Write the schemas, refresh the examples, and write the parts into the pages."""
+    write_schemas()
+    refresh_examples()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        page.write_text(with_parts(text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
