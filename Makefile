@@ -6,7 +6,7 @@ CONFIG ?= config/config.yaml
 SAMPLE ?= 8
 GRAPHED := results/tables/all
 
-.PHONY: demo report estimate test test-slurm check bench dag
+.PHONY: demo report estimate test test-slurm check bench docs dag
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
@@ -25,16 +25,20 @@ test-slurm: .venv/installed  ## the tests on a real Slurm on this machine (Debia
 	tests/slurm/install
 	$(BIN)/pytest tests/slurm
 
-check: .venv/installed  ## formatting, lint, types, and which package may import which
+check: .venv/installed  ## formatting, lint, types, which package may import which, and the site of the documents
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/installed  ## time, memory and quality, printed and written to benchmarks/results/
 	$(BIN)/python benchmarks/run.py
+
+docs: .venv/installed  ## schemas, tables of keys, and the figures of the documents, from results/ if a demo is there
+	$(BIN)/python docs/generate.py
 
 # Without a seed, the order of the edges is another each time. The report, which reads from every stage, is left out.
 dag: .venv/installed  ## the rule graph in docs/: rulegraph.svg (needs graphviz), and for mermaid in dag.md
@@ -46,5 +50,5 @@ dag: .venv/installed  ## the rule graph in docs/: rulegraph.svg (needs graphviz)
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --constraint constraints.txt torch
-	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,test]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,test,docs]'
 	touch $@
