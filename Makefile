@@ -50,5 +50,5 @@ dag: .venv/installed  ## the rule graph in docs/: rulegraph.svg (needs graphviz)
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --constraint constraints.txt torch
-	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,test,docs]'
+	$(BIN)/pip install --constraint constraints.txt --editable '.[workflow,evaluation,demo,test,docs]'
 	touch $@

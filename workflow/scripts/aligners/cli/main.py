@@ -1,6 +1,5 @@
 """The command `aligners`."""
 
-import sys
 from pathlib import Path
 
 from tyro.conf import OmitArgPrefixes
@@ -8,7 +7,7 @@ from tyro.extras import SubcommandApp
 
 from aligners.cli.demo import run_demo
 from aligners.cli.scorecard import print_scorecard
-from aligners.core.errors import UserError
+from aligners.core.program import one_message
 from aligners.correction.corrections_file import Filters
 
 app = SubcommandApp()
@@ -81,7 +80,5 @@ def show(
 
 def main() -> None:
     """Run the subcommand given on the command line."""
-    try:
+    with one_message():
         app.cli(description="From a page of principles to an inspector and an aligner.")
-    except UserError as error:
-        sys.exit(f"error: {error}")

@@ -3,7 +3,8 @@
 import errno
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tyro
@@ -15,16 +16,30 @@ DECIDES = False
 
 
 def run(main: Callable[..., None]) -> None:
-    """Call `main` with arguments from the command line; its signature defines the options.
-
-    After a UserError, or if the disk is full, the program prints only the message and exits with
-    status 1.
-    """
+    """Call `main` with arguments from the command line; its signature defines the options."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    try:
+    with one_message():
         tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """Exit with status 1 and one message, without a traceback, for errors that a user can cause.
+
+    These are a UserError, a full disk, and a package that is not installed.
+    """
+    try:
+        yield
     except UserError as error:
         sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "aligners"):
+            raise
+        sys.exit(
+            f"error: the package {package} is not installed; install what the workflow needs: "
+            "pip install 'aligners[workflow,evaluation]'"
+        )
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
