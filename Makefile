@@ -6,7 +6,7 @@ CONFIG ?= config/config.yaml
 SAMPLE ?= 8
 GRAPHED := results/tables/all
 
-.PHONY: demo report estimate test test-slurm check bench docs dag
+.PHONY: demo report estimate test test-slurm check bench docs dag constraints
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
@@ -46,9 +46,26 @@ dag: .venv/installed  ## the rule graph in docs/: rulegraph.svg (needs graphviz)
 	PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph mermaid-js $(GRAPHED) > docs/rulegraph.mmd
 	sed -i -e '/^```mermaid$$/,/^```$$/{//!d}' -e '/^```mermaid$$/r docs/rulegraph.mmd' docs/dag.md
 
-# torch comes first and by itself, so that a CPU build at hand is taken.
+# torch comes apart from the others: its build depends on the machine. TORCH=cuda takes the build for GPUs, which is
+# gigabytes larger. An index that cannot be reached is skipped.
+TORCH ?= cpu
+CPU_INDEX := https://download.pytorch.org/whl/cpu
+REACHED = $(PYTHON) -c "from urllib.request import urlopen; urlopen('$(CPU_INDEX)/', timeout=5)" 2>/dev/null
+UV := $(shell command -v uv)
+PIP := $(if $(UV),uv pip,$(BIN)/python -m pip) install --quiet
+
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --constraint constraints.txt torch
-	$(BIN)/pip install --constraint constraints.txt --editable '.[workflow,evaluation,demo,test,docs]'
+	$(if $(UV),uv venv --quiet --clear --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)
+	$(PIP) --no-deps --require-hashes --requirement constraints.txt
+	if [ $(TORCH) = cpu ] && $(REACHED); then index="--extra-index-url $(CPU_INDEX)"; fi; $(PIP) $$index torch==2.13.0
+	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
+
+# What torch needs of CUDA comes with it.
+NOT_PINNED := --no-emit-package torch --no-emit-package triton $(foreach name,cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cccl nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx,--no-emit-package $(name))
+
+# Every package with its hash, for all Pythons of the project; versions stay where pyproject.toml allows it.
+constraints:  ## constraints.txt anew from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11.7 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--extra workflow --extra evaluation --extra demo --extra test --extra docs $(NOT_PINNED) \
+		--output-file constraints.txt pyproject.toml

@@ -31,9 +31,18 @@ def requirements(lines: list[str]) -> dict[str, SpecifierSet]:
 
 
 def project_requirements() -> dict[str, SpecifierSet]:
-    """Return the requirements in pyproject.toml, including extras."""
-    extras = [line for lines in project()["optional-dependencies"].values() for line in lines]
-    return requirements(project()["dependencies"] + extras)
+    """Return the requirements in pyproject.toml, with the extras that `make` installs."""
+    extras = project()["optional-dependencies"]
+    installed = [line for name, lines in extras.items() if name != "bench" for line in lines]
+    return requirements(project()["dependencies"] + installed)
+
+
+def pins() -> dict[str, SpecifierSet]:
+    """Return the pins of constraints.txt, and that of torch in the Makefile."""
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    lines = re.findall(r"^([\w.-]+==[\w.]+)", text, re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return requirements([*lines, *re.findall(r"torch==[\d.]+", makefile)])
 
 
 def environment(path: Path) -> tuple[dict[str, SpecifierSet], dict[str, SpecifierSet]]:
@@ -63,10 +72,15 @@ def test_the_core_needs_nothing_of_the_workflow() -> None:
     assert not heavy & set(requirements(project()["dependencies"]))
 
 
+def test_every_pin_has_hashes() -> None:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8").replace("\\\n", " ")
+    assert text.count("==") > 100
+    for line in text.splitlines():
+        assert re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line), line
+
+
 def test_constraints_pin_the_requirements_of_the_project() -> None:
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
-    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
-    constraints = requirements(lines)
+    constraints = pins()
     for name, specifier in project_requirements().items():
         if str(specifier).startswith("=="):
             assert constraints.get(name) == specifier, f"constraints.txt: {name}{specifier}"
@@ -86,7 +100,6 @@ def test_an_environment_has_the_pins_of_the_project(path: Path) -> None:
     from_conda, from_pip = environment(path)
     python = str(from_conda["python"]).removeprefix("==")
     assert python in SpecifierSet(project()["requires-python"])
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").split()
-    pins = requirements(lines)
+    pinned = pins()
     assert set(from_pip) <= set(project_requirements())
-    assert from_pip == {name: pins[name] for name in from_pip}
+    assert from_pip == {name: pinned[name] for name in from_pip}
