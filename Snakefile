@@ -1,14 +1,11 @@
 """Aligners: from topics to AlpacaEval files and their evaluation. This file lists all parts."""
 
-import os
-
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-# Without a configuration in the working directory, the workflow's own is used.
-OWN_CONFIG = "config/config.yaml"
+include: "workflow/rules/library.smk"
 
 
 configfile: OWN_CONFIG if os.path.exists(OWN_CONFIG) else workflow.source_path(OWN_CONFIG)
