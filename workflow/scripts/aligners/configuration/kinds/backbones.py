@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from aligners.configuration.kinds.fields import NotDeciding, Section
+from aligners.configuration.fields import NotDeciding, Section
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import (
     Dropout,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aligners.configuration.kinds.fields import (
+from aligners.configuration.fields import (
     Name,
     Names,
     NotDeciding,

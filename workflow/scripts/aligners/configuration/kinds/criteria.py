@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from aligners.configuration.kinds.fields import File, Form, Recipe, Section, Share, differ
+from aligners.configuration.fields import File, Form, Recipe, Section, Share, differ
 
 DECIDES = False
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from aligners.configuration.kinds.fields import File, Recipe, Section, Text
+from aligners.configuration.fields import File, Recipe, Section, Text
 
 DECIDES = False
 

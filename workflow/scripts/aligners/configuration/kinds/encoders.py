@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
-from aligners.configuration.kinds.fields import Form, NotDeciding, exactly_one
+from aligners.configuration.fields import Form, NotDeciding, exactly_one
 from aligners.configuration.kinds.pretrained import PretrainedRecipe
 
 DECIDES = False

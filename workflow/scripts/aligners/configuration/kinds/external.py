@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from aligners.configuration.fields import Form, Name, NotDeciding, Section, exactly_one
 from aligners.configuration.kinds.backbones import AlignerDecoding
-from aligners.configuration.kinds.fields import Form, Name, NotDeciding, Section, exactly_one
 from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
 
 DECIDES = False

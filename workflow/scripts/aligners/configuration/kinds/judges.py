@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aligners.configuration.kinds.fields import (
+from aligners.configuration.fields import (
     File,
     Name,
     NotDeciding,

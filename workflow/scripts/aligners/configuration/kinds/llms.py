@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from aligners.configuration.kinds.fields import (
+from aligners.configuration.fields import (
     File,
     Form,
     Name,

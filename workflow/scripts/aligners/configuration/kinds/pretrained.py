@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from aligners.configuration.kinds.fields import NotDeciding, Recipe, Text, together
+from aligners.configuration.fields import NotDeciding, Recipe, Text, together
 from aligners.configuration.workflow_files import find_file
 
 DECIDES = False

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from aligners.configuration.kinds.fields import Recipe, Section, Share
+from aligners.configuration.fields import Recipe, Section, Share
 
 DECIDES = False
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from aligners.configuration.kinds.fields import Form, NotDeciding, Section, Share, Text, exactly_one
+from aligners.configuration.fields import Form, NotDeciding, Section, Share, Text, exactly_one
 from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
 
 DECIDES = False
