@@ -26,10 +26,10 @@ class ExternalTraining(Section):
 
 
 class ExternalDecoding(AlignerDecoding):
-    """How an external aligner writes corrections."""
+    """How an external aligner generates corrections."""
 
     max_new_tokens: int = Field(2048, ge=1)
-    """Most tokens of a correction."""
+    """Maximum number of tokens of a correction."""
 
 
 class ExternalRecipe(PretrainedRecipe):
@@ -41,17 +41,20 @@ class ExternalRecipe(PretrainedRecipe):
     folder: ClassVar[str] = "external"
 
     train: ExternalTraining | None = None
-    """Instead of a model, train one on the pairs of all criteria in this input format."""
+    """Give this instead of `model` to train an aligner on the pairs of all criteria, in this input
+    format."""
     input_format: InputTemplate
-    """What the aligner reads, verbatim, with {question} and {response} where they go."""
+    """Text that the aligner reads. {question} and {response} are replaced by the texts of the
+    row."""
     dtype: Dtype = "auto"
-    """Number type of the computation. `auto` is the best one of the device."""
+    """Number type of the computation. `auto` selects the best type of the device."""
     max_tokens: int = Field(4096, ge=16)
-    """Longest row in tokens, from the question to the end of the correction."""
+    """Maximum length of a row in tokens, from its start to the end of the correction."""
     decoding: ExternalDecoding = ExternalDecoding()
-    """How the aligner writes."""
+    """How the aligner generates corrections."""
     batch_tokens: NotDeciding[int] = Field(32768, ge=1)
-    """Tokens in one batch of generation, with padding and the tokens to be generated."""
+    """Maximum number of tokens in a batch of generation, including padding and the tokens that will
+    be generated."""
 
     @model_validator(mode="after")
     def names_one_aligner(self) -> "ExternalRecipe":

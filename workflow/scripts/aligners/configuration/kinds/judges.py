@@ -44,7 +44,7 @@ class Labels(Section):
     second: Text
     """Reply if the second response is better. With `logprobs`, one token of the LLM."""
     tie: Text | None = None
-    """Reply if neither is better. Only without `logprobs`."""
+    """Reply if neither response is better. Only with `logprobs: false`."""
 
     @property
     def all(self) -> list[str]:
@@ -80,21 +80,22 @@ class LLMJudgeRecipe(JudgeRecipe):
     chosen_by: ClassVar[str] = "llm"
 
     llm: Name
-    """LLM of config/llms/ that judges. Its engine is `openai` or `served`, and it takes messages
-    (`chat`)."""
+    """LLM of config/llms/ that judges. It must have the engine `openai` or `served`, and `chat:
+    true`."""
     prompt: Annotated[File, AfterValidator(has_each_text_once)]
-    """Text file with the prompt. It contains {instruction}, {output_1} and {output_2}, each once,
-    and is sent as one message."""
+    """Text file with the prompt. It contains {instruction}, {output_1} and {output_2}, each exactly
+    once. The prompt is sent as one message."""
     labels: Labels
-    """What the LLM replies if the first response is better, or the second, or neither."""
+    """Replies of the LLM that are verdicts."""
     logprobs: bool = True
-    """Whether a preference is the probability of one label against the other as the first token.
-    Otherwise it is the label in the reply, which has to contain it once."""
+    """If `true`, the preference is the probability of one label against the other as the first
+    token of the reply. If `false`, the preference is the label in the reply, which must contain one
+    label exactly once."""
     max_new_tokens: int = Field(1, ge=1)
-    """Most tokens of a reply."""
+    """Maximum number of tokens of a reply."""
     most_unusable: NotDeciding[Share] = 0.1
-    """A run stops if a larger share of the replies has no label: then the LLM has not understood
-    the prompt."""
+    """The run stops if a larger share of the replies has no label, because the prompt then does not
+    work with this LLM."""
 
     @model_validator(mode="after")
     def tie_has_no_token(self) -> "LLMJudgeRecipe":
@@ -112,6 +113,6 @@ class PairRMRecipe(JudgeRecipe, PretrainedRecipe):
     chosen_by: ClassVar[str] = "model"
 
     model: Text
-    """PairRM as a repository on the Hugging Face Hub, or a copy of it in a local directory."""
+    """Repository of PairRM on the Hugging Face Hub, or a local directory with a copy of it."""
     revision: Text
     """Commit of the repository."""
