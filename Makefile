@@ -52,7 +52,7 @@ TORCH ?= cpu
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHED = $(PYTHON) -c "from urllib.request import urlopen; urlopen('$(CPU_INDEX)/', timeout=5)" 2>/dev/null
 UV := $(shell command -v uv)
-PIP := $(if $(UV),uv pip,$(BIN)/python -m pip) install --quiet
+PIP := $(if $(UV),uv pip install --python .venv,$(BIN)/python -m pip install) --quiet
 
 .venv/installed: pyproject.toml constraints.txt
 	$(if $(UV),uv venv --quiet --clear --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)

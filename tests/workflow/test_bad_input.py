@@ -188,6 +188,23 @@ CONFIGURATION = [
     Case("number as text", partial(replace, BACKBONE, "learning_rate: 2.0e-3",
                                    "learning_rate: 2e-3"), check,
          [f"{BACKBONE}, line", "key learning_rate", "2e-3", "0.002"]),
+    Case("integer as text", partial(set_keys, BACKBONE, epochs="3"), check,
+         [f"{BACKBONE}, line", "key epochs", "'3'", "write 3 "]),
+    Case("text that YAML reads as a number", partial(set_keys, "config/inspectors/bert-base.yaml",
+                                                     revision=1234567),
+         partial(load_recipe, InspectorRecipe, "bert-base"),
+         ["config/inspectors/bert-base.yaml, line", "key revision", "1234567", "quotes"]),
+    Case("text for a file", partial(set_keys, "config/criteria/ethical.yaml", principles="x" * 300),
+         check, ["config/criteria/ethical.yaml, line", "key principles", "xxx"]),
+    Case("line feed after a name", partial(set_keys, DEMO, criteria=["ethical\n"]), check,
+         [f"{DEMO}, line", "key criteria.0"]),
+    Case("infinite number deep in a request", partial(write, LLM, "engine: openai\nmodel: m\n"
+                                                      "endpoint: http://x\nextra: {a: .nan}\n"),
+         check, [f"{LLM}, line 4", "key extra.a"]),
+    Case("missing key of a section", partial(append, BACKBONE, "lora: {alpha: 16}"), check,
+         [f"{BACKBONE}, line", "key lora.rank"]),
+    Case("wrong tag", partial(append, BACKBONE, "gradient_checkpointing: !!bool foo"), check,
+         [BACKBONE, "YAML"]),
     Case("seed of 33 bits", partial(set_keys, DEMO, seed=2**32), check,
          [f"{DEMO}, line", "key seed", str(2**32)]),
     Case("a million shards", partial(set_keys, DEMO, shards={"pairs": 10**6, "responses": 1}),
@@ -444,6 +461,14 @@ def test_a_broken_configuration_stops_snakemake_with_its_line(
         f"{path}, line {last}" in finished.stdout or f"{path}, line {last + 1}" in finished.stdout
     )
     assert part in finished.stdout and "Traceback" not in finished.stdout
+
+
+def test_a_value_of_the_command_line_is_named_as_such(project: Path) -> None:
+    finished = plan(project, "--dry-run", "--config", "seed=abc")
+    assert finished.returncode == 1
+    for part in ("--config", "key seed", "'abc'"):
+        assert part in finished.stdout
+    assert "demo.yaml, line" not in finished.stdout
 
 
 def test_another_experiment_stops_before_its_first_job_and_changes_no_file(

@@ -24,7 +24,7 @@ from aligners.configuration.recipes import (
 )
 from aligners.configuration.results import ResultPath
 from aligners.configuration.systems import SQUAD, SYSTEMS, aligners_of
-from aligners.configuration.validation import validate
+from aligners.configuration.validation import place, validate
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 
@@ -135,17 +135,17 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
         UserError: describes the first error.
     """
     config = validate(Config, values, *sources)
-    source = sources[0]
     for key, kind in KINDS.items():
         value = getattr(config, key)
         for name in value if isinstance(value, list) else [value]:
             if name in RESERVED:
-                raise UserError(f"{source}, key {key}: {name!r} is a reserved word; rename it")
-            check_recipe(kind, name, f"{source}, key {key}")
+                where = place((key,), sources)
+                raise UserError(f"{where}: {name!r} is a reserved word; rename it")
+            check_recipe(kind, name, place((key,), sources))
             load_recipe(kind, name)
     check_lengths(config)
-    check_names_differ(config, source)
-    check_partners(config, source)
+    check_names_differ(config, sources)
+    check_partners(config, sources)
     for name in config.judges:
         check_judge_recipe(name)
     return config
@@ -171,17 +171,18 @@ def check_lengths(config: Config) -> None:
             )
 
 
-def check_names_differ(config: Config, source: Path) -> None:
+def check_names_differ(config: Config, sources: Sequence[Path]) -> None:
     """Check that no criterion and external aligner have the same name: both occur in paths.
 
     Raises:
         UserError: two have.
     """
     for name in set(config.criteria) & set(config.external):
-        raise UserError(f"{source}: {name!r} is a criterion and an external aligner; rename one")
+        where = place(("external",), sources)
+        raise UserError(f"{where}: {name!r} is a criterion and an external aligner; rename one")
 
 
-def check_partners(config: Config, source: Path) -> None:
+def check_partners(config: Config, sources: Sequence[Path]) -> None:
     """Check that base LLMs have a finetuned chat LLM, and trained external aligners a backbone.
 
     Raises:
@@ -191,7 +192,7 @@ def check_partners(config: Config, source: Path) -> None:
         partner = str(load_recipe(LLMRecipe, name).finetuned)
         if partner not in config.llms:
             raise UserError(
-                f"{source}, key llms: {name} needs its finetuned partner {partner}; add it"
+                f"{place(('llms',), sources)}: {name} needs its finetuned partner {partner}; add it"
             )
         if not load_recipe(LLMRecipe, partner).chat:
             raise UserError(
@@ -200,13 +201,13 @@ def check_partners(config: Config, source: Path) -> None:
             )
     if not base_llms(config):
         raise UserError(
-            f"{source}, key llms: none of them names a finetuned partner; add a base LLM"
+            f"{place(('llms',), sources)}: none of them names a finetuned partner; add a base LLM"
         )
     for name in config.external:
         train = load_recipe(ExternalRecipe, name).train
         if train and train.backbone not in config.backbones:
             raise UserError(
-                f"{source}, key backbones: the external aligner {name} is trained on "
+                f"{place(('backbones',), sources)}: the external aligner {name} is trained on "
                 f"{train.backbone}; add it"
             )
 

@@ -1,5 +1,6 @@
 """Base classes and types of keys that several kinds of files share."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,9 @@ class Form:
         Raises:
             ValueError: it has another form.
         """
-        if not re.search(self.pattern, text):
+        # `$` also matches before a line feed at the end.
+        ends = not (self.pattern.endswith("$") and text.endswith("\n"))
+        if not (ends and re.search(self.pattern, text)):
             raise ValueError(f"{text!r} is not {self.words}")
         return text
 
@@ -102,7 +105,7 @@ def existing_file(path: Any) -> Any:
     if not isinstance(path, str):
         return path
     found = find_file(path)
-    if not found.is_file():
+    if not os.path.isfile(found):  # a name that is too long does not exist
         raise ValueError(f"there is no file {path}; correct the path")
     return found
 
@@ -141,7 +144,7 @@ def exactly_one(recipe: BaseModel, *names: str) -> None:
         raise ValueError(f"give either {' or '.join(names)}")
 
 
-Text = Annotated[str, Field(min_length=1)]
+Text = Annotated[str, Form(r"\S", "a text that is not blank")]
 Name = Annotated[
     str,
     Form(

@@ -1,6 +1,8 @@
 """Validation: the content of a YAML file as a typed object, or a message about the first error."""
 
 import difflib
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -44,45 +46,94 @@ def validate(kind: type[S], values: Mapping[str, Any], *sources: Path) -> S:
     except ValidationError as invalid:
         # First an unknown key: a misspelt one is also missing.
         error = min(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
-        raise UserError(f"{place(error['loc'], sources)}: {explain(error, chosen)}") from None
+        keys = keys_in(values, error["loc"])
+        where = place(keys, sources, error["input"])
+        raise UserError(f"{where}: {explain(error, keys, chosen)}") from None
 
 
-def place(keys: Keys, sources: Sequence[Path]) -> str:
-    """Return where the value of some keys is: the file, the line and the key."""
+def keys_in(values: Any, location: Keys) -> Keys:
+    """Return the keys at the location of an error; Pydantic appends names of types to them."""
+    inner: Any = values
+    for depth, key in enumerate(location):
+        try:
+            inner = inner[key]
+        except KeyError:  # a missing key, or the name of a type
+            is_last = depth == len(location) - 1
+            return location[: depth + 1] if is_last else location[:depth]
+        except (TypeError, IndexError):
+            return location[:depth]
+    return location
+
+
+def place(keys: Keys, sources: Sequence[Path], value: Any = None) -> str:
+    """Return where a value is: the file, the line and the key.
+
+    Args:
+        keys: from the outermost to the key of the value.
+        sources: files that may have the key, the first over all others.
+        value: the value, if it is known; a file that has another one is not where it comes from.
+    """
     key = f", key {'.'.join(map(str, keys))}" if keys else ""
     for path in sources:
         if line := find_line(path, keys):
+            return (
+                f"{path}, line {line}{key}"
+                if value is None or repr(value_at(read_yaml(path), keys)) == repr(value)
+                else f"command line (--config){key}"
+            )
+    for path in sources:  # A missing key: the line of the mapping that lacks it.
+        if line := find_line(path, keys[:-1]):
             return f"{path}, line {line}{key}"
     return f"{sources[0]}{key}"
 
 
-def explain(error: ErrorDetails, kind: type[Section]) -> str:
-    """Return what is wrong with a value, and what to do."""
-    *parents, key = error["loc"] or ("",)
-    value = shortened(error["input"])
+def value_at(values: Any, keys: Keys) -> Any:
+    """Return the value at some keys that a file has."""
+    for key in keys:
+        values = values[key]
+    return values
+
+
+# What Pydantic's messages of these types do not put into plain words.
+WANTED = {
+    "model_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "list_type": "a list",
+    "is_instance_of": "the path of a file",
+    "string_too_short": "a text that is not empty",
+    "too_short": "a list that is not empty",
+}
+
+
+def explain(error: ErrorDetails, keys: Keys, kind: type[Section]) -> str:
+    """Return what is wrong with the value at some keys, and what to do."""
+    *parents, key = keys or ("",)
+    given, value = error["input"], shortened(error["input"])
     if error["type"] == "extra_forbidden":
         return explain_unknown_key(str(key), section_at(kind, parents))
     if error["type"] == "missing":
         return f"the key {key} is missing; add it"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    wanted = error["msg"].removeprefix("Input should be ")
+    wanted = WANTED.get(error["type"], error["msg"].removeprefix("Input should be "))
     if error["type"] == "literal_error":
-        close = difflib.get_close_matches(str(error["input"]), wanted.split("'")[1::2], n=1)
+        close = difflib.get_close_matches(str(given), wanted.split("'")[1::2], n=1)
         return f"{value} is unknown; " + (f"did you mean {close[0]}?" if close else f"use {wanted}")
-    if isinstance(error["input"], str) and is_number(error["input"]):
-        return f"{value} is a text, not a number; write {float(error['input'])!r} without quotes"
-    return f"{value} is not accepted; it has to be {wanted}"
+    if error["type"] == "string_type" and not isinstance(given, dict | list):
+        return f"{value} is not a text; put it in quotes"
+    if error["type"] in ("int_type", "float_type") and (number := as_number(given, error["type"])):
+        return f"{value} is a text, not a number; write {number} without quotes"
+    return f"{value} is not accepted; it has to be {wanted[:1].lower()}{wanted[1:]}"
 
 
 def explain_unknown_key(key: str, section: type[Section]) -> str:
     """Return what to do about a key that a section does not have."""
     known = list(section.model_fields)
-    if close := difflib.get_close_matches(key, known, n=1):
-        return f"unknown key {key}; did you mean {close[0]}?"
     for other in related(section):
         if key in other.model_fields and other.chosen_by:
-            return f"unknown key {key}; it belongs to `{other.chosen_by}`; remove it"
+            return f"unknown key {key} here; it belongs to `{other.chosen_by}`; remove it"
+    if close := difflib.get_close_matches(key, known, n=1):
+        return f"unknown key {key}; did you mean {close[0]}?"
     return f"unknown key {key}; the keys are {', '.join(known)}"
 
 
@@ -113,16 +164,23 @@ def nested(annotation: Any) -> type[Section] | None:
     return next(filter(None, map(nested, get_args(annotation))), None)
 
 
-def is_number(text: str) -> bool:
-    """Return whether a text is a number in quotes, or one that YAML 1.1 reads as text (1e-5)."""
+def as_number(text: Any, error_type: str) -> str:
+    """Return how a text that stands for a number is written as one; empty if it does not.
+
+    YAML 1.1 reads 1e-5 as a text, since it has no point.
+    """
     try:
-        float(text)
+        number = float(text) if isinstance(text, str) else math.nan
     except ValueError:
-        return False
-    return True
+        return ""
+    if not math.isfinite(number):
+        return ""
+    if error_type == "int_type":
+        return str(int(number)) if number.is_integer() else ""
+    return repr(number)
 
 
 def shortened(value: Any) -> str:
-    """Return a value as Python writes it, at most some 60 characters."""
-    text = repr(value)
+    """Return a value as YAML writes it, at most some 60 characters."""
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -4,6 +4,7 @@ A run looks for a file in the working directory first, then in the workflow. So 
 only a configuration is enough, and its files replace those of the workflow with the same name.
 """
 
+import os
 from pathlib import Path
 
 # The directory of the Snakefile; the library lies below it.
@@ -16,8 +17,10 @@ def find_file(path: Path | str) -> Path:
 
     If neither exists, the path is returned unchanged, so that a message can name it.
     """
-    own = WORKFLOW / path
-    return own if not Path(path).exists() and own.exists() else Path(path)
+    given = Path(path).expanduser()
+    own = WORKFLOW / given
+    # os.path: a name that is too long does not exist.
+    return own if not os.path.exists(given) and os.path.exists(own) else given
 
 
 def files_in(directory: Path | str, pattern: str) -> list[Path]:

@@ -49,7 +49,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path}, line {line}: not YAML: {error.reason}; remove this character"
         ) from None
-    except ValueError as error:  # such as the date 2024-13-01
+    # Such as the date 2024-13-01, `!!bool foo`, or thousands of nested brackets.
+    except (ValueError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise UserError(f"{path}: not YAML: {error}; correct the value") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: empty or not a mapping of keys to values; see config/README.md")
@@ -96,19 +97,29 @@ def find_line(path: Path, keys: Sequence[int | str]) -> int | None:
         path: of a file that `read_yaml` accepts.
         keys: from the outermost to the key; an integer is a place in a list, from 0.
     """
-    if not path.is_file():
+    try:
+        node = UniqueKeyLoader(read_text(path)).get_single_node()
+    except (UserError, yaml.YAMLError):  # such as a JSON file with half a surrogate pair
         return None
-    node = UniqueKeyLoader(read_text(path)).get_single_node()
     line = None
     for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            found = {name.value: (name, value) for name, value in node.value}
-            if key not in found:
-                return None
-            line, node = found[key][0].start_mark.line + 1, found[key][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+        if isinstance(node, yaml.MappingNode) and (found := find_key(node, key)):
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and key in range(len(node.value)):
             node = node.value[key]
             line = node.start_mark.line + 1
         else:
             return None
     return line
+
+
+def find_key(mapping: yaml.MappingNode, key: int | str) -> tuple[yaml.Node, yaml.Node] | None:
+    """Return the nodes of a key and of its value, also from a merged mapping (`<<`)."""
+    merged: list[yaml.Node] = []
+    for name, value in mapping.value:
+        if name.value == str(key):
+            return name, value
+        if name.value == "<<":
+            merged += value.value if isinstance(value, yaml.SequenceNode) else [value]
+    found = (find_key(other, key) for other in merged if isinstance(other, yaml.MappingNode))
+    return next(filter(None, found), None)

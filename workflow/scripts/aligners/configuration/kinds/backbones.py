@@ -28,7 +28,7 @@ class Lora(Section):
 
     rank: int = Field(ge=1)
     """Rank of an adapter."""
-    alpha: float = Field(32, gt=0)
+    alpha: float = Field(32.0, gt=0)
     """The output of the adapters is scaled by alpha / rank."""
     dropout: Dropout = 0.0
     """Dropout probability before an adapter."""

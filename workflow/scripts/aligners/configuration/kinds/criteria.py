@@ -10,12 +10,26 @@ DECIDES = False
 
 # Blanks around a text are not part of it.
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def begins_with_a_capital(topic: str) -> str:
+    """Return a topic.
+
+    Raises:
+        ValueError: it begins with another character.
+    """
+    if not topic[:1].isupper():
+        raise ValueError(f"{topic!r} is not a topic: begin it with a capital letter")
+    return topic
+
+
 Topic = Annotated[
     str,
     Form(
-        r"^[A-Z]\S*( \S+){0,2}(?<![.,;:!?])$",
-        "a topic: at most three words, a capital letter first, no punctuation at the end",
+        r"^\S+( \S+){0,2}(?<![.,;:!?])$",
+        "a topic: at most three words, and no punctuation at the end",
     ),
+    AfterValidator(begins_with_a_capital),
 ]
 
 
@@ -67,6 +81,13 @@ class Principles(Section):
     demonstrations: list[Demonstration] = Field(min_length=1)
     """Examples that the LLM imitates. In some of them, the response is good and the correction
     equals it."""
+
+    @field_validator("principles")
+    @classmethod
+    def names_differ(cls, principles: list[Principle]) -> list[Principle]:
+        """Check that no name occurs twice."""
+        differ([one.name for one in principles])
+        return principles
 
 
 class SeedQuestion(Section):

@@ -15,6 +15,7 @@ from aligners.configuration.fields import (
     Text,
 )
 from aligners.configuration.kinds.pretrained import PretrainedRecipe
+from aligners.core.rows import read_text
 
 DECIDES = False
 
@@ -27,7 +28,7 @@ def has_each_text_once(prompt: Path) -> Path:
     Raises:
         ValueError: one of the judged texts does not occur exactly once.
     """
-    content = prompt.read_text(encoding="utf-8")
+    content = read_text(prompt)
     for text in JUDGED_TEXTS:
         if content.count(text) != 1:
             raise ValueError(

@@ -18,7 +18,7 @@ from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
 
 DECIDES = False
 
-Stops = Annotated[list[Text], AfterValidator(differ)]
+Stops = Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(differ)]
 
 
 class Responses(Section):
@@ -156,7 +156,7 @@ class ServerRecipe(LLMRecipe):
     tokens_per_minute: NotDeciding[Annotated[float, Field(gt=0)] | None] = None
     """Maximum number of tokens in a minute: the tokens of the prompts and the tokens that will be
     generated. `null`: no limit."""
-    timeout_seconds: NotDeciding[float] = Field(600, gt=0)
+    timeout_seconds: NotDeciding[float] = Field(600.0, gt=0)
     """Maximum time for a reply. After this time, the request is sent again."""
     attempts: NotDeciding[int] = Field(12, ge=1)
     """Maximum number of times that a request is sent before it counts as failed. Between two
@@ -203,7 +203,7 @@ class ServedRecipe(ModelRecipe, ServerRecipe):
     number of GPUs of the job) and {workflow} (the directory of the workflow)."""
     health: NotDeciding[Annotated[str, Form(r"^/", "a path that begins with /")]] = "/health"
     """Path at which the server returns status 200 when it is ready."""
-    startup_seconds: NotDeciding[float] = Field(1800, gt=0)
+    startup_seconds: NotDeciding[float] = Field(1800.0, gt=0)
     """Maximum time until the server is ready."""
 
 

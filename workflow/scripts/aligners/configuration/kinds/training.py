@@ -87,7 +87,7 @@ class TrainingRecipe(PretrainedRecipe):
     """The training stops after this number of evaluations without a lower validation loss."""
     max_hours: Annotated[float, Field(gt=0)] | None = None
     """The training ends after this time, summed over all its jobs. `null`: no limit."""
-    checkpoint_minutes: NotDeciding[float] = Field(30, gt=0)
+    checkpoint_minutes: NotDeciding[float] = Field(30.0, gt=0)
     """Maximum time between two checkpoints. Each evaluation also writes a checkpoint."""
     accelerate: NotDeciding[Literal["ddp", "fsdp2"]] = "ddp"
     """Launch configuration of config/accelerate/ for more than one GPU."""
