@@ -26,7 +26,7 @@ FIELD_OF_FILTER = {
 
 @dataclass(frozen=True)
 class Filters:
-    """Conditions on rows; a row matches if all conditions that are given hold."""
+    """Conditions on rows. A row matches if it meets all conditions that are given."""
 
     id: str | None = None
     """id of the row"""
@@ -35,15 +35,16 @@ class Filters:
     search: str | None = None
     """text in the question, response or correction; letter case is ignored"""
     changed: FlagCreatePairsOff[bool] = False
-    """rows whose response was changed"""
+    """rows whose correction differs from the response"""
     unchanged: FlagCreatePairsOff[bool] = False
-    """rows whose response stayed unchanged"""
+    """rows whose correction equals the response"""
     acted: str | None = None
-    """criterion whose aligner had a turn, accepted or refused"""
+    """criterion whose aligner had a turn, whether the gate accepted or rejected it"""
     refused: FlagCreatePairsOff[bool] = False
-    """rows with a correction that the gate refused"""
+    """rows with a correction that the gate rejected"""
     lower_than: float | None = None
-    """rows whose response has a score below this number; rows without a turn have no scores"""
+    """rows whose response has a score below this number; rows without a turn have no scores and
+    do not match"""
 
     def match(self, row: Row) -> bool:
         """Return whether a row meets all conditions."""
