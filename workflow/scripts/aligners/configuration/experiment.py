@@ -140,7 +140,9 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
         value = getattr(config, key)
         for name in value if isinstance(value, list) else [value]:
             if name in RESERVED:
-                raise UserError(f"{source}, key {key}: {name!r} is a reserved word; rename it")
+                raise UserError(
+                    f"{source}, key {key}: {name!r} is a reserved word; rename the recipe"
+                )
             check_recipe(kind, name, f"{source}, key {key}")
             load_recipe(kind, name)
     check_lengths(config)
@@ -167,7 +169,8 @@ def check_lengths(config: Config) -> None:
         if new >= recipe.max_tokens:
             raise UserError(
                 f"{recipe_path(kind, name)}, key decoding.max_new_tokens: {new} new tokens leave "
-                f"no room for the prompt in max_tokens {recipe.max_tokens}; lower it"
+                f"no room for the prompt in max_tokens {recipe.max_tokens}; lower max_new_tokens, "
+                "or raise max_tokens"
             )
 
 
@@ -175,10 +178,13 @@ def check_names_differ(config: Config, source: Path) -> None:
     """Check that no criterion and external aligner have the same name: both occur in paths.
 
     Raises:
-        UserError: two have.
+        UserError: a criterion and an external aligner have the same name.
     """
     for name in set(config.criteria) & set(config.external):
-        raise UserError(f"{source}: {name!r} is a criterion and an external aligner; rename one")
+        raise UserError(
+            f"{source}, keys criteria and external: {name!r} is a criterion and an external "
+            "aligner, and paths cannot contain both; rename one of the two recipes"
+        )
 
 
 def check_partners(config: Config, source: Path) -> None:
@@ -191,28 +197,30 @@ def check_partners(config: Config, source: Path) -> None:
         partner = str(load_recipe(LLMRecipe, name).finetuned)
         if partner not in config.llms:
             raise UserError(
-                f"{source}, key llms: {name} needs its finetuned partner {partner}; add it"
+                f"{source}, key llms: the base LLM {name} needs its finetuned partner {partner}; "
+                "add it to the list"
             )
         if not load_recipe(LLMRecipe, partner).chat:
             raise UserError(
                 f"{recipe_path(LLMRecipe, name)}, key finetuned: {partner} is not a chat LLM; "
-                "name one, or set chat: true in its recipe"
+                f"name a chat LLM, or set chat: true in {recipe_path(LLMRecipe, partner)}"
             )
     if not base_llms(config):
         raise UserError(
-            f"{source}, key llms: none of them names a finetuned partner; add a base LLM"
+            f"{source}, key llms: none of them names a finetuned partner, so there is no base "
+            "LLM to correct; add an LLM whose recipe has the key finetuned"
         )
     for name in config.external:
         train = load_recipe(ExternalRecipe, name).train
         if train and train.backbone not in config.backbones:
             raise UserError(
                 f"{source}, key backbones: the external aligner {name} is trained on "
-                f"{train.backbone}; add it"
+                f"{train.backbone}; add it to the list"
             )
 
 
 def check_judge_recipe(name: str) -> None:
-    """Check that the LLM of a judge can be asked as AlpacaEval asks.
+    """Check that the LLM of a judge takes messages over an API, as AlpacaEval needs.
 
     Raises:
         UserError: it is not a chat LLM on a server.
@@ -224,30 +232,30 @@ def check_judge_recipe(name: str) -> None:
     llm = load_recipe(LLMRecipe, recipe.llm)
     if not isinstance(llm, ServerRecipe) or not llm.chat:
         raise UserError(
-            f"{path}, key llm: {recipe.llm} is not asked by messages over OpenAI's API; name an "
-            "LLM with chat: true whose engine is openai or served"
+            f"{path}, key llm: {recipe.llm} cannot judge, because it is not a chat LLM on a "
+            "server; name an LLM with chat: true whose engine is openai or served"
         )
 
 
 def check_experiment(name: str) -> None:
-    """Refuse to go on in results/ that another experiment made.
+    """Check that results/ does not contain the results of another experiment.
 
     Raises:
-        UserError: says how to keep both.
+        UserError: it does; the message describes how to keep both.
     """
     if RECORD.exists() and (other := read_json(RECORD)["name"]) != name:
         raise UserError(
-            f"results/ was made by the experiment {other!r}, and this is {name!r}. To keep both, "
-            f"move it away first: mv results results-{other}. To continue {other!r}, give its "
-            "configuration with --configfile"
+            f"results/ has the results of the experiment {other!r}, but the configuration has "
+            f"name: {name}. To keep both, rename the directory first: mv results results-{other}. "
+            f"To continue {other!r}, run with its configuration (--configfile)"
         )
 
 
 def record_experiment(name: str) -> None:
-    """Note in results/ which experiment makes it.
+    """Record in results/ the name of the experiment.
 
     Raises:
-        UserError: another one made what is there.
+        UserError: results/ has the results of another experiment.
     """
     check_experiment(name)
     if not RECORD.exists():

@@ -14,6 +14,15 @@ from aligners.core.yaml_files import find_line, read_yaml
 
 DECIDES = False
 
+# The types of values in messages, where Pydantic's words are Python's.
+TYPES = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping of keys to values",
+    "list_type": "a list",
+    "model_type": "a mapping of keys to values",
+    "string_type": "a text",
+}
+
 S = TypeVar("S", bound=Section)
 Keys = tuple[int | str, ...]
 
@@ -66,7 +75,10 @@ def explain(error: ErrorDetails, kind: type[Section]) -> str:
         return f"the key {key} is missing; add it"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    wanted = error["msg"].removeprefix("Input should be ")
+    if error["type"] in ("too_short", "string_too_short"):
+        unit = "characters" if error["type"] == "string_too_short" else "items"
+        return f"{value} is too short; it has to have at least {error['ctx']['min_length']} {unit}"
+    wanted = TYPES.get(error["type"], error["msg"].removeprefix("Input should be "))
     if error["type"] == "literal_error":
         close = difflib.get_close_matches(str(error["input"]), wanted.split("'")[1::2], n=1)
         return f"{value} is unknown; " + (f"did you mean {close[0]}?" if close else f"use {wanted}")
@@ -82,8 +94,8 @@ def explain_unknown_key(key: str, section: type[Section]) -> str:
         return f"unknown key {key}; did you mean {close[0]}?"
     for other in related(section):
         if key in other.model_fields and other.chosen_by:
-            return f"unknown key {key}; it belongs to `{other.chosen_by}`; remove it"
-    return f"unknown key {key}; the keys are {', '.join(known)}"
+            return f"unknown key {key}; only a recipe with `{other.chosen_by}` has it; remove it"
+    return f"unknown key {key}; remove it, or use one of {', '.join(known)}"
 
 
 def related(section: type[Section]) -> list[type[Recipe]]:

@@ -89,7 +89,7 @@ class Form:
             ValueError: it has another form.
         """
         if not re.search(self.pattern, text):
-            raise ValueError(f"{text!r} is not {self.words}")
+            raise ValueError(f"{text!r} is not {self.words}; correct it")
         return text
 
 
@@ -115,7 +115,7 @@ def differ(items: list[T]) -> list[T]:
     """
     for item in items:
         if items.count(item) > 1:
-            raise ValueError(f"{item!r} is named twice; name it once")
+            raise ValueError(f"{item!r} occurs twice; remove one of them")
     return items
 
 
@@ -128,7 +128,7 @@ def together(recipe: BaseModel, *names: str) -> None:
     missing = [name for name in names if getattr(recipe, name) is None]
     if missing and len(missing) < len(names):
         given = next(name for name in names if name not in missing)
-        raise ValueError(f"the key {given} needs {missing[0]} beside it; add it")
+        raise ValueError(f"the key {given} needs the key {missing[0]} too; add {missing[0]}")
 
 
 def exactly_one(recipe: BaseModel, *names: str) -> None:
@@ -137,8 +137,12 @@ def exactly_one(recipe: BaseModel, *names: str) -> None:
     Raises:
         ValueError: none or several are given.
     """
-    if sum(getattr(recipe, name) is not None for name in names) != 1:
-        raise ValueError(f"give either {' or '.join(names)}")
+    given = [name for name in names if getattr(recipe, name) is not None]
+    if len(given) != 1:
+        found = (
+            f"the keys {' and '.join(given)} exclude each other" if given else "a key is missing"
+        )
+        raise ValueError(f"{found}; give either {' or '.join(names)}")
 
 
 Text = Annotated[str, Field(min_length=1)]

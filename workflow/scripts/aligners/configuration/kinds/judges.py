@@ -31,7 +31,8 @@ def has_each_text_once(prompt: Path) -> Path:
     for text in JUDGED_TEXTS:
         if content.count(text) != 1:
             raise ValueError(
-                f"{prompt} contains {text} {content.count(text)} times; it has to contain it once"
+                f"{prompt} contains {text} {content.count(text)} times; change the prompt so that "
+                "it contains it once"
             )
     return prompt
 
@@ -57,8 +58,8 @@ class Labels(Section):
         for label in self.all:
             if sum(label in other for other in self.all) > 1:
                 raise ValueError(
-                    f"{label!r} is also part of another label; choose labels that cannot be "
-                    "mistaken for each other"
+                    f"{label!r} is also part of another label; choose labels that do not contain "
+                    "each other"
                 )
         return self
 
@@ -101,7 +102,8 @@ class LLMJudgeRecipe(JudgeRecipe):
         """Check that a tie is used without log-probabilities only."""
         if self.logprobs and self.labels.tie is not None:
             raise ValueError(
-                "a tie has no token of its own to weigh; remove labels.tie, or set logprobs: false"
+                "labels.tie is only for a judge with logprobs: false; remove labels.tie, or set "
+                "logprobs: false"
             )
         return self
 

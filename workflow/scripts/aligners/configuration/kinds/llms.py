@@ -79,7 +79,7 @@ class LLMRecipe(Recipe):
         """Check that a chat LLM names no partner."""
         if self.chat and self.finetuned:
             raise ValueError(
-                "a base LLM names its partner with `finetuned`, and this is a chat LLM; "
+                "finetuned is only for a base LLM, and this recipe has chat: true; "
                 "remove finetuned or chat"
             )
         return self
