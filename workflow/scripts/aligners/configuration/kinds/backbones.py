@@ -27,7 +27,7 @@ class Lora(Section):
     """Low-rank adapters."""
 
     rank: int = Field(ge=1)
-    """Width of an adapter."""
+    """Rank of the adapters."""
     alpha: float = Field(32, gt=0)
     """The output of the adapters is scaled by alpha / rank."""
     dropout: Dropout = 0.0
@@ -38,9 +38,9 @@ class AlignerDecoding(Section):
     """How an aligner writes corrections."""
 
     max_new_tokens: int = Field(512, ge=1)
-    """Most tokens of a correction."""
+    """Maximum number of tokens of a correction."""
     repetition_penalty: float = Field(1.0, gt=0)
-    """Factor against repetition. 1 is none."""
+    """Penalty on repeated tokens, as a factor. 1 is no penalty."""
 
 
 class BackboneRecipe(TrainingRecipe):
@@ -61,14 +61,14 @@ class BackboneRecipe(TrainingRecipe):
     attention: Literal["eager", "sdpa", "flash_attention_2"] = "sdpa"
     """Implementation of the attention in transformers."""
     max_tokens: int = Field(1024, ge=16)
-    """Longest row in tokens, from the question to the end of the correction."""
+    """Maximum length of a row in tokens, from the question to the end of the correction."""
     lora: Lora | None = None
     """Train low-rank adapters in all linear layers and merge them at the end. `null` trains all
     weights."""
     decoding: AlignerDecoding = AlignerDecoding()
-    """How the trained aligner writes."""
+    """How the trained aligner writes corrections."""
     batch_tokens: NotDeciding[int] = Field(32768, ge=1)
-    """Tokens in one batch of generation, with padding and the tokens to be generated."""
+    """Number of tokens in one batch of generation, with padding and the tokens to be generated."""
 
     def source(self, directory: Path | None = None) -> ModelSource:
         """Return the pretrained model, with its implementation of the attention."""

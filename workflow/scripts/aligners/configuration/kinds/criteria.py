@@ -20,7 +20,7 @@ Topic = Annotated[
 
 
 class CriterionRecipe(Recipe):
-    """What a response should be."""
+    """A criterion that responses should meet."""
 
     folder: ClassVar[str] = "criteria"
 
@@ -31,14 +31,15 @@ class CriterionRecipe(Recipe):
     """YAML file with the question types, their example topics and seed questions."""
     near_copy_similarity: Share = 0.9
     """Pairs whose response and correction are at least this similar (cosine) are near-copies and
-    are not part of the inspector set. Set it high where the correction may be a single word."""
+    are not part of the inspector set. Set it high if the change of a single word can be a
+    correction."""
 
 
 class Principle(Section):
     """One principle."""
 
     name: Annotated[str, Form(r"^[a-z]+$", "one word of lower-case letters")]
-    """One word, by which critiques call the principle."""
+    """One word. Critiques refer to the principle by it."""
     text: Paragraph
     """What a good response does."""
 
@@ -51,25 +52,25 @@ class Demonstration(Section):
     response: Paragraph
     """First response."""
     critique: Paragraph
-    """Which principle the response violates and why. "Nothing is wrong." if none."""
+    """Which principle the response violates and why; "Nothing is wrong." if it violates none."""
     correction: Paragraph
     """The response as it should be."""
 
 
 class Principles(Section):
-    """What a criterion demands, with demonstrations."""
+    """The principles of a criterion, with demonstrations."""
 
     introduction: Paragraph
-    """Paragraph that opens the prompt and describes what the LLM is to write."""
+    """First paragraph of the prompt, which describes what the LLM has to write."""
     principles: list[Principle] = Field(min_length=1)
     """The principles, numbered in the prompt in this order."""
     demonstrations: list[Demonstration] = Field(min_length=1)
-    """Examples for the LLM to imitate. Some show a good response; then the correction is the
-    response."""
+    """Examples for the LLM to imitate. In some, the response is good and the correction equals
+    it."""
 
 
 class SeedQuestion(Section):
-    """A question that is shown to the teacher as an example."""
+    """A question that a prompt shows as an example."""
 
     topic: Topic
     """Topic of the question."""
@@ -90,14 +91,14 @@ class QuestionType(Section):
     """Topics for the first prompt. A topic has at most three words, starts with a capital letter
     and ends without punctuation."""
     questions: list[SeedQuestion] = Field(min_length=1)
-    """Seed questions, which are shown as examples."""
+    """Seed questions, which the prompts show as examples."""
 
 
 class SeedQuestions(Section):
-    """Where the questions of a criterion come from."""
+    """The types of questions of a criterion, with topics and seed questions."""
 
     question_types: list[QuestionType] = Field(min_length=1)
-    """Types of questions. Topics and questions are made for each."""
+    """Types of questions. The teacher writes topics and questions for each."""
 
     @field_validator("question_types")
     @classmethod

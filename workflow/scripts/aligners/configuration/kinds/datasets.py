@@ -10,7 +10,7 @@ DECIDES = False
 
 
 class Columns(Section):
-    """Which column of a table contains what."""
+    """Names of the columns of a table."""
 
     question: Text = "question"
     """Column of the question."""
@@ -21,7 +21,7 @@ class Columns(Section):
 
 
 class DatasetRecipe(Recipe):
-    """Test inputs. Their `source` decides which other keys there are."""
+    """Test inputs. The other keys depend on the `source`."""
 
     folder: ClassVar[str] = "datasets"
 
@@ -47,9 +47,9 @@ class TableRecipe(DatasetRecipe):
     """Rows of a table."""
 
     columns: Columns = Columns()
-    """Which column of the table contains what."""
+    """Names of the columns of the table."""
     rows: Annotated[int, Field(ge=1)] | None = None
-    """How many rows from the top of the table. `null` takes all."""
+    """Number of rows to read from the top of the table. `null` reads all."""
 
 
 class FileDatasetRecipe(TableRecipe):
@@ -76,9 +76,9 @@ class HubDatasetRecipe(TableRecipe):
     """Split of the data set."""
     file: Text | None = None
     """Table (.csv, .json, .jsonl or .parquet) of the repository that is read instead of a split.
-    For data sets that are made by a script, which is not run."""
+    Needed for a data set that a script loads, since scripts are not run."""
     path: File | None = None
-    """Local table that is read instead of the Hub, for machines without network."""
+    """Local table that is read instead of the Hub, for machines without a network."""
 
 
 class UnknownSource(DatasetRecipe):

@@ -18,10 +18,10 @@ class EncoderRecipe(PretrainedRecipe):
     package: (
         Annotated[str, Form(r"^[A-Za-z_][A-Za-z0-9_.]*$", "the name of a Python package")] | None
     ) = None
-    """Instead of a model, an installed Python package that contains the weights and has
+    """Instead of a model: an installed Python package that contains the weights and has
     get_model_path()."""
     max_tokens: int = Field(256, ge=1)
-    """Longest text, in tokens. The rest is not read."""
+    """Maximum length of a text in tokens. The rest is not read."""
     batch_size: NotDeciding[int] = Field(256, ge=1)
     """Texts in one batch."""
 

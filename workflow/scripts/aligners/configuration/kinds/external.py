@@ -29,7 +29,7 @@ class ExternalDecoding(AlignerDecoding):
     """How an external aligner writes corrections."""
 
     max_new_tokens: int = Field(2048, ge=1)
-    """Most tokens of a correction."""
+    """Maximum number of tokens of a correction."""
 
 
 class ExternalRecipe(PretrainedRecipe):
@@ -41,17 +41,17 @@ class ExternalRecipe(PretrainedRecipe):
     folder: ClassVar[str] = "external"
 
     train: ExternalTraining | None = None
-    """Instead of a model, train one on the pairs of all criteria in this input format."""
+    """Instead of a model: train one on the pairs of all criteria in this input format."""
     input_format: InputTemplate
-    """What the aligner reads, verbatim, with {question} and {response} where they go."""
+    """Prompt of the aligner, used verbatim. {question} and {response} are filled in."""
     dtype: Dtype = "auto"
-    """Number type of the computation. `auto` is the best one of the device."""
+    """Data type of the computation. `auto` selects the best type of the device."""
     max_tokens: int = Field(4096, ge=16)
-    """Longest row in tokens, from the question to the end of the correction."""
+    """Maximum length of a row in tokens, from the question to the end of the correction."""
     decoding: ExternalDecoding = ExternalDecoding()
-    """How the aligner writes."""
+    """How the aligner writes corrections."""
     batch_tokens: NotDeciding[int] = Field(32768, ge=1)
-    """Tokens in one batch of generation, with padding and the tokens to be generated."""
+    """Number of tokens in one batch of generation, with padding and the tokens to be generated."""
 
     @model_validator(mode="after")
     def names_one_aligner(self) -> "ExternalRecipe":

@@ -18,7 +18,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from aligners.configuration.workflow_files import find_file
 
-# The recipes' values are part of a fingerprint; how they are described and checked is not.
+# The values of recipes are part of a fingerprint; their descriptions and checks are not.
 DECIDES = False
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class Section(BaseModel):
     )
 
 
-# A key that changes speed, access or what is reported, but no result: it reruns nothing.
+# A key that affects speed, access or reports, but no result. If it changes, no job runs again.
 NotDeciding = Annotated[T, Field(json_schema_extra={"decides": False})]
 
 
@@ -57,7 +57,7 @@ class Recipe(Section):
     chosen_by: ClassVar[str] = ""
 
     description: NotDeciding[str] = ""
-    """One line for the reader."""
+    """One line that describes the recipe."""
 
     @classmethod
     def class_for(cls: type[Self], values: dict[str, Any]) -> type[Self]:
@@ -67,7 +67,7 @@ class Recipe(Section):
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a text: a regular expression, and words for messages."""
+    """The form of a text: a regular expression, and its description for messages."""
 
     pattern: str
     words: str

@@ -38,7 +38,7 @@ def has_each_text_once(prompt: Path) -> Path:
 
 
 class Labels(Section):
-    """What an LLM replies as its verdict."""
+    """The replies of an LLM that are verdicts."""
 
     first: Text
     """Reply if the first response is better. With `logprobs`, one token of the LLM."""
@@ -76,26 +76,27 @@ class JudgeRecipe(Recipe):
 
 
 class LLMJudgeRecipe(JudgeRecipe):
-    """An LLM that judges."""
+    """An LLM as a judge."""
 
     chosen_by: ClassVar[str] = "llm"
 
     llm: Name
-    """LLM of config/llms/ that judges. Its engine is `openai` or `served`, and it takes messages
-    (`chat`)."""
+    """LLM of config/llms/ that judges: one with `chat: true` whose engine is `openai` or
+    `served`."""
     prompt: Annotated[File, AfterValidator(has_each_text_once)]
-    """Text file with the prompt. It contains {instruction}, {output_1} and {output_2}, each once,
-    and is sent as one message."""
+    """Text file with the prompt. It contains {instruction}, {output_1} and {output_2}, each once.
+    It is sent as one message."""
     labels: Labels
-    """What the LLM replies if the first response is better, or the second, or neither."""
+    """Replies of the LLM if the first response is better, the second is better, or neither is."""
     logprobs: bool = True
-    """Whether a preference is the probability of one label against the other as the first token.
-    Otherwise it is the label in the reply, which has to contain it once."""
+    """If true, the preference is the probability of the label `first` relative to `second`, as the
+    first token of the reply. If false, it is the label in the reply, which has to contain exactly
+    one."""
     max_new_tokens: int = Field(1, ge=1)
-    """Most tokens of a reply."""
+    """Maximum number of tokens of a reply."""
     most_unusable: NotDeciding[Share] = 0.1
-    """A run stops if a larger share of the replies has no label: then the LLM has not understood
-    the prompt."""
+    """Largest accepted share of replies without a label. If more have none, the run stops, since
+    the prompt does not work for this LLM."""
 
     @model_validator(mode="after")
     def tie_has_no_token(self) -> "LLMJudgeRecipe":

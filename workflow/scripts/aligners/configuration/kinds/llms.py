@@ -1,4 +1,4 @@
-"""LLMs: language models that answer questions, write the data, or judge."""
+"""LLMs: language models that respond to questions, write the data, or judge."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ Stops = Annotated[list[Text], AfterValidator(differ)]
 
 
 class Responses(Section):
-    """How an LLM answers the test inputs."""
+    """How an LLM responds to the test inputs."""
 
     prompt: Annotated[str, Form(r"\{question\}", "a text with {question} in it")] = (
         "Question: {question}\nAnswer:"
@@ -30,9 +30,9 @@ class Responses(Section):
     """Text that a base LLM continues, with {question} in it. A chat LLM gets the question as a
     message."""
     max_new_tokens: int = Field(256, ge=1)
-    """Most tokens of a response."""
+    """Maximum number of tokens of a response."""
     repetition_penalty: float = Field(1.0, gt=0)
-    """Factor against repetition. 1 is none."""
+    """Penalty on repeated tokens, as a factor. 1 is no penalty."""
     stop: Stops = Field(default_factory=list)
     """The response ends before the first of these strings."""
 
@@ -49,7 +49,7 @@ class Prices(Section):
 
 
 class LLMRecipe(Recipe):
-    """A language model. Its `engine` decides which other keys there are."""
+    """A language model. The other keys depend on the `engine`."""
 
     folder: ClassVar[str] = "llms"
 
@@ -58,16 +58,15 @@ class LLMRecipe(Recipe):
     server for the job, `openai` sends requests to a running server, `closed-world` is the built-in
     test bench."""
     chat: bool = False
-    """Whether the LLM takes messages through its chat template. Otherwise it continues plain
-    text."""
+    """Whether the LLM gets messages in its chat template. Otherwise it continues plain text."""
     finetuned: Name | None = None
     """For a base LLM, the name of the chat LLM whose responses its corrections are compared
     with."""
     require_all: NotDeciding[bool] = True
-    """Whether a stage stops when requests have finally failed. Otherwise it continues without those
-    rows."""
+    """Whether a stage stops if requests still fail after all attempts. Otherwise it continues
+    without their rows."""
     responses: Responses = Responses()
-    """How the LLM answers the test inputs."""
+    """How the LLM responds to the test inputs."""
 
     @classmethod
     def class_for(cls, values: dict[str, Any]) -> "type[LLMRecipe]":
@@ -89,7 +88,7 @@ class LLMRecipe(Recipe):
         return {}
 
     def token_prices(self) -> Prices | None:
-        """Return the prices of tokens, where they are known."""
+        """Return the prices of tokens, or None if they are not known."""
         return None
 
 
@@ -100,7 +99,7 @@ class ClosedWorldRecipe(LLMRecipe):
 
     engine: Literal["closed-world"]
     persona: Literal["teacher", "base", "finetuned"]
-    """How well the LLM behaves."""
+    """The LLM that is imitated: the teacher, a base LLM or its finetuned partner."""
     world: File
     """File that describes the world."""
 
@@ -127,9 +126,9 @@ class TransformersRecipe(ModelRecipe):
     chat_template: Text | None = None
     """Jinja template of the messages, for a chat LLM whose tokenizer has none."""
     dtype: Dtype = "auto"
-    """Number type of the computation. `auto` is the type in which the weights are stored."""
+    """Data type of the computation. `auto` selects the type in which the weights are stored."""
     batch_tokens: NotDeciding[int] = Field(32768, ge=1)
-    """Tokens in one batch of generation, with padding and the tokens to be generated."""
+    """Number of tokens in one batch of generation, with padding and the tokens to be generated."""
 
     @model_validator(mode="after")
     def chat_template_is_for_chat_llms(self) -> "TransformersRecipe":
@@ -143,27 +142,26 @@ class ServerRecipe(LLMRecipe):
     """An LLM on a server with an OpenAI-compatible API."""
 
     model: Text
-    """Name by which the server knows the model."""
+    """Name of the model on the server."""
     limit_parameter: NotDeciding[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
-    """The server's name for the most tokens of a completion."""
+    """Name of the request parameter that limits the tokens of a completion."""
     extra: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further parameters of every request, as the server knows them."""
+    """Further parameters of every request, with the names that the server uses."""
     concurrency: NotDeciding[int] = Field(64, ge=1)
-    """Most requests that run at the same time."""
+    """Maximum number of requests that run at the same time."""
     requests_per_minute: NotDeciding[Annotated[float, Field(gt=0)] | None] = None
-    """Most requests that are sent in a minute."""
+    """Maximum number of requests that are sent in a minute."""
     tokens_per_minute: NotDeciding[Annotated[float, Field(gt=0)] | None] = None
-    """Most tokens that are requested in a minute: those of the prompts and those to be
-    generated."""
+    """Maximum number of tokens in a minute: those of the prompts and those to be generated."""
     timeout_seconds: NotDeciding[float] = Field(600, gt=0)
-    """How long a reply may take before the request is sent again."""
+    """Maximum time of a reply, in seconds. Then the request is sent again."""
     attempts: NotDeciding[int] = Field(12, ge=1)
-    """How often a request is sent until it counts as failed. The waits between double, from 0.05 s
-    to a minute. Waits that the server asks for do not count."""
+    """How often a request is sent before it counts as failed. The waits between attempts double,
+    from 0.05 s to a minute. An attempt after which the server asks for a wait does not count."""
 
 
 class OpenAIRecipe(ServerRecipe):
-    """An LLM on a server that runs already."""
+    """An LLM on a server that is already running."""
 
     chosen_by: ClassVar[str] = "engine: openai"
 
@@ -201,7 +199,7 @@ class ServedRecipe(ModelRecipe, ServerRecipe):
     health: NotDeciding[Annotated[str, Form(r"^/", "a path that begins with /")]] = "/health"
     """Path that returns status 200 when the server is ready."""
     startup_seconds: NotDeciding[float] = Field(1800, gt=0)
-    """How long the server may take until it is ready."""
+    """Maximum time until the server is ready, in seconds."""
 
 
 class UnknownEngine(LLMRecipe):

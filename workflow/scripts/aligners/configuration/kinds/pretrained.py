@@ -56,10 +56,10 @@ class PretrainedRecipe(Recipe):
     gated: NotDeciding[bool] = False
     """Whether the Hub asks for HF_TOKEN in the environment."""
     weights: Weights = "safetensors"
-    """Kind of the weight files. `bin` is for a model without safetensors; it is read as data
-    only."""
+    """Format of the weight files. `bin` is for a model without safetensors; no code from its files
+    runs."""
     trust_remote_code: bool = False
-    """Whether code of the model's repository may run. Leave it off unless the model needs it."""
+    """Whether code of the model's repository may run. Set it only if the model needs it."""
 
     @model_validator(mode="after")
     def model_has_a_revision(self) -> "PretrainedRecipe":

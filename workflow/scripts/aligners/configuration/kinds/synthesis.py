@@ -13,9 +13,9 @@ class NearDuplicateSettings(Section):
     """When two texts count as near-duplicates."""
 
     shingle: int = Field(5, ge=1)
-    """Length in characters of the pieces into which a text is cut."""
+    """Length in characters of the overlapping pieces of a text that are compared."""
     similarity: Share = 0.8
-    """Smallest Jaccard similarity of the pieces of near-duplicates."""
+    """Texts are near-duplicates if the Jaccard similarity of their pieces is at least this."""
 
 
 class Balance(Section):
@@ -33,9 +33,9 @@ class Topics(Section):
     prompts_per_type: int = Field(1, ge=1)
     """Prompts for each question type in one round."""
     max_new_tokens: int = Field(300, ge=1)
-    """Most tokens of one completion."""
+    """Maximum number of tokens of one completion."""
     temperature: float = Field(1.0, ge=0)
-    """Sampling temperature. 0 is greedy."""
+    """Sampling temperature. 0 selects the most probable token."""
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
     """When two topics count as the same."""
     balance: Balance = Balance()
@@ -51,11 +51,11 @@ class Questions(Section):
     """Hints in a prompt, each a question type with a topic. The LLM writes one line for each
     hint."""
     attempts: int = Field(3, ge=1)
-    """How often a hint without a line is sent, the first time included."""
+    """How often a hint is sent, including the first time, until the LLM writes its line."""
     max_new_tokens: int = Field(1000, ge=1)
-    """Most tokens of one completion."""
+    """Maximum number of tokens of one completion."""
     temperature: float = Field(1.0, ge=0)
-    """Sampling temperature. 0 is greedy."""
+    """Sampling temperature. 0 selects the most probable token."""
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
     """When two questions count as the same."""
 
@@ -64,21 +64,21 @@ class Pairs(Section):
     """Generation of response, critique and correction."""
 
     max_new_tokens: int = Field(1500, ge=1)
-    """Most tokens of one completion."""
+    """Maximum number of tokens of one completion."""
     temperature: float = Field(0.0, ge=0)
-    """Sampling temperature. 0 is greedy."""
+    """Sampling temperature. 0 selects the most probable token."""
     repetition_penalty: float = Field(1.0, gt=0)
-    """Factor against repetition. 1 is none."""
+    """Penalty on repeated tokens, as a factor. 1 is no penalty."""
 
 
 class Language(Section):
     """When a text counts as not English."""
 
     minimum_words: int = Field(5, ge=1)
-    """A shorter text in plain letters is kept, since it is too short to be classified."""
+    """A text with fewer words in plain letters is kept, since it is too short to be classified."""
     minimum_ratio: Share = 0.1
-    """A text counts as not English if English is less than this many times as probable as the most
-    probable language."""
+    """A text counts as not English if the probability of English, divided by that of the most
+    probable language, is below this ratio."""
 
 
 class Cleaning(Section):
