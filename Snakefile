@@ -1,4 +1,4 @@
-"""Aligners: from topics to AlpacaEval files and their evaluation. This file lists all parts."""
+"""Aligners: from topics to AlpacaEval files and their evaluation. This file includes all rules."""
 
 import os
 
@@ -7,7 +7,7 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# Without a configuration in the working directory, the workflow's own is used.
+# If the working directory has no configuration, the workflow's own is used.
 OWN_CONFIG = "config/config.yaml"
 
 

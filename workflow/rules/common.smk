@@ -48,7 +48,7 @@ from aligners.core.hashes import content_hash
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 try:
-    # The last file is laid over all others.
+    # The last file overrides all others.
     files = [*reversed(workflow.overwrite_configfiles), "config/config.yaml"]
     CONFIG = validate_experiment(config, *map(find_file, files))
     config.update(CONFIG.model_dump(mode="json"))
@@ -168,8 +168,8 @@ def shards_of(rows, count):
 def names_json(*fields, **own):
     """Return the names of the experiment by field as JSON; names in `own` take precedence.
 
-    With these names, a program builds its paths from the patterns of results.py. So its command
-    line does not grow with the number of files.
+    A program builds its paths from these names and the patterns of results.py. So its command line
+    does not grow with the number of files.
     """
     names = {**EXPERIMENT.names, "hub_model": list(EXPERIMENT.hub_models), **own}
     return json.dumps({field: names[field] for field in [*fields, *own]})
