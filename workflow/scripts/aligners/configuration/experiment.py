@@ -1,4 +1,4 @@
-"""The experiment: a validated configuration, the names that it spans, and whose results/ it is."""
+"""The experiment: its validated configuration, its files, and the check of results/ for it."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -35,7 +35,7 @@ TABLES = ("win_rates", "categories", "ablations", "thresholds", "paired_tests")
 
 
 class Experiment:
-    """The names that a configuration spans, and the files under results/ that they make.
+    """The names in a configuration, and the files under results/ that follow from them.
 
     Attributes:
         config: a validated configuration.
@@ -129,7 +129,7 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
 
     Args:
         values: of the configuration files, merged.
-        sources: the files, the first over all others.
+        sources: the files; the first one overrides the others.
 
     Raises:
         UserError: describes the first error.

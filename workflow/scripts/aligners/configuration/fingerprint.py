@@ -1,12 +1,12 @@
-"""The fingerprint of a job: one string of everything but its input files that decides its result.
+"""The fingerprint of a job: a string of everything that decides its result, except input files.
 
-It names the program's code and each deciding setting with a short hash, so that Snakemake reruns
-what a change of meaning touches, and shows which part changed.
+It contains a short hash of the program's code and of each deciding setting. If a hash changes,
+Snakemake runs the job again and shows which part changed.
 
-Code counts by its meaning: the syntax trees of the program and of the modules it imports, as a set
-without paths, docstrings and import lines. A comment, a renamed or moved module changes nothing. A
-module that decides no result, such as a progress bar, says so with `DECIDES = False` and is left
-out, with all that only it imports.
+The hash of the code covers the syntax trees of the program and of the modules that it imports, as a
+set without paths, docstrings and import lines. So comments and renamed or moved modules change no
+hash. A module with `DECIDES = False` decides no result, such as a progress bar. It is left out,
+with all modules that only it imports.
 """
 
 import ast

@@ -1,6 +1,6 @@
-"""Every path under results/: built from the names in it, and parsed back into them.
+"""The paths under results/: builds each path from names, and parses the names from a path.
 
-A pattern has its names in braces, as in Snakemake. docs/data.md describes each file.
+Patterns have names in braces, as in Snakemake. docs/data.md describes each file.
 """
 
 import json

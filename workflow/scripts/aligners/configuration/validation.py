@@ -41,8 +41,8 @@ def validate(kind: type[S], values: Mapping[str, Any], *sources: Path) -> S:
 
     Args:
         kind: a class of `aligners.configuration.kinds`.
-        values: content of a YAML file, or of several that are laid over each other.
-        sources: those files, the first over all others.
+        values: content of a YAML file, or of several that are merged.
+        sources: those files; the first one overrides the others.
 
     Raises:
         UserError: names file, line, key and value of the first error, and what to do.

@@ -21,8 +21,8 @@ MIN_ROWS = 20
 def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
     """Return counts of turns and example rows for each file of a squad's corrections.
 
-    The first judge's verdicts show which responses became worse. The experiment's seed selects the
-    examples.
+    The first judge's verdicts determine which responses became worse. The experiment's seed
+    determines the examples.
     """
     aligned = results.ALIGNED.combinations({**experiment.names, "system": experiment.squads})
     wanted = max(MIN_ROWS, MAX_ROWS // max(1, len(aligned)))

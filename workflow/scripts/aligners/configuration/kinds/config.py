@@ -1,4 +1,4 @@
-"""The configuration of an experiment: config/config.yaml, and files that are laid over it."""
+"""The configuration of an experiment: config/config.yaml, and files that are merged over it."""
 
 from typing import Annotated
 
