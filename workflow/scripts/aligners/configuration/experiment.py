@@ -39,9 +39,9 @@ class Experiment:
 
     Attributes:
         config: a validated configuration.
-        names: the names that stand for each name in braces of a path: `llm` for base LLMs,
+        names: the values of each name in braces of a path: `llm` for base LLMs,
             `answering` for all LLMs, `traced` for the backbones of `traced`.
-        traced: backbones whose squad is traced: what it would do at lower thresholds.
+        traced: backbones whose squad is also evaluated at lower thresholds.
     """
 
     def __init__(self, config: Config):
@@ -246,7 +246,7 @@ def check_experiment(name: str) -> None:
     if RECORD.exists() and (other := read_json(RECORD)["name"]) != name:
         raise UserError(
             f"results/ has the results of the experiment {other!r}, but the configuration has "
-            f"name: {name}. To keep both, rename the directory first: mv results results-{other}. "
+            f"name: {name!r}. To keep both, rename the directory first: mv results results-{other}. "
             f"To continue {other!r}, run with its configuration (--configfile)"
         )
 

@@ -153,9 +153,9 @@ def llm_identity(name: str) -> Any:
 def deciding_setting(name: str, names: Mapping[str, Any]) -> int | float | str:
     """Return what decides a result in a setting, for a fingerprint.
 
-    A setting is a wildcard or a key of the configuration, both in `names`; a dot goes on to a key
-    below it: `seed`, `shards.pairs`, `backbone`, `synthesis.topics`. One that names a recipe stands
-    for the deciding keys of the recipe.
+    A setting is a wildcard or a key of the configuration, both in `names`. A dot selects a key
+    below it: `seed`, `shards.pairs`, `backbone`, `synthesis.topics`. The value of a setting that
+    names a recipe is the recipe's deciding keys.
     """
     head, *keys = name.split(".")
     value = names[head]
