@@ -246,8 +246,8 @@ def check_experiment(name: str) -> None:
     if RECORD.exists() and (other := read_json(RECORD)["name"]) != name:
         raise UserError(
             f"results/ has the results of the experiment {other!r}, but the configuration has "
-            f"name: {name!r}. To keep both, rename the directory first: mv results results-{other}. "
-            f"To continue {other!r}, run with its configuration (--configfile)"
+            f"name: {name!r}. To keep both, rename the directory first: mv results "
+            f"results-{other}. To continue {other!r}, run with its configuration (--configfile)"
         )
 
 
