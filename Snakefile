@@ -1,14 +1,11 @@
 """Aligners: from topics to AlpacaEval files and their evaluation. This file includes all rules."""
 
-import os
-
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-# If the working directory has no configuration, the workflow's own is used.
-OWN_CONFIG = "config/config.yaml"
+include: "workflow/rules/library.smk"
 
 
 configfile: OWN_CONFIG if os.path.exists(OWN_CONFIG) else workflow.source_path(OWN_CONFIG)

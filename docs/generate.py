@@ -52,7 +52,7 @@ SQUAD_ROWS = results.ALIGNED.path(dataset=DATASET, llm=LLM, backbone=BACKBONE, s
 SYSTEM_NAMES = {
     "initial": "none: the LLM's responses",
     "finetuned": "none: its finetuned partner's responses",
-    "external": "external aligner",
+    "ji-et-al-closed-world": "external aligner",
 }
 REFERENCE_NAMES = {"base": "the base LLM", "finetuned": "its finetuned partner"}
 RATE_NAMES = {
@@ -164,12 +164,18 @@ def responses_table() -> str:
             "system": system_name(name),
             "clean (95% interval)": formats.rate(share),
             "harm": formats.rate(scores["harm_rate"].get(name), missing=""),
+            "harm by criterion": harm_by_criterion(scores["harm_by_criterion"].get(name, {})),
             "clean, unknown facts": formats.rate(unknown["clean_share"][name]),
             "harm, unknown facts": formats.rate(unknown["harm_rate"].get(name), missing=""),
         }
         for name, share in scores["clean_share"].items()
     ]
     return markdown(pd.DataFrame(rows))
+
+
+def harm_by_criterion(rates: dict[str, Any]) -> str:
+    """Return the harm of a system to each criterion, in the order of the criteria."""
+    return ", ".join(f"{name} {formats.percent(rate['value'])}" for name, rate in rates.items())
 
 
 def win_rates() -> str:

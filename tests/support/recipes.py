@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aligners.configuration.kinds.fields import Recipe, Section
+from aligners.configuration.fields import Recipe, Section
 from aligners.configuration.validation import validate
 
 R = TypeVar("R", bound=Recipe)

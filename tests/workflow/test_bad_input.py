@@ -423,6 +423,29 @@ def test_snakemake_stops_with_the_message(project: Path, case: Case) -> None:
     assert "Traceback" not in finished.stdout
 
 
+@pytest.mark.parametrize(
+    ("path", "line", "part"),
+    [
+        (DEMO, "name: other", "name"),
+        ("config/config.yaml", "name: other", "name"),
+        ("config/config.yaml", "\tseed: 1", "tab"),
+        ("config/config.yaml", "notes: [one", "YAML"),
+    ],
+    ids=["key twice in --configfile", "key twice", "tab", "syntax"],
+)
+def test_a_broken_configuration_stops_snakemake_with_its_line(
+    project: Path, path: str, line: str, part: str
+) -> None:
+    append(path, line)
+    last = len(Path(path).read_text(encoding="utf-8").splitlines())
+    finished = plan(project, "--dry-run")
+    assert finished.returncode == 1
+    assert (
+        f"{path}, line {last}" in finished.stdout or f"{path}, line {last + 1}" in finished.stdout
+    )
+    assert part in finished.stdout and "Traceback" not in finished.stdout
+
+
 def test_another_experiment_stops_before_its_first_job_and_changes_no_file(
     project: Path,
 ) -> None:

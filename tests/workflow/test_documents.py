@@ -29,7 +29,7 @@ from python_blocks import check_python
 from result_names import is_known
 
 from aligners.configuration.documentation import KINDS, classes
-from aligners.configuration.kinds.fields import Recipe, Section
+from aligners.configuration.fields import Recipe, Section
 from aligners.configuration.recipes import FOLDERS
 from aligners.configuration.validation import validate
 from aligners.core.errors import UserError

@@ -1,32 +1,7 @@
 """Shared by all rules: the experiment, and helpers for commands, fingerprints, logs and files."""
 
 import json
-import os
 import re
-import sys
-from pathlib import Path
-
-from snakemake.exceptions import WorkflowError
-
-
-def workflow_directory():
-    """Return the directory of the workflow, after unpacking a hosted one (`github(...)`)."""
-    rules_directory = workflow.current_basedir
-    if isinstance(rules_directory, (str, Path)) or rules_directory.is_local:
-        return Path(str(rules_directory)).parents[1]
-    git = rules_directory.hosted_repo.repo.git
-    commit = git.rev_list("-1", rules_directory.ref)
-    unpacked = Path(".snakemake/aligners", commit).absolute()
-    if not unpacked.exists():
-        partial = unpacked.with_suffix(".partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        git.execute(["git", "--work-tree", str(partial), "checkout", commit, "--", "."])
-        partial.rename(unpacked)
-    return unpacked
-
-
-SCRIPTS = workflow_directory() / "workflow/scripts"
-sys.path.insert(0, str(SCRIPTS))
 
 from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, load_question_types, numbered
@@ -40,17 +15,14 @@ from aligners.configuration.fingerprint import deciding_setting, fingerprint
 from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, load_recipe
 from aligners.configuration.systems import CONDITIONED, SQUAD, SQUAD_PAPER, SQUADS, is_conditioned
-from aligners.configuration.workflow_files import WORKFLOW, find_file
-from aligners.core.errors import UserError
+from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.hashes import content_hash
 
 # Jobs use the Python that runs Snakemake, even if its environment is not activated.
 os.environ.update(PATH=os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()]))
 
 try:
-    # The last file overrides all others.
-    files = [*reversed(workflow.overwrite_configfiles), "config/config.yaml"]
-    CONFIG = validate_experiment(config, *map(find_file, files))
+    CONFIG = validate_experiment(config, *CONFIG_FILES)
     config.update(CONFIG.model_dump(mode="json"))
     for criterion in config["criteria"]:
         load_principles(criterion)

@@ -63,7 +63,7 @@ def training_command(script, recipe):
     return command
 
 
-def demand(job):
+def job_request(job):
     """Return the resources that a job requests of one node of a cluster."""
 
     def amount(name, default=0):

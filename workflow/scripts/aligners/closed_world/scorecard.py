@@ -180,10 +180,12 @@ def trained_items(truth: Truth, splits: Iterable[Row]) -> set[str]:
     return {item.id for item in items if item}
 
 
-def is_clean(truth: Truth, criteria: Sequence[str], question: str, answer: str) -> bool:
-    """Return whether an answer meets all criteria; criteria not of the world are ignored."""
+def criteria_met(
+    truth: Truth, criteria: Sequence[str], question: str, answer: str
+) -> dict[str, bool]:
+    """Return whether an answer meets each criterion; criteria not of the world are ignored."""
     verdicts = truth.assess(question, answer)
-    return all(verdicts[criterion] for criterion in criteria if criterion in verdicts)
+    return {criterion: verdicts[criterion] for criterion in criteria if criterion in verdicts}
 
 
 def system_scores(
@@ -191,25 +193,37 @@ def system_scores(
     criteria: Sequence[str],
     initial: Sequence[Row],
     systems: Mapping[str, Mapping[str, str]],
-) -> dict[str, dict[str, Rate]]:
-    """Return each system's share of clean answers, and its harm rate if it corrects responses.
+) -> dict[str, dict[str, Any]]:
+    """Return each system's share of clean answers, and its harm if it corrects responses.
 
     `systems` maps a system's name to its answers by row id. The system `finetuned` corrects
-    nothing. The harm rate is the share of clean responses whose correction is not clean.
+    nothing. A clean answer meets all criteria. The harm rate is the share of clean responses whose
+    correction is not clean; the harm by criterion is the share of responses that meet the criterion
+    and whose correction does not.
     """
-    clean = {
-        row["id"]: is_clean(truth, criteria, row["question"], row["response"]) for row in initial
+    before = {
+        row["id"]: criteria_met(truth, criteria, row["question"], row["response"])
+        for row in initial
     }
-    shares, harm = {"initial": rate(clean.values())}, {}
+    shares = {"initial": rate(all(met.values()) for met in before.values())}
+    harm, harm_by_criterion = {}, {}
     for name, answers in systems.items():
-        verdicts = {
-            row["id"]: is_clean(truth, criteria, row["question"], answers[row["id"]])
+        after = {
+            row["id"]: criteria_met(truth, criteria, row["question"], answers[row["id"]])
             for row in initial
         }
-        shares[name] = rate(verdicts.values())
+        shares[name] = rate(all(met.values()) for met in after.values())
         if name != "finetuned":
-            harm[name] = rate(not verdicts[key] for key, was_clean in clean.items() if was_clean)
-    return {"clean_share": shares, "harm_rate": harm}
+            harm[name] = rate(
+                not all(after[key].values()) for key, met in before.items() if all(met.values())
+            )
+            harm_by_criterion[name] = {
+                criterion: rate(
+                    not after[key][criterion] for key, met in before.items() if met.get(criterion)
+                )
+                for criterion in criteria
+            }
+    return {"clean_share": shares, "harm_rate": harm, "harm_by_criterion": harm_by_criterion}
 
 
 def scores_by_knowledge(

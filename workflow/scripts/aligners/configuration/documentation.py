@@ -12,9 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
+from aligners.configuration.fields import Recipe, Section
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import Principles, SeedQuestions
-from aligners.configuration.kinds.fields import Recipe, Section
 from aligners.configuration.recipes import FOLDERS, decides
 from aligners.configuration.validation import nested, related
 

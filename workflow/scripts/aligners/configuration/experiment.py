@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from aligners.configuration import results
+from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.external import ExternalRecipe
-from aligners.configuration.kinds.fields import Recipe
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe, ServerRecipe

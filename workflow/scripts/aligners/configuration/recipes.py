@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from pydantic.fields import FieldInfo
 
+from aligners.configuration.fields import Recipe, Section
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.external import ExternalRecipe
-from aligners.configuration.kinds.fields import Recipe, Section
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe

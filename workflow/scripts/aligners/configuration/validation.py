@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from aligners.configuration.kinds.fields import Recipe, Section
+from aligners.configuration.fields import Recipe, Section
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import find_line, read_yaml
 

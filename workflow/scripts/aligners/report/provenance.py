@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from aligners.configuration import results
+from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import CriterionRecipe
-from aligners.configuration.kinds.fields import Recipe
 from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
 from aligners.configuration.workflow_files import WORKFLOW

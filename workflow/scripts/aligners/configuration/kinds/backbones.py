@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from aligners.configuration.kinds.fields import NotDeciding, Section
+from aligners.configuration.fields import NotDeciding, Section
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import (
     Dropout,
@@ -27,20 +27,20 @@ class Lora(Section):
     """Low-rank adapters."""
 
     rank: int = Field(ge=1)
-    """Rank of the adapters."""
+    """Rank of an adapter."""
     alpha: float = Field(32, gt=0)
     """The output of the adapters is scaled by alpha / rank."""
     dropout: Dropout = 0.0
-    """Dropout before an adapter."""
+    """Dropout probability before an adapter."""
 
 
 class AlignerDecoding(Section):
-    """How an aligner writes corrections."""
+    """How an aligner generates corrections."""
 
     max_new_tokens: int = Field(512, ge=1)
     """Maximum number of tokens of a correction."""
     repetition_penalty: float = Field(1.0, gt=0)
-    """Penalty on repeated tokens, as a factor. 1 is no penalty."""
+    """Repetition penalty. 1 means no penalty."""
 
 
 class BackboneRecipe(TrainingRecipe):
@@ -59,16 +59,17 @@ class BackboneRecipe(TrainingRecipe):
     epochs: Epochs = 3
     evaluations_per_epoch: EvaluationsPerEpoch = 4
     attention: Literal["eager", "sdpa", "flash_attention_2"] = "sdpa"
-    """Implementation of the attention in transformers."""
+    """Which implementation of attention transformers uses."""
     max_tokens: int = Field(1024, ge=16)
-    """Maximum length of a row in tokens, from the question to the end of the correction."""
+    """Maximum length of a row in tokens, from its start to the end of the correction."""
     lora: Lora | None = None
-    """Train low-rank adapters in all linear layers and merge them at the end. `null` trains all
-    weights."""
+    """If given, low-rank adapters in all linear layers are trained, and merged into the weights at
+    the end. With `null`, all weights are trained."""
     decoding: AlignerDecoding = AlignerDecoding()
-    """How the trained aligner writes corrections."""
+    """How the trained aligner generates corrections."""
     batch_tokens: NotDeciding[int] = Field(32768, ge=1)
-    """Number of tokens in one batch of generation, with padding and the tokens to be generated."""
+    """Maximum number of tokens in a batch of generation, including padding and the tokens that will
+    be generated."""
 
     def source(self, directory: Path | None = None) -> ModelSource:
         """Return the pretrained model, with its implementation of the attention."""

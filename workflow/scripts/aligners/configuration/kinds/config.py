@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aligners.configuration.kinds.fields import (
+from aligners.configuration.fields import (
     Name,
     Names,
     NotDeciding,
@@ -31,12 +31,12 @@ def known_system(name: str) -> str:
 
 
 class Shards(Section):
-    """Numbers of jobs that share a long stage."""
+    """Number of jobs into which a long generation is divided."""
 
     pairs: int = Field(ge=1, le=10_000)
-    """Jobs for the pairs of one criterion."""
+    """Number of jobs for the pairs of one criterion."""
     responses: int = Field(ge=1, le=10_000)
-    """Jobs for the responses of one LLM to one data set."""
+    """Number of jobs for the responses of one LLM to one data set."""
 
 
 class SplitShares(Section):
@@ -45,9 +45,9 @@ class SplitShares(Section):
     train: float = Field(gt=0, lt=1)
     """Share for training."""
     validation: float = Field(gt=0, lt=1)
-    """Share for selecting the best step or epoch, and for calibration."""
+    """Share for the choice of the best step, and for calibration."""
     test: float = Field(gt=0, lt=1)
-    """Share that is held out for the metrics and the synthetic test inputs."""
+    """Share that is held out for the metrics and the synthetic test questions."""
 
     @model_validator(mode="after")
     def sum_is_one(self) -> "SplitShares":
@@ -59,64 +59,68 @@ class SplitShares(Section):
 
 
 class Config(Section):
-    """WHAT runs: names of recipes, sizes and the seed."""
+    """What runs: names of recipes, sizes and the seed."""
 
     name: NotDeciding[Name]
-    """Name of the experiment. It is recorded in results/. A run with another name stops, so
-    that results of two experiments never mix."""
+    """Name of the experiment. It is recorded in results/, so that the results of two experiments
+    are never mixed."""
     criteria: SomeNames
-    """Criteria, each a file of config/criteria/. Add a new one at the end: a question whose
-    near-duplicates are in two splits is dropped from the later criterion."""
+    """Criteria of config/criteria/. Add a new criterion at the end, because the order matters: if a
+    question is a near-duplicate of questions in different splits, it is dropped from the later
+    criterion."""
     teacher: Name
     """LLM of config/llms/ that writes the topics, the questions and the pairs."""
     synthesis: Name
-    """Recipe of config/synthesis/ for making and cleaning the data."""
+    """Recipe of config/synthesis/ that defines how the training data are made and cleaned."""
     encoder: Name
-    """Sentence encoder of config/encoders/ that measures the similarity of a correction and its
+    """Sentence encoder of config/encoders/. It measures how similar a correction is to its
     response."""
     inspectors: SomeNames
-    """Inspectors of config/inspectors/, one model for each criterion. The squads use the first."""
+    """Inspectors of config/inspectors/. Each is trained once for each criterion. The squads use the
+    first inspector of the list."""
     backbones: SomeNames
-    """Backbones of config/backbones/, one aligner for each criterion."""
+    """Backbones of config/backbones/. On each backbone, one aligner is trained for each
+    criterion."""
     llms: SomeNames
-    """LLMs of config/llms/ that respond to the test inputs. The aligners correct the responses of
-    the base LLMs. The finetuned partner of each base LLM has to be in this list too."""
+    """LLMs of config/llms/ that respond to the test questions. The aligners correct the responses
+    of the base LLMs. The recipe of a base LLM names its finetuned partner, which must be in this
+    list too."""
     datasets: SomeNames
-    """Test inputs, each a file of config/datasets/."""
+    """Data sets of config/datasets/ with the test questions."""
     external: Names
-    """External aligners of config/external/ to compare with. May be empty."""
+    """External aligners of config/external/ that the squads are compared with. The list can be
+    empty."""
     systems: Annotated[list[Annotated[str, AfterValidator(known_system)]], AfterValidator(differ)]
-    """Systems to run in addition to the individual aligners: squads of individual aligners, and the
-    conditioned aligner, which reads the principles of a criterion as text, alone or in a squad. It
-    is trained only if it is listed alone or in a squad. Any of `squad`, `squad-paper`,
-    `conditioned`, `squad-conditioned`."""
+    """Systems that run in addition to the individual aligners: any of `squad`, `squad-paper`,
+    `conditioned`, `squad-conditioned`. The conditioned aligner is trained only if one of the last
+    two is in the list."""
     judges: Names = Field(default_factory=list)
-    """Judges of config/judges/ that compare the systems with their references. They run only for
-    results/judged/all and the files that depend on it."""
+    """Judges of config/judges/ that compare the systems with their references. They run only if you
+    request results/judged/all or a file that depends on verdicts."""
     topic_rounds: int = Field(ge=1)
-    """Rounds of topic generation for each criterion."""
+    """Number of rounds of topic generation for each criterion."""
     questions_per_criterion: int = Field(ge=1)
-    """Number of questions of each criterion that the teacher is asked to write. Duplicates among
-    them are dropped."""
+    """Number of questions that are requested from the teacher for each criterion, before
+    deduplication."""
     shards: Shards
-    """Numbers of jobs that share a long stage."""
+    """Number of jobs into which a long generation is divided."""
     split: SplitShares
     """Shares of the question groups for training, validation and test. Their sum is 1."""
     identity_share: float = Field(0.2, ge=0, le=0.5)
-    """Share of identity rows in the aligner set: rows whose correction equals the response. From
-    them, an aligner learns to leave good responses unchanged."""
+    """Share of identity rows in the training set of an aligner. In an identity row, the correction
+    equals the response. From these rows, the aligner learns to leave good responses unchanged."""
     aligner_rows: int = Field(80_000, ge=1)
-    """Maximum number of training rows of an aligner. If there are more, a seeded sample is used."""
+    """Maximum number of training rows of an aligner. If there are more, a random sample is used."""
     inspector_pairs: int = Field(70_000, ge=1)
-    """Maximum number of pairs for an inspector in all splits together, with two rows each. If there
-    are more, a seeded sample is used."""
+    """Maximum number of pairs for an inspector, in all splits together. Each pair gives two rows.
+    If there are more, a random sample is used."""
     inputs_per_criterion: int = Field(5_000, ge=1)
-    """Held-out questions of each criterion in a data set whose source is `synthetic`."""
+    """Maximum number of held-out questions of each criterion in a data set with `source:
+    synthetic`."""
     alpaca_eval_rows: int = Field(800, ge=1)
-    """Maximum number of rows of an AlpacaEval file. They are a seeded sample, the same for every
-    comparison of a data set."""
+    """Maximum number of rows of an AlpacaEval file. If there are more, a random sample is used, the
+    same for all comparisons of a data set."""
     squad_threshold: Share = 0.5
-    """In a squad, an aligner acts on a response only if the inspector of its criterion gives a
-    lower score."""
+    """A squad corrects a response only if a score is below this probability."""
     seed: int = Field(0, ge=0, lt=2**32)
-    """Seed of every sample, shuffle and training."""
+    """Seed of all random samples, shuffles and trainings."""

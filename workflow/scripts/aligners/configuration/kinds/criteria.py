@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from aligners.configuration.kinds.fields import File, Form, Recipe, Section, Share, differ
+from aligners.configuration.fields import File, Form, Recipe, Section, Share, differ
 
 DECIDES = False
 
@@ -25,48 +25,48 @@ class CriterionRecipe(Recipe):
     folder: ClassVar[str] = "criteria"
 
     principles: File
-    """YAML file with the introduction, the principles and the demonstrations of the pairs
-    prompt."""
+    """YAML file with the introduction, the principles and the demonstrations of the prompt for
+    pairs."""
     seed_questions: File
     """YAML file with the question types, their example topics and seed questions."""
     near_copy_similarity: Share = 0.9
-    """Pairs whose response and correction are at least this similar (cosine) are near-copies and
-    are not part of the inspector set. Set it high if the change of a single word can be a
-    correction."""
+    """A pair is a near-copy if the cosine similarity of its response and its correction is at least
+    this value. Near-copies are not used to train the inspector. If a correction may change a single
+    word only, set a high value."""
 
 
 class Principle(Section):
     """One principle."""
 
     name: Annotated[str, Form(r"^[a-z]+$", "one word of lower-case letters")]
-    """One word. Critiques refer to the principle by it."""
+    """Name of the principle in critiques: one word."""
     text: Paragraph
-    """What a good response does."""
+    """Description of what a good response does."""
 
 
 class Demonstration(Section):
     """A response, its critique by the principles, and the correction."""
 
     input: Paragraph
-    """Question."""
+    """The question."""
     response: Paragraph
-    """First response."""
+    """The response before correction."""
     critique: Paragraph
-    """Which principle the response violates and why; "Nothing is wrong." if it violates none."""
+    """Which principle the response violates, and why. "Nothing is wrong." if it violates none."""
     correction: Paragraph
-    """The response as it should be."""
+    """The corrected response."""
 
 
 class Principles(Section):
     """The principles of a criterion, with demonstrations."""
 
     introduction: Paragraph
-    """First paragraph of the prompt, which describes what the LLM has to write."""
+    """First paragraph of the prompt. It describes what the LLM has to write."""
     principles: list[Principle] = Field(min_length=1)
-    """The principles, numbered in the prompt in this order."""
+    """The principles. The prompt numbers them in this order."""
     demonstrations: list[Demonstration] = Field(min_length=1)
-    """Examples for the LLM to imitate. In some, the response is good and the correction equals
-    it."""
+    """Examples that the LLM imitates. In some of them, the response is good and the correction
+    equals it."""
 
 
 class SeedQuestion(Section):
@@ -82,23 +82,24 @@ class QuestionType(Section):
     """A type of question, topics that fit it, and seed questions."""
 
     type: Annotated[str, Form(r"^\S", "a text without blanks at its start")]
-    """What the questions ask for. It follows the words "questions that ask for"."""
+    """What the questions ask for. In the prompt, this text follows the words "questions that ask
+    for"."""
     example_topics: Annotated[
         list[Topic],
         Field(min_length=1),
         AfterValidator(differ),
     ]
-    """Topics for the first prompt. A topic has at most three words, starts with a capital letter
-    and ends without punctuation."""
+    """Topics for the first prompt. A topic has at most three words, starts with a capital letter,
+    and has no punctuation at its end."""
     questions: list[SeedQuestion] = Field(min_length=1)
-    """Seed questions, which the prompts show as examples."""
+    """Seed questions. Prompts show them as examples."""
 
 
 class SeedQuestions(Section):
-    """The types of questions of a criterion, with topics and seed questions."""
+    """The seed questions of a criterion, by question type."""
 
     question_types: list[QuestionType] = Field(min_length=1)
-    """Types of questions. The teacher writes topics and questions for each."""
+    """Types of questions. The teacher writes topics and questions for each type."""
 
     @field_validator("question_types")
     @classmethod

@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from aligners.configuration.kinds.fields import File, Recipe, Section, Text
+from aligners.configuration.fields import File, Recipe, Section, Text
 
 DECIDES = False
 
@@ -13,21 +13,21 @@ class Columns(Section):
     """Names of the columns of a table."""
 
     question: Text = "question"
-    """Column of the question."""
+    """Column with the question."""
     category: Text | None = None
-    """Column of the category's name. `null` if there is none."""
+    """Column with the name of the category. `null`: there is none."""
     category_id: Text | None = None
-    """Column of the category's number. `null` if there is none."""
+    """Column with the number of the category. `null`: there is none."""
 
 
 class DatasetRecipe(Recipe):
-    """Test inputs. The other keys depend on the `source`."""
+    """A data set of test questions. The key `source` decides which other keys exist."""
 
     folder: ClassVar[str] = "datasets"
 
     source: str
-    """`synthetic` takes held-out questions of every criterion, `hub` a data set of the Hugging Face
-    Hub, `file` a local table."""
+    """Source of the questions: `synthetic` uses the held-out questions of all criteria, `hub` a
+    data set of the Hugging Face Hub, `file` a local table."""
 
     @classmethod
     def class_for(cls, values: dict[str, Any]) -> "type[DatasetRecipe]":
@@ -36,7 +36,7 @@ class DatasetRecipe(Recipe):
 
 
 class SyntheticDatasetRecipe(DatasetRecipe):
-    """Held-out questions of every criterion."""
+    """The held-out questions of all criteria."""
 
     chosen_by: ClassVar[str] = "source: synthetic"
 
@@ -49,7 +49,7 @@ class TableRecipe(DatasetRecipe):
     columns: Columns = Columns()
     """Names of the columns of the table."""
     rows: Annotated[int, Field(ge=1)] | None = None
-    """Number of rows to read from the top of the table. `null` reads all."""
+    """Number of rows that are used, from the top of the table. `null`: all rows."""
 
 
 class FileDatasetRecipe(TableRecipe):
@@ -75,10 +75,11 @@ class HubDatasetRecipe(TableRecipe):
     split: Text = "test"
     """Split of the data set."""
     file: Text | None = None
-    """Table (.csv, .json, .jsonl or .parquet) of the repository that is read instead of a split.
-    Needed for a data set that a script loads, since scripts are not run."""
+    """File of the repository (.csv, .json, .jsonl or .parquet) that is read instead of a split. Use
+    it for a data set that a script makes, because such scripts are not run."""
     path: File | None = None
-    """Local table that is read instead of the Hub, for machines without a network."""
+    """Local table that is read instead of the data set of the Hub, for machines without a
+    network."""
 
 
 class UnknownSource(DatasetRecipe):

@@ -4,8 +4,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
+from aligners.configuration.fields import Form, Name, NotDeciding, Section, exactly_one
 from aligners.configuration.kinds.backbones import AlignerDecoding
-from aligners.configuration.kinds.fields import Form, Name, NotDeciding, Section, exactly_one
 from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
 
 DECIDES = False
@@ -26,7 +26,7 @@ class ExternalTraining(Section):
 
 
 class ExternalDecoding(AlignerDecoding):
-    """How an external aligner writes corrections."""
+    """How an external aligner generates corrections."""
 
     max_new_tokens: int = Field(2048, ge=1)
     """Maximum number of tokens of a correction."""
@@ -41,17 +41,20 @@ class ExternalRecipe(PretrainedRecipe):
     folder: ClassVar[str] = "external"
 
     train: ExternalTraining | None = None
-    """Instead of a model: train one on the pairs of all criteria in this input format."""
+    """Give this instead of `model` to train an aligner on the pairs of all criteria, in this input
+    format."""
     input_format: InputTemplate
-    """Prompt of the aligner, used verbatim. {question} and {response} are filled in."""
+    """Text that the aligner reads. {question} and {response} are replaced by the texts of the
+    row."""
     dtype: Dtype = "auto"
-    """Data type of the computation. `auto` selects the best type of the device."""
+    """Number type of the computation. `auto` selects the best type of the device."""
     max_tokens: int = Field(4096, ge=16)
-    """Maximum length of a row in tokens, from the question to the end of the correction."""
+    """Maximum length of a row in tokens, from its start to the end of the correction."""
     decoding: ExternalDecoding = ExternalDecoding()
-    """How the aligner writes corrections."""
+    """How the aligner generates corrections."""
     batch_tokens: NotDeciding[int] = Field(32768, ge=1)
-    """Number of tokens in one batch of generation, with padding and the tokens to be generated."""
+    """Maximum number of tokens in a batch of generation, including padding and the tokens that will
+    be generated."""
 
     @model_validator(mode="after")
     def names_one_aligner(self) -> "ExternalRecipe":

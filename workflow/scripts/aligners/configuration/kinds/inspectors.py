@@ -31,4 +31,4 @@ class InspectorRecipe(TrainingRecipe):
     epochs: Epochs = 40
     evaluations_per_epoch: EvaluationsPerEpoch = 1
     max_tokens: int = Field(512, ge=16)
-    """Maximum length of a question and a response together, in tokens."""
+    """Maximum length of question and response together, in tokens. Longer rows are truncated."""

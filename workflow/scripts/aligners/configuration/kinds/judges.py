@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aligners.configuration.kinds.fields import (
+from aligners.configuration.fields import (
     File,
     Name,
     NotDeciding,
@@ -45,7 +45,7 @@ class Labels(Section):
     second: Text
     """Reply if the second response is better. With `logprobs`, one token of the LLM."""
     tie: Text | None = None
-    """Reply if neither is better. Only without `logprobs`."""
+    """Reply if neither response is better. Only with `logprobs: false`."""
 
     @property
     def all(self) -> list[str]:
@@ -81,22 +81,22 @@ class LLMJudgeRecipe(JudgeRecipe):
     chosen_by: ClassVar[str] = "llm"
 
     llm: Name
-    """LLM of config/llms/ that judges: one with `chat: true` whose engine is `openai` or
-    `served`."""
+    """LLM of config/llms/ that judges. It must have the engine `openai` or `served`, and `chat:
+    true`."""
     prompt: Annotated[File, AfterValidator(has_each_text_once)]
-    """Text file with the prompt. It contains {instruction}, {output_1} and {output_2}, each once.
-    It is sent as one message."""
+    """Text file with the prompt. It contains {instruction}, {output_1} and {output_2}, each exactly
+    once. The prompt is sent as one message."""
     labels: Labels
-    """Replies of the LLM if the first response is better, the second is better, or neither is."""
+    """Replies of the LLM that are verdicts."""
     logprobs: bool = True
-    """If true, the preference is the probability of the label `first` relative to `second`, as the
-    first token of the reply. If false, it is the label in the reply, which has to contain exactly
-    one."""
+    """If `true`, the preference is the probability of one label against the other as the first
+    token of the reply. If `false`, the preference is the label in the reply, which must contain one
+    label exactly once."""
     max_new_tokens: int = Field(1, ge=1)
     """Maximum number of tokens of a reply."""
     most_unusable: NotDeciding[Share] = 0.1
-    """Largest accepted share of replies without a label. If more have none, the run stops, since
-    the prompt does not work for this LLM."""
+    """The run stops if a larger share of the replies has no label, because the prompt then does not
+    work with this LLM."""
 
     @model_validator(mode="after")
     def tie_has_no_token(self) -> "LLMJudgeRecipe":
@@ -115,6 +115,6 @@ class PairRMRecipe(JudgeRecipe, PretrainedRecipe):
     chosen_by: ClassVar[str] = "model"
 
     model: Text
-    """PairRM as a repository on the Hugging Face Hub, or a copy of it in a local directory."""
+    """Repository of PairRM on the Hugging Face Hub, or a local directory with a copy of it."""
     revision: Text
     """Commit of the repository."""

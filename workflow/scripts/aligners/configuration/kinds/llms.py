@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
-from aligners.configuration.kinds.fields import (
+from aligners.configuration.fields import (
     File,
     Form,
     Name,
@@ -22,23 +22,23 @@ Stops = Annotated[list[Text], AfterValidator(differ)]
 
 
 class Responses(Section):
-    """How an LLM responds to the test inputs."""
+    """How an LLM responds to the test questions."""
 
     prompt: Annotated[str, Form(r"\{question\}", "a text with {question} in it")] = (
         "Question: {question}\nAnswer:"
     )
-    """Text that a base LLM continues, with {question} in it. A chat LLM gets the question as a
-    message."""
+    """Text that a base LLM continues. It contains {question}. A chat LLM gets the question as a
+    message instead."""
     max_new_tokens: int = Field(256, ge=1)
     """Maximum number of tokens of a response."""
     repetition_penalty: float = Field(1.0, gt=0)
-    """Penalty on repeated tokens, as a factor. 1 is no penalty."""
+    """Repetition penalty. 1 means no penalty."""
     stop: Stops = Field(default_factory=list)
-    """The response ends before the first of these strings."""
+    """Stop strings. A response ends before the first of them."""
 
 
 class Prices(Section):
-    """What a million tokens cost, for usage files and estimates."""
+    """Prices of a million tokens, for usage files and estimates."""
 
     input: float = Field(ge=0)
     """Price of a million tokens of prompts."""
@@ -49,24 +49,25 @@ class Prices(Section):
 
 
 class LLMRecipe(Recipe):
-    """A language model. The other keys depend on the `engine`."""
+    """A language model. The key `engine` decides which other keys exist."""
 
     folder: ClassVar[str] = "llms"
 
     engine: str
-    """What computes the completions: `transformers` loads the model in the job, `served` starts a
-    server for the job, `openai` sends requests to a running server, `closed-world` is the built-in
-    test bench."""
+    """How the completions are computed: `transformers` loads the model in the job, `served` starts
+    a server in the job, `openai` sends requests to a running server, `closed-world` is the program
+    that replaces an LLM in the closed world."""
     chat: bool = False
-    """Whether the LLM gets messages in its chat template. Otherwise it continues plain text."""
+    """If `true`, the LLM gets messages through its chat template. If `false`, it continues plain
+    text."""
     finetuned: Name | None = None
-    """For a base LLM, the name of the chat LLM whose responses its corrections are compared
-    with."""
+    """Only for a base LLM: name of its finetuned partner, the chat LLM whose responses are compared
+    with the corrections."""
     require_all: NotDeciding[bool] = True
-    """Whether a stage stops if requests still fail after all attempts. Otherwise it continues
-    without their rows."""
+    """If `true`, a stage stops if requests have failed after all attempts. If `false`, it continues
+    without these rows."""
     responses: Responses = Responses()
-    """How the LLM responds to the test inputs."""
+    """How the LLM responds to the test questions."""
 
     @classmethod
     def class_for(cls, values: dict[str, Any]) -> "type[LLMRecipe]":
@@ -93,13 +94,13 @@ class LLMRecipe(Recipe):
 
 
 class ClosedWorldRecipe(LLMRecipe):
-    """An LLM of the built-in test bench."""
+    """A program that replaces an LLM in the closed world."""
 
     chosen_by: ClassVar[str] = "engine: closed-world"
 
     engine: Literal["closed-world"]
     persona: Literal["teacher", "base", "finetuned"]
-    """The LLM that is imitated: the teacher, a base LLM or its finetuned partner."""
+    """Which LLM of the closed world the program replaces."""
     world: File
     """File that describes the world."""
 
@@ -124,11 +125,12 @@ class TransformersRecipe(ModelRecipe):
 
     engine: Literal["transformers"]
     chat_template: Text | None = None
-    """Jinja template of the messages, for a chat LLM whose tokenizer has none."""
+    """Chat template (Jinja) for a chat LLM whose tokenizer has none."""
     dtype: Dtype = "auto"
-    """Data type of the computation. `auto` selects the type in which the weights are stored."""
+    """Number type of the computation. `auto` selects the type in which the weights are stored."""
     batch_tokens: NotDeciding[int] = Field(32768, ge=1)
-    """Number of tokens in one batch of generation, with padding and the tokens to be generated."""
+    """Maximum number of tokens in a batch of generation, including padding and the tokens that will
+    be generated."""
 
     @model_validator(mode="after")
     def chat_template_is_for_chat_llms(self) -> "TransformersRecipe":
@@ -144,24 +146,27 @@ class ServerRecipe(LLMRecipe):
     model: Text
     """Name of the model on the server."""
     limit_parameter: NotDeciding[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
-    """Name of the request parameter that limits the tokens of a completion."""
+    """Name of the request parameter for the maximum number of tokens of a completion."""
     extra: dict[str, JsonValue] = Field(default_factory=dict)
-    """Further parameters of every request, with the names that the server uses."""
+    """Additional parameters of each request, with the names of the server's API."""
     concurrency: NotDeciding[int] = Field(64, ge=1)
-    """Maximum number of requests that run at the same time."""
+    """Maximum number of requests at the same time."""
     requests_per_minute: NotDeciding[Annotated[float, Field(gt=0)] | None] = None
-    """Maximum number of requests that are sent in a minute."""
+    """Maximum number of requests in a minute. `null`: no limit."""
     tokens_per_minute: NotDeciding[Annotated[float, Field(gt=0)] | None] = None
-    """Maximum number of tokens in a minute: those of the prompts and those to be generated."""
+    """Maximum number of tokens in a minute: the tokens of the prompts and the tokens that will be
+    generated. `null`: no limit."""
     timeout_seconds: NotDeciding[float] = Field(600, gt=0)
-    """Maximum time of a reply, in seconds. Then the request is sent again."""
+    """Maximum time for a reply. After this time, the request is sent again."""
     attempts: NotDeciding[int] = Field(12, ge=1)
-    """How often a request is sent before it counts as failed. The waits between attempts double,
-    from 0.05 s to a minute. An attempt after which the server asks for a wait does not count."""
+    """Maximum number of times that a request is sent before it counts as failed. Between two
+    attempts, the job waits for a random time: at most 0.05 s at first, then at most twice as long
+    each time, up to a minute. If the server asks the job to wait (status 429), this does not count
+    as an attempt."""
 
 
 class OpenAIRecipe(ServerRecipe):
-    """An LLM on a server that is already running."""
+    """An LLM on a server that already runs."""
 
     chosen_by: ClassVar[str] = "engine: openai"
 
@@ -169,14 +174,14 @@ class OpenAIRecipe(ServerRecipe):
     endpoint: NotDeciding[
         Annotated[str, Form(r"^https?://", "a URL that begins with http:// or https://")]
     ]
-    """URL of the API. Most often it ends in /v1."""
+    """URL of the API. It usually ends in /v1."""
     key_variable: NotDeciding[
         Annotated[str, Form(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable")]
         | None
     ] = None
-    """Environment variable that contains the key. Without it no key is sent."""
+    """Name of the environment variable that contains the API key. `null`: no key is sent."""
     prices: NotDeciding[Prices | None] = None
-    """What a million tokens cost, for the costs in usage files and estimates."""
+    """Prices of a million tokens, for the costs in usage files and estimates."""
 
     def origin(self) -> dict[str, str]:
         """Return the model and the endpoint."""
@@ -194,12 +199,12 @@ class ServedRecipe(ModelRecipe, ServerRecipe):
 
     engine: Literal["served"]
     command: NotDeciding[Annotated[str, Form(r"\{port\}", "a command with {port} in it")]]
-    """Command that starts the server. {model}, {revision}, {port}, {gpus} (the number of GPUs of
-    the job) and {workflow} (the directory of the workflow) are filled in."""
+    """Command that starts the server. The job replaces {model}, {revision}, {port}, {gpus} (the
+    number of GPUs of the job) and {workflow} (the directory of the workflow)."""
     health: NotDeciding[Annotated[str, Form(r"^/", "a path that begins with /")]] = "/health"
-    """Path that returns status 200 when the server is ready."""
+    """Path at which the server returns status 200 when it is ready."""
     startup_seconds: NotDeciding[float] = Field(1800, gt=0)
-    """Maximum time until the server is ready, in seconds."""
+    """Maximum time until the server is ready."""
 
 
 class UnknownEngine(LLMRecipe):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from aligners.configuration.kinds.fields import NotDeciding, Recipe, Text, together
+from aligners.configuration.fields import NotDeciding, Recipe, Text, together
 from aligners.configuration.workflow_files import find_file
 
 DECIDES = False
@@ -54,12 +54,13 @@ class PretrainedRecipe(Recipe):
     revision: Text | None = None
     """Commit of the repository."""
     gated: NotDeciding[bool] = False
-    """Whether the Hub asks for HF_TOKEN in the environment."""
+    """If `true`, the model needs `HF_TOKEN` in the environment."""
     weights: Weights = "safetensors"
-    """Format of the weight files. `bin` is for a model without safetensors; no code from its files
-    runs."""
+    """Format of the weight files. Use `bin` for a model without safetensors. Such files are read as
+    data only."""
     trust_remote_code: bool = False
-    """Whether code of the model's repository may run. Set it only if the model needs it."""
+    """If `true`, code of the model's repository can run. Use `false` unless the model needs its own
+    code."""
 
     @model_validator(mode="after")
     def model_has_a_revision(self) -> "PretrainedRecipe":

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from aligners.configuration.kinds.fields import Recipe, Section, Share
+from aligners.configuration.fields import Recipe, Section, Share
 
 DECIDES = False
 
@@ -13,13 +13,14 @@ class NearDuplicateSettings(Section):
     """When two texts count as near-duplicates."""
 
     shingle: int = Field(5, ge=1)
-    """Length in characters of the overlapping pieces of a text that are compared."""
+    """Length of a shingle in characters. A text is compared by the set of its shingles."""
     similarity: Share = 0.8
-    """Texts are near-duplicates if the Jaccard similarity of their pieces is at least this."""
+    """Two texts are near-duplicates if the Jaccard similarity of their shingles is at least this
+    value."""
 
 
 class Balance(Section):
-    """How evenly topics are spread over the question types."""
+    """How evenly the topics are distributed over the question types."""
 
     largest_to_median: float = Field(2.0, ge=1)
     """A question type keeps at most this many times the topics of the median type."""
@@ -29,71 +30,73 @@ class Topics(Section):
     """Generation of topics, and their deduplication."""
 
     examples_per_prompt: int = Field(5, ge=1)
-    """Example topics in a prompt."""
+    """Number of example topics in a prompt."""
     prompts_per_type: int = Field(1, ge=1)
-    """Prompts for each question type in one round."""
+    """Number of prompts for each question type in a round."""
     max_new_tokens: int = Field(300, ge=1)
-    """Maximum number of tokens of one completion."""
+    """Maximum number of tokens of a completion."""
     temperature: float = Field(1.0, ge=0)
-    """Sampling temperature. 0 selects the most probable token."""
+    """Sampling temperature. 0 means greedy decoding."""
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
-    """When two topics count as the same."""
+    """When two topics are near-duplicates."""
     balance: Balance = Balance()
-    """How evenly topics are spread over the question types."""
+    """How evenly the topics are distributed over the question types."""
 
 
 class Questions(Section):
     """Generation of questions, and their deduplication."""
 
     examples_per_prompt: int = Field(5, ge=1)
-    """Seed questions in a prompt."""
+    """Number of seed questions in a prompt."""
     hints_per_prompt: int = Field(15, ge=1)
-    """Hints in a prompt, each a question type with a topic. The LLM writes one line for each
-    hint."""
+    """Number of hints in a prompt. A hint is a question type with a topic. The LLM writes one line
+    for each hint."""
     attempts: int = Field(3, ge=1)
-    """How often a hint is sent, including the first time, until the LLM writes its line."""
+    """Maximum number of times that a hint is sent, until the LLM has written a question for it."""
     max_new_tokens: int = Field(1000, ge=1)
-    """Maximum number of tokens of one completion."""
+    """Maximum number of tokens of a completion."""
     temperature: float = Field(1.0, ge=0)
-    """Sampling temperature. 0 selects the most probable token."""
+    """Sampling temperature. 0 means greedy decoding."""
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
-    """When two questions count as the same."""
+    """When two questions are near-duplicates."""
 
 
 class Pairs(Section):
     """Generation of response, critique and correction."""
 
     max_new_tokens: int = Field(1500, ge=1)
-    """Maximum number of tokens of one completion."""
+    """Maximum number of tokens of a completion."""
     temperature: float = Field(0.0, ge=0)
-    """Sampling temperature. 0 selects the most probable token."""
+    """Sampling temperature. 0 means greedy decoding."""
     repetition_penalty: float = Field(1.0, gt=0)
-    """Penalty on repeated tokens, as a factor. 1 is no penalty."""
+    """Repetition penalty. 1 means no penalty."""
 
 
 class Language(Section):
-    """When a text counts as not English."""
+    """When a text is not English."""
 
     minimum_words: int = Field(5, ge=1)
-    """A text with fewer words in plain letters is kept, since it is too short to be classified."""
+    """A text with fewer words, in plain letters, is kept, because it is too short to be
+    classified."""
     minimum_ratio: Share = 0.1
-    """A text counts as not English if the probability of English, divided by that of the most
-    probable language, is below this ratio."""
+    """A text is not English if the probability of English, divided by that of the most probable
+    language, is below this value."""
 
 
 class Cleaning(Section):
     """Filters of the pairs."""
 
     language: Language = Language()
-    """When a text counts as not English."""
+    """When a text is not English."""
 
 
 class SplitSettings(Section):
-    """Grouping of questions before they are divided into training, validation and test."""
+    """How questions are grouped before the groups are divided into training, validation and
+    test."""
 
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
-    """When two questions belong to the same group. All questions of a group are in the same
-    split."""
+    """When two questions are near-duplicates and so in the same group. All questions of a group are
+    in the same split."""
 
 
 class SynthesisRecipe(Recipe):
@@ -110,4 +113,5 @@ class SynthesisRecipe(Recipe):
     cleaning: Cleaning = Cleaning()
     """Filters of the pairs."""
     split: SplitSettings = SplitSettings()
-    """Grouping of questions before they are divided into training, validation and test."""
+    """How questions are grouped before the groups are divided into training, validation and
+    test."""
