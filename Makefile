@@ -1,4 +1,4 @@
-# Everything runs from .venv, which is made when first needed.
+# All targets use .venv. The first target that needs it creates it.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,7 +15,7 @@ report: .venv/installed  ## results/report.html of the demo, with the comparison
 	$(BIN)/snakemake --profile profiles/demo results/report.html
 	@echo "The report: results/report.html"
 
-estimate: .venv/installed  ## what a run of CONFIG will take, by SAMPLE requests of each stage
+estimate: .venv/installed  ## tokens, time and cost of a run of CONFIG, measured on SAMPLE requests of each stage
 	$(BIN)/aligners estimate --config $(CONFIG) --sample $(SAMPLE)
 
 test: .venv/installed  ## the tests
@@ -37,17 +37,17 @@ check: .venv/installed  ## formatting, lint, types, which package may import whi
 bench: .venv/installed  ## time, memory and quality, printed and written to benchmarks/results/
 	$(BIN)/python benchmarks/run.py
 
-docs: .venv/installed  ## schemas, tables of keys, and the figures of the documents, from results/ if a demo is there
+docs: .venv/installed  ## schemas, tables of keys, and the numbers in the documents; uses results/ if it has the demo
 	$(BIN)/python docs/generate.py
 
-# Without a seed, the order of the edges is another each time. The report, which reads from every stage, is left out.
+# PYTHONHASHSEED fixes the order of the edges. The report is left out, because it reads files of every stage.
 dag: .venv/installed  ## the rule graph in docs/: rulegraph.svg (needs graphviz), and for mermaid in dag.md
 	PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph dot $(GRAPHED) | dot -Tsvg > docs/rulegraph.svg
 	PYTHONHASHSEED=0 $(BIN)/snakemake --rulegraph mermaid-js $(GRAPHED) > docs/rulegraph.mmd
 	sed -i -e '/^```mermaid$$/,/^```$$/{//!d}' -e '/^```mermaid$$/r docs/rulegraph.mmd' docs/dag.md
 
-# torch comes apart from the others: its build depends on the machine. TORCH=cuda takes the build for GPUs, which is
-# gigabytes larger. An index that cannot be reached is skipped.
+# torch is installed separately, because its build depends on the machine. TORCH=cuda selects the build for GPUs, which
+# is gigabytes larger. If the index of CPU builds cannot be reached, pip uses its default index.
 TORCH ?= cpu
 CPU_INDEX := https://download.pytorch.org/whl/cpu
 REACHED = $(PYTHON) -c "from urllib.request import urlopen; urlopen('$(CPU_INDEX)/', timeout=5)" 2>/dev/null
@@ -61,11 +61,11 @@ PIP := $(if $(UV),uv pip install --python .venv,$(BIN)/python -m pip install) --
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
-# What torch needs of CUDA comes with it.
+# These packages are installed as requirements of torch.
 NOT_PINNED := --no-emit-package torch --no-emit-package triton $(foreach name,cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cccl nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx,--no-emit-package $(name))
 
-# Every package with its hash, for all Pythons of the project; versions stay where pyproject.toml allows it.
-constraints:  ## constraints.txt anew from pyproject.toml (needs uv)
+# Pins every package with its hash, for each Python of the project. A version changes only if pyproject.toml demands it.
+constraints:  ## writes constraints.txt from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11.7 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--extra workflow --extra evaluation --extra demo --extra test --extra docs $(NOT_PINNED) \
 		--output-file constraints.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""Aligners: from topics to AlpacaEval files and their evaluation. This file lists all parts."""
+"""Aligners: from topics to AlpacaEval files and their evaluation. This file includes all rules."""
 
 from snakemake.utils import min_version
 

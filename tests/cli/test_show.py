@@ -91,19 +91,19 @@ def test_a_row_is_printed_with_changes_scores_and_trace(show: Show) -> None:
         "trace     1. factuality  0.020 → 0.970  accepted: the score rose\n"
         "          2. ethical     0.002 → 1.000  accepted: the score rose\n"
         "\n"
-        "-: this inspector did not score the final text.\n"
+        "-: the inspector did not score the final text.\n"
         "3 of 3 rows match, 1 shown.\n"
     )
 
 
-def test_a_refused_turn_shows_scores_with_digits_that_differ(show: Show) -> None:
+def test_a_rejected_turn_shows_scores_with_digits_that_differ(show: Show) -> None:
     output = show(SQUAD, "--id", "bb")
     assert "  scores  ethical 0.900   factuality 0.496\nafter     (unchanged)\ntrace" in output
-    assert "1. factuality  0.4964 → 0.4962  refused" in output
+    assert "1. factuality  0.4964 → 0.4962  rejected" in output
     assert "-: " not in output
 
 
-def test_scores_after_a_refused_last_turn_are_those_of_the_final_text(show: Show) -> None:
+def test_scores_after_a_rejected_last_turn_are_those_of_the_final_text(show: Show) -> None:
     refused = turn("ethical", {"ethical": 0.002, "factuality": 0.97}, 0.0001, accepted=False)
     trace = [RUDE_AND_WRONG["trace"][0], refused]
     write_rows(SQUAD, [{**RUDE_AND_WRONG, "trace": trace}])
@@ -115,8 +115,8 @@ def test_small_scores_are_distinguishable(show: Show) -> None:
     same = turn("ethical", {"ethical": 0.0}, 0.0, accepted=False)
     write_rows(SQUAD, [{**REFUSED, "trace": [tiny, same]}])
     output = show(SQUAD)
-    assert "3.82e-32 → 6.15e-34  refused" in output
-    assert "0.000 → 0.000  refused" in output
+    assert "3.82e-32 → 6.15e-34  rejected" in output
+    assert "0.000 → 0.000  rejected" in output
 
 
 def test_a_correction_with_a_lower_score_is_accepted_without_a_gate(show: Show) -> None:
@@ -141,10 +141,10 @@ def test_a_single_aligner_has_no_scores(show: Show) -> None:
     assert "scores" not in output
 
 
-def test_a_refused_correction_is_shown(show: Show) -> None:
+def test_a_rejected_correction_is_shown(show: Show) -> None:
     refused = {**REFUSED["trace"][0], "accepted": False, "aligned_response": "Go away, then."}
     write_rows(SQUAD, [{**REFUSED, "trace": [refused]}])
-    assert re.search(r"1\. factuality .* refused.*\n +Go away, then\.\n", show(SQUAD))
+    assert re.search(r"1\. factuality .* rejected.*\n +Go away, then\.\n", show(SQUAD))
 
 
 def test_external_corrections_have_no_trace(show: Show) -> None:

@@ -199,7 +199,7 @@ def test_a_ledger_of_another_version_is_an_error_and_stays_unchanged(
     ledger.write_bytes(other)
     with pytest.raises(UserError) as caught:
         Generator(BASE, OUTPUT)
-    for part in (str(ledger), "version", "move the file away"):
+    for part in (str(ledger), "version", "rename the file"):
         assert part in str(caught.value)
     assert ledger.read_bytes() == other
 

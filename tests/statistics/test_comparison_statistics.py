@@ -219,7 +219,7 @@ def test_the_interval_is_that_of_a_proportion_if_length_has_no_effect() -> None:
 @pytest.mark.parametrize(
     ("scores", "differences", "reason"),
     [
-        ([1.0] * 100, range(-50, 50), "0 wins or losses"),
+        ([1.0] * 100, range(-50, 50), "only 0 of one"),
         ([0.5] * 100, range(-50, 50), "verdicts are equal"),
         ([0.0, 1.0] * 50, [7] * 100, "same number"),
         ([0.0, 1.0] * 50, range(1, 101), "longer"),

@@ -1,4 +1,4 @@
-"""Corrections of the responses by single aligners, by the conditioned aligner, and by the squads.
+"""Corrections of the responses by individual aligners, by the conditioned aligner and by squads.
 
 Reads:  results/responses/{dataset}/{llm}.jsonl; models of aligners and inspectors
 Writes: results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl
@@ -24,7 +24,7 @@ rule apply_aligner:
         **program("apply_aligner", principles=principles),
         criteria=criteria_in_order,
     message:
-        "Aligner {wildcards.aligner} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
+        "Corrections by aligner {wildcards.aligner} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "{params.command:q} --criteria {params.criteria:q} --backbone {wildcards.backbone:q}"
         " --responses {input.responses:q} --model {input.model:q}"
@@ -47,7 +47,7 @@ rule apply_squad:
     params:
         **program("apply_squad", "criteria", "squad_threshold", principles=principles),
     message:
-        "{wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
+        "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "{params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
         " --backbone {wildcards.backbone:q} --responses {input.responses:q}"

@@ -1,6 +1,6 @@
 """Model cards: a README.md for each trained model, in the format of the Hugging Face Hub.
 
-Only the training rule may write into the model's directory, so the card lies beside it.
+The card is not in the model's directory, because only the training rule may write there.
 
 Reads:  results/inspectors/{inspector}/{criterion}/model/, results/aligners/{backbone}/{aligner}/model/
 Writes: results/inspectors/{inspector}/{criterion}/README.md, results/aligners/{backbone}/{aligner}/README.md

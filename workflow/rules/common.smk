@@ -140,8 +140,8 @@ def shards_of(rows, count):
 def names_json(*fields, **own):
     """Return the names of the experiment by field as JSON; names in `own` take precedence.
 
-    With these names, a program builds its paths from the patterns of results.py. So its command
-    line does not grow with the number of files.
+    A program builds its paths from these names and the patterns of results.py. So its command line
+    does not grow with the number of files.
     """
     names = {**EXPERIMENT.names, "hub_model": list(EXPERIMENT.hub_models), **own}
     return json.dumps({field: names[field] for field in [*fields, *own]})

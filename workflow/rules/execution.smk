@@ -1,4 +1,4 @@
-"""How jobs run: the commands that start programs, leased GPUs, and checks of a cluster's limits."""
+"""How jobs run: the commands that start programs, GPU leases, and checks of a cluster's limits."""
 
 from aligners.cluster.slurm import (
     JobRequest,
@@ -11,8 +11,8 @@ from aligners.cluster.slurm import (
 def python_command(script):
     """Return the function for the command of a Python program, on leased GPUs if it needs any.
 
-    Snakemake does not compare params that depend on resources. So a moved workflow or other GPUs
-    make no job run again; they do not change its result.
+    Snakemake does not compare params that depend on resources. So no job runs again if the workflow
+    was moved or the GPUs changed, since neither changes a result.
     """
 
     def command(wildcards, resources):
@@ -36,8 +36,8 @@ def training_command(script, recipe):
         nodes = resources.get("nodes", 1)
         if nodes > 1 and not (resources.get("mpi") and resources.get("gpus_per_node")):
             raise WorkflowError(
-                f"set-resources, {script}: a training over {nodes} nodes also needs mpi, tasks, "
-                "gpus_per_node and slurm_extra; docs/slurm.md shows them"
+                f"the profile, key set-resources.{script}: a training on {nodes} nodes also needs mpi, "
+                "tasks, gpus_per_node and slurm_extra; add them as in docs/slurm.md"
             )
         gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
         several = load_recipe(WILDCARDS[recipe], wildcards[recipe]).accelerate
@@ -67,7 +67,7 @@ def job_request(job):
     """Return the resources that a job requests of one node of a cluster."""
 
     def amount(name, default=0):
-        # Not a number if it depends on inputs that do not exist yet.
+        # The value is not a number if it depends on inputs that do not exist yet.
         value = job.resources.get(name, default)
         return value if isinstance(value, int) else default
 

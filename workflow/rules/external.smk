@@ -22,7 +22,7 @@ rule apply_external:
     params:
         **program("apply_external", "external"),
     message:
-        "External aligner {wildcards.external}: {wildcards.dataset}, {wildcards.llm}"
+        "Corrections by external aligner {wildcards.external}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "{params.command:q} --external {wildcards.external:q} --responses {input.responses:q}"
         " --model {input.model:q} --output {output.aligned:q} 2> {log:q}"

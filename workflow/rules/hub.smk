@@ -1,4 +1,4 @@
-"""Models that come from the Hub, and whether they are available."""
+"""Models of the Hub: the records of their downloads, and checks that they are available."""
 
 import functools
 
@@ -6,7 +6,7 @@ from aligners.configuration.experiment import judge_model
 
 HUB_MODELS = EXPERIMENT.hub_models
 
-# Compute nodes often have no network; the rule fetch_model has downloaded the models before.
+# Compute nodes often have no network. The rule fetch_model downloads the models before.
 if workflow.remote_exec:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

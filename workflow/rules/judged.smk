@@ -32,7 +32,7 @@ rule judge_comparisons:
         **program("judge_comparisons", identity=deciding_judge),
         names=names_json("backbone", "system", "reference", "traced"),
     message:
-        "Verdicts of {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
+        "Verdicts of judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
         " --llm {wildcards.llm:q} --names {params.names:q} 2> {log:q}"
@@ -59,7 +59,7 @@ rule compare_systems:
         **program("compare_systems", "seed"),
         names=names_json("backbone", "system", "reference"),
     message:
-        "Rates of {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
+        "Rates by judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
         " --llm {wildcards.llm:q} --names {params.names:q} --seed {params.seed:q} 2> {log:q}"
@@ -84,7 +84,7 @@ rule trace_thresholds:
     params:
         **program("trace_thresholds", "squad_threshold", "seed"),
     message:
-        "Win rate by threshold, {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}"
+        "Win rate by threshold, judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}"
     shell:
         "{params.command:q} --squad {input.squad:q} --verdicts {input.verdicts:q}"
         " --turns {input.turns:q} --threshold {params.squad_threshold:q} --seed {params.seed:q}"

@@ -1,4 +1,4 @@
-"""Judges: the files of all comparisons, and whether a judge has changed."""
+"""Judges: the files of all comparisons, and the check that no judge has changed."""
 
 from aligners.judging.record import check_judge, judge_identity
 

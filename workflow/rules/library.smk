@@ -30,9 +30,9 @@ from aligners.configuration.workflow_files import find_file
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 
-# Without a configuration in the working directory, the workflow's own is used.
+# If the working directory has no configuration, the workflow's own is used.
 OWN_CONFIG = "config/config.yaml"
-# The first is laid over all others.
+# The first overrides all others.
 CONFIG_FILES = [find_file(path) for path in [*reversed(workflow.overwrite_configfiles), OWN_CONFIG]]
 
 # Snakemake accepts a key that occurs twice, and reports a syntax error without its line. A module's

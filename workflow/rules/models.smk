@@ -1,4 +1,4 @@
-"""Models of the Hub, downloaded on the machine that runs Snakemake: jobs may have no network.
+"""Models of the Hub, downloaded on the machine that runs Snakemake, since jobs may have no network.
 
 Reads:  config/{hub_model}.yaml, such as config/llms/falcon-40b.yaml
 Writes: results/models/{hub_model}.json; the models themselves are in the Hub's local cache
@@ -19,6 +19,6 @@ rule fetch_model:
     params:
         **program("fetch_model", recipe=hub_recipe),
     message:
-        "Fetching the model of {wildcards.hub_model}"
+        "Downloading the model of config/{wildcards.hub_model}.yaml"
     shell:
         "{params.command:q} --recipe {wildcards.hub_model:q} --output {output.record:q} 2> {log:q}"

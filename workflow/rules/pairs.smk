@@ -56,7 +56,7 @@ rule gather_pairs:
     params:
         **program("gather_pairs"),
     message:
-        "Pairs gathered: {wildcards.criterion}"
+        "Gathering the shards of pairs: {wildcards.criterion}"
     shell:
         "{params.command:q} --questions {input.questions:q} --shards {input.shards:q}"
         " --output {output.pairs:q} 2> {log:q}"

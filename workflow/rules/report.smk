@@ -80,7 +80,7 @@ rule write_report:
         **program("write_report", page_files=page_files),
         configuration=json.dumps(config),
     message:
-        "Report"
+        "Page of the report"
     shell:
         "{params.command:q} --configuration {params.configuration:q} --logs logs"
         " --output {output.page:q} 2> {log:q}"

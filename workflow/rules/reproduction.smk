@@ -35,7 +35,7 @@ rule judge_reproduction:
         **program("judge_reproduction", identity=deciding_judge),
         names=names_json("backbone", "reference"),
     message:
-        "Verdicts of {wildcards.judge} by the paper's protocol: {wildcards.dataset}, {wildcards.llm}"
+        "Verdicts of judge {wildcards.judge} by the paper's protocol: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
         " --llm {wildcards.llm:q} --names {params.names:q} 2> {log:q}"
@@ -63,6 +63,6 @@ rule compare_with_reported:
         **program("compare_with_reported", reported=reported),
         names=names_json("llm", "backbone", "reference", dataset=NUMBERED_DATASETS),
     message:
-        "Reported win rates and ours, by {wildcards.judge}"
+        "Reported win rates and ours, judge {wildcards.judge}"
     shell:
         "{params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"

@@ -48,7 +48,7 @@ rule gather_responses:
     params:
         **program("gather_responses"),
     message:
-        "Responses gathered of {wildcards.llm}: {wildcards.dataset}"
+        "Gathering the shards of responses of {wildcards.llm}: {wildcards.dataset}"
     shell:
         "{params.command:q} --inputs {input.inputs:q} --shards {input.shards:q}"
         " --output {output.responses:q} 2> {log:q}"

@@ -24,7 +24,7 @@ rule split_questions:
         **program("split_questions", "synthesis.split", "split"),
         shares=[config["split"][side] for side in ("train", "validation", "test")],
     message:
-        "Split: {wildcards.criterion}"
+        "Split of the questions: {wildcards.criterion}"
     shell:
         "{params.command:q} --questions {input.questions:q} --earlier {input.earlier:q}"
         " --synthesis {params.synthesis:q} --shares {params.shares:q}"

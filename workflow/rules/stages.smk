@@ -22,6 +22,6 @@ rule list_stage:
         **program("list_stage"),
         names=stage_names,
     message:
-        "Checksums: results/{wildcards.stage}/all"
+        "Checksums of results/{wildcards.stage}"
     shell:
         "{params.command:q} --stage {wildcards.stage:q} --names {params.names:q} 2> {log:q}"

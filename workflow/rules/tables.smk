@@ -24,6 +24,6 @@ rule write_tables:
         **program("write_tables"),
         names=names_json("dataset", "llm", "backbone", "system", "reference", "traced"),
     message:
-        "Tables: results/tables/{wildcards.judge}"
+        "Tables of judge {wildcards.judge}"
     shell:
         "{params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"

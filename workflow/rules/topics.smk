@@ -51,7 +51,7 @@ rule deduplicate_topics:
     params:
         **program("deduplicate_topics", "synthesis.topics", "seed"),
     message:
-        "Distinct topics: {wildcards.criterion}"
+        "Deduplicating topics: {wildcards.criterion}"
     shell:
         "{params.command:q} --topics {input.topics:q} --synthesis {params.synthesis:q}"
         " --seed {params.seed:q} --output {output.topics:q} 2> {log:q}"

@@ -24,7 +24,7 @@ rule filter_pairs:
     params:
         **program("filter_pairs", "synthesis.cleaning"),
     message:
-        "Pairs filtered: {wildcards.criterion}"
+        "Filtering pairs: {wildcards.criterion}"
     shell:
         "{params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
         " --synthesis {params.synthesis:q} --output {output.pairs:q} 2> {log:q}"
@@ -46,7 +46,7 @@ rule score_similarity:
     params:
         **program("score_similarity", "encoder", "criterion.near_copy_similarity"),
     message:
-        "Similarity of pairs: {wildcards.criterion}"
+        "Similarity of responses and corrections: {wildcards.criterion}"
     shell:
         "{params.command:q} --criterion {wildcards.criterion:q} --pairs {input.pairs:q}"
         " --encoder {params.encoder:q} --output {output.pairs:q}"
@@ -69,7 +69,7 @@ rule build_aligner_set:
     params:
         **program("build_aligner_set", "identity_share", "aligner_rows", "seed"),
     message:
-        "Aligner set: {wildcards.criterion}"
+        "Training set of the aligner: {wildcards.criterion}"
     shell:
         "{params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
         " --identity-share {params.identity_share:q} --rows {params.aligner_rows:q}"
@@ -95,7 +95,7 @@ rule build_inspector_set:
             "build_inspector_set", "criterion.near_copy_similarity", "inspector_pairs", "seed"
         ),
     message:
-        "Inspector set: {wildcards.criterion}"
+        "Training set of the inspector: {wildcards.criterion}"
     shell:
         "{params.command:q} --criterion {wildcards.criterion:q} --similarity {input.similarity:q}"
         " --split {input.split:q} --pairs {params.inspector_pairs:q} --seed {params.seed:q}"

@@ -72,7 +72,7 @@ def criteria_in_order(wildcards):
 
 
 def squad_models(wildcards):
-    """Return the aligner of each criterion in a squad; the conditioned one serves all criteria."""
+    """Return the aligner of each criterion in a squad; the conditioned aligner is that of all."""
     names = [CONDITIONED] * len(CRITERIA) if criteria_read(wildcards) else CRITERIA
     return [results.ALIGNER.fill(backbone=wildcards.backbone, aligner=name) for name in names]
 

@@ -12,8 +12,8 @@ from aligners.correction.aligner import Aligner
 def main(*, criteria: list[str], backbone: str, responses: Path, model: Path, output: Path) -> None:
     """Write every response with its correction and trace to `output`.
 
-    The aligner corrects the responses once for each of the `criteria`, in their order. The aligner
-    of one criterion gets that criterion; the conditioned aligner gets all criteria.
+    The aligner corrects the responses once for each of the `criteria`, in their order. For the
+    aligner of one criterion, `criteria` has this criterion; for the conditioned aligner, all.
     """
     rows = read_rows(responses)
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens

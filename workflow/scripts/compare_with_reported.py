@@ -16,9 +16,9 @@ from aligners.statistics.verdicts import read_verdicts
 REPORTED = "resources/reported/win_rates.csv"
 NOTES = """\
 Protocol: the squad in the paper's order, answers cut at their first full stop, four of the 14
-categories, ties dropped. *Reported* are the figures of the paper's code, judged by GPT-4 through
-AlpacaEval 2; they have neither n nor interval. *Ours* have n decided questions. Differences are in
-percentage points. A tie is a mean preference of exactly 0.5 over both orders, even if the orders
+categories, ties dropped. *Reported*: figures of the paper's code, judged by GPT-4 through
+AlpacaEval 2, without n and interval. *Ours*: n is the number of decided questions. Differences are
+in percentage points. A tie is a mean preference of exactly 0.5 over both orders, even if the orders
 contradict each other. AlpacaEval judges in one order only: then fewer questions are ties, and rates
 are closer to 50%."""
 
@@ -39,7 +39,7 @@ def main(*, judge: str, names: str) -> None:
     if not cells:
         raise UserError(
             "key datasets: no data set of the configuration has numbered categories, which the "
-            "paper's protocol needs; add one, such as beavertails"
+            "paper's protocol needs; add such a data set, for example beavertails"
         )
     compared = compare_with_reported(cells, read_reported(find_file(REPORTED)))
     write_csv(results.REPORTED_BESIDE_OURS.path(judge=judge, form="csv"), compared)

@@ -18,7 +18,7 @@ def main(*, recipe: str, output: Path) -> None:
     source = hub_source(load_recipe(FOLDERS[kind], name))
     if source is None:
         raise UserError(
-            f"config/{recipe}.yaml names no model of the Hub; there is nothing to fetch"
+            f"config/{recipe}.yaml: the recipe has no model of the Hub to fetch; set the key model"
         )
     write_json(output, fetch(source))
 

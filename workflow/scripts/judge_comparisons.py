@@ -1,4 +1,4 @@
-"""Let a judge compare all systems with their references, for one data set and base LLM."""
+"""Compare all systems with their references by a judge, for one data set and base LLM."""
 
 from aligners.configuration import results
 from aligners.configuration.systems import SQUAD

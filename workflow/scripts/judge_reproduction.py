@@ -1,4 +1,4 @@
-"""Let a judge compare as in the paper: first sentences, four categories, the paper's squad."""
+"""Compare by a judge as in the paper: first sentences, four categories, the paper's squad."""
 
 from dataclasses import replace
 

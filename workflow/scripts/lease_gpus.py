@@ -8,7 +8,7 @@ from aligners.core.errors import UserError
 
 
 def main() -> None:
-    """Wait for free GPUs, then replace this process with the command, which sees only these."""
+    """Wait for free GPUs, then replace this process with the command, which can use only these."""
     _, count, *command = sys.argv
     try:
         gpus = lease_gpus(int(count))

@@ -34,7 +34,9 @@ def main(
     chosen = [row for row in sampled if row["id"] in outputs and row["id"] in references]
     if missing := len(sampled) - len(chosen):
         logger.warning(
-            "%d of %d questions have no response; they are left out", missing, len(sampled)
+            "%d of %d questions have no response and are left out of both files",
+            missing,
+            len(sampled),
         )
     write_json(model_outputs, alpaca_eval_rows(chosen, outputs, system, dataset))
     write_json(reference_outputs, alpaca_eval_rows(chosen, references, reference, dataset))

@@ -18,13 +18,13 @@ NOTES = {
     "ablations": (
         f"{INTERVALS}. *length controlled*: win rate at equal lengths; if it is missing, the CSV "
         "gives the reason. *harm rate*, only against the base LLM: share of the changed responses "
-        "whose original the judge prefers. *copy rate*: share of responses left unchanged. *flip "
-        "rate*: share of questions for which the two orders prefer different answers. n is that "
-        "of the win rate."
+        "that the judge prefers to their correction. *copy rate*: share of responses left "
+        "unchanged. *flip rate*: share of questions for which the judge prefers different answers "
+        "in the two orders. n is that of the win rate."
     ),
     "thresholds": (
         f"{INTERVALS}, of the squad against the base LLM. *acted*: share of responses on which an "
-        "aligner acted; *changed*: share of responses that changed."
+        "aligner acted. *changed*: share of responses that changed."
     ),
     "paired_tests": (
         "Win rate of the first system minus that of the second, in percentage points with 95% "

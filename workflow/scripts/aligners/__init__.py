@@ -1,4 +1,4 @@
-"""Aligners: inspectors and aligners that correct any LLM's answers without touching the LLM.
+"""Aligners: small models that score and correct the responses of any LLM without changing it.
 
 The method is that of "Aligners: Decoupling LLMs and Alignment" (arXiv 2403.04224).
 """

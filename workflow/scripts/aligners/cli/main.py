@@ -22,9 +22,10 @@ def estimate(
     """Estimate requests, tokens, time and money of a run before it starts.
 
     Args:
-        config: the configuration of the run, merged over config/config.yaml.
-        sample: requests of each stage to send, to measure tokens and time; 0 sends none.
-        output: JSON file for the figures.
+        config: configuration of the run; it is merged over config/config.yaml.
+        sample: number of requests of each stage to send, to measure tokens and time; 0 sends
+            none.
+        output: JSON file to write the figures to.
     """
     # Imported here and below, so that the other commands start faster.
     from aligners.estimate.table import print_estimate
@@ -45,11 +46,12 @@ def push(
     """Publish a model or a data set on the Hugging Face Hub, with the token in HF_TOKEN.
 
     Args:
-        path: directory of a model, or of JSON Lines files.
+        path: directory of a model, or directory with JSON Lines files.
         repo: repository on the Hub, as owner/name; created if it does not exist.
-        private: create a private repository.
-        revision: branch; created if it does not exist.
-        message: message of the commit.
+        private: create a private repository; an existing one has to be private.
+        revision: branch of the repository, created if it does not exist; without it, the main
+            branch.
+        message: commit message.
     """
     from aligners.publishing.push import push_directory
 
@@ -65,13 +67,13 @@ def show(
     rows: int = 10,
     seed: int | None = None,
 ) -> None:
-    """Print rows of a file of answers: question, texts with marked changes, scores and trace.
+    """Print responses and corrections of a file, with marked changes, scores and trace.
 
     Args:
         path: JSON Lines file in results/responses, results/aligned or results/external.
-        filters: select rows; a row must match all of them.
+        filters: conditions. A row is printed if it meets all of them.
         rows: largest number of rows to print.
-        seed: seed of a random choice; without it, the first rows are printed.
+        seed: print a random choice of rows with this seed; without it, the first rows.
     """
     from aligners.cli.show import show_answers
 
@@ -81,4 +83,4 @@ def show(
 def main() -> None:
     """Run the subcommand given on the command line."""
     with one_message():
-        app.cli(description="From a page of principles to an inspector and an aligner.")
+        app.cli(description="Demo, estimates, results and publishing. snakemake runs the workflow.")

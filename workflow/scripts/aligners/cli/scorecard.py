@@ -15,10 +15,10 @@ RUN = results.DEMO_RUN.path()
 
 NEXT_STEPS = """\
 Next steps
-  look at everything  make report, then open results/report.html
-  look at answers     .venv/bin/aligners show --changed \\
+  see all results     make report, then open results/report.html
+  see corrections     .venv/bin/aligners show --changed \\
     results/aligned/synthetic_mixed/closed-world-base/*/squad.jsonl
-  look at a model     results/aligners/gpt2-closed-world/factuality/losses.png
+  see a training      results/aligners/gpt2-closed-world/factuality/losses.png
   AlpacaEval files    results/alpaca_eval/all lists them
   the plan            .venv/bin/snakemake --profile profiles/demo -n
   your own policy     docs/your-own-policy.md"""
@@ -79,7 +79,7 @@ def print_scorecard() -> None:
     for llm, systems in scores["datasets"]["all"].items():
         console.print(system_table(llm, systems))
     console.print(
-        "Rates have 95% intervals. Harm: share of clean responses that a system made unclean."
+        "Brackets have 95% intervals. Harm: share of clean responses that a system made unclean."
     )
     if RUN.exists():
         run = read_json(RUN)

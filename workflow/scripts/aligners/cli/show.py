@@ -1,4 +1,4 @@
-"""Rows of answers in the terminal: question, marked changes, scores, and the trace."""
+"""Responses and corrections in the terminal: marked changes, scores and the trace."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from aligners.correction.word_diff import Span, changed_spans
 
 Scores = dict[str, float | None]
 
-INDENT = 10  # width of the labels, which stand left of the texts
+INDENT = 10  # width of the labels to the left of the texts
 REMOVED, ADDED, REFUSED, NOTE = "bold red", "bold green", "yellow", "dim"
 # Maps control characters, except tab and line feed, to symbols that do not control a terminal.
 CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
@@ -22,7 +22,7 @@ CONTROLS |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
 
 
 def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> None:
-    """Print rows of a file of answers.
+    """Print rows of a file of responses or corrections.
 
     Args:
         path: JSON Lines file in results/responses, results/aligned or results/external.
@@ -31,7 +31,7 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
         seed: seed of a random choice among the selected rows; None prints the first ones.
 
     Raises:
-        UserError: the file has no answers, a filter does not apply, or the count is negative.
+        UserError: the file has no responses, a filter does not apply, or the count is negative.
     """
     if count < 0:
         raise UserError(f"--rows {count}: the number of rows is negative; give 0 or more")
@@ -44,7 +44,7 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
     for row in shown:
         print_row(console, row)
     if any(None in last_scores(row.get("trace", [])).values() for row in shown):
-        console.print("-: this inspector did not score the final text.", style=NOTE)
+        console.print("-: the inspector did not score the final text.", style=NOTE)
     console.print(f"{len(matching)} of {len(rows)} rows match, {len(shown)} shown.", style="bold")
 
 
@@ -112,7 +112,7 @@ def last_scores(trace: Sequence[Turn]) -> Scores:
 def trace_lines(trace: Sequence[Turn]) -> Iterator[Text]:
     """Yield a line for each turn: the criterion, and whether and why the correction was accepted.
 
-    If the trace contains a refused correction, it follows on the next line.
+    If the trace contains a rejected correction, the next line shows it.
     """
     if not trace:
         yield Text("no aligner acted: no score was below the threshold", style=NOTE)

@@ -1,7 +1,7 @@
 """The closed world: a small world of questions whose good and bad answers are known.
 
 It replaces every LLM of the workflow and needs no download, key or GPU. Because the truth is known,
-every result of the workflow can be measured. Its results say nothing about real LLMs. An answer is
+every result of the workflow can be measured. Its results do not apply to real LLMs. An answer is
 the text of a response or of a correction.
 
 world      items and sentences, read from a YAML file

@@ -1,7 +1,7 @@
 """The closed world's judge of two answers, with the biases of LLM judges.
 
 Its only input is the prompt. The log-odds of a verdict are a sum: a term for the number of criteria
-that each answer meets, a bias to the first answer, a bias to the longer answer, and noise. A few
+that each answer meets, a bias for the first answer, a bias for the longer answer, and noise. A few
 replies have no verdict. Because the biases are known, estimates of them can be tested.
 """
 

@@ -9,7 +9,7 @@ from aligners.closed_world.world import CRITERIA, MAX_CONTEXT_WORDS, Item, World
 
 @dataclass(frozen=True)
 class Truth:
-    """Gives the verdicts with which results of the workflow are compared."""
+    """Computes the true verdicts, with which results of the workflow are compared."""
 
     world: World
 

@@ -76,7 +76,8 @@ def check_status_command(command: str) -> None:
     if command == "squeue" and found and int(found[1]) < MIN_JOB_AGE:
         raise UserError(
             f"{PROFILE}, slurm-status-command: this cluster removes a job from the queue "
-            f"{found[1]} s after its end (MinJobAge), which is too soon for squeue; use sacct"
+            f"{found[1]} s after its end (MinJobAge), which is too soon for squeue; set the key to "
+            "sacct"
         )
 
 
@@ -86,8 +87,9 @@ def warn_about_preemption(partitions: set[str]) -> None:
         fields = dict(word.split("=", 1) for word in line.split() if "=" in word)
         if fields["PartitionName"] in partitions and fields.get("PreemptMode") == "CANCEL":
             logger.warning(
-                "Partition %s cancels the jobs that it preempts, and Snakemake does not notice. If "
-                "Snakemake waits for a job that squeue does not list, stop it and run it again.",
+                "Partition %s cancels the jobs that it preempts, and Snakemake does not detect "
+                "this. If Snakemake waits for a job that squeue does not list, stop Snakemake and "
+                "start it again.",
                 fields["PartitionName"],
             )
 
@@ -109,10 +111,12 @@ def run_slurm(*command: str) -> str:
         ) from None
     except subprocess.CalledProcessError as error:
         raise UserError(
-            f"{command[0]}: the cluster does not answer: {error.stderr.strip()}"
+            f"{command[0]}: failed: {error.stderr.strip()}; run again when this command works here"
         ) from None
     except subprocess.TimeoutExpired:
-        raise UserError(f"{command[0]}: the cluster does not answer within a minute") from None
+        raise UserError(
+            f"{command[0]}: no reply within a minute; run again when this command works here"
+        ) from None
 
 
 def read_nodes(listing: str) -> list[NodeGroup]:
@@ -150,7 +154,7 @@ def read_accounts() -> set[str]:
     try:
         listing = run_slurm("sacctmgr", "-n", "-P", "show", "associations", user, "format=account")
     except UserError as error:
-        logger.warning("accounts are not checked: %s", error)
+        logger.warning("slurm_account is not checked: %s", error)
         return set()
     return set(listing.split())
 

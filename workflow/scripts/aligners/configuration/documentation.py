@@ -1,4 +1,4 @@
-"""Documents made from the kinds of files: JSON Schemas, and tables of keys for config/README.md."""
+"""Writes JSON Schemas, and tables of keys for config/README.md, from the classes in kinds/."""
 
 import ast
 import inspect

@@ -1,4 +1,4 @@
-"""The experiment: a validated configuration, the names that it spans, and whose results/ it is."""
+"""The experiment: its validated configuration, its files, and the check of results/ for it."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -35,13 +35,13 @@ TABLES = ("win_rates", "categories", "ablations", "thresholds", "paired_tests")
 
 
 class Experiment:
-    """The names that a configuration spans, and the files under results/ that they make.
+    """The names in a configuration, and the files under results/ that follow from them.
 
     Attributes:
         config: a validated configuration.
-        names: the names that stand for each name in braces of a path: `llm` for base LLMs,
+        names: the values of each name in braces of a path: `llm` for base LLMs,
             `answering` for all LLMs, `traced` for the backbones of `traced`.
-        traced: backbones whose squad is traced: what it would do at lower thresholds.
+        traced: backbones whose squad is also evaluated at lower thresholds.
     """
 
     def __init__(self, config: Config):
@@ -129,7 +129,7 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
 
     Args:
         values: of the configuration files, merged.
-        sources: the files, the first over all others.
+        sources: the files; the first one overrides the others.
 
     Raises:
         UserError: describes the first error.
@@ -140,7 +140,7 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
         for name in value if isinstance(value, list) else [value]:
             if name in RESERVED:
                 where = place((key,), sources)
-                raise UserError(f"{where}: {name!r} is a reserved word; rename it")
+                raise UserError(f"{where}: {name!r} is a reserved word; rename the recipe")
             check_recipe(kind, name, place((key,), sources))
             load_recipe(kind, name)
     check_lengths(config)
@@ -167,7 +167,8 @@ def check_lengths(config: Config) -> None:
         if new >= recipe.max_tokens:
             raise UserError(
                 f"{recipe_path(kind, name)}, key decoding.max_new_tokens: {new} new tokens leave "
-                f"no room for the prompt in max_tokens {recipe.max_tokens}; lower it"
+                f"no room for the prompt in max_tokens {recipe.max_tokens}; lower max_new_tokens, "
+                "or raise max_tokens"
             )
 
 
@@ -175,7 +176,7 @@ def check_names_differ(config: Config, sources: Sequence[Path]) -> None:
     """Check that no criterion and external aligner have the same name: both occur in paths.
 
     Raises:
-        UserError: two have.
+        UserError: a criterion and an external aligner have the same name.
     """
     for name in set(config.criteria) & set(config.external):
         where = place(("external",), sources)
@@ -192,28 +193,29 @@ def check_partners(config: Config, sources: Sequence[Path]) -> None:
         partner = str(load_recipe(LLMRecipe, name).finetuned)
         if partner not in config.llms:
             raise UserError(
-                f"{place(('llms',), sources)}: {name} needs its finetuned partner {partner}; add it"
+                f"{place(('llms',), sources)}: {name} needs its partner {partner}; add it here"
             )
         if not load_recipe(LLMRecipe, partner).chat:
             raise UserError(
                 f"{recipe_path(LLMRecipe, name)}, key finetuned: {partner} is not a chat LLM; "
-                "name one, or set chat: true in its recipe"
+                f"name a chat LLM, or set chat: true in {recipe_path(LLMRecipe, partner)}"
             )
     if not base_llms(config):
         raise UserError(
-            f"{place(('llms',), sources)}: none of them names a finetuned partner; add a base LLM"
+            f"{place(('llms',), sources)}: none of them names a finetuned partner; "
+            "add an LLM whose recipe has the key finetuned"
         )
     for name in config.external:
         train = load_recipe(ExternalRecipe, name).train
         if train and train.backbone not in config.backbones:
             raise UserError(
                 f"{place(('backbones',), sources)}: the external aligner {name} is trained on "
-                f"{train.backbone}; add it"
+                f"{train.backbone}; add it to the list"
             )
 
 
 def check_judge_recipe(name: str) -> None:
-    """Check that the LLM of a judge can be asked as AlpacaEval asks.
+    """Check that the LLM of a judge takes messages over an API, as AlpacaEval needs.
 
     Raises:
         UserError: it is not a chat LLM on a server.
@@ -225,30 +227,30 @@ def check_judge_recipe(name: str) -> None:
     llm = load_recipe(LLMRecipe, recipe.llm)
     if not isinstance(llm, ServerRecipe) or not llm.chat:
         raise UserError(
-            f"{path}, key llm: {recipe.llm} is not asked by messages over OpenAI's API; name an "
-            "LLM with chat: true whose engine is openai or served"
+            f"{path}, key llm: {recipe.llm} cannot judge, because it is not a chat LLM on a "
+            "server; name an LLM with chat: true whose engine is openai or served"
         )
 
 
 def check_experiment(name: str) -> None:
-    """Refuse to go on in results/ that another experiment made.
+    """Check that results/ does not contain the results of another experiment.
 
     Raises:
-        UserError: says how to keep both.
+        UserError: it does; the message describes how to keep both.
     """
     if RECORD.exists() and (other := read_json(RECORD)["name"]) != name:
         raise UserError(
-            f"results/ was made by the experiment {other!r}, and this is {name!r}. To keep both, "
-            f"move it away first: mv results results-{other}. To continue {other!r}, give its "
-            "configuration with --configfile"
+            f"results/ has the results of the experiment {other!r}, but the configuration has "
+            f"name: {name!r}. To keep both, rename the directory first: mv results "
+            f"results-{other}. To continue {other!r}, run with its configuration (--configfile)"
         )
 
 
 def record_experiment(name: str) -> None:
-    """Note in results/ which experiment makes it.
+    """Record in results/ the name of the experiment.
 
     Raises:
-        UserError: another one made what is there.
+        UserError: results/ has the results of another experiment.
     """
     check_experiment(name)
     if not RECORD.exists():

@@ -19,7 +19,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from aligners.configuration.workflow_files import find_file
 
-# The recipes' values are part of a fingerprint; how they are described and checked is not.
+# The values of recipes are part of a fingerprint; their descriptions and checks are not.
 DECIDES = False
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Section(BaseModel):
     )
 
 
-# A key that changes speed, access or what is reported, but no result: it reruns nothing.
+# A key that affects speed, access or reports, but no result. If it changes, no job runs again.
 NotDeciding = Annotated[T, Field(json_schema_extra={"decides": False})]
 
 
@@ -58,7 +58,7 @@ class Recipe(Section):
     chosen_by: ClassVar[str] = ""
 
     description: NotDeciding[str] = ""
-    """One line for the reader."""
+    """One line that describes the recipe."""
 
     @classmethod
     def class_for(cls: type[Self], values: dict[str, Any]) -> type[Self]:
@@ -68,7 +68,7 @@ class Recipe(Section):
 
 @dataclass(frozen=True)
 class Form:
-    """The form of a text: a regular expression, and words for messages."""
+    """The form of a text: a regular expression, and its description for messages."""
 
     pattern: str
     words: str
@@ -92,7 +92,7 @@ class Form:
         # `$` also matches before a line feed at the end.
         ends = not (self.pattern.endswith("$") and text.endswith("\n"))
         if not (ends and re.search(self.pattern, text)):
-            raise ValueError(f"{text!r} is not {self.words}")
+            raise ValueError(f"{text!r} is not {self.words}; correct it")
         return text
 
 
@@ -118,7 +118,7 @@ def differ(items: list[T]) -> list[T]:
     """
     for item in items:
         if items.count(item) > 1:
-            raise ValueError(f"{item!r} is named twice; name it once")
+            raise ValueError(f"{item!r} occurs twice; remove one of them")
     return items
 
 
@@ -131,7 +131,7 @@ def together(recipe: BaseModel, *names: str) -> None:
     missing = [name for name in names if getattr(recipe, name) is None]
     if missing and len(missing) < len(names):
         given = next(name for name in names if name not in missing)
-        raise ValueError(f"the key {given} needs {missing[0]} beside it; add it")
+        raise ValueError(f"the key {given} needs the key {missing[0]} too; add {missing[0]}")
 
 
 def exactly_one(recipe: BaseModel, *names: str) -> None:
@@ -140,8 +140,12 @@ def exactly_one(recipe: BaseModel, *names: str) -> None:
     Raises:
         ValueError: none or several are given.
     """
-    if sum(getattr(recipe, name) is not None for name in names) != 1:
-        raise ValueError(f"give either {' or '.join(names)}")
+    given = [name for name in names if getattr(recipe, name) is not None]
+    if len(given) != 1:
+        found = (
+            f"the keys {' and '.join(given)} exclude each other" if given else "a key is missing"
+        )
+        raise ValueError(f"{found}; give either {' or '.join(names)}")
 
 
 Text = Annotated[str, Form(r"\S", "a text that is not blank")]

@@ -1,12 +1,12 @@
-"""The fingerprint of a job: one string of everything but its input files that decides its result.
+"""The fingerprint of a job: a string of everything that decides its result, except input files.
 
-It names the program's code and each deciding setting with a short hash, so that Snakemake reruns
-what a change of meaning touches, and shows which part changed.
+It contains a short hash of the program's code and of each deciding setting. If a hash changes,
+Snakemake runs the job again and shows which part changed.
 
-Code counts by its meaning: the syntax trees of the program and of the modules it imports, as a set
-without paths, docstrings and import lines. A comment, a renamed or moved module changes nothing. A
-module that decides no result, such as a progress bar, says so with `DECIDES = False` and is left
-out, with all that only it imports.
+The hash of the code covers the syntax trees of the program and of the modules that it imports, as a
+set without paths, docstrings and import lines. So comments and renamed or moved modules change no
+hash. A module with `DECIDES = False` decides no result, such as a progress bar. It is left out,
+with all modules that only it imports.
 """
 
 import ast
@@ -153,9 +153,9 @@ def llm_identity(name: str) -> Any:
 def deciding_setting(name: str, names: Mapping[str, Any]) -> int | float | str:
     """Return what decides a result in a setting, for a fingerprint.
 
-    A setting is a wildcard or a key of the configuration, both in `names`; a dot goes on to a key
-    below it: `seed`, `shards.pairs`, `backbone`, `synthesis.topics`. One that names a recipe stands
-    for the deciding keys of the recipe.
+    A setting is a wildcard or a key of the configuration, both in `names`. A dot selects a key
+    below it: `seed`, `shards.pairs`, `backbone`, `synthesis.topics`. The value of a setting that
+    names a recipe is the recipe's deciding keys.
     """
     head, *keys = name.split(".")
     value = names[head]

@@ -71,7 +71,7 @@ def check_recipe(kind: type[Recipe], name: str, where: str) -> None:
     if not recipe_path(kind, name).is_file():
         known = [file.stem for file in files_in(CONFIG / kind.folder, "*.yaml")]
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
+        hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known) or 'none'}"
         raise UserError(f"{where}: there is no recipe {recipe_path(kind, name)}; {hint}")
 
 

@@ -1,6 +1,6 @@
-"""Every path under results/: built from the names in it, and parsed back into them.
+"""The paths under results/: builds each path from names, and parses the names from a path.
 
-A pattern has its names in braces, as in Snakemake. docs/data.md describes each file.
+Patterns have names in braces, as in Snakemake. docs/data.md describes each file.
 """
 
 import json
@@ -127,7 +127,7 @@ DEMO_RUN = ResultPath("results/closed_world/run.json")
 EXPERIMENT_RECORD = ResultPath("results/experiment.json")
 STAGE_LIST = ResultPath("results/{stage}/all")
 
-# Fields that stand for other names of an experiment than those under the field's own key.
+# Fields whose names come from another key of the experiment than the field's own.
 SPANS = {
     RESPONSES: {"llm": "answering"},
     RESPONSES.beside("counts.json"): {"llm": "answering"},
@@ -137,7 +137,7 @@ SPANS = {
 
 
 def spanned(pattern: ResultPath, names: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Return the names of an experiment by field, replaced as SPANS says for the pattern."""
+    """Return the names of an experiment by field, replaced for the pattern as SPANS defines."""
     return {**names, **{field: names[key] for field, key in SPANS.get(pattern, {}).items()}}
 
 

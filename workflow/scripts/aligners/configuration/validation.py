@@ -16,6 +16,7 @@ from aligners.core.yaml_files import find_line, read_yaml
 
 DECIDES = False
 
+
 S = TypeVar("S", bound=Section)
 Keys = tuple[int | str, ...]
 
@@ -34,8 +35,8 @@ def validate(kind: type[S], values: Mapping[str, Any], *sources: Path) -> S:
 
     Args:
         kind: a class of `aligners.configuration.kinds`.
-        values: content of a YAML file, or of several that are laid over each other.
-        sources: those files, the first over all others.
+        values: content of a YAML file, or of several that are merged.
+        sources: those files; the first one overrides the others.
 
     Raises:
         UserError: names file, line, key and value of the first error, and what to do.
@@ -99,6 +100,7 @@ WANTED = {
     "model_type": "a mapping of keys to values",
     "dict_type": "a mapping of keys to values",
     "list_type": "a list",
+    "bool_type": "true or false",
     "is_instance_of": "the path of a file",
     "string_too_short": "a text that is not empty",
     "too_short": "a list that is not empty",

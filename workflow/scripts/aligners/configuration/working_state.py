@@ -1,4 +1,4 @@
-"""The working state of a job, from which it continues after being killed."""
+"""The working state of a job, from which the job continues after it was killed."""
 
 from pathlib import Path
 

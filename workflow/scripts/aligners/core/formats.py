@@ -1,4 +1,4 @@
-"""Formats numbers as text for tables, the report and the terminal: one format for each kind.
+"""Formats numbers as text for tables, the report and the terminal: with one format for each kind.
 
 An estimate is a mapping with the fields of statistics.intervals.Estimate: `value`, `low` and `high`
 (its 95% interval) and `n`. None and NaN count as missing.

@@ -60,9 +60,11 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the name, or create the file first") from None
+        raise UserError(
+            f"{path}: no such file; correct the path, or create the file first"
+        ) from None
     except OSError as error:  # such as a directory, or a file of another user
-        raise UserError(f"{path}: {error.strerror}; give a file that can be read") from None
+        raise UserError(f"{path}: {error.strerror}; give the path of a readable file") from None
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {line}: not UTF-8; convert the file to UTF-8") from None

@@ -1,4 +1,4 @@
-"""YAML files that contain a mapping, each key once."""
+"""Reads YAML files that contain a mapping, in which each key occurs once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +9,12 @@ import yaml
 from aligners.core.errors import UserError
 from aligners.core.rows import read_text
 
-# A file of few lines whose aliases refer to aliases can stand for billions of values.
+# A short file whose aliases refer to aliases can expand to billions of values.
 MOST_VALUES = 100_000
 
 
 class UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Loads YAML safely. A key that occurs twice is an error, where YAML takes the last."""
+    """Loads YAML safely. A key that occurs twice is an error; PyYAML would use the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping whose keys are all different."""
@@ -53,7 +53,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise UserError(f"{path}: not YAML: {error}; correct the value") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path}: empty or not a mapping of keys to values; see config/README.md")
+        raise UserError(
+            f"{path}: empty, or not a mapping of keys to values; correct it as in config/README.md"
+        )
     return value
 
 
@@ -62,7 +64,7 @@ def reason(error: yaml.MarkedYAMLError, text: str) -> str:
     problem, mark = error.problem or "a syntax error", error.problem_mark
     line = next(iter(text.splitlines()[mark.line :]), "") if mark else ""
     if mark and line[mark.column :].startswith("\t"):
-        return "a tab; use blanks to indent"
+        return "a tab is not allowed here; use blanks to indent"
     return problem if ";" in problem else f"{problem}; correct this line or the one before"
 
 
@@ -82,7 +84,9 @@ def check_size(root: yaml.Node | None) -> None:
                 children = [child for pair in children for child in pair]
             sizes[id(node)] = 1 + sum(map(size, children))
         if sizes[id(node)] > MOST_VALUES:
-            problem = f"aliases that stand for more than {MOST_VALUES:,} values; write them out"
+            problem = (
+                f"aliases expand to more than {MOST_VALUES:,} values; replace them with the values"
+            )
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
         return sizes[id(node)]
 

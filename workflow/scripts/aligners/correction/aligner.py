@@ -144,13 +144,13 @@ class Aligner:
         name = self.model.name_or_path
         if self.input_format.reads_principles and not principles.strip():
             raise UserError(
-                f"{name}: no principles given, and a conditioned aligner needs them; pass "
+                f"{name}: a conditioned aligner needs principles, and none were given; pass "
                 "principles as text"
             )
         if principles and not self.input_format.reads_principles:
             raise UserError(
-                f"{name}: principles given, and this aligner reads none; pass no principles, or "
-                "use the conditioned aligner"
+                f"{name}: this aligner does not read principles, but some were given; pass no "
+                "principles, or use the conditioned aligner"
             )
 
     def encode(

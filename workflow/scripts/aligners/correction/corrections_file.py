@@ -26,7 +26,7 @@ FIELD_OF_FILTER = {
 
 @dataclass(frozen=True)
 class Filters:
-    """Conditions on rows; a row matches if all conditions that are given hold."""
+    """Conditions on rows. A row matches if it meets all conditions that are given."""
 
     id: str | None = None
     """id of the row"""
@@ -35,15 +35,16 @@ class Filters:
     search: str | None = None
     """text in the question, response or correction; letter case is ignored"""
     changed: FlagCreatePairsOff[bool] = False
-    """rows whose response was changed"""
+    """rows whose correction differs from the response"""
     unchanged: FlagCreatePairsOff[bool] = False
-    """rows whose response stayed unchanged"""
+    """rows whose correction equals the response"""
     acted: str | None = None
-    """criterion whose aligner had a turn, accepted or refused"""
+    """criterion whose aligner had a turn, whether the gate accepted or rejected it"""
     refused: FlagCreatePairsOff[bool] = False
-    """rows with a correction that the gate refused"""
+    """rows with a correction that the gate rejected"""
     lower_than: float | None = None
-    """rows whose response has a score below this number; rows without a turn have no scores"""
+    """rows whose response has a score below this number; rows without a turn have no scores and
+    do not match"""
 
     def match(self, row: Row) -> bool:
         """Return whether a row meets all conditions."""
@@ -87,13 +88,13 @@ def read_corrections(path: Path) -> list[Row]:
         UserError: the file is of another kind, or a row is damaged.
     """
     if path.is_dir() or path.suffix == ".json":
-        raise UserError(f"{path}: not a file of rows; name one that ends in .jsonl")
+        raise UserError(f"{path}: not a JSON Lines file; give a file that ends in .jsonl")
     rows = read_rows(path)
     fields = [*REQUIRED, *(field for field in OPTIONAL if rows and field in rows[0])]
     for number, row in enumerate(rows, start=1):
         for field in fields:
             if field not in row or not is_valid(field, row[field]):
-                fault = "is wrong" if field in row else "is missing"
+                fault = "has another type than expected" if field in row else "is missing"
                 raise UserError(
                     f"{path}, row {number}: the field {field!r} {fault}; give a file from "
                     f"results/{', results/'.join(STAGES)}"
@@ -140,7 +141,7 @@ def check_filters(filters: Filters, rows: list[Row], path: Path) -> None:
         UserError: the rows lack one of them, or two filters exclude each other.
     """
     if filters.changed and filters.unchanged:
-        raise UserError("--changed and --unchanged: no row is both; give one of them")
+        raise UserError("--changed and --unchanged: they exclude each other; give only one of them")
     for name, field in FIELD_OF_FILTER.items():
         if getattr(filters, name) not in (None, False) and rows and field not in rows[0]:
             option = f"--{name.replace('_', '-')}"
@@ -167,5 +168,5 @@ def check_name(option: str, name: str, known: set[str], path: Path) -> None:
         UserError: the file has no such name.
     """
     if not any(equal_names(name, other) for other in known):
-        names = ", ".join(sorted(known)) or "none"
-        raise UserError(f"--{option} {name}: not in {path}, which has: {names}")
+        choice = f"use one of {', '.join(sorted(known))}" if known else f"leave out --{option}"
+        raise UserError(f"--{option} {name}: not in {path}; {choice}")

@@ -83,7 +83,7 @@ class InputFormat:
         if token_id is None:
             raise UserError(
                 f"the tokenizer of {tokenizer.name_or_path} has no "
-                f"{self.end or 'end-of-sequence'!r} token, which has to end each correction; "
+                f"{self.end or 'end-of-sequence'!r} token to mark the end of a correction; "
                 "choose another model"
             )
         return int(token_id)
@@ -190,8 +190,8 @@ def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
     path = directory / FILE_NAME
     if not path.is_file():
         raise UserError(
-            f"{directory}: not an aligner's directory: it has no {FILE_NAME}; train the aligner "
-            "again, or use the model as an external aligner with a recipe"
+            f"{directory}: not the model directory of an aligner, because it has no {FILE_NAME}; "
+            "train the aligner again, or use the model as an external aligner with a recipe"
         )
     settings = read_json(path)
     input_format = InputFormat(

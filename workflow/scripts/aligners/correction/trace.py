@@ -10,11 +10,11 @@ DIGITS = 3
 def describe_turn(turn: Turn) -> str:
     """Describe a turn: the inspector's score before and after, and the decision of the gate."""
     if turn["before"] is None:
-        return "acted; no inspector was asked"
+        return "acted; no inspector scored it"
     before, after = turn["before"][turn["criterion"]], turn["after"]
     change = "rose" if after > before else "fell" if after < before else "stayed the same"
     if not turn["accepted"]:
-        outcome = f"refused: the score {change}"
+        outcome = f"rejected: the score {change}"
     elif after > before:
         outcome = f"accepted: the score {change}"
     else:

@@ -50,7 +50,11 @@ def take_samples(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], 
         try:
             return pool.submit(ask, llm, stages).result()
         except BrokenProcessPool:
-            return {}, "its process was killed, most likely for lack of memory"
+            return (
+                {},
+                "the process was killed, probably for lack of memory; use a smaller model or more "
+                "memory",
+            )
 
 
 def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
@@ -68,7 +72,7 @@ def ask(llm: str, stages: Sequence[Stage]) -> tuple[dict[str, Sample], str]:
                     stage.examples, stage.decoding, f"{stage.name}, sample"
                 )
                 if not generator.usage.completions:
-                    raise UserError(f"the sample of {stage.name} has no completion")
+                    raise UserError(f"the sample of {stage.name} has no completion; read the log")
                 engine = generator.engine
                 samples[stage.name] = Sample(generator.usage.summary(), results, gpus)
     # torch raises a RuntimeError when a GPU is out of memory.

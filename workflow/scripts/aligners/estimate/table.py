@@ -26,19 +26,20 @@ AT_MOST = "≤ "
 FILE_WIDTH = 110
 
 SAMPLED = (
-    "Measured: tokens and time of up to {sample} requests of each stage. Assumed: all requests are "
-    "like them. Time is for one job at a time, without loading the LLM; shards that run in "
-    "parallel divide it. A small sample fills neither a batch nor the concurrency of a recipe, so "
-    "a run may take less time. A larger --sample gives a better estimate."
+    "Measured: tokens and time of up to {sample} requests of each stage. Assumed: all requests "
+    "are like them. Time is for one job at a time, without loading the LLM; shards that run in "
+    "parallel take less. A small sample does not fill a batch or reach the concurrency of a "
+    "recipe, so a run may take less time. A larger --sample gives a better estimate."
 )
 BOUNDS = (
-    "≤ means at most, not measured: every completion is counted with max_new_tokens, and tokens in "
-    "are estimated as one for 4 characters. To estimate time, send a sample (--sample 8)."
+    "≤ marks an upper bound, which is not measured: each completion counts as max_new_tokens "
+    "tokens, and tokens in are estimated as one for 4 characters. To estimate time, send a sample "
+    "(--sample 8)."
 )
 UPPER = (
-    "Pairs and responses: at most one for each question, since duplicate questions are dropped "
-    "before. Verdicts: those of results/judged/all; equal answers need no verdict, and equal "
-    "comparisons need only one. Hints that get no question are sent again, {again}."
+    "Pairs and responses: at most one for each question; duplicate questions are dropped before "
+    "and need none. Verdicts: those of results/judged/all; equal texts need no verdict, and equal "
+    "comparisons need only one. Hints without a question are sent again, {again}."
 )
 
 
@@ -91,8 +92,8 @@ def ask_all(
 def unknown_datasets(config: Config) -> list[str]:
     """Return a note for each data set whose size is unknown before the download."""
     return [
-        f"{name}: its size is unknown before the download, so its responses are not counted. To "
-        f"count them, set rows in {recipe_path(DatasetRecipe, name)}."
+        f"{name}: the size of the data set is unknown before the download, so its responses are "
+        f"not counted. To count them, set rows in {recipe_path(DatasetRecipe, name)}."
         for name in config.datasets
         if dataset_rows(config, name) is None
     ]

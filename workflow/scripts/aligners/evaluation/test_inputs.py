@@ -1,4 +1,4 @@
-"""Test questions: held-out synthetic questions, and data sets from the Hub or a file."""
+"""Test inputs: held-out synthetic questions, and data sets from the Hub or a file."""
 
 import warnings
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def read_table(path: Path) -> pd.DataFrame:
         return pd.DataFrame(read_list(path), dtype=object)
     if path.suffix != ".parquet":
         raise UserError(
-            f"{path}: unknown extension {path.suffix!r}; give a .csv, .json, .jsonl or .parquet"
+            f"{path}: unknown extension {path.suffix!r}; use .csv, .json, .jsonl or .parquet"
         )
     try:
         return pd.read_parquet(path)
@@ -61,7 +61,8 @@ def read_csv(path: Path) -> pd.DataFrame:
             return pd.read_csv(text, index_col=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise UserError(
-            f"{path}: not a CSV: {str(error).strip()}; give it a header and quote cells with commas"
+            f"{path}: not a CSV file: {str(error).strip()}; add a header line, and put quotes "
+            "around each cell with a comma"
         ) from None
 
 
@@ -74,7 +75,8 @@ def read_list(path: Path) -> list[Row]:
     rows = read_json(path)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise UserError(
-            f"{path}: not a list of objects; give a list of objects, or one object a line in .jsonl"
+            f"{path}: not a list of objects; change it to a list of objects, or give a .jsonl file "
+            "with one object per line"
         )
     return rows
 
@@ -91,8 +93,8 @@ def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
     except (OSError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"data set {recipe.repository}: {reason}; check the recipe and the network, or set "
-            "in the recipe `file` to one table of the repository or `path` to a local file"
+            f"data set {recipe.repository}: {reason}; check the recipe and the network; or set "
+            "in the recipe `file` to a table of the repository, or `path` to a local table"
         ) from None
 
 
@@ -122,8 +124,8 @@ def check_columns(table: pd.DataFrame, columns: Columns, source: str) -> None:
     for key, name in columns:
         if name is not None and name not in table.columns:
             raise UserError(
-                f"{source}: no {key} column {name!r}; it has "
-                f"{', '.join(map(str, table.columns)) or 'no columns'}. "
+                f"{source}: no column {name!r} (columns.{key}); the columns are "
+                f"{', '.join(map(str, table.columns)) or 'none'}. "
                 f"Correct the key columns.{key} in the recipe"
             )
 

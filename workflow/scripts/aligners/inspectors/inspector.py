@@ -51,8 +51,8 @@ class Inspector:
         settings = getattr(model.config, "inspector", None)
         if settings is None:
             raise UserError(
-                f"{path}: not an inspector's directory: config.json has no calibration (key "
-                "inspector); train the inspector again"
+                f"{path}: not the model directory of an inspector, because config.json has no key "
+                "inspector; train the inspector again"
             )
         model.to(best_dtype(settings["dtype"]))
         return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])

@@ -83,7 +83,10 @@ def check_sets(**sets: Sequence[Row]) -> None:
     """
     for name, rows in sets.items():
         if not rows:
-            raise UserError(f"the inspector set has no {name} rows; make more pairs")
+            raise UserError(
+                f"the inspector set has no {name} rows; raise questions_per_criterion, or the "
+                f"share of {name} in split"
+            )
 
 
 def load_classifier(

@@ -1,1 +1,1 @@
-"""Judges, which decide which of two texts answers a question better."""
+"""Judges: they decide which of two texts answers a question better."""

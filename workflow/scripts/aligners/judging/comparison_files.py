@@ -88,7 +88,7 @@ def read_outputs(path: Path) -> dict[str, str]:
         if row["instruction"] in outputs:
             raise UserError(
                 f"{path}, row {number}: the instruction {shorten(row['instruction'])} occurs "
-                "twice, and AlpacaEval joins rows by it; delete the file and run again"
+                "twice, but AlpacaEval needs different instructions; delete the file and run again"
             )
         outputs[row["instruction"]] = row["output"]
     return outputs

@@ -1,7 +1,7 @@
 """An LLM as a judge, through AlpacaEval (github.com/tatsu-lab/alpaca_eval).
 
 AlpacaEval parses the replies. This module sends the prompts through llms.generator, as all other
-stages do: every reply is kept at once, and no prompt is sent and paid twice.
+stages do: every reply is saved when it arrives, and no prompt is sent and paid for twice.
 """
 
 import logging
@@ -210,11 +210,11 @@ def check_usable(name: str, recipe: LLMJudgeRecipe, verdicts: Sequence[Verdict])
     )
     if len(unusable) > recipe.most_unusable * len(verdicts) or len(unusable) == len(verdicts):
         raise UserError(
-            f"{summary}. Correct prompt, labels or max_new_tokens in "
-            f"{recipe_path(LLMJudgeRecipe, name)}, or raise most_unusable there; "
-            "all replies are kept"
+            f"{summary}. Change prompt, labels or max_new_tokens in "
+            f"{recipe_path(LLMJudgeRecipe, name)}, or raise most_unusable there. "
+            "All replies are kept"
         )
-    logger.warning("%s; their questions have no verdict", summary)
+    logger.warning("%s. The questions of these replies have no verdict", summary)
 
 
 def check_position_bias(name: str, preferences: Mapping[ShownTexts, float]) -> None:
@@ -231,6 +231,6 @@ def check_position_bias(name: str, preferences: Mapping[ShownTexts, float]) -> N
         position = "first" if prefers_first == {True} else "second"
         raise UserError(
             f"the judge {name} preferred the text shown {position} in all {len(decided)} verdicts, "
-            "although every pair was shown in both orders; correct prompt or labels in "
-            f"{recipe_path(LLMJudgeRecipe, name)}, or use another LLM; all replies are kept"
+            "although every pair was shown in both orders. Change prompt or labels in "
+            f"{recipe_path(LLMJudgeRecipe, name)}, or use another LLM. All replies are kept"
         )

@@ -190,8 +190,9 @@ def load_marked_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     missing = [marker for marker in MARKERS if marker not in tokenizer.get_added_vocab()]
     if missing:
         raise UserError(
-            f"{source.model}: not PairRM: the tokenizer has no tokens {', '.join(missing)}; set "
-            "model: llm-blender/PairRM-hf, or a copy of it"
+            f"{source.model}: not PairRM, because the tokenizer has no tokens "
+            f"{', '.join(missing)}; in the judge's recipe, set model: llm-blender/PairRM-hf or a "
+            "copy of it"
         )
     return tokenizer
 
@@ -215,7 +216,7 @@ def load_pairrm(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
         )
         raise UserError(
             f"{source.model}: the weights are not those of PairRM ({listed}); fetch "
-            "llm-blender/PairRM-hf again, or correct the key model"
+            "llm-blender/PairRM-hf again, or correct the key model of the judge's recipe"
         )
     return model  # type: ignore[no-any-return]
 
@@ -235,6 +236,6 @@ def check_config(source: ModelSource) -> None:
     if wanted:
         raise UserError(
             f"{source.model}: config.json is not that of PairRM, which has "
-            f"{', '.join(wanted)}; set model: llm-blender/PairRM-hf, or a copy of it "
+            f"{', '.join(wanted)}; set model: llm-blender/PairRM-hf or a copy of it "
             "(llm-blender/PairRM has the same weights in another format)"
         )

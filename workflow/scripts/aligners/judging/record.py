@@ -39,7 +39,7 @@ def check_judge(judge: str) -> None:
                 f"{recipe_path(JudgeRecipe, judge)}: the judge has changed ({', '.join(keys)}) "
                 f"since the verdicts in {directory}, and verdicts of two judges cannot be mixed. "
                 "To keep both, give the changed judge a new name. To replace the verdicts, delete "
-                f"{directory}. To use them, undo the change: all verdicts are kept"
+                f"{directory}. To continue with them, undo the change. Nothing has been deleted"
             )
 
 
@@ -58,9 +58,9 @@ def record_judge(judge: str, usage: Path, served_models: Iterable[str]) -> None:
     models = {model for each in record_paths(judge) for model in read_json(each)["served_models"]}
     if len(models) > 1:
         raise UserError(
-            f"the judge {judge}: its endpoint used several models under one name "
-            f"({', '.join(sorted(models))}), and verdicts of two judges cannot be mixed. Set the "
-            f"LLM's key model to one of them, and delete {path.parents[1]}; all verdicts are kept"
+            f"{recipe_path(JudgeRecipe, judge)}: the endpoint used several models under one name "
+            f"({', '.join(sorted(models))}), and their verdicts cannot be mixed. Set the key model "
+            f"in the recipe of the judge's LLM to one of them, then delete {path.parents[1]}"
         )
 
 

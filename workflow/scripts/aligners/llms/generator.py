@@ -1,8 +1,8 @@
 """Generation: asks an LLM for completions and writes each one to a ledger when it arrives.
 
 Snakemake does not delete the ledger. A key of the ledger is a hash of everything that decides a
-completion: the row's id, the LLM, the prompt and the decoding. After a kill, a job asks only for
-the missing completions. After a change of a parser, it asks for none.
+completion: the row's id, the LLM, the prompt and the decoding. After a kill, a job requests only
+the missing completions. After a change of a parser, it requests none.
 """
 
 import hashlib
@@ -162,11 +162,11 @@ class Generator:
         )
         if self.recipe.require_all:
             raise UserError(
-                f"{message}. The other completions are kept. Run again to ask only for the missing "
+                f"{message}. The other completions are kept. Run again to request only the missing "
                 f"ones, or set require_all: false in {recipe_path(LLMRecipe, self.llm)} to "
                 "continue without them"
             )
-        logger.warning("%s", message)
+        logger.warning("%s. The stage continues without these rows", message)
 
     def write_usage(self) -> None:
         """Write the usage to `<output>.usage.json`."""

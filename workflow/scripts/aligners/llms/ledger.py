@@ -57,14 +57,18 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         for line in handle:
             if offset == 0 and line != HEADER and line.endswith(b"\n"):
                 raise UserError(
-                    f"{path}: another version of the workflow wrote this ledger of completions; "
-                    "finish the run with that version, or move the file away to request its "
+                    f"{path}: this ledger of completions is from another version of the workflow; "
+                    "finish the run with that version, or rename the file to request the "
                     "completions again"
                 )
             if offset > 0 and is_intact(line):
                 yield offset, line
             elif offset > 0 and line.endswith(b"\n"):
-                logger.warning("%s, byte %d: skipped a damaged line", path, offset)
+                logger.warning(
+                    "%s, byte %d: a damaged line is skipped, and its completion is requested again",
+                    path,
+                    offset,
+                )
             offset += len(line)
 
 

@@ -42,8 +42,12 @@ def fetch(source: ModelSource) -> dict[str, Any]:
         snapshot = Path(snapshot_download(**snapshot_options(source)))
     weights = WEIGHTS[source.weights]
     if not any(snapshot.rglob(weights)):
-        hint = f"; {BIN_MESSAGE}" if weights == WEIGHTS["safetensors"] else ""
-        raise UserError(f"{source.model}: the repository has no {weights} weights{hint}")
+        hint = (
+            BIN_MESSAGE
+            if source.weights == "safetensors"
+            else "remove weights: bin from the recipe"
+        )
+        raise UserError(f"{source.model}: the repository has no {weights} weights; {hint}")
     files = sorted(path for path in snapshot.rglob("*") if path.is_file())
     return {
         "model": source.model,
@@ -62,8 +66,8 @@ def check_fetched(source: ModelSource, name: str) -> None:
     """
     if os.environ.get("HF_HUB_OFFLINE") and not is_cached(source.model, source.revision):
         raise UserError(
-            f"{name}: {source.model} at {source.revision} is not in the cache of the Hub, and "
-            "HF_HUB_OFFLINE is set. On a machine with a network and the same HF_HOME, run: "
+            f"{name}: {source.model} at {source.revision} is not in the local cache of the Hub, "
+            "and HF_HUB_OFFLINE is set. On a machine with a network and the same HF_HOME, run: "
             f"snakemake --cores 1 results/models/{name}.json"
         )
 
@@ -136,7 +140,7 @@ def load_error_message(model: str, error: Exception) -> str:
     offline = "couldn't connect" in text or "offline mode" in text
     if offline or LocalEntryNotFoundError in causes:
         return (
-            "not in the cache of the Hugging Face Hub, and the Hub cannot be reached; run "
+            "not in the local cache of the Hub, and the Hub cannot be reached; run "
             f"`hf download {model}` on a machine with a network, or set model to a local directory"
         )
     if ".safetensors" in text:
@@ -146,7 +150,10 @@ def load_error_message(model: str, error: Exception) -> str:
             "the model needs Python code from its repository; read that code, then set "
             "trust_remote_code: true in the recipe"
         )
-    return f"the model cannot be loaded: {text.splitlines()[0]}"
+    return (
+        f"the model cannot be loaded: {text.splitlines()[0]}; check the keys model and revision of "
+        "the recipe"
+    )
 
 
 def exception_chain(error: BaseException) -> Iterator[BaseException]:

@@ -127,8 +127,8 @@ def restart_with_half_budget(
             "give the job more memory"
         )
     logger.warning(
-        "%d rows of up to %d tokens do not fit in memory together; continuing with half of them. "
-        "Lower batch_tokens in the recipe to avoid this",
+        "%d rows of up to %d tokens do not fit in memory together; half of them are computed "
+        "first. To avoid this, lower batch_tokens in the recipe",
         len(started),
         most,
     )

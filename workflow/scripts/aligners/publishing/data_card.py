@@ -40,7 +40,7 @@ def data_card(directory: Path, repo: str) -> DatasetCard:
     # A file without rows has no fields, and the other splits would not load with it.
     configurations = configure([path.stem for path, rows in files.items() if rows])
     if not configurations:
-        raise UserError(f"{directory}: no *.jsonl file has a row; make the rows first")
+        raise UserError(f"{directory}: no *.jsonl file has a row; give a directory with rows")
     return DatasetCard.from_template(
         DatasetCardData(
             language="en",

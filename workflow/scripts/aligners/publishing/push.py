@@ -66,9 +66,11 @@ def directory_kind(path: Path) -> str:
         UserError: the directory does not exist, is neither, or is working state.
     """
     if not path.is_dir():
-        raise UserError(f"{path}: no such directory; check the name, or make it first")
+        raise UserError(f"{path}: no such directory; correct the path")
     if ROOT.name in path.resolve().parts:
-        raise UserError(f"{path}: the working state of a job; give the job's output directory")
+        raise UserError(
+            f"{path}: this is the working state of a job; give the job's output directory"
+        )
     if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
         return "model"
     if any(not is_left_out(file.relative_to(path)) for file in path.glob("*.jsonl")):
@@ -102,18 +104,18 @@ def files_to_publish(path: Path, kind: str) -> dict[Path, Path]:
     if is_model:
         if not (path / RECORD).is_file():
             raise UserError(
-                f"{path / RECORD}: no such file, and a model is published with it; train the model "
+                f"{path / RECORD}: no such file, but a model is published with it; train the model "
                 "again to write it"
             )
         found[Path(REPOCARD_NAME)] = find_card(path)
     found = {name: file for name, file in found.items() if not is_left_out(name)}
     for file in found.values():
         if file.is_symlink():
-            raise UserError(f"{file}: a link can lead anywhere; replace it by the file")
+            raise UserError(f"{file}: a symbolic link is not published; replace it with the file")
         if file.suffix in PICKLES:
             raise UserError(
-                f"{file}: a pickle can run code when it is loaded; save weights as safetensors, or "
-                "remove the file"
+                f"{file}: a pickle file is not published, because it can run code when it is "
+                "loaded; save weights as safetensors, or remove the file"
             )
     return {name: file for name, file in found.items() if file.is_file()}
 
@@ -128,7 +130,7 @@ def find_card(model: Path) -> Path:
     card = Path(os.path.relpath(model.resolve().parent / REPOCARD_NAME))
     if not card.is_file():
         raise UserError(
-            f"{card}: no such file, and a model is published with its card; write the card with "
+            f"{card}: no such file, but a model is published with its card; write the card with "
             f"`snakemake {card}` and the options of your run"
         )
     return card
@@ -161,12 +163,12 @@ def find_token() -> str:
     token = get_token()
     if token is None:
         raise UserError(
-            f"HF_TOKEN: not set; make a token with write access at {ENDPOINT}/settings/tokens and "
-            "set it in the environment"
+            f"HF_TOKEN: not set; create a token with write access at {ENDPOINT}/settings/tokens "
+            "and set it in the environment"
         )
     # Other characters are not allowed in a header, and the HTTP library's error would show them.
     if not (token.isascii() and token.isprintable()):
-        raise UserError("HF_TOKEN: has characters that no token has; set it again")
+        raise UserError("HF_TOKEN: has characters that a token cannot have; set it again")
     return token
 
 
@@ -188,8 +190,8 @@ def upload(
     url = api.create_repo(repo, private=private or None, repo_type=kind, exist_ok=True)
     if private and not api.repo_info(repo, repo_type=kind).private:
         raise UserError(
-            f"{repo}: exists and is public, so nothing was sent with --private; make it private in "
-            "its settings on the Hub, or give another name"
+            f"{repo}: the repository exists and is public, but --private was given, so nothing was "
+            "sent; make it private in its settings on the Hub, or give another name"
         )
     if revision is not None:
         api.create_branch(repo, branch=revision, repo_type=kind, exist_ok=True)
@@ -222,7 +224,7 @@ def explain(error: BaseException) -> str:
         # The error's text can contain a header with the token.
         return (
             f"the Hub at {ENDPOINT} cannot be reached ({type(error).__name__}); check the network, "
-            "then run the command again: files that have arrived are not sent twice"
+            "then run the command again; files that have arrived are not sent twice"
         )
     if not isinstance(error, HfHubHTTPError):
         return " ".join(str(error).split())
@@ -230,7 +232,7 @@ def explain(error: BaseException) -> str:
     status = error.response.status_code
     if status == 401:
         return (
-            "the Hub does not know the token (401); make one with write access at "
+            "the Hub rejects the token (401); create one with write access at "
             f"{ENDPOINT}/settings/tokens and set HF_TOKEN in the environment"
         )
     if status == 403:
@@ -238,4 +240,7 @@ def explain(error: BaseException) -> str:
             f"the token has no write access (403: {reason}); check the owner's name, and give the "
             f"token write access at {ENDPOINT}/settings/tokens"
         )
-    return f"the Hub responded with status {status}: {reason or 'without a reason'}"
+    return (
+        f"the Hub responded with status {status} ({reason or 'no reason given'}); if the reason is "
+        "temporary, run the command again"
+    )

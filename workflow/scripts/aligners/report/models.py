@@ -1,4 +1,4 @@
-"""The sections of the page on trained models: inspectors and aligners."""
+"""The inspectors section and the aligners section of the page."""
 
 from dataclasses import asdict
 from pathlib import Path

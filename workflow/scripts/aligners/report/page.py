@@ -1,4 +1,4 @@
-"""The page: the template filled with sections and figures, in one file that loads no other."""
+"""The page: fills the template with sections and figures. It is one file that loads no other."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The provenance section: configuration, recipes, versions, commit and checksums."""
+"""The provenance section of the page: configuration, recipes, versions, commit and checksums."""
 
 import hashlib
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""The squad section of the page: turns kept and refused; responses and corrections."""
+"""The squad section of the page: kept and rejected corrections, and example rows."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ MIN_ROWS = 20
 def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
     """Return counts of turns and example rows for each file of a squad's corrections.
 
-    The first judge's verdicts show which responses became worse. The experiment's seed selects the
-    examples.
+    The first judge's verdicts determine which responses became worse. The experiment's seed
+    determines the examples.
     """
     aligned = results.ALIGNED.combinations({**experiment.names, "system": experiment.squads})
     wanted = max(MIN_ROWS, MAX_ROWS // max(1, len(aligned)))
@@ -55,7 +55,7 @@ def judged_worse(judge: str, names: Mapping[str, str]) -> set[str]:
 
 
 def refused_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """Return a sample of rows, first of those with a refused turn, which are rare."""
+    """Return a sample of rows, first those with a rejected correction, which are rare."""
     refused = [row for row in rows if not all(turn["accepted"] for turn in row["trace"])]
     others = [row for row in rows if all(turn["accepted"] for turn in row["trace"])]
     chosen = choose(refused, count, seed)

@@ -49,8 +49,8 @@ def alpaca_eval_rate(
     ids = [row_id(row["instruction"]) for row in outputs]
     if row_id(*ids) != ALPACA_EVAL_INSTRUCTIONS:
         return AlpacaEvalRate(
-            reason="the questions are not AlpacaEval's own 805 in their own order "
-            "(data set alpaca_eval, alpaca_eval_rows of 805)"
+            reason="the questions are not AlpacaEval's own 805 in their order (needs the data set "
+            "alpaca_eval with alpaca_eval_rows: 805)"
         )
     preferred = preferences(verdicts).set_axis(verdicts["id"]).reindex(ids)
     if preferred.isna().all():
@@ -82,6 +82,8 @@ def compute_rate(annotations: pd.DataFrame) -> AlpacaEvalRate:
             metrics = get_length_controlled_winrate(annotations, save_weights_dir=None)
     except OSError as error:
         cause = " ".join(str(error).split())
-        return AlpacaEvalRate(reason=f"cannot get df_gamed.csv of tatsu-lab/alpaca_eval: {cause}")
+        return AlpacaEvalRate(
+            reason=f"df_gamed.csv of tatsu-lab/alpaca_eval cannot be downloaded: {cause}"
+        )
     rate, standard_error = metrics["length_controlled_winrate"], metrics["lc_standard_error"]
     return AlpacaEvalRate(float(rate) / 100, float(standard_error) / 100)

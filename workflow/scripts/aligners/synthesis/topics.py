@@ -1,4 +1,4 @@
-"""Topics: the teacher brainstorms topics for questions of each type.
+"""Topics: the teacher writes topics for the questions of each type.
 
 The stage runs in rounds. Each round shows the teacher some topics of each question type and asks
 for more.

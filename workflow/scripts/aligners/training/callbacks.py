@@ -27,7 +27,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class EarlyStopping(EarlyStoppingCallback):
-    """Early stopping that persists: a training that has stopped early does not continue later."""
+    """Early stopping that persists: after it, no later job continues the training."""
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -202,6 +202,6 @@ class StopOnNonFiniteLoss(TrainerCallback):
                 raise UserError(
                     f"{Path(str(args.output_dir)).name}: {name} is {value} at step "
                     f"{state.global_step} ({self.describe_step(state.global_step)}); the "
-                    "last checkpoint is kept. Check these rows, lower learning_rate, or set "
+                    "last checkpoint is kept. Check these rows; or lower learning_rate or set "
                     "dtype: float32 in the recipe"
                 )

@@ -35,7 +35,9 @@ def last_complete_checkpoint(directory: Path) -> Path | None:
         problem = find_problem(checkpoint)
         if problem is None:
             return checkpoint
-        logger.warning("%s: %s; continuing from the checkpoint before it", checkpoint, problem)
+        logger.warning(
+            "%s: %s; it is deleted, and the checkpoint before it is used", checkpoint, problem
+        )
         shutil.rmtree(checkpoint)
     return None
 
@@ -43,7 +45,7 @@ def last_complete_checkpoint(directory: Path) -> Path | None:
 def find_problem(checkpoint: Path) -> str | None:
     """Return why a checkpoint cannot be used, or None if it can."""
     if not (checkpoint / CHECKSUMS).is_file():
-        return "it is incomplete"
+        return "the checkpoint is incomplete"
     for name, expected in read_json(checkpoint / CHECKSUMS).items():
         path = checkpoint / name
         if not path.is_file() or file_hash(path) != expected:
@@ -78,5 +80,5 @@ def check_disk(model: PreTrainedModel, directory: Path) -> None:
         raise UserError(
             f"{directory}: {free / 1e9:.2f} GB are free, but the model and up to {MAX_CHECKPOINTS} "
             f"checkpoints of {checkpoint / 1e9:.2f} GB need {(needed - in_use) / 1e9:.2f} GB; "
-            "free some space, or make results/.working a link to a larger disk"
+            "free some space, or replace results/.working with a link to a larger disk"
         )

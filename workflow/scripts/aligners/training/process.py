@@ -1,4 +1,4 @@
-"""The processes of a training: their state, decisions that they share, and their memory."""
+"""The processes of a training: their state, their common decisions, and their memory."""
 
 import ctypes
 import sys

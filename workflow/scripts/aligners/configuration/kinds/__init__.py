@@ -1,5 +1,6 @@
-"""The kinds of YAML files under config/ and resources/criteria/, one module a kind.
+"""The kinds of YAML files under config/ and resources/criteria/, with one module for each kind.
 
-Each is a Pydantic model: every key with its type, bounds, default and description. The JSON Schemas
-in workflow/schemas/ and the tables of config/README.md are generated from them (`make docs`).
+Each kind is a Pydantic model: every key has a type, bounds, a default and a description. The JSON
+Schemas in workflow/schemas/ and the tables of config/README.md are generated from them (`make
+docs`).
 """

@@ -1,4 +1,4 @@
-"""The configuration of an experiment: config/config.yaml, and files that are laid over it."""
+"""The configuration of an experiment: config/config.yaml, and files that are merged over it."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ def known_system(name: str) -> str:
         ValueError: there is no such system.
     """
     if name not in SYSTEMS:
-        raise ValueError(f"{name!r} is not a system; choose from {', '.join(SYSTEMS)}")
+        raise ValueError(f"{name!r} is not a system; use one of {', '.join(SYSTEMS)}")
     return name
 
 

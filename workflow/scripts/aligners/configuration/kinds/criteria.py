@@ -34,7 +34,7 @@ Topic = Annotated[
 
 
 class CriterionRecipe(Recipe):
-    """What a response should be."""
+    """A criterion that responses should meet."""
 
     folder: ClassVar[str] = "criteria"
 
@@ -91,7 +91,7 @@ class Principles(Section):
 
 
 class SeedQuestion(Section):
-    """A question that is shown to the teacher as an example."""
+    """A question that a prompt shows as an example."""
 
     topic: Topic
     """Topic of the question."""

@@ -10,7 +10,7 @@ DECIDES = False
 
 
 class Columns(Section):
-    """Which column of a table contains what."""
+    """Names of the columns of a table."""
 
     question: Text = "question"
     """Column with the question."""

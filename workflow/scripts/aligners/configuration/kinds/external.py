@@ -1,4 +1,4 @@
-"""External aligners, which have an input format of their own."""
+"""External aligners, each with its own input format."""
 
 from typing import Annotated, ClassVar
 
@@ -33,7 +33,7 @@ class ExternalDecoding(AlignerDecoding):
 
 
 class ExternalRecipe(PretrainedRecipe):
-    """An aligner with an input format of its own.
+    """An external aligner, with its own input format.
 
     Give either `model` with `revision`, or `train`.
     """

@@ -32,13 +32,14 @@ def has_each_text_once(prompt: Path) -> Path:
     for text in JUDGED_TEXTS:
         if content.count(text) != 1:
             raise ValueError(
-                f"{prompt} contains {text} {content.count(text)} times; it has to contain it once"
+                f"{prompt} contains {text} {content.count(text)} times; change the prompt so that "
+                "it contains it once"
             )
     return prompt
 
 
 class Labels(Section):
-    """What an LLM replies as its verdict."""
+    """The replies of an LLM that are verdicts."""
 
     first: Text
     """Reply if the first response is better. With `logprobs`, one token of the LLM."""
@@ -58,8 +59,8 @@ class Labels(Section):
         for label in self.all:
             if sum(label in other for other in self.all) > 1:
                 raise ValueError(
-                    f"{label!r} is also part of another label; choose labels that cannot be "
-                    "mistaken for each other"
+                    f"{label!r} is also part of another label; choose labels that do not contain "
+                    "each other"
                 )
         return self
 
@@ -76,7 +77,7 @@ class JudgeRecipe(Recipe):
 
 
 class LLMJudgeRecipe(JudgeRecipe):
-    """An LLM that judges."""
+    """An LLM as a judge."""
 
     chosen_by: ClassVar[str] = "llm"
 
@@ -103,7 +104,8 @@ class LLMJudgeRecipe(JudgeRecipe):
         """Check that a tie is used without log-probabilities only."""
         if self.logprobs and self.labels.tie is not None:
             raise ValueError(
-                "a tie has no token of its own to weigh; remove labels.tie, or set logprobs: false"
+                "labels.tie is only for a judge with logprobs: false; remove labels.tie, or set "
+                "logprobs: false"
             )
         return self
 

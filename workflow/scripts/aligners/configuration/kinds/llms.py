@@ -1,4 +1,4 @@
-"""LLMs: language models that answer questions, write the data, or judge."""
+"""LLMs: language models that respond to questions, write the data, or judge."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -79,7 +79,7 @@ class LLMRecipe(Recipe):
         """Check that a chat LLM names no partner."""
         if self.chat and self.finetuned:
             raise ValueError(
-                "a base LLM names its partner with `finetuned`, and this is a chat LLM; "
+                "finetuned is only for a base LLM, and this recipe has chat: true; "
                 "remove finetuned or chat"
             )
         return self
@@ -89,7 +89,7 @@ class LLMRecipe(Recipe):
         return {}
 
     def token_prices(self) -> Prices | None:
-        """Return the prices of tokens, where they are known."""
+        """Return the prices of tokens, or None if they are not known."""
         return None
 
 

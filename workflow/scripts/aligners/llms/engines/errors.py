@@ -1,4 +1,4 @@
-"""Errors of requests to an endpoint: retry the request, give it up, or stop the job."""
+"""Errors of requests to an endpoint: whether to retry the request, drop it, or stop the job."""
 
 from collections.abc import Callable
 
@@ -57,7 +57,7 @@ class ErrorMapper:
         if error.code == "insufficient_quota":
             raise UserError(
                 f"{self.url}: the account has no credit left; add credit and run "
-                "again: finished completions are kept"
+                "again. Finished completions are kept"
             )
 
     def from_connection_error(self, error: openai.APIConnectionError, attempt: int) -> Exception:
@@ -91,8 +91,8 @@ class ErrorMapper:
             )
         return self.rejection(
             f"HTTP {status}: {message}",
-            f"{where} rejects the requests: {message}. Correct the recipe: "
-            "the keys chat, extra and limit_parameter, and the keys of the decoding",
+            f"{where} rejects the requests: {message}. Check these keys of the recipe: chat, "
+            "extra, limit_parameter, and those of the decoding",
         )
 
     def missing_logprobs(self) -> Exception:
@@ -115,7 +115,9 @@ class ErrorMapper:
         recipe = self.recipe
         if isinstance(recipe, OpenAIRecipe) and (variable := recipe.key_variable):
             return f"set the environment variable {variable} to a valid key"
-        return "set key_variable in the recipe to the environment variable that has a valid key"
+        return (
+            "set key_variable in the recipe to the name of an environment variable with a valid key"
+        )
 
     def redact(self, message: object) -> str:
         """Return a message on one line, shortened, and without the API key."""

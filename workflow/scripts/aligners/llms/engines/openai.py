@@ -68,8 +68,8 @@ def read_key(recipe: OpenAIRecipe) -> str:
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UserError(
-            f"{recipe.endpoint} needs a key: set the environment variable {variable}, "
-            "or correct the key key_variable of the recipe"
+            f"{recipe.endpoint}: the API key is missing; set the environment variable {variable}, "
+            "or correct key_variable in the recipe"
         )
     return key
 

@@ -123,7 +123,9 @@ class Server:
                 if time.monotonic() > deadline:
                     self.stop()
                     limit = self.recipe.startup_seconds
-                    raise UserError(self.message(f"was not ready within {limit:g} seconds"))
+                    raise UserError(
+                        self.message(f"was not ready within {limit:g} seconds (startup_seconds)")
+                    )
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_POLL)
 
@@ -140,7 +142,10 @@ class Server:
     def message(self, problem: str) -> str:
         """Return a message about the server with the last lines of its log."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-LAST_LINES:]
-        first = f"the server of {self.recipe.model} {problem}; the last lines of {self.log}:"
+        first = (
+            f"the server of {self.recipe.model} {problem}; find the cause in its log and "
+            f"correct the recipe. The last lines of {self.log}:"
+        )
         return "\n  ".join([first, *lines])
 
     def stop(self) -> None:

@@ -98,7 +98,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> li
     except jinja2.TemplateError as error:
         if messages[0]["role"] != "system":
             raise UserError(
-                f"{tokenizer.name_or_path}: the chat template rejects the messages: {error}"
+                f"{tokenizer.name_or_path}: the chat template rejects the messages: {error}; "
+                "set chat_template in the recipe"
             ) from None
         return apply_template(tokenizer, without_system(messages))
 

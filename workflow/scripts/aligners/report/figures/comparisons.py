@@ -37,9 +37,7 @@ def draw_comparisons(experiment: Experiment, directory: Path) -> None:
         subject = directory.joinpath(names["judge"], names["dataset"], names["llm"], "base")
         draw_thresholds(
             results.THRESHOLDS.path(**names),
-            "{dataset}, {llm}, {backbone}, judge {judge}: the squad by its threshold".format(
-                **names
-            ),
+            "{dataset}, {llm}, {backbone}, judge {judge}: the squad by threshold".format(**names),
             subject / names["backbone"] / "thresholds.svg",
         )
     if has_truth(experiment.config):
@@ -184,7 +182,7 @@ def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
         table["acted"],
         color=VERMILION,
         linestyle="--",
-        label="share acted on",
+        label="share with a turn",
     )
     axes.axhline(0.5, color=INK, linestyle=":", linewidth=1)
     # Above the run's own threshold, the turns are unknown.
@@ -193,7 +191,7 @@ def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
     figure.legend(loc="outside upper left", ncols=2)
     description = "; ".join(
         f"threshold {row.threshold:g}: win rate {percent(row.win_rate)}, "
-        f"{percent(row.acted)} acted on"
+        f"{percent(row.acted)} of the responses had a turn"
         for row in table.itertuples()
     )
     save_svg(figure, path, title, description)
@@ -217,6 +215,6 @@ def draw_truth(scorecard: Path, directory: Path) -> None:
         save_svg(
             figure,
             directory / llm / "clean.svg",
-            f"Clean answers: of {llm}, and after each system",
+            f"Clean answers of {llm}, before correction and after each system",
             description,
         )

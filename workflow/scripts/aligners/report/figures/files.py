@@ -1,4 +1,4 @@
-"""The figure files of the report: their order and their titles."""
+"""Reads the figure files of the report, with their order and titles."""
 
 import re
 from collections.abc import Sequence

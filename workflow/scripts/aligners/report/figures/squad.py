@@ -27,14 +27,14 @@ def draw_turns(names: Mapping[str, str], path: Path) -> None:
     figure, axes = new_figure(0.9 + 0.3 * len(turns))
     parts = {
         "kept": (BLUE, [turn["kept"] for turn in turns]),
-        "refused": (VERMILION, [turn["refused"] for turn in turns]),
+        "rejected": (VERMILION, [turn["refused"] for turn in turns]),
         "did not act": (GREY, [turn["idle"] for turn in turns]),
     }
     draw_bars(axes, [turn["criterion"] for turn in turns], parts, "responses")
     description = "; ".join(
-        f"{turn['criterion']}: {turn['kept']} kept, {turn['refused']} refused, "
+        f"{turn['criterion']}: {turn['kept']} kept, {turn['refused']} rejected, "
         f"{turn['idle']} without a turn"
         for turn in turns
     )
     title = "{system} on {dataset}, {llm}, {backbone}: turns of each aligner".format_map(names)
-    save_svg(figure, path, title, description or "No aligner acted.")
+    save_svg(figure, path, title, description or "No aligner had a turn.")

@@ -1,4 +1,4 @@
-"""Figures as SVG for a page: small, with text as text, readable on light and dark pages."""
+"""Figures as SVG for a page: small files with selectable text, for light and dark pages."""
 
 import re
 from collections.abc import Sequence
