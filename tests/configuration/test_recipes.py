@@ -92,7 +92,7 @@ def test_base_llms_have_a_partner(project: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "recipe", "message"),
     [
-        ({"llms": ["closed-world-base"]}, {}, "needs its finetuned partner closed-world-finetuned"),
+        ({"llms": ["closed-world-base"]}, {}, "key llms: .*closed-world-finetuned"),
         ({"llms": ["closed-world-finetuned"]}, {}, "none of them names a finetuned partner"),
         ({}, {"config/llms/closed-world-base.yaml": {"finetuned": "closed-world-teacher"}},
          "closed-world-teacher; add it"),
