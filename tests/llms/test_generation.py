@@ -1,10 +1,13 @@
 """Generation: every completion is kept at once, and no completion is requested twice."""
 
 import json
+import logging
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import generate_pairs
@@ -368,3 +371,49 @@ def test_after_a_change_of_the_parser_nothing_is_requested_again(
     [dropped] = read_rows(Path("pairs.dropped.jsonl"))
     assert dropped["completion"].startswith(" So.")
     assert (len(replying.asked), replying.loaded) == (1, 1)
+
+
+# Two jobs, one ledger
+
+
+def test_a_second_job_waits_for_the_first_and_asks_only_for_what_is_missing(
+    replying: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Jobs of a Snakemake that was killed live on, and a new run starts the same jobs again."""
+    first_asks, second_waits = Event(), Event()
+
+    def reply(request: Request, decoding: Decoding) -> str:
+        first_asks.set()
+        assert second_waits.wait(300)
+        return multibyte_reply(request, decoding)
+
+    class Waiting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "waiting for the process" in record.getMessage():
+                second_waits.set()
+
+    replying.reply = reply
+    handler = Waiting()
+    logging.getLogger("aligners.llms.ledger").addHandler(handler)
+    more = [*REQUESTS, Request("d", "Say d.")]
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(Generator(BASE, OUTPUT).complete_all, REQUESTS, GREEDY, "first")
+        assert first_asks.wait(300)
+        second = pool.submit(Generator(BASE, OUTPUT).complete_all, more, GREEDY, "second")
+        assert set(first.result(300)) == {"a", "b", "c"}
+        completions = second.result(300)
+    logging.getLogger("aligners.llms.ledger").removeHandler(handler)
+    assert sorted(request.id for request in replying.asked) == ["a", "b", "c", "d"]
+    assert {key: value.text for key, value in completions.items()} == {
+        request.id: multibyte_reply(request, GREEDY) for request in more
+    }
+
+
+def test_an_entry_of_another_row_is_never_read(replying: FakeEngine) -> None:
+    complete(replying)
+    ledger = Generator(BASE, OUTPUT).ledger
+    first, second, _ = ledger.locations
+    ledger.locations[first] = ledger.locations[second]
+    with pytest.raises(UserError, match=r"answers\.jsonl, byte \d+"):
+        ledger.read(first)
+    assert ledger.read(second)["key"] == f"{second:016x}"

@@ -91,7 +91,7 @@ class Generator:
         """Ask for the missing completions, then yield each row with its completion, in order.
 
         Args:
-            rows: read up to three times. The requests are built each time, to save memory.
+            rows: read up to four times. The requests are built each time, to save memory.
             request_for: builds the request of a row. Ids must be unique within an output.
             decoding: how the completions are sampled.
             description: names the rows in the log and the progress bar.
@@ -101,15 +101,9 @@ class Generator:
                 The ledger keeps the other completions.
         """
         job = Job(self, decoding)
-        characters = [
-            len(str(request.prompt))
-            for request in map(request_for, rows)
-            if job.key(request) not in self.ledger
-        ]
-        missing = len(characters)
-        if missing:
-            self.announce(missing, len(rows), sum(characters), decoding, description)
-            job.generate((request_for(row) for row in rows), missing, description)
+        if any(job.key(request_for(row)) not in self.ledger for row in rows):
+            with self.ledger.locked():
+                self.complete_missing(job, rows, request_for, description)
             self.check_failures(job.failures, len(rows))
         for row in rows:
             key = job.key(request_for(row))
@@ -121,6 +115,23 @@ class Generator:
                 self.usage.add(entry)
                 yield row, read_completion(entry)
         self.ledger.close()
+
+    def complete_missing(
+        self,
+        job: "Job",
+        rows: Collection[Item],
+        request_for: Callable[[Item], Request],
+        description: str,
+    ) -> None:
+        """Ask for the completions that are not in the ledger; its file is locked."""
+        characters = [
+            len(str(request.prompt))
+            for request in map(request_for, rows)
+            if job.key(request) not in self.ledger
+        ]
+        if missing := len(characters):
+            self.announce(missing, len(rows), sum(characters), job.decoding, description)
+            job.generate((request_for(row) for row in rows), missing, description)
 
     def announce(
         self, missing: int, total: int, characters: int, decoding: Decoding, description: str

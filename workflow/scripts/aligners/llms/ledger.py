@@ -5,12 +5,14 @@ files of the other jobs. So if the number of shards changes, rows that move to a
 requested again.
 """
 
+import fcntl
 import json
 import logging
 import os
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -82,15 +84,46 @@ class Ledger:
             UserError: another version of the workflow wrote one of the files.
         """
         self.path = path
-        self.repair()
         others = sorted(file for file in path.parent.glob("*.jsonl") if file != path)
         self.files = [path, *others]
         self.readers: dict[int, IO[bytes]] = {}
         self.locations: dict[int, int] = {}
-        for number, file in enumerate(self.files):
-            for offset, line in read_lines(file) if file.exists() else ():
-                key = int(line[KEY_START : KEY_START + KEY_DIGITS], 16)
-                self.locations[key] = number << OFFSET_BITS | offset
+        for number in range(len(self.files)):
+            self.index(number)
+
+    def index(self, number: int) -> None:
+        """Find the entries of a file by key."""
+        file = self.files[number]
+        for offset, line in read_lines(file) if file.exists() else ():
+            key = int(line[KEY_START : KEY_START + KEY_DIGITS], 16)
+            self.locations[key] = number << OFFSET_BITS | offset
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Allow only this job to write its file; wait for another job that is writing it.
+
+        Two jobs write one file if Snakemake was killed and its jobs live on. The entries that the
+        other job has written are found afterwards.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                logger.warning(
+                    "%s: waiting for the process %s, which is writing this ledger. If it belongs "
+                    "to a run that was killed, end it: its completions are kept",
+                    self.path,
+                    lock.read().strip(),
+                )
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            self.repair()
+            self.index(0)
+            yield
 
     def repair(self) -> None:
         """Remove the last line of this job's file if it has no line break."""
@@ -108,13 +141,24 @@ class Ledger:
         return key in self.locations
 
     def read(self, key: int) -> Entry:
-        """Return the entry of a key, which must be in the ledger."""
+        """Return the entry of a key, which must be in the ledger.
+
+        Raises:
+            UserError: the file has changed since its entries were found.
+        """
         number, offset = divmod(self.locations[key], 1 << OFFSET_BITS)
         if number not in self.readers:
             self.readers[number] = self.files[number].open("rb")
         reader = self.readers[number]
         reader.seek(offset)
-        entry: Entry = json.loads(reader.readline())
+        line = reader.readline()
+        # Never another row's completion: the file may have been changed from outside.
+        if not is_intact(line) or int(line[KEY_START : KEY_START + KEY_DIGITS], 16) != key:
+            raise UserError(
+                f"{self.files[number]}, byte {offset}: another entry than the one that was written "
+                "here, so something else has changed this ledger; run again, which reads it anew"
+            )
+        entry: Entry = json.loads(line)
         return entry
 
     def close(self) -> None:
