@@ -57,7 +57,8 @@ PIP := $(if $(UV),uv pip install --python .venv,$(BIN)/python -m pip install) --
 .venv/installed: pyproject.toml constraints.txt
 	$(if $(UV),uv venv --quiet --clear --python $(PYTHON) .venv,$(PYTHON) -m venv .venv)
 	$(PIP) --no-deps --require-hashes --requirement constraints.txt
-	if [ $(TORCH) = cpu ] && $(REACHED); then index="--extra-index-url $(CPU_INDEX)"; fi; $(PIP) $$index torch==2.13.0
+	index=; if [ $(TORCH) = cpu ] && $(REACHED); then index="--extra-index-url $(CPU_INDEX)"; fi; \
+		$(PIP) $$index torch==2.13.0
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 

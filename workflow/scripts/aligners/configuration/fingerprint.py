@@ -87,7 +87,7 @@ def is_text(statement: ast.stmt) -> bool:
 
 
 def decides(tree: ast.Module) -> bool:
-    """Tell whether results depend on a module: not if it sets `DECIDES = False`."""
+    """Return whether results depend on a module: not if it sets `DECIDES = False`."""
     return not any(
         isinstance(node, ast.Assign) and ast.unparse(node) == "DECIDES = False"
         for node in tree.body
