@@ -24,6 +24,7 @@ Benchmark = Literal[
     "squad_generation",
     "text_generation",
     "endpoint",
+    "kills",
     "training",
     "evaluation_statistics",
     "slurm",
@@ -39,6 +40,7 @@ SIZED = {
     "squad_generation",
     "text_generation",
     "endpoint",
+    "kills",
     "training",
 }
 

@@ -14,12 +14,26 @@ from aligners.core.errors import UserError
 # No result depends on this module, so fingerprints leave it out.
 DECIDES = False
 
+LAST_LINES = 10
+
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with arguments from the command line; its signature defines the options."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     with one_message():
         tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
+
+
+def last_message(log: Path) -> str:
+    """Return the error at the end of a program's log, or else the log's last lines.
+
+    An empty text means that there is no log, for instance if the program never started.
+    """
+    if not log.is_file():
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+    return "\n".join(lines[starts[-1] :] if starts else lines[-LAST_LINES:])
 
 
 @contextmanager
