@@ -61,6 +61,7 @@ class KilledRuns:
             "model": "m",
             "endpoint": endpoint,
             "concurrency": 4,
+            "timeout_seconds": 10,
             "responses": {"max_new_tokens": 20},
         }
         (recipes / "datasets/lamps.yaml").write_text(yaml.safe_dump(dataset))
