@@ -153,9 +153,15 @@ def lamp_server(directory: Path, *options: str) -> Iterator[tuple[str, Path]]:
     journal = directory / "journal.jsonl"
     journal.touch()
     command = [sys.executable, str(SUPPORT / "faulty_server.py"), "--journal", str(journal)]
-    with subprocess.Popen(
-        [*command, *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdin and server.stdout
+    server = subprocess.Popen(
+        [*command, *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout
+    try:
         yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1", journal
-        server.stdin.close()
+    finally:
+        server.communicate()
