@@ -158,6 +158,10 @@ class ServerRecipe(LLMRecipe):
     generated. `null`: no limit."""
     timeout_seconds: NotDeciding[float] = Field(600.0, gt=0)
     """Maximum time for a reply. After this time, the request is sent again."""
+    longest_wait_seconds: NotDeciding[float] = Field(3600.0, gt=0)
+    """Maximum time for which the job waits if the server asks it to wait (status 429). After this
+    time without a completion, the job sends its requests again for a minute, and stops if none of
+    them is accepted."""
     attempts: NotDeciding[int] = Field(12, ge=1)
     """Maximum number of times that a request is sent before it counts as failed. Between two
     attempts, the job waits for a random time: at most 0.05 s at first, then at most twice as long
