@@ -442,6 +442,48 @@ def test_a_missing_key_stops_the_job(serve: Serve, monkeypatch: pytest.MonkeyPat
         assert part in message
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "one\ntwo", "a\x1b[31m"])
+def test_a_key_that_cannot_be_sent_stops_the_job(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    message = error_message(serve().recipe(key_variable="MY_KEY"))
+    assert "MY_KEY" in message
+    assert key not in message
+
+
+def test_a_proxy_that_cannot_be_used_stops_the_job(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "socks9://127.0.0.1")
+    message = error_message(serve().recipe())
+    for part in ("socks9://127.0.0.1", "ALL_PROXY"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://", "http:// x", "http://[::1", "http://a b/v1", "http://a\0b/v1", "http://a/\n"),
+        *("http://127.0.0.1:99999/v1", "http://127.0.0.1:port/v1", "https:///v1", "ftp://a/v1"),
+    ],
+)
+def test_an_endpoint_without_a_host_and_port_is_an_error(url: str) -> None:
+    recipe = {"engine": "openai", "model": "m", "endpoint": url}
+    with pytest.raises(UserError) as caught:
+        validate(LLMRecipe, recipe, Path("config/llms/x.yaml"))
+    for part in ("config/llms/x.yaml", "endpoint", repr(url)):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8000/v1", "https://api.example.org/v1?version=1", "http://host:80"]
+)
+def test_an_endpoint_may_be_any_url(url: str) -> None:
+    recipe = {"engine": "openai", "model": "m", "endpoint": url}
+    assert isinstance(validate(LLMRecipe, recipe, Path("config/llms/x.yaml")), OpenAIRecipe)
+
+
 def test_no_file_and_no_log_line_has_the_key(
     serve: Serve, project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

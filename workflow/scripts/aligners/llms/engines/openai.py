@@ -67,7 +67,7 @@ def load(recipe: OpenAIRecipe) -> Engine:
     """Return the engine for a recipe with an `endpoint` and a `model`.
 
     Raises:
-        UserError: the environment variable with the API key is not set.
+        UserError: the environment variable with the API key is not set, or has no valid key.
     """
     return Endpoint(recipe, recipe.endpoint, read_key(recipe)).complete
 
@@ -82,6 +82,11 @@ def read_key(recipe: OpenAIRecipe) -> str:
         raise UserError(
             f"{recipe.endpoint}: the API key is missing; set the environment variable {variable}, "
             "or correct key_variable in the recipe"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f"{recipe.endpoint}: the API key has a character that HTTP cannot send; correct the "
+            f"environment variable {variable}"
         )
     return key
 
@@ -178,18 +183,29 @@ class Endpoint:
             arrived.put_nowait(None)
 
     def client(self) -> openai.AsyncOpenAI:
-        """Return the SDK's client without its retries and time limits."""
+        """Return the SDK's client without its retries and time limits.
+
+        Raises:
+            UserError: an environment variable names a proxy that cannot be used.
+        """
+        try:
+            # Each request has a connection of its own. If a server or a proxy sends a reply twice,
+            # the second copy would else be read as the reply to the next request.
+            http_client = openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=self.concurrency, max_keepalive_connections=0),
+                trust_env=self.trust_environment,
+            )
+        except (ValueError, httpx2.InvalidURL) as error:
+            raise UserError(
+                f"{self.url}: {error}; correct the environment variable that names the proxy "
+                "(HTTP_PROXY, HTTPS_PROXY or ALL_PROXY)"
+            ) from None
         return openai.AsyncOpenAI(
             base_url=self.url,
             api_key=self.key,
             max_retries=0,
             timeout=None,
-            # Each request has a connection of its own. If a server or a proxy sends a reply twice,
-            # the second copy would else be read as the reply to the next request.
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_connections=self.concurrency, max_keepalive_connections=0),
-                trust_env=self.trust_environment,
-            ),
+            http_client=http_client,
         )
 
 
