@@ -1,6 +1,7 @@
 """LLMs: language models that respond to questions, write the data, or judge."""
 
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
@@ -17,6 +18,23 @@ from aligners.configuration.fields import (
 from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
 
 DECIDES = False
+
+
+def has_host_and_port(url: str) -> str:
+    """Return a URL that names a host, and a port if it has a colon.
+
+    Raises:
+        ValueError: it does not.
+    """
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets without an IPv6 address, or a port that is no port
+        complete = False
+    if not complete or not url.isprintable() or " " in url:
+        raise ValueError(f"{url!r} is not a URL with a host, such as https://host:8000/v1")
+    return url
+
 
 Stops = Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(differ)]
 
@@ -158,6 +176,10 @@ class ServerRecipe(LLMRecipe):
     generated. `null`: no limit."""
     timeout_seconds: NotDeciding[float] = Field(600.0, gt=0)
     """Maximum time for a reply. After this time, the request is sent again."""
+    longest_wait_seconds: NotDeciding[float] = Field(3600.0, gt=0)
+    """Maximum time for which the job waits if the server asks it to wait (status 429). After this
+    time without a completion, the job sends its requests again for a minute, and stops if none of
+    them is accepted."""
     attempts: NotDeciding[int] = Field(12, ge=1)
     """Maximum number of times that a request is sent before it counts as failed. Between two
     attempts, the job waits for a random time: at most 0.05 s at first, then at most twice as long
@@ -172,7 +194,11 @@ class OpenAIRecipe(ServerRecipe):
 
     engine: Literal["openai"]
     endpoint: NotDeciding[
-        Annotated[str, Form(r"^https?://", "a URL that begins with http:// or https://")]
+        Annotated[
+            str,
+            Form(r"^https?://", "a URL that begins with http:// or https://"),
+            AfterValidator(has_host_and_port),
+        ]
     ]
     """URL of the API. It usually ends in /v1."""
     key_variable: NotDeciding[
