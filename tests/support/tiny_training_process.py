@@ -27,11 +27,18 @@ def kill_launcher() -> None:
         time.sleep(0.01)
 
 
+def kill_launcher_and_pause() -> None:
+    """Kill the launcher, and pause until the test resumes this process."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
 ACTIONS = {
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "exit": lambda: sys.exit(1),
     "kill launcher": kill_launcher,
+    "kill launcher and pause": kill_launcher_and_pause,
     "nothing": lambda: None,
 }
 

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 
+from aligners.cluster.gpu_leases import keep_leases
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.plots import plot_losses
@@ -135,6 +136,7 @@ class TrainingRun(Generic[R]):
         Raises:
             UserError: a loss is not finite, or the disk is too small for the checkpoints.
         """
+        keep_leases()
         keep_freed_memory()
         state = process_state()
         trainer.remove_callback(PrinterCallback)  # It would print the losses to stdout.
