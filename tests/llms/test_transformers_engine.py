@@ -185,7 +185,7 @@ def test_the_message_about_a_model_that_cannot_be_loaded_has_the_model_and_a_rem
     model: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aligners.models.hub.get_token", lambda: None)
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     make_unusable, parts = UNUSABLE[name]
     unusable = make_unusable(model)
     with pytest.raises(UserError) as caught:

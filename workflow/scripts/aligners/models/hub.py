@@ -3,14 +3,12 @@
 Errors of the Hub and of transformers that the user can fix become a UserError.
 """
 
-import functools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import get_token, snapshot_download
+from huggingface_hub import get_token, is_offline_mode, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     LocalEntryNotFoundError,
@@ -19,6 +17,7 @@ from huggingface_hub.errors import (
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
+from aligners.core.rows import read_json
 
 # Files to fetch: configuration, tokenizer and chat template, and the weights in one of two formats.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
@@ -40,14 +39,15 @@ def fetch(source: ModelSource) -> dict[str, Any]:
     check_access(source)
     with explained(source):
         snapshot = Path(snapshot_download(**snapshot_options(source)))
-    weights = WEIGHTS[source.weights]
-    if not any(snapshot.rglob(weights)):
+    if not has_weights(snapshot, source):
         hint = (
             BIN_MESSAGE
             if source.weights == "safetensors"
             else "remove weights: bin from the recipe"
         )
-        raise UserError(f"{source.model}: the repository has no {weights} weights; {hint}")
+        raise UserError(
+            f"{source.model}: the repository has no {WEIGHTS[source.weights]} weights; {hint}"
+        )
     files = sorted(path for path in snapshot.rglob("*") if path.is_file())
     return {
         "model": source.model,
@@ -64,7 +64,7 @@ def check_fetched(source: ModelSource, name: str) -> None:
     Raises:
         UserError: it is not; the message has the command that fetches it.
     """
-    if os.environ.get("HF_HUB_OFFLINE") and not is_cached(source.model, source.revision):
+    if is_offline_mode() and not is_cached(source):
         raise UserError(
             f"{name}: {source.model} at {source.revision} is not in the local cache of the Hub, "
             "and HF_HUB_OFFLINE is set. On a machine with a network and the same HF_HOME, run: "
@@ -72,14 +72,30 @@ def check_fetched(source: ModelSource, name: str) -> None:
         )
 
 
-@functools.cache
-def is_cached(model: str, commit: str) -> bool:
-    """Return whether a revision of a model is in the cache."""
+def is_cached(source: ModelSource) -> bool:
+    """Return whether the cache has all files of the recipe's model that `fetch` downloads."""
     try:
-        snapshot_download(model, revision=commit, local_files_only=True)
+        snapshot = Path(snapshot_download(**snapshot_options(source), local_files_only=True))
     except LocalEntryNotFoundError:
         return False
-    return True
+    # Without a list of the repository's files, snapshot_download returns any directory.
+    has_configuration = (snapshot / "config.json").is_file()
+    return (
+        has_configuration and has_weights(snapshot, source) and not missing_shards(snapshot, source)
+    )
+
+
+def has_weights(directory: Path, source: ModelSource) -> bool:
+    """Return whether a directory has weights in the recipe's format."""
+    return any(directory.rglob(WEIGHTS[source.weights]))
+
+
+def missing_shards(directory: Path, source: ModelSource) -> list[str]:
+    """Return the files that an index of weights in a directory names and that do not exist."""
+    names: set[str] = set()
+    for index in directory.glob(f"{WEIGHTS[source.weights]}.index.json"):
+        names.update(read_json(index).get("weight_map", {}).values())
+    return sorted(name for name in names if not (directory / name).is_file())
 
 
 def snapshot_options(source: ModelSource) -> dict[str, Any]:
@@ -104,7 +120,7 @@ def check_access(source: ModelSource) -> None:
         return
     if source.looks_local:
         raise UserError(f"{model}: no such model directory; correct the key model of the recipe")
-    if source.gated and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
+    if source.gated and get_token() is None and not is_offline_mode():
         raise UserError(f"{model}: {gated_message(model)}")
 
 
