@@ -178,6 +178,15 @@ def test_a_repository_without_safetensors_is_an_error(project: Path, hub: Hub) -
     assert "*.safetensors" in output and "set weights: bin" in output
 
 
+def test_a_damaged_file_of_a_repository_is_an_error(project: Path, hub: Hub) -> None:
+    hub.repositories["model", "someone/tiny"].branches["main"]["tokenizer.json"] = b"{"
+    status, output = run(project, RECORD, offline=False)
+    assert status == 1
+    for part in ("error: someone/tiny: ", "tokenizer.json: line 1", f"--revision {COMMIT}"):
+        assert part in output
+    assert "Traceback" not in output
+
+
 def test_only_models_of_the_hub_are_fetched(project: Path) -> None:
     plan = run_snakemake(project, "--dry-run", "results/responses/all")
     assert re.search(r"^fetch_model +1$", plan, re.MULTILINE)  # Only llms/hub is of the Hub.

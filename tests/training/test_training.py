@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_models import SHAPES
 from tiny_training import recipe, train
 from tiny_training_process import train_disturbed
 from transformers import AutoModelForCausalLM, Trainer
@@ -162,6 +163,17 @@ def test_a_non_finite_loss_ends_the_training_and_keeps_the_last_checkpoint(
     assert checkpoints(tmp_path) == [5]
     monkeypatch.undo()
     assert train(tmp_path, recipe(evaluations_per_epoch=1))["steps"] == 10
+
+
+def test_float16_for_a_model_that_overflows_in_it_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a CPU, float32 is used instead of float16.
+    monkeypatch.setattr("aligners.training.run.best_training_dtype", lambda name: torch.float16)
+    sizes = {**SHAPES["phi"], "num_key_value_heads": 1, "head_dim": 16}
+    shape = {"model_type": "gemma3_text", "vocabulary_size": 500, "config": sizes}
+    with pytest.raises(UserError, match=r"tiny: .*gemma3_text .*float16.*dtype: float32"):
+        train(tmp_path, recipe(from_scratch=shape, dtype="float16"))
 
 
 def test_too_little_disk_space_is_an_error_before_the_first_step(

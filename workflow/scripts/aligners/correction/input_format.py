@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FILE_NAME = "input_format.json"
+# The recipe's settings for inference, which the file has besides the format.
+SETTINGS = ("max_tokens", "decoding", "dtype")
+SAVED_KEYS = ("prompt", "end", "added_tokens", *SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
 
 def save_format(directory: Path, input_format: InputFormat, recipe: BackboneRecipe) -> None:
     """Write a model's input format and its recipe's settings for inference into its directory."""
-    settings = recipe.model_dump(mode="json", include={"max_tokens", "decoding", "dtype"})
+    settings = recipe.model_dump(mode="json", include=set(SETTINGS))
     write_json(directory / FILE_NAME, {**asdict(input_format), **settings})
 
 
@@ -185,7 +188,7 @@ def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
     """Read what `save_format` wrote: the format, and max_tokens, decoding and dtype.
 
     Raises:
-        UserError: the directory has no format.
+        UserError: the directory has no format, or the file lacks a key.
     """
     path = directory / FILE_NAME
     if not path.is_file():
@@ -194,6 +197,11 @@ def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
             "train the aligner again, or use the model as an external aligner with a recipe"
         )
     settings = read_json(path)
+    missing = [key for key in SAVED_KEYS if key not in settings]
+    if missing:
+        raise UserError(
+            f"{path}: the keys {', '.join(missing)} are missing; train the aligner again"
+        )
     input_format = InputFormat(
         settings.pop("prompt"), settings.pop("end"), tuple(settings.pop("added_tokens"))
     )

@@ -98,6 +98,7 @@ def load_classifier(
         AutoModelForSequenceClassification,
         source,
         dtype=torch.float32,
+        new_head=True,
         num_labels=2,
         id2label={0: "misaligned", 1: "aligned"},
         label2id={"misaligned": 0, "aligned": 1},

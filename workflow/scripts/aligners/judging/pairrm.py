@@ -204,20 +204,7 @@ def load_pairrm(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
         UserError: the configuration is not PairRM's, or weights are missing or unexpected.
     """
     check_config(source)
-    loaded: Any = load_model(PairRankerModel, source, dtype=dtype, output_loading_info=True)
-    model, report = loaded
-    faults = {
-        "missing": sorted(report["missing_keys"]),
-        "unexpected": sorted(report["unexpected_keys"]),
-    }
-    if any(faults.values()):
-        listed = "; ".join(
-            f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names
-        )
-        raise UserError(
-            f"{source.model}: the weights are not those of PairRM ({listed}); fetch "
-            "llm-blender/PairRM-hf again, or correct the key model of the judge's recipe"
-        )
+    model: Any = load_model(PairRankerModel, source, dtype=dtype, exact=True)
     return model  # type: ignore[no-any-return]
 
 

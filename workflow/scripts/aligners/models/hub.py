@@ -11,20 +11,25 @@ from typing import Any
 from huggingface_hub import get_token, is_offline_mode, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
-from aligners.core.rows import read_json
+from aligners.models.files import (
+    BIN_MESSAGE,
+    WEIGHTS,
+    find_damage,
+    has_weights,
+    missing_shards,
+)
 
 # Files to fetch: configuration, tokenizer and chat template, and the weights in one of two formats.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
-WEIGHTS = {"safetensors": "*.safetensors", "bin": "*.bin"}
 # The same weights in formats for other programs.
 OTHER_FORMATS = ["original/*", "consolidated*", "onnx/*", "openvino/*"]
-BIN_MESSAGE = "set weights: bin in the recipe to read .bin files (as data; no code runs)"
 
 
 def fetch(source: ModelSource) -> dict[str, Any]:
@@ -48,6 +53,8 @@ def fetch(source: ModelSource) -> dict[str, Any]:
         raise UserError(
             f"{source.model}: the repository has no {WEIGHTS[source.weights]} weights; {hint}"
         )
+    if damage := damage_message(source, snapshot):
+        raise UserError(f"{source.model}: {damage}")
     files = sorted(path for path in snapshot.rglob("*") if path.is_file())
     return {
         "model": source.model,
@@ -80,22 +87,8 @@ def is_cached(source: ModelSource) -> bool:
         return False
     # Without a list of the repository's files, snapshot_download returns any directory.
     has_configuration = (snapshot / "config.json").is_file()
-    return (
-        has_configuration and has_weights(snapshot, source) and not missing_shards(snapshot, source)
-    )
-
-
-def has_weights(directory: Path, source: ModelSource) -> bool:
-    """Return whether a directory has weights in the recipe's format."""
-    return any(directory.rglob(WEIGHTS[source.weights]))
-
-
-def missing_shards(directory: Path, source: ModelSource) -> list[str]:
-    """Return the files that an index of weights in a directory names and that do not exist."""
-    names: set[str] = set()
-    for index in directory.glob(f"{WEIGHTS[source.weights]}.index.json"):
-        names.update(read_json(index).get("weight_map", {}).values())
-    return sorted(name for name in names if not (directory / name).is_file())
+    shards = missing_shards(snapshot, WEIGHTS[source.weights])
+    return has_configuration and has_weights(snapshot, source) and not shards
 
 
 def snapshot_options(source: ModelSource) -> dict[str, Any]:
@@ -134,16 +127,16 @@ def gated_message(model: str) -> str:
 
 @contextmanager
 def explained(source: ModelSource) -> Iterator[None]:
-    """Convert errors of transformers and the Hub to a UserError."""
-    model = source.model
+    """Convert errors of the Hub, transformers and the libraries that read files to a UserError."""
     try:
         yield
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise UserError(f"{model}: {load_error_message(model, error)}") from None
+    except Exception as error:  # The libraries have no common class of errors.
+        raise UserError(f"{source.model}: {load_error_message(source, error)}") from None
 
 
-def load_error_message(model: str, error: Exception) -> str:
+def load_error_message(source: ModelSource, error: Exception) -> str:
     """Return why a model could not be loaded and what to do."""
+    model = source.model
     causes = tuple(type(cause) for cause in exception_chain(error))
     text = str(error).strip() or repr(error)
     if GatedRepoError in causes:
@@ -157,8 +150,17 @@ def load_error_message(model: str, error: Exception) -> str:
     if offline or LocalEntryNotFoundError in causes:
         return (
             "not in the local cache of the Hub, and the Hub cannot be reached; run "
-            f"`hf download {model}` on a machine with a network, or set model to a local directory"
+            f"`{download_command(source)}` on a machine with a network, or set model to a local "
+            "directory"
         )
+    if "out of memory" in text or "DefaultCPUAllocator" in text:
+        return (
+            "the weights do not fit in memory; use a smaller model or dtype, or give the job more "
+            "memory"
+        )
+    directory = model_directory(source)
+    if directory and (damage := damage_message(source, directory)):
+        return damage
     if ".safetensors" in text:
         return f"the repository has no safetensors weights; {BIN_MESSAGE}"
     if "trust_remote_code" in text:
@@ -167,9 +169,36 @@ def load_error_message(model: str, error: Exception) -> str:
             "trust_remote_code: true in the recipe"
         )
     return (
-        f"the model cannot be loaded: {text.splitlines()[0]}; check the keys model and revision of "
-        "the recipe"
+        f"the model cannot be loaded: {type(error).__name__}: {text.splitlines()[0]}; check "
+        "config.json and the other files of the model, and the keys model and revision of the "
+        "recipe"
     )
+
+
+def model_directory(source: ModelSource) -> Path | None:
+    """Return the directory of a local model, or that of the Hub's cache; None if there is none."""
+    if Path(source.model).is_dir():
+        return Path(source.model)
+    try:
+        return Path(snapshot_download(**snapshot_options(source), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def damage_message(source: ModelSource, directory: Path) -> str | None:
+    """Return which file of a model is damaged and what to do, or None if none is."""
+    damage = find_damage(directory)
+    if damage is None:
+        return None
+    if Path(source.model).is_dir():
+        return f"{damage}; copy the file there again, or train the model again"
+    # The directory is snapshots/COMMIT in that of the repository.
+    return f"{damage}; delete {directory.parents[1]} and run `{download_command(source)}`"
+
+
+def download_command(source: ModelSource) -> str:
+    """Return the command that downloads a model of the Hub."""
+    return f"hf download {source.model} --revision {source.revision}"
 
 
 def exception_chain(error: BaseException) -> Iterator[BaseException]:

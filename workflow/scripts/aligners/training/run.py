@@ -13,7 +13,7 @@ from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.plots import plot_losses
 from aligners.core.rows import atomic_path, write_json
-from aligners.models.pretrained import best_training_dtype, context_length
+from aligners.models.pretrained import best_training_dtype, check_float16, context_length
 from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.callbacks import (
     CheckpointOnSigterm,
@@ -94,8 +94,11 @@ class TrainingRun(Generic[R]):
             collate: converts rows to the model's inputs and labels: `pack`, or one that pads.
 
         Raises:
-            UserError: there are more processes than rows in a batch.
+            UserError: there are more processes than rows in a batch, or the model overflows in the
+                dtype of the computation.
         """
+        dtype = best_training_dtype(self.recipe.dtype)
+        check_float16(self.source.recipe_name, model.config.model_type, dtype)
         state = process_state()
         layout = {
             "packed": collate is pack,

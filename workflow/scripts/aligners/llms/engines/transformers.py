@@ -45,8 +45,10 @@ def load(recipe: TransformersRecipe) -> Engine:
             f"{recipe.model}: the tokenizer has no chat template; "
             "set chat: false or chat_template in the recipe"
         )
-    dtype = "auto" if recipe.dtype == "auto" else best_dtype(recipe.dtype)
-    model = load_for_inference(AutoModelForCausalLM, source, dtype)
+    stored = recipe.dtype == "auto"
+    model = load_for_inference(
+        AutoModelForCausalLM, source, "auto" if stored else best_dtype(recipe.dtype)
+    )
     end_ids = end_token_ids(model, tokenizer)
     context = context_length(model)
 
