@@ -19,6 +19,7 @@ from aligners.inspectors.calibration import (
 )
 from aligners.inspectors.inspector import Inspector, batches, encode_pairs
 from aligners.models.from_scratch import make_classifier, train_wordpiece_tokenizer
+from aligners.training.trainer import BatchTrainer
 
 TEST_ROWS = rows(40, 200)
 
@@ -141,6 +142,21 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> N
 def test_a_set_without_rows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\btest rows"):
         train(RECIPE, tmp_path, rows(4), rows(4), [])
+
+
+def test_a_logit_that_is_not_finite_stops_before_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = BatchTrainer.predict
+
+    def broken(self: BatchTrainer, *args: Any, **kwargs: Any) -> Any:
+        output: Any = predict(self, *args, **kwargs)
+        output.predictions[-1, 0] = np.nan  # of the longest row
+        return output
+
+    monkeypatch.setattr(BatchTrainer, "predict", broken)
+    with pytest.raises(UserError, match=r"inspector of ethical: .*row 23 .*nan.*dtype"):
+        train(changed(RECIPE, epochs=1), tmp_path, rows(16), rows(8, 16), rows(8, 24))
 
 
 def test_a_classifier_without_calibration_is_an_error(tmp_path: Path) -> None:
