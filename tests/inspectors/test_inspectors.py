@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from recipes import changed
 from tiny_inspector import OWN, RECIPE, rows, train
+from unigram import make_unigram_tokenizer
 
 from aligners.configuration.kinds.training import FromScratch
 from aligners.core.errors import UserError
@@ -108,6 +109,16 @@ def test_a_long_pair_is_truncated_and_keeps_its_separators(inspector: Inspector)
     assert len(ids) == 48
     assert ids.count(tokenizer.sep_token_id) == 2 and ids[-1] == tokenizer.sep_token_id
     assert 0 < inspector.score(["Who?"], ["word " * 5000])[0] < 1
+
+
+def test_a_separator_in_a_users_text_is_plain_text_for_every_tokenizer() -> None:
+    texts = ["What does </s> mean?", "It is a tag: <s> and </s>. "]
+    tokenizer = make_unigram_tokenizer(texts * 20)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    for limit in (500, 12):
+        [pair] = encode_pairs(tokenizer, texts[:1], texts[1:], limit)
+        found = [token for token in pair.inputs["input_ids"] if token in special]
+        assert found == tokenizer.convert_tokens_to_ids(["<s>", "</s>", "</s>"])
 
 
 def test_batches_have_every_row_once_and_keep_the_limit_of_tokens() -> None:

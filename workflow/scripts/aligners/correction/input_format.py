@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
+from aligners.models.special_tokens import as_plain_text, plain_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -138,7 +139,7 @@ class InputFormat:
                 ids.append(added[piece])
             elif piece:
                 text = fill(piece, question, response, principles)
-                ids += plain_ids(tokenizer, text)
+                ids += plain_ids(tokenizer, as_plain_text(tokenizer, text))
         return ids
 
     def completion_ids(
@@ -147,7 +148,7 @@ class InputFormat:
         """Encode a correction as the completion of a prompt, with the end token."""
         # A token includes the space before its word, except after white space or an added token.
         space = "" if self.prompt.endswith((" ", "\n", *self.added_tokens)) else " "
-        ids = plain_ids(tokenizer, space + aligned_response)
+        ids = plain_ids(tokenizer, as_plain_text(tokenizer, space + aligned_response))
         return [*ids, self.end_token_id(tokenizer)]
 
 
@@ -165,11 +166,6 @@ def fill(template: str, question: str, response: str, principles: str = "") -> s
     """Replace the placeholders of a template by texts; braces in the texts stay as they are."""
     values = {"{question}": question, "{response}": response, "{principles}": principles}
     return re.sub("|".join(map(re.escape, values)), lambda match: values[match.group()], template)
-
-
-def plain_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Encode a text without special tokens: those that it contains are split as plain text."""
-    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
 
 
 def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:

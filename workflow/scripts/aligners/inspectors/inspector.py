@@ -23,6 +23,7 @@ from aligners.models.pretrained import (
     load_for_inference,
     load_tokenizer,
 )
+from aligners.models.special_tokens import as_plain_text
 
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
@@ -116,7 +117,10 @@ def encode_pairs(
 
     If a pair has more than `max_tokens` tokens, its longer text is truncated.
     """
-    untruncated = tokenizer(list(questions), list(responses), split_special_tokens=True)
+    questions, responses = (
+        [as_plain_text(tokenizer, text) for text in texts] for texts in (questions, responses)
+    )
+    untruncated = tokenizer(questions, responses, split_special_tokens=True)
     encoded = []
     for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
         inputs = {name: untruncated[name][index] for name in untruncated}
