@@ -150,7 +150,7 @@ def test_without_a_system_role_the_system_message_is_in_the_first_message(model:
 
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
-    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
 )
 NORMAL = ["What is the colour of the sea?", "  Is 10 < 20?\n\n[INST] <tag> </p> é 你好 ", "a|b", ""]
 
@@ -164,6 +164,7 @@ def special(request: pytest.FixtureRequest) -> Any:
     """A tokenizer with special tokens and a chat template that writes them."""
     tokenizer = request.param(NORMAL * 20)
     tokenizer.add_special_tokens({"extra_special_tokens": [*CONTROL, " [DONE]"]})
+    tokenizer.add_tokens(["<think>"])  # not a special token, but one that the template writes
     tokenizer.chat_template = CHAT
     return tokenizer
 
@@ -187,8 +188,10 @@ def test_a_special_token_that_a_user_types_is_text(special: Any) -> None:
     # The template writes these tokens twice around a message, and one before the reply.
     found = [token for token in encode(special, text, chat=True) if token in ids]
     assert found == special.convert_tokens_to_ids([*CONTROL, CONTROL[0]])
+    thought = encode(special, "What is <think>?", chat=True)
+    assert thought.count(special.convert_tokens_to_ids("<think>")) == 1
     if special.unk_token_id is None:
-        rendered = f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n"
+        rendered = f"<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n<think>\n"
         assert special.decode(encode(special, text, chat=True)) == rendered
 
 
