@@ -150,7 +150,8 @@ def test_without_a_system_role_the_system_message_is_in_the_first_message(model:
 
 CHAT = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
-    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+    "<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
 )
 NORMAL = ["What is the colour of the sea?", "  Is 10 < 20?\n\n[INST] <tag> </p> é 你好 ", "a|b", ""]
 
