@@ -1,5 +1,6 @@
 """A job fetches each model of the Hub, so that the jobs that load it need no network."""
 
+import errno
 import os
 import re
 import shutil
@@ -16,8 +17,9 @@ from tiny_models import make_model
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
+from aligners.core.program import one_message
 from aligners.core.rows import read_json, read_rows, write_json
-from aligners.models.hub import check_fetched
+from aligners.models.hub import check_fetched, fetch
 
 RECORD = "results/models/llms/hub.json"
 ANSWERS = "results/responses/few/hub/0.jsonl"
@@ -185,6 +187,15 @@ def test_a_damaged_file_of_a_repository_is_an_error(project: Path, hub: Hub) -> 
     for part in ("error: someone/tiny: ", "tokenizer.json: line 1", f"--revision {COMMIT}"):
         assert part in output
     assert "Traceback" not in output
+
+
+def test_a_full_disk_is_named_when_a_model_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**options: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache/hub/blobs/0.incomplete")
+
+    monkeypatch.setattr("aligners.models.hub.snapshot_download", fail)
+    with pytest.raises(SystemExit, match=r"error: /cache/hub/\S+: .*full"), one_message():
+        fetch(ModelSource("someone/tiny", COMMIT))
 
 
 def test_only_models_of_the_hub_are_fetched(project: Path) -> None:

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from aligners.core.errors import UserError
 # No result depends on this module, so fingerprints leave it out.
 DECIDES = False
 
-# One directory per machine, so that runs of several users share the leases.
-LEASE_DIRECTORY = Path(tempfile.gettempdir()) / "gpu-leases"
+# One directory per machine, so that runs of several users share the leases. tempfile.gettempdir()
+# would be another directory while this disk is full.
+LEASE_DIRECTORY = Path(os.environ.get("TMPDIR", "/tmp")) / "gpu-leases"
 SECONDS_BETWEEN_CHECKS = 0.5
 # The environment variable with the GPUs that a job has leased.
 LEASED = "ALIGNERS_LEASED_GPUS"

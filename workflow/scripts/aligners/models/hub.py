@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
+from aligners.core.full_disk import exception_chain, is_full_disk
 from aligners.models.files import (
     BIN_MESSAGE,
     WEIGHTS,
@@ -131,6 +132,8 @@ def explained(source: ModelSource) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # The libraries have no common class of errors.
+        if is_full_disk(error):
+            raise
         raise UserError(f"{source.model}: {load_error_message(source, error)}") from None
 
 
@@ -199,11 +202,3 @@ def damage_message(source: ModelSource, directory: Path) -> str | None:
 def download_command(source: ModelSource) -> str:
     """Return the command that downloads a model of the Hub."""
     return f"hf download {source.model} --revision {source.revision}"
-
-
-def exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and then its causes."""
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
