@@ -10,11 +10,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tiny_training import recipe, train
 
+from aligners.core.program import one_message
 from aligners.training.callbacks import ShowProgress
 
 
@@ -27,11 +29,26 @@ def kill_launcher() -> None:
         time.sleep(0.01)
 
 
+def kill_launcher_and_pause() -> None:
+    """Kill the launcher, and pause until the test resumes this process."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def fill_disk() -> None:
+    """Write to the directory of the checkpoints until its disk is full."""
+    with suppress(OSError), open(f"{sys.argv[1]}/work/filler", "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
 ACTIONS = {
+    "fill disk": fill_disk,
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "exit": lambda: sys.exit(1),
     "kill launcher": kill_launcher,
+    "kill launcher and pause": kill_launcher_and_pause,
     "nothing": lambda: None,
 }
 
@@ -73,4 +90,5 @@ def main(directory: str, changes: str, step: str, action: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with one_message():
+        main(*sys.argv[1:])

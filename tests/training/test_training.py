@@ -1,8 +1,11 @@
 """Training: exact continuation after a kill, checkpoints, time limits, schedules, adapters."""
 
+import os
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_models import SHAPES
 from tiny_training import recipe, train
 from tiny_training_process import train_disturbed
 from transformers import AutoModelForCausalLM, Trainer
@@ -164,6 +168,17 @@ def test_a_non_finite_loss_ends_the_training_and_keeps_the_last_checkpoint(
     assert train(tmp_path, recipe(evaluations_per_epoch=1))["steps"] == 10
 
 
+def test_float16_for_a_model_that_overflows_in_it_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a CPU, float32 is used instead of float16.
+    monkeypatch.setattr("aligners.training.run.best_training_dtype", lambda name: torch.float16)
+    sizes = {**SHAPES["phi"], "num_key_value_heads": 1, "head_dim": 16}
+    shape = {"model_type": "gemma3_text", "vocabulary_size": 500, "config": sizes}
+    with pytest.raises(UserError, match=r"tiny: .*gemma3_text .*float16.*dtype: float32"):
+        train(tmp_path, recipe(from_scratch=shape, dtype="float16"))
+
+
 def test_too_little_disk_space_is_an_error_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +187,67 @@ def test_too_little_disk_space_is_an_error_before_the_first_step(
     with pytest.raises(UserError, match=r"work: 0\.00 GB .*3 checkpoints"):
         train(tmp_path, recipe())
     assert checkpoints(tmp_path) == []
+
+
+def test_weights_that_stay_do_not_count_as_free_disk_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, recipe(epochs=1))
+    for step in checkpoints(tmp_path):
+        shutil.rmtree(tmp_path / f"work/checkpoint-{step}")
+    with (tmp_path / "work/random_weights/more.txt").open("wb") as file:
+        file.truncate(10**12)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    with pytest.raises(UserError, match=r"work: 0\.00 GB"):
+        train(tmp_path, recipe(epochs=1))
+
+
+def test_a_model_on_another_disk_needs_space_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second disk")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage._replace(free=0 if path == tmp_path else 10**9)
+    )
+    with tempfile.TemporaryDirectory(dir=memory) as working:
+        (tmp_path / "work").symlink_to(working)
+        with pytest.raises(UserError, match=rf"^{tmp_path}: 0\.00 GB .*the model"):
+            train(tmp_path, recipe(epochs=1))
+
+
+# Mounts a small disk for the checkpoints, and starts a command.
+SMALL_DISK = 'mount --types tmpfs --options size=16m none "$0" || exit 77; exec "$@"'
+
+
+def test_a_disk_that_gets_full_in_a_training_is_named(tmp_path: Path) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("the program unshare, which mounts a small disk, is not installed")
+    (tmp_path / "work").mkdir()
+    small_disk = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", SMALL_DISK]
+    command = [*small_disk, str(tmp_path / "work"), sys.executable]
+    result = train_disturbed(tmp_path, NO_DROPOUT, 3, "fill disk", *command)
+    if result.returncode == 77 or "unshare" in result.stderr:
+        pytest.skip(f"no small disk can be mounted here: {result.stderr.strip()}")
+    [message] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert str(tmp_path / "work") in message and "full" in message
+    assert "Traceback" not in result.stderr and not (tmp_path / "model").exists()
+
+
+def test_what_a_killed_job_left_of_the_model_is_removed(tmp_path: Path) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    left, running = (
+        tmp_path / f".model.{process}.partial" for process in (killed.pid, os.getppid())
+    )
+    for directory in (left, running):
+        directory.mkdir()
+        (directory / "model.safetensors").write_text("half of it")
+    train(tmp_path, recipe(epochs=1))
+    assert not left.exists() and running.exists()
 
 
 def test_a_training_ends_after_max_hours_with_its_best_weights(tmp_path: Path) -> None:

@@ -1,15 +1,14 @@
 """The entry point of all programs: makes a command line from `main` and prints errors."""
 
-import errno
 import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import tyro
 
 from aligners.core.errors import UserError
+from aligners.core.full_disk import explained_full_disk
 
 # No result depends on this module, so fingerprints leave it out.
 DECIDES = False
@@ -43,7 +42,8 @@ def one_message() -> Iterator[None]:
     These are a UserError, a full disk, and a package that is not installed.
     """
     try:
-        yield
+        with explained_full_disk():
+            yield
     except UserError as error:
         sys.exit(f"error: {error}")
     except ModuleNotFoundError as error:
@@ -53,11 +53,4 @@ def one_message() -> Iterator[None]:
         sys.exit(
             f"error: the package {package} is not installed; install what the workflow needs: "
             "pip install 'aligners[workflow,evaluation]'"
-        )
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        sys.exit(
-            f"error: {error.filename or Path.cwd()}: the disk is full; free some space there "
-            "and run again. Finished work is kept"
         )

@@ -8,11 +8,13 @@ from typing import Any, Generic, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 
+from aligners.cluster.gpu_leases import keep_leases
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
+from aligners.core.full_disk import explained_full_disk
 from aligners.core.plots import plot_losses
 from aligners.core.rows import atomic_path, write_json
-from aligners.models.pretrained import best_training_dtype, context_length
+from aligners.models.pretrained import best_training_dtype, check_float16, context_length
 from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.callbacks import (
     CheckpointOnSigterm,
@@ -21,7 +23,7 @@ from aligners.training.callbacks import (
     ShowProgress,
     StopOnNonFiniteLoss,
 )
-from aligners.training.checkpoints import check_disk, last_complete_checkpoint
+from aligners.training.checkpoints import check_disk, last_complete_checkpoint, remove_partials
 from aligners.training.packing import pack
 from aligners.training.process import keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
@@ -68,6 +70,7 @@ class TrainingRun(Generic[R]):
         directory = self.working_directory / "random_weights"
         with process_state().main_process_first():
             if not directory.is_dir():
+                remove_partials(directory)
                 make(self.recipe.from_scratch, texts, directory, self.seed)
         return self.recipe.source(directory)
 
@@ -93,8 +96,11 @@ class TrainingRun(Generic[R]):
             collate: converts rows to the model's inputs and labels: `pack`, or one that pads.
 
         Raises:
-            UserError: there are more processes than rows in a batch.
+            UserError: there are more processes than rows in a batch, or the model overflows in the
+                dtype of the computation.
         """
+        dtype = best_training_dtype(self.recipe.dtype)
+        check_float16(self.source.recipe_name, model.config.model_type, dtype)
         state = process_state()
         layout = {
             "packed": collate is pack,
@@ -135,6 +141,7 @@ class TrainingRun(Generic[R]):
         Raises:
             UserError: a loss is not finite, or the disk is too small for the checkpoints.
         """
+        keep_leases()
         keep_freed_memory()
         state = process_state()
         trainer.remove_callback(PrinterCallback)  # It would print the losses to stdout.
@@ -144,12 +151,14 @@ class TrainingRun(Generic[R]):
         if state.is_main_process:
             trainer.add_callback(ShowProgress(f"training the {self.source.kind}"))
             model: Any = trainer.model
-            check_disk(model, self.working_directory)
+            remove_partials(self.output_directory)
+            check_disk(model, self.working_directory, self.output_directory)
         trainer.add_callback(CheckpointOnSigterm())
         # The main process deletes damaged checkpoints before the others search.
         with state.main_process_first():
             checkpoint = last_complete_checkpoint(self.working_directory)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with explained_full_disk(self.working_directory):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def record(self, trainer: BatchTrainer, metrics: dict[str, Any]) -> dict[str, Any]:
         """Return the content of training.json.
@@ -193,7 +202,8 @@ class TrainingRun(Generic[R]):
         model: Any = trainer.model
         model.config.use_cache = True  # The Trainer turns it off.
         if trainer.is_world_process_zero():
-            with atomic_path(self.output_directory) as partial:
+            disk = explained_full_disk(self.output_directory.parent)
+            with disk, atomic_path(self.output_directory) as partial:
                 trainer.save_model(str(partial))
                 (partial / "training_args.bin").unlink()
                 write_more(partial)
