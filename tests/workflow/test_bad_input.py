@@ -257,7 +257,7 @@ DATA = [
     Case("not Parquet", *import_table("mine.parquet", "question,kind\nWhy?,a\n"),
          ["mine.parquet", "Parquet"]),
     Case("unknown kind of table", *import_table("mine.xlsx", "x"),
-         ["mine.xlsx", "'.xlsx'", ".csv", ".jsonl"]),
+         ["key path", "'mine.xlsx'", ".csv", ".jsonl"]),
     Case("JSON that is no list", *import_table("mine.json", '{"question": "Why?"}'),
          ["mine.json", "list", ".jsonl"]),
     Case("list without objects", *import_table("mine.json", '["Why?"]'),

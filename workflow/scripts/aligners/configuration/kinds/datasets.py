@@ -1,22 +1,41 @@
 """Data sets of test inputs."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, model_validator
 
-from aligners.configuration.fields import File, Recipe, Section, Text
+from aligners.configuration.fields import Count, File, Form, Line, Recipe, Section, WrongKey
+from aligners.configuration.kinds.pretrained import REPOSITORY, Revision
 
 DECIDES = False
+
+TABLE = Form(
+    r"\.(csv|json|jsonl|parquet)$", "a table; its name ends in .csv, .json, .jsonl or .parquet"
+)
+
+
+def is_table(path: Path) -> Path:
+    """Return the path of a table.
+
+    Raises:
+        ValueError: the file is of another kind.
+    """
+    TABLE.check(str(path))
+    return path
+
+
+Table = Annotated[File, AfterValidator(is_table)]
 
 
 class Columns(Section):
     """Names of the columns of a table."""
 
-    question: Text = "question"
+    question: Line = "question"
     """Column with the question."""
-    category: Text | None = None
+    category: Line | None = None
     """Column with the name of the category. `null`: there is none."""
-    category_id: Text | None = None
+    category_id: Line | None = None
     """Column with the number of the category. `null`: there is none."""
 
 
@@ -48,7 +67,7 @@ class TableRecipe(DatasetRecipe):
 
     columns: Columns = Columns()
     """Names of the columns of the table."""
-    rows: Annotated[int, Field(ge=1)] | None = None
+    rows: Count | None = None
     """Number of rows that are used, from the top of the table. `null`: all rows."""
 
 
@@ -58,28 +77,37 @@ class FileDatasetRecipe(TableRecipe):
     chosen_by: ClassVar[str] = "source: file"
 
     source: Literal["file"]
-    path: File
+    path: Table
     """Table (.csv, .json, .jsonl or .parquet)."""
 
 
 class HubDatasetRecipe(TableRecipe):
     """A data set of the Hugging Face Hub."""
 
+    model_config = ConfigDict(json_schema_extra={"not": {"required": ["split", "file"]}})
+
     chosen_by: ClassVar[str] = "source: hub"
 
     source: Literal["hub"]
-    repository: Text
+    repository: Annotated[Line, REPOSITORY]
     """Data set on the Hugging Face Hub."""
-    revision: Text
+    revision: Revision
     """Commit of the repository."""
-    split: Text = "test"
+    split: Line = "test"
     """Split of the data set."""
-    file: Text | None = None
+    file: Annotated[Line, TABLE] | None = None
     """File of the repository (.csv, .json, .jsonl or .parquet) that is read instead of a split. Use
     it for a data set that a script makes, because such scripts are not run."""
-    path: File | None = None
+    path: Table | None = None
     """Local table that is read instead of the data set of the Hub, for machines without a
     network."""
+
+    @model_validator(mode="after")
+    def reads_a_split_or_a_file(self) -> "HubDatasetRecipe":
+        """Check that no split is given for a file, which has none."""
+        if self.file is not None and "split" in self.model_fields_set:
+            raise WrongKey("split", "the keys split and file exclude each other; remove one")
+        return self
 
 
 class UnknownSource(DatasetRecipe):
