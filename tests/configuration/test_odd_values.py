@@ -22,6 +22,7 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
 TABLE = "resources/closed_world/category_questions.csv"
 PROMPT = "resources/judges/pairwise.txt"
+COLUMNS = {"question": "prompt", "category": "category", "category_id": "category_id"}
 NEAR = {"shingle": 5, "similarity": 0.8}
 MODEL = {"model": "owner/model", "revision": "abc"}
 HUB_MODEL = {
@@ -74,9 +75,11 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "datasets": [
         {"source": "synthetic", "description": "Questions."},
         {"source": "file", "path": TABLE, "rows": 3,
-         "columns": {"question": "a", "category": "b", "category_id": "c"}},
-        {"source": "hub", "repository": "a/b", "revision": "abc", "split": "test", "path": TABLE},
-        {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv"},
+         "columns": COLUMNS},
+        {"source": "hub", "repository": "a/b", "revision": "abc", "split": "test", "path": TABLE,
+         "columns": COLUMNS},
+        {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv",
+         "columns": COLUMNS},
     ],
     "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"package": "json"}],
     "external": [

@@ -1,12 +1,25 @@
 """Data sets of test inputs."""
 
+import csv
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, model_validator
 
-from aligners.configuration.fields import Count, File, Form, Line, Recipe, Section, WrongKey
+from aligners.configuration.fields import (
+    Count,
+    File,
+    Form,
+    Line,
+    Recipe,
+    Section,
+    WrongKey,
+    shortened,
+)
 from aligners.configuration.kinds.pretrained import REPOSITORY, Revision
+from aligners.core.errors import UserError
+from aligners.core.rows import Row, read_json, read_rows, read_text
 
 DECIDES = False
 
@@ -26,6 +39,37 @@ def is_table(path: Path) -> Path:
 
 
 Table = Annotated[File, AfterValidator(is_table)]
+
+
+def column_names(table: Path) -> list[str]:
+    """Return the names of the columns of a table.
+
+    Raises:
+        UserError: the table cannot be read.
+    """
+    if table.suffix == ".csv":
+        return next(csv.reader(StringIO(read_text(table))), [])
+    if table.suffix == ".parquet":
+        import pyarrow.parquet
+
+        return list(pyarrow.parquet.read_schema(table).names)
+    rows = read_rows(table) if table.suffix == ".jsonl" else read_list(table)
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def read_list(path: Path) -> list[Row]:
+    """Read a JSON file that is a list of objects.
+
+    Raises:
+        UserError: the file is missing, not JSON, or not a list of objects.
+    """
+    rows = read_json(path)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(
+            f"{path}: not a list of objects; change it to a list of objects, or give a .jsonl file "
+            "with one object per line"
+        )
+    return rows
 
 
 class Columns(Section):
@@ -69,6 +113,27 @@ class TableRecipe(DatasetRecipe):
     """Names of the columns of the table."""
     rows: Count | None = None
     """Number of rows that are used, from the top of the table. `null`: all rows."""
+    path: Table | None = None
+
+    @model_validator(mode="after")
+    def table_has_the_columns(self) -> "TableRecipe":
+        """Check that a local table has the columns."""
+        if self.path is None:
+            return self
+        try:
+            names = column_names(self.path)
+        except (ValueError, csv.Error) as error:
+            raise WrongKey(
+                "path", f"{self.path} is not a {self.path.suffix} file: {error}; export it again"
+            ) from None
+        for key, name in self.columns:
+            if name is not None and name not in names:
+                raise WrongKey(
+                    f"columns.{key}",
+                    f"{self.path} has no column {name!r}; the columns are "
+                    f"{shortened(', '.join(names))}; correct the key, or the header of the table",
+                )
+        return self
 
 
 class FileDatasetRecipe(TableRecipe):
