@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import pytest
 import yaml
@@ -50,6 +50,11 @@ SERVER = {
     "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0, "attempts": 3,
 }  # fmt: skip
 DEMONSTRATION = {"input": "Why?", "response": "So.", "critique": "Short.", "correction": "Thus."}
+RATES = {"ethical": 0.1, "factuality": 0.2, "helpful": 0.3}
+AROUND = {"before": ["First."], "after": ["Last."]}
+CONTEXTS = {"speakers": ["I ask."], "tasks": ["I write."]}
+LANGUAGE = "French"
+PRINCIPLE_NAMES = ("care", "polite", "fair", "clarify", "accurate", "useful", "detail")
 SEED_QUESTION = {"topic": "Trees", "question": "Why?"}
 # Valid files of each kind, which together have each key.
 FILES: dict[str, list[dict[str, Any]]] = {
@@ -126,6 +131,23 @@ FILES: dict[str, list[dict[str, Any]]] = {
             {"type": "advice", "example_topics": ["Trees"], "questions": [SEED_QUESTION]}
         ],
     }],
+    "world": [{
+        "personas": {"base": RATES, "finetuned": RATES, "teacher": {**RATES, "demonstrated": 0.8}},
+        "violations": {"ethical": {"insult": 0.5}, "helpful": {"evasive": 0.5}},
+        "misbehaviour": {"topics": {"too_long": 0.1}, "questions": {"skipped": 0.1},
+                         "pairs": {"markup": 0.1}, "asides": 0.01},
+        "insults": AROUND, "evasive": ["Maybe."], "asides": ["Well."], "vague": "What?",
+        "critiques": {**dict.fromkeys(PRINCIPLE_NAMES, "No."), "none": ["Nothing is wrong."]},
+        "contexts": CONTEXTS, "category_contexts": CONTEXTS,
+        "languages": {LANGUAGE: {"answer": "Oui.", "question": "Quoi ?"}},
+        "code": ["x = 1"], "leaks": AROUND, "markup": [["<p>", "</p>"]], "empty": ["None"],
+        "no_content": ["Fine."], "not_questions": ["{topic}"], "items": [
+            {"id": "sky", "kind": "fact", "held_out": False, "category": "Nature",
+             "question_types": ["science"], "topics": ["Sky"], "asks": ["Which colour?"],
+             "core": "It is {}.", "right": "blue", "wrong": ["red"], "detail": "By day.",
+             "unsafe": "Jump.", "biased": "Fools."},
+        ],
+    }],
 }  # fmt: skip
 
 ODD: dict[str, Any] = {
@@ -152,6 +174,9 @@ def places(section: type[Section], values: dict[str, Any], outer: Keys = ()) -> 
         inner = nested(section.model_fields[key].annotation)
         if isinstance(value, list):
             here, value = (*here, 0), value[0]
+            yield here
+        if inner and get_origin(section.model_fields[key].annotation) is dict:
+            here, value = (*here, LANGUAGE), value[LANGUAGE]
             yield here
         if isinstance(value, dict):
             yield from places(inner, value, here) if inner else [(*here, next(iter(value)))]
@@ -188,6 +213,13 @@ PARAGRAPH = f"long, {LINE}"
 STOP = f"' ', line feed, {PARAGRAPH}"
 ANY = f"'', {STOP}"
 ACCEPTED = {
+    "list": """
+        config: backbones criteria datasets inspectors llms
+        world: asides category_contexts.speakers category_contexts.tasks code
+            contexts.speakers contexts.tasks critiques.none empty evasive insults.after
+            insults.before items.0.asks items.0.question_types items.0.topics
+            items.0.wrong leaks.after leaks.before no_content not_questions
+    """,
     "empty list": """
         config: systems
     """,
@@ -212,9 +244,6 @@ ACCEPTED = {
             topics.max_new_tokens topics.near_duplicates.shingle
             topics.near_duplicates.similarity topics.prompts_per_type
     """,
-    "list": """
-        config: backbones criteria datasets inspectors llms
-    """,
     "true": """
         backbones: gated gradient_checkpointing trust_remote_code
         encoders: gated trust_remote_code
@@ -222,6 +251,13 @@ ACCEPTED = {
         inspectors: gated gradient_checkpointing trust_remote_code
         judges: gated logprobs trust_remote_code
         llms: chat gated require_all trust_remote_code
+    """,
+    "'3'": """
+        backbones: model
+        encoders: model
+        external: model
+        inspectors: model
+        judges: model
     """,
     "null": """
         backbones: lora
@@ -235,13 +271,7 @@ ACCEPTED = {
         llms: responses
         synthesis: cleaning cleaning.language pairs questions questions.near_duplicates
             split split.near_duplicates topics topics.balance topics.near_duplicates
-    """,
-    "'3'": """
-        backbones: model
-        encoders: model
-        external: model
-        inspectors: model
-        judges: model
+        world: misbehaviour.pairs misbehaviour.questions misbehaviour.topics
     """,
     "file": """
         criteria: principles seed_questions
@@ -258,14 +288,14 @@ ACCEPTED = {
         external: train.backbone
         judges: llm
     """,
-    "list, empty list": """
-        config: external judges
-        llms: responses.stop
-    """,
     "0, 1": """
         config: seed
         backbones: warmup_steps
         inspectors: warmup_steps
+    """,
+    "list, empty list": """
+        config: external judges
+        llms: responses.stop
     """,
     "0, 1e-320": """
         config: identity_share
@@ -298,15 +328,21 @@ ACCEPTED = {
         inspectors: weight_decay
         judges: most_unusable
         synthesis: cleaning.language.minimum_ratio
+        world: misbehaviour.asides misbehaviour.pairs.markup
+            misbehaviour.questions.skipped misbehaviour.topics.too_long
+            personas.base.ethical personas.base.factuality personas.base.helpful
+            personas.finetuned.ethical personas.finetuned.factuality
+            personas.finetuned.helpful personas.teacher.demonstrated
+            personas.teacher.ethical personas.teacher.factuality personas.teacher.helpful
+    """,
+    "0, 1e-320, null": """
+        backbones: dropout
+        inspectors: dropout
     """,
     "1, 3.0, null": """
         backbones: max_hours
         inspectors: max_hours
         llms: requests_per_minute tokens_per_minute
-    """,
-    "0, 1e-320, null": """
-        backbones: dropout
-        inspectors: dropout
     """,
     "'3', file, folder": """
         datasets: repository
@@ -316,6 +352,9 @@ ACCEPTED = {
     """,
     "0, 1, 3.0": """
         synthesis: pairs.temperature questions.temperature topics.temperature
+    """,
+    "1, 3.0, 1e-320": """
+        world: violations.ethical.insult violations.helpful.evasive
     """,
     "'3', file, folder, nowhere": """
         backbones: revision
@@ -336,6 +375,14 @@ ACCEPTED = {
         datasets: columns.question split
         llms: model prices.currency
         seed_questions: question_types.0.type
+        world: asides.0 category_contexts.speakers.0 category_contexts.tasks.0
+            contexts.speakers.0 contexts.tasks.0 critiques.accurate critiques.care
+            critiques.clarify critiques.detail critiques.fair critiques.none.0
+            critiques.polite critiques.useful evasive.0 insults.after.0 insults.before.0
+            items.0.asks.0 items.0.category items.0.detail items.0.id
+            items.0.question_types.0 items.0.right items.0.topics.0 items.0.wrong.0
+            languages.French.answer languages.French.question leaks.after.0 leaks.before.0
+            vague
     """,
     "'3', folder, nowhere, home, braces, option, hidden, null": """
         judges: labels.tie
@@ -344,14 +391,19 @@ ACCEPTED = {
         backbones: license
         datasets: columns.category columns.category_id
         inspectors: license
+        world: items.0.biased items.0.unsafe
     """,
     PARAGRAPH: """
         principles: demonstrations.0.correction demonstrations.0.critique
             demonstrations.0.input demonstrations.0.response introduction
             principles.0.text
+        world: code.0
     """,
     f"{PARAGRAPH}, null": """
         llms: chat_template
+    """,
+    "'', ' ', long, '3', file, folder, nowhere, home, option, hidden": """
+        world: not_questions.0
     """,
     STOP: """
         llms: responses.stop.0
@@ -366,6 +418,7 @@ ACCEPTED = {
         judges: description
         llms: description
         synthesis: description
+        world: empty.0 no_content.0
     """,
     f"-1, 0, 1, 3.0, 1e-320, 1e300, 2**32, 10**18, {ANY}, null, true, list, empty list, mapping, "
     "empty mapping": """
@@ -391,7 +444,7 @@ def accepted_values(kind: str) -> dict[str, set[str]]:
 def test_the_files_have_every_key(name: str) -> None:
     expected = {(one, key) for one in classes(KINDS[name]) for key, _, _ in keys(one)}
     given = {
-        (class_of(KINDS[name], values), ".".join(key for key in place if isinstance(key, str)))
+        (class_of(KINDS[name], values), ".".join(key for key in place if key not in (0, LANGUAGE)))
         for values in FILES[name]
         for place in places(class_of(KINDS[name], values), values)
     }
