@@ -248,6 +248,16 @@ def test_the_content_of_a_file_decides_but_not_its_comments(
         assert deciding_setting(setting, NAMES) == before
 
 
+def test_the_world_of_a_served_judge_decides(project: Path) -> None:
+    names = {"llm": "closed-world-judge"}
+    before = deciding_setting("llm", names)
+    world = Path("resources/closed_world/world.yaml")
+    world.write_text("# A comment.\n" + world.read_text())
+    assert deciding_setting("llm", names) == before
+    world.write_text(world.read_text().replace("Canberra", "Sydney"))
+    assert deciding_setting("llm", names) != before
+
+
 def test_the_format_of_json_does_not_change_the_hash(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     hashes = []

@@ -15,6 +15,7 @@ from recipes import make_recipe
 from tiny_models import make_model
 from yaml_edits import set_keys
 
+from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.experiment import (
     check_experiment,
@@ -38,6 +39,7 @@ LLM = "config/llms/closed-world-base.yaml"
 BACKBONE = "config/backbones/gpt2-closed-world.yaml"
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
 SEEDS = "resources/criteria/ethical/seed_questions.yaml"
+WORLD = "resources/closed_world/world.yaml"
 TABLE = "resources/closed_world/category_questions.csv"
 LONG = "x" * 100_000
 RESPONSES = '{prompt: "Question: {question}", max_new_tokens: 9}'
@@ -229,6 +231,8 @@ CONFIGURATION = [
     Case("misspelt key of the principles", partial(replace, PRINCIPLES, "critique:", "critic:"),
          partial(load_principles, "ethical"),
          [PRINCIPLES, "key demonstrations.0", "critic", "critique"]),
+    Case("misspelt key of the world", partial(replace, WORLD, "detail: It was", "details: It was"),
+         partial(load_world, WORLD), [WORLD, "key items.0.details", "detail"]),
     Case("question type twice", partial(replace, SEEDS, "type: cultural context", "type: advice"),
          partial(load_question_types, "ethical"), [SEEDS, "key question_types", "'advice'"]),
     Case("invalid topic", partial(replace, SEEDS, "[Noisy neighbours,", "[noisy neighbours,"),
@@ -257,7 +261,7 @@ DATA = [
     Case("not Parquet", *import_table("mine.parquet", "question,kind\nWhy?,a\n"),
          ["mine.parquet", "Parquet"]),
     Case("unknown kind of table", *import_table("mine.xlsx", "x"),
-         ["mine.xlsx", "'.xlsx'", ".csv", ".jsonl"]),
+         ["key path", "'mine.xlsx'", ".csv", ".jsonl"]),
     Case("JSON that is no list", *import_table("mine.json", '{"question": "Why?"}'),
          ["mine.json", "list", ".jsonl"]),
     Case("list without objects", *import_table("mine.json", '["Why?"]'),
@@ -427,7 +431,13 @@ def plan(project: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         case
         for case in CONFIGURATION
         if case.name
-        in ("misspelt key", "unknown backbone", "YAML syntax", "misspelt key of the principles")
+        in (
+            "misspelt key",
+            "unknown backbone",
+            "YAML syntax",
+            "misspelt key of the principles",
+            "misspelt key of the world",
+        )
     ],
     ids=lambda case: case.name,
 )

@@ -16,10 +16,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
+from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe, ServedRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, deciding_recipe, load_recipe
-from aligners.configuration.workflow_files import SCRIPTS
-from aligners.core.hashes import short_hash
+from aligners.configuration.workflow_files import SCRIPTS, find_file
+from aligners.core.hashes import content_hash, short_hash
 
 LIBRARY = "aligners"
 
@@ -145,8 +145,12 @@ def llm_identity(name: str) -> Any:
     recipe = deciding_recipe(LLMRecipe, name)
     chosen = {key: recipe[key] for key in recipe if key not in ("responses", "finetuned")}
     identity: dict[str, Any] = {"recipe": chosen}
-    if isinstance(load_recipe(LLMRecipe, name), ClosedWorldRecipe):
+    llm = load_recipe(LLMRecipe, name)
+    if isinstance(llm, ClosedWorldRecipe):
         identity["code"] = code_hash(SCRIPTS / "aligners/llms/engines/closed_world.py")
+    if isinstance(llm, ServedRecipe) and llm.model.endswith(".yaml"):
+        # The world of the closed world's judge. Weights are files of gigabytes, with a revision.
+        identity["world"] = content_hash(find_file(llm.model))
     return identity
 
 

@@ -13,11 +13,12 @@ from aligners.configuration.kinds.datasets import (
     DatasetRecipe,
     FileDatasetRecipe,
     HubDatasetRecipe,
+    read_list,
 )
 from aligners.configuration.kinds.synthesis import Language
 from aligners.core.counts import Sieve
 from aligners.core.errors import UserError
-from aligners.core.rows import Row, read_json, read_rows, read_text, row_id, seeded_order
+from aligners.core.rows import Row, read_rows, read_text, row_id, seeded_order
 from aligners.synthesis.filters import text_reason
 from aligners.synthesis.near_duplicates import NearDuplicates, normalise
 
@@ -64,21 +65,6 @@ def read_csv(path: Path) -> pd.DataFrame:
             f"{path}: not a CSV file: {str(error).strip()}; add a header line, and put quotes "
             "around each cell with a comma"
         ) from None
-
-
-def read_list(path: Path) -> list[Row]:
-    """Read a JSON file that is a list of objects.
-
-    Raises:
-        UserError: the file is missing, not JSON, or not a list of objects.
-    """
-    rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(
-            f"{path}: not a list of objects; change it to a list of objects, or give a .jsonl file "
-            "with one object per line"
-        )
-    return rows
 
 
 def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
