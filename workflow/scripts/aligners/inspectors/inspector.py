@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -16,11 +17,26 @@ from transformers import (
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
+from aligners.core.rows import read_json
 from aligners.inspectors.calibration import aligned_probability
 from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
 
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
+
+
+class Settings(BaseModel):
+    """What an inspector's config.json has under `inspector`."""
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max_tokens: Annotated[int, Field(ge=1)]
+    dtype: str
+
+
+class SavedConfig(BaseModel):
+    """The part of config.json that is ours."""
+
+    inspector: Settings
 
 
 class Inspector:
@@ -48,12 +64,12 @@ class Inspector:
         source = ModelSource(str(path))
         tokenizer = load_tokenizer(source)
         model: Any = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)
-        settings = getattr(model.config, "inspector", None)
-        if settings is None:
+        if getattr(model.config, "inspector", None) is None:
             raise UserError(
                 f"{path}: not the model directory of an inspector, because config.json has no key "
                 "inspector; train the inspector again"
             )
+        settings = read_json(path / "config.json", SavedConfig)["inspector"]
         model.to(best_dtype(settings["dtype"]))
         return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])
 
