@@ -223,7 +223,14 @@ def test_the_card_of_an_external_format_has_its_prompt_unchanged(tmp_path: Path)
     prompt = 'Edit "{question}" | {response} ```\nASSISTANT:'
     write_json(
         tmp_path / "input_format.json",
-        {"prompt": prompt, "end": "", "added_tokens": [], "max_tokens": 9},
+        {
+            "prompt": prompt,
+            "end": "",
+            "added_tokens": [],
+            "max_tokens": 9,
+            "decoding": {"max_new_tokens": 9},
+            "dtype": "float32",
+        },
     )
     text = card_of(tmp_path).text
     assert f"prompt = {json.dumps(prompt)}\nend = tokenizer.eos_token\n" in text

@@ -10,6 +10,7 @@ rule sample_inputs:
     input:
         questions=EXPERIMENT.files(results.QUESTIONS),
         splits=EXPERIMENT.files(results.SPLIT),
+        dropped=EXPERIMENT.files(results.SPLIT.beside("dropped.jsonl")),
     output:
         **outputs_beside(results.INPUTS),
         inputs=results.INPUTS,

@@ -11,6 +11,7 @@ rule filter_pairs:
     input:
         pairs=rules.gather_pairs.output.pairs,
         split=rules.split_questions.output.split,
+        dropped=rules.split_questions.output.dropped,
     output:
         **outputs_beside(results.FILTERED_PAIRS),
         pairs=results.FILTERED_PAIRS,

@@ -20,7 +20,7 @@ def main(*, external: str, responses: Path, model: list[Path], output: Path) -> 
         aligner = Aligner.from_directory(model[0], batch_tokens=batch_tokens)
     else:
         aligner = Aligner.from_recipe(load_recipe(ReleasedExternalRecipe, external))
-    rows = read_rows(responses)
+    rows = read_rows(responses, needs=("id", "question", "response"))
     aligned = aligner.align([row["question"] for row in rows], [row["response"] for row in rows])
     write_rows(
         output,

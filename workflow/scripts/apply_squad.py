@@ -30,7 +30,7 @@ def main(
     conditioned aligner is given once for each criterion, but loaded only once.
     """
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
-    rows = read_rows(responses)
+    rows = read_rows(responses, needs=("id", "question", "response"))
     models = {
         path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)
     }

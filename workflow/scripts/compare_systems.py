@@ -8,6 +8,7 @@ import pandas as pd
 from aligners.configuration import results
 from aligners.core.program import run
 from aligners.core.rows import read_json, write_json
+from aligners.evaluation.alpaca_eval_files import NamedOutput
 from aligners.statistics.alpaca_eval_rate import alpaca_eval_rate
 from aligners.statistics.comparison import compare
 from aligners.statistics.paired_tests import Group, PairedTest, paired_tests
@@ -33,8 +34,8 @@ def main(*, judge: str, dataset: str, llm: str, names: str, seed: int) -> None:
         rates = compare(verdicts, seed, against_base=comparison["reference"] == "base")
         alpaca_eval = alpaca_eval_rate(
             verdicts,
-            read_json(results.MODEL_OUTPUTS.path(**comparison)),
-            read_json(results.REFERENCE_OUTPUTS.path(**comparison)),
+            read_json(results.MODEL_OUTPUTS.path(**comparison), list[NamedOutput]),
+            read_json(results.REFERENCE_OUTPUTS.path(**comparison), list[NamedOutput]),
         )
         write_json(
             results.COMPARISON.path(**comparison),

@@ -9,6 +9,8 @@ from aligners.configuration import results
 from aligners.core.program import run
 from aligners.core.rows import read_json
 from aligners.statistics import tables
+from aligners.statistics.comparison import NamedComparison
+from aligners.statistics.paired_tests import NamedTest
 from aligners.statistics.table_files import Section, write_csv, write_latex, write_markdown
 
 INTERVALS = "Percentages with 95% intervals"
@@ -42,9 +44,9 @@ def main(*, judge: str, names: str) -> None:
         names: JSON with lists of names: dataset, llm, backbone, system, reference, traced.
     """
     given = results.given_names(names, judge=judge)
-    compared = [read_json(path) for path in results.COMPARISON.paths(given)]
+    compared = [read_json(path, NamedComparison) for path in results.COMPARISON.paths(given)]
     tests = [
-        (place, read_json(results.PAIRED_TESTS.path(**place)))
+        (place, read_json(results.PAIRED_TESTS.path(**place), list[NamedTest]))
         for place in results.PAIRED_TESTS.combinations(given)
     ]
     curves = [

@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from aligners.configuration import results
 from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.backbones import BackboneRecipe
@@ -34,6 +36,14 @@ from aligners.core.rows import read_json, write_json
 
 RESERVED = {"all", "base", "finetuned", "initial", *SYSTEMS}
 RECORD = results.EXPERIMENT_RECORD.path()
+
+
+class ExperimentRecord(BaseModel):
+    """The content of the record in results/."""
+
+    name: str
+
+
 SECTIONS = ("data", "inspectors", "aligners", "squad", "comparisons")
 TABLES = ("win_rates", "categories", "ablations", "thresholds", "paired_tests")
 
@@ -251,7 +261,7 @@ def check_experiment(name: str) -> None:
     Raises:
         UserError: it does; the message describes how to keep both.
     """
-    if RECORD.exists() and (other := read_json(RECORD)["name"]) != name:
+    if RECORD.exists() and (other := read_json(RECORD, ExperimentRecord)["name"]) != name:
         raise UserError(
             f"results/ has the results of the experiment {other!r}, but the configuration has "
             f"name: {name!r}. To keep both, rename the directory first: mv results "

@@ -7,9 +7,11 @@ never becomes a separator token. If a row is too long, only the end of its respo
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from aligners.configuration.kinds.backbones import BackboneRecipe
+from pydantic import BaseModel, Field
+
+from aligners.configuration.kinds.backbones import AlignerDecoding, BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 from aligners.models.special_tokens import as_plain_text, plain_ids
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 FILE_NAME = "input_format.json"
 # The recipe's settings for inference, which the file has besides the format.
 SETTINGS = ("max_tokens", "decoding", "dtype")
-SAVED_KEYS = ("prompt", "end", "added_tokens", *SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,17 @@ def save_format(directory: Path, input_format: InputFormat, recipe: BackboneReci
     write_json(directory / FILE_NAME, {**asdict(input_format), **settings})
 
 
+class SavedFormat(BaseModel):
+    """The content of a format's file."""
+
+    prompt: str
+    end: str
+    added_tokens: list[str]
+    max_tokens: Annotated[int, Field(ge=1)]
+    decoding: AlignerDecoding
+    dtype: str
+
+
 def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
     """Read what `save_format` wrote: the format, and max_tokens, decoding and dtype.
 
@@ -192,12 +204,7 @@ def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
             f"{directory}: not the model directory of an aligner, because it has no {FILE_NAME}; "
             "train the aligner again, or use the model as an external aligner with a recipe"
         )
-    settings = read_json(path)
-    missing = [key for key in SAVED_KEYS if key not in settings]
-    if missing:
-        raise UserError(
-            f"{path}: the keys {', '.join(missing)} are missing; train the aligner again"
-        )
+    settings = read_json(path, SavedFormat)
     input_format = InputFormat(
         settings.pop("prompt"), settings.pop("end"), tuple(settings.pop("added_tokens"))
     )

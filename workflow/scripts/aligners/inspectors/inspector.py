@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -16,6 +17,7 @@ from transformers import (
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
+from aligners.core.rows import read_json
 from aligners.inspectors.calibration import aligned_probability
 from aligners.models.pretrained import (
     best_dtype,
@@ -28,8 +30,19 @@ from aligners.models.special_tokens import as_plain_text
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
 
-# What the training writes to the key `inspector` of config.json.
-SETTINGS = ("temperature", "max_tokens", "dtype")
+
+class Settings(BaseModel):
+    """What an inspector's config.json has under `inspector`."""
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max_tokens: Annotated[int, Field(ge=1)]
+    dtype: str
+
+
+class SavedConfig(BaseModel):
+    """The part of config.json that is ours."""
+
+    inspector: Settings
 
 
 class Inspector:
@@ -57,13 +70,12 @@ class Inspector:
         source = ModelSource(str(path))
         tokenizer = load_tokenizer(source)
         model: Any = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)
-        settings = getattr(model.config, "inspector", {})
-        missing = [key for key in SETTINGS if key not in settings]
-        if missing:
+        if getattr(model.config, "inspector", None) is None:
             raise UserError(
-                f"{path}: not the model directory of an inspector, because the key inspector of "
-                f"config.json has no {', '.join(missing)}; train the inspector again"
+                f"{path}: not the model directory of an inspector, because config.json has no key "
+                "inspector; train the inspector again"
             )
+        settings = read_json(path / "config.json", SavedConfig)["inspector"]
         dtype = best_dtype(settings["dtype"])
         check_float16(str(path), model.config.model_type, dtype)
         model.to(dtype)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from aligners.statistics.alpaca_eval_rate import AlpacaEvalRate
 from aligners.statistics.intervals import NO_ESTIMATE, RESAMPLES, Estimate, mean_score, share
 from aligners.statistics.length_control import LengthControlled, length_controlled_rate
 from aligners.statistics.verdicts import ORDERS, TIE, check_verdicts, preferences
@@ -52,6 +53,19 @@ class Comparison:
     longer_won: Estimate
     mean_length: float | None
     mean_reference_length: float | None
+
+
+@dataclass(frozen=True)
+class NamedComparison(Comparison):
+    """The content of a comparison file: the figures with their names."""
+
+    judge: str
+    dataset: str
+    llm: str
+    backbone: str
+    system: str
+    reference: str
+    alpaca_eval: AlpacaEvalRate
 
 
 def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Comparison:

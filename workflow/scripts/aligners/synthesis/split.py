@@ -5,12 +5,19 @@ split. Criteria are split in the order of the configuration, and a group keeps t
 question. So a new criterion at the end does not change the split of the others.
 """
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
-from aligners.core.counts import Sieve
-from aligners.core.rows import Row, row_id
+from aligners.core.counts import Filtered
+from aligners.core.errors import UserError
+from aligners.core.rows import Row, iterate_rows, row_id
 from aligners.synthesis.near_duplicates import NearDuplicates
-from aligners.synthesis.training_sets import SPLITS
+
+# The sides of the split, and the files of a training set.
+SPLITS = ("train", "validation", "test")
+# Instead of a side, for a question that the split dropped.
+DROPPED = "dropped"
 
 
 def choose_side(key: str, shares: Mapping[str, float]) -> str:
@@ -23,13 +30,40 @@ def choose_side(key: str, shares: Mapping[str, float]) -> str:
     return SPLITS[-1]
 
 
+def read_sides(split: Path) -> dict[str, str]:
+    """Return the side of each question in the file of a split, by id."""
+    rows = iterate_rows(split, needs=("id", "split"))
+    # Interned, a million sides take three texts.
+    return {row["id"]: sys.intern(row["split"]) for row in rows}
+
+
+def read_all_sides(split: Path) -> dict[str, str]:
+    """Return the same, and DROPPED for each question in the file of dropped questions beside it."""
+    dropped = iterate_rows(split.with_suffix(".dropped.jsonl"), needs=("id", "reason"))
+    return {**dict.fromkeys((row["id"] for row in dropped), DROPPED), **read_sides(split)}
+
+
+def side_of(question: str, sides: Mapping[str, str], split: Path) -> str:
+    """Return the side of the question with this id in `sides`, which are read from `split`.
+
+    Raises:
+        UserError: the split does not have the question.
+    """
+    if question not in sides:
+        raise UserError(
+            f"{split}: no row has the id {question!r}, so the split is not complete, or is not of "
+            "these questions; delete the file and run again"
+        )
+    return sides[question]
+
+
 def split_questions(
-    earlier: Sequence[Row],
-    questions: Sequence[Row],
+    earlier: Iterable[Row],
+    questions: Iterable[Row],
     shares: Mapping[str, float],
     shingle: int,
     similarity: float,
-) -> Sieve:
+) -> Iterator[Filtered]:
     """Assign the questions of one criterion to sides, given the rows of the earlier criteria.
 
     If a question has near-duplicates on different sides, it is dropped: on any side, it would be
@@ -41,12 +75,11 @@ def split_questions(
         if row["id"] not in assigned:
             near.find_and_add(row["id"], row["question"], keep_if_found=True)
             assigned[row["id"]] = row
-    sieve = Sieve()
     for question in questions:
         row = {"id": question["id"], "question": question["question"]}
         known = assigned.get(row["id"])
         if known:
-            sieve.keep({**row, "group": known["group"], "split": known["split"]})
+            yield {**row, "group": known["group"], "split": known["split"]}, None
             continue
         found = [assigned[key] for key in near.find_and_add(row["id"], row["question"], True)]
         group = found[0]["group"] if found else row["id"]
@@ -54,8 +87,29 @@ def split_questions(
         row |= {"group": group, "split": side}
         if len({other["split"] for other in found}) > 1:
             near.remove(row["id"])
-            sieve.drop(row, "near_several_splits")
+            yield row, "near_several_splits"
         else:
             assigned[row["id"]] = row
-            sieve.keep(row)
-    return sieve
+            yield row, None
+
+
+def require_every_side(rows: Iterable[Filtered], questions: Path) -> Iterator[Filtered]:
+    """Yield the rows of a split, and check that each side has one.
+
+    Args:
+        rows: of `split_questions`.
+        questions: the file of the questions, for the message.
+
+    Raises:
+        UserError: a side has no row.
+    """
+    sizes = dict.fromkeys(SPLITS, 0)
+    for row, reason in rows:
+        sizes[row["split"]] += reason is None
+        yield row, reason
+    if empty := [side for side in SPLITS if not sizes[side]]:
+        found = ", ".join(f"{size} {side}" for side, size in sizes.items())
+        raise UserError(
+            f"{questions}: no question is left for {' and '.join(empty)} ({found}); raise "
+            "questions_per_criterion, or the share of this side under split"
+        )

@@ -18,12 +18,14 @@ from aligners.statistics.intervals import Estimate, share
 BINS = 10  # of the reliability diagram
 CLASSES = ("misaligned", "aligned")
 
+FIELDS = ("id", "label", "score")
+
 
 def draw_inspectors(experiment: Experiment, directory: Path) -> None:
     """Draw the figures of every inspector."""
     for path in experiment.files(results.INSPECTOR_SCORES):
         names = results.INSPECTOR_SCORES.names(path).values()
-        draw_inspector(read_rows(path), ", ".join(names), directory.joinpath(*names))
+        draw_inspector(read_rows(path, FIELDS), ", ".join(names), directory.joinpath(*names))
 
 
 def draw_inspector(rows: list[Row], name: str, directory: Path) -> None:
