@@ -47,7 +47,8 @@ LLM = {
 }  # fmt: skip
 SERVER = {
     "limit_parameter": "max_tokens", "extra": {"top_p": 1}, "concurrency": 3,
-    "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0, "attempts": 3,
+    "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0,
+    "longest_wait_seconds": 1.0, "attempts": 3,
 }  # fmt: skip
 DEMONSTRATION = {"input": "Why?", "response": "So.", "critique": "Short.", "correction": "Thus."}
 RATES = {"ethical": 0.1, "factuality": 0.2, "helpful": 0.3}
@@ -305,7 +306,7 @@ ACCEPTED = {
         backbones: checkpoint_minutes decoding.repetition_penalty lora.alpha
         external: decoding.repetition_penalty
         inspectors: checkpoint_minutes
-        llms: responses.repetition_penalty startup_seconds timeout_seconds
+        llms: longest_wait_seconds responses.repetition_penalty startup_seconds timeout_seconds
         synthesis: pairs.repetition_penalty topics.balance.largest_to_median
     """,
     "mapping, empty mapping": """
