@@ -283,6 +283,19 @@ def test_checkpoints_are_also_written_after_checkpoint_minutes(tmp_path: Path) -
     assert weights(tmp_path) == weights(undisturbed_directory)
 
 
+def test_checkpoint_minutes_can_change_for_a_training_under_way(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    killed = train_disturbed(tmp_path, DROPOUT, 7, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    often = {**DROPOUT, "checkpoint_minutes": 1e-9}
+    killed = train_disturbed(tmp_path, often, 9, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert checkpoints(tmp_path) == [5, 8]
+    assert train(tmp_path, recipe(**DROPOUT)) == undisturbed.metrics
+    assert weights(tmp_path) == weights(undisturbed.directory)
+
+
 SCHEDULES = {"cosine": [0.5, 0.0], "linear": [0.5, 0.0], "constant": [1.0, 1.0]}
 
 
