@@ -18,6 +18,8 @@ from tiny_training import recipe, train
 
 from aligners.core.program import one_message
 from aligners.training.callbacks import ShowProgress
+from aligners.training.process import process_state
+from aligners.training.trainer import BatchTrainer
 
 
 def kill_launcher() -> None:
@@ -42,7 +44,9 @@ def fill_disk() -> None:
             pass
 
 
+IN_SAVE = "SIGTERM to the second process in a save"
 ACTIONS = {
+    IN_SAVE: lambda: None,
     "fill disk": fill_disk,
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "SIGTERM": lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -76,8 +80,22 @@ def train_disturbed(
     )
 
 
+def patch_save(step: int, action: str) -> None:
+    """Let the second process receive SIGTERM while it saves at a step, if this is the action."""
+    save = BatchTrainer._save_checkpoint
+
+    def terminate_and_save(self: BatchTrainer, *args: Any, **kwargs: Any) -> None:
+        second = process_state().process_index == 1
+        if action == IN_SAVE and second and self.state.global_step == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        save(self, *args, **kwargs)
+
+    BatchTrainer._save_checkpoint = terminate_and_save  # type: ignore[method-assign]
+
+
 def main(directory: str, changes: str, step: str, action: str) -> None:
     """Train, and run the action when the step is counted."""
+    patch_save(int(step), action)
     show_step = ShowProgress.on_step_end
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -86,7 +104,11 @@ def main(directory: str, changes: str, step: str, action: str) -> None:
             ACTIONS[action]()
 
     ShowProgress.on_step_end = on_step_end  # type: ignore[method-assign]
-    train(Path(directory), recipe(**json.loads(changes)))
+    try:
+        train(Path(directory), recipe(**json.loads(changes)))
+    except SystemExit as end:
+        (Path(directory) / f"exit-{process_state().process_index}").write_text(str(end.code))
+        raise
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_models import SHAPES
 from tiny_training import recipe, train
-from tiny_training_process import train_disturbed
+from tiny_training_process import IN_SAVE, train_disturbed
 from transformers import AutoModelForCausalLM, Trainer
 
 from aligners.core.errors import UserError
@@ -116,6 +116,21 @@ def test_two_processes_train_the_same_as_one_and_one_continues_from_two(tmp_path
         found = load_file(tmp_path / name / "model/model.safetensors")
         for key, value in expected.items():
             assert torch.allclose(found[key], value, atol=2e-4), (name, key)
+
+
+def test_all_processes_end_if_one_receives_sigterm_during_a_save(tmp_path: Path) -> None:
+    two = [
+        *LAUNCH,
+        "--config_file=config/accelerate/ddp.yaml",
+        "--num_processes=2",
+        "--main_process_port=0",
+    ]
+    ended = train_disturbed(tmp_path, NO_DROPOUT, 5, IN_SAVE, *two)
+    assert ended.returncode != 0
+    statuses = {path.name: path.read_text() for path in tmp_path.glob("exit-*")}
+    assert statuses == dict.fromkeys(["exit-0", "exit-1"], str(128 + signal.SIGTERM)), ended.stderr
+    assert checkpoints(tmp_path) == [5]
+    assert train(tmp_path, recipe(**NO_DROPOUT))["steps"] == 10
 
 
 def test_a_training_that_has_stopped_early_does_not_continue(tmp_path: Path) -> None:
@@ -266,6 +281,19 @@ def test_checkpoints_are_also_written_after_checkpoint_minutes(tmp_path: Path) -
     undisturbed_directory.mkdir()
     train(undisturbed_directory, recipe(evaluations_per_epoch=1))
     assert weights(tmp_path) == weights(undisturbed_directory)
+
+
+def test_checkpoint_minutes_can_change_for_a_training_under_way(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    killed = train_disturbed(tmp_path, DROPOUT, 7, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    often = {**DROPOUT, "checkpoint_minutes": 1e-9}
+    killed = train_disturbed(tmp_path, often, 9, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert checkpoints(tmp_path) == [5, 8]
+    assert train(tmp_path, recipe(**DROPOUT)) == undisturbed.metrics
+    assert weights(tmp_path) == weights(undisturbed.directory)
 
 
 SCHEDULES = {"cosine": [0.5, 0.0], "linear": [0.5, 0.0], "constant": [1.0, 1.0]}

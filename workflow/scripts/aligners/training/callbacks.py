@@ -165,7 +165,12 @@ class CheckpointOnSigterm(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """End the job, now that the checkpoint is written."""
+        """End the job in all processes, now that the checkpoint is written.
+
+        A signal that one process receives during the checkpoint does not end this process alone:
+        the others would wait for it forever.
+        """
+        self.received = any_process(self.received)
         if self.received:
             raise SystemExit(128 + signal.SIGTERM)
 

@@ -131,6 +131,13 @@ class BatchTrainer(Trainer):
             write_checksums(Path(str(self.args.output_dir)) / f"checkpoint-{step}")
         self.accelerator.wait_for_everyone()
 
+    def _load_callback_state(self) -> None:
+        # The Trainer makes the callbacks again from the arguments in the checkpoint. This one may
+        # have changed since then, because it decides no result.
+        minutes = self.clock.checkpoint_minutes
+        super()._load_callback_state()
+        self.clock.checkpoint_minutes = minutes
+
     @property
     def clock(self) -> Clock:
         """The training's clock, which the Trainer replaces by the clock of a loaded checkpoint."""
