@@ -149,6 +149,9 @@ CONFIGURATION = [
          [DEMO, "key datasets", "'all'"]),
     Case("invalid name", partial(set_keys, DEMO, criteria=["../ethical"]), check,
          [DEMO, "key criteria.0", "'../ethical'"]),
+    Case("name that is a file of another name",
+         partial(set_keys, DEMO, llms=["mine", "mine.jsonl"]), check,
+         [DEMO, "key llms.1", "'mine.jsonl'"]),
     Case("unknown backbone", partial(set_keys, DEMO, backbones=["gpt2-clsed-world"]), check,
          [DEMO, "key backbones", "config/backbones/gpt2-clsed-world.yaml", "gpt2-closed-world"]),
     Case("unknown criterion", partial(set_keys, DEMO, criteria=["witty"]), check,
@@ -413,9 +416,11 @@ def test_a_program_prints_only_the_message(
     assert set(os.listdir(project)) - before <= {"results", ".cache"}
 
 
-def plan(project: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+def plan(
+    project: Path, *flags: str, target: str = "results/synthetic/ethical/topics.jsonl"
+) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the demo."""
-    command = snakemake_command("results/synthetic/ethical/topics.jsonl", config=DEMO)
+    command = snakemake_command(target, config=DEMO)
     position = command.index("--")
     return subprocess.run(
         [*command[:position], *flags, *command[position:]],
@@ -440,6 +445,7 @@ def plan(project: Path, *flags: str) -> subprocess.CompletedProcess[str]:
             "YAML syntax",
             "misspelt key of the principles",
             "misspelt key of the world",
+            "name that is a file of another name",
         )
     ],
     ids=lambda case: case.name,
@@ -451,6 +457,17 @@ def test_snakemake_stops_with_the_message(project: Path, case: Case) -> None:
     for part in case.parts:
         assert part in finished.stdout
     assert "Traceback" not in finished.stdout
+
+
+def test_names_with_a_version_have_files_of_their_own(project: Path) -> None:
+    recipe = Path("config/datasets/closed_world_categories.yaml").read_text()
+    for name in ("mine", "mine.5"):
+        write(f"config/datasets/{name}.yaml", recipe)
+    set_keys(DEMO, datasets=["mine", "mine.5"])
+    finished = plan(project, "--dry-run", target="results/inputs/mine.5.jsonl")
+    assert finished.returncode == 0, finished.stdout
+    assert "Test inputs: mine.5\n" in finished.stdout
+    assert "Test inputs: mine\n" not in finished.stdout
 
 
 @pytest.mark.parametrize(
