@@ -1,5 +1,6 @@
 """Training: exact continuation after a kill, checkpoints, time limits, schedules, adapters."""
 
+import logging
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from tiny_training_process import IN_SAVE, train_disturbed
 from transformers import AutoModelForCausalLM, Trainer
 
 from aligners.core.errors import UserError
+from aligners.core.locks import acquire_lock
 from aligners.core.rows import read_json
 from aligners.correction.aligner import Aligner
 from aligners.training.checkpoints import last_complete_checkpoint, write_checksums
@@ -82,6 +84,24 @@ def test_a_training_writes_a_checkpoint_when_its_launcher_is_killed(tmp_path: Pa
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert (tmp_path / "work/checkpoint-7/checksums.json").exists()
     assert not (tmp_path / "model").exists()
+
+
+def test_a_training_waits_for_another_that_writes_the_same_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    lock = acquire_lock(tmp_path / "work/lock")
+
+    class EndOther(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if f"waiting for the process {os.getpid()}" in record.getMessage():
+                lock.close()
+
+    handler = EndOther()
+    logging.getLogger("aligners").addHandler(handler)
+    try:
+        assert train(tmp_path, recipe(**NO_DROPOUT))["steps"] == 10
+    finally:
+        logging.getLogger("aligners").removeHandler(handler)
+    assert lock.closed, "the training did not wait"
 
 
 def test_two_processes_train_the_same_as_one_and_one_continues_from_two(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ requested again.
 """
 
 import errno
-import fcntl
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from aligners.core.errors import UserError
+from aligners.core.locks import acquire_lock
 
 logger = logging.getLogger(__name__)
 
@@ -131,30 +131,12 @@ class Ledger:
         """
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock = self.path.with_suffix(".lock").open("a+")
+            lock = acquire_lock(self.path.with_suffix(".lock"))
         with lock:
             with disk_errors(self.path):
-                self.acquire(lock)
                 self.repair()
             self.index(0)
             yield
-
-    def acquire(self, lock: IO[str]) -> None:
-        """Lock a file and write the number of this process to it; wait for another process."""
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            logger.warning(
-                "%s: waiting for the process %s, which is writing this ledger. If it belongs "
-                "to a run that was killed, end it: its completions are kept",
-                self.path,
-                lock.read().strip(),
-            )
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
 
     def repair(self) -> None:
         """Remove the last line of this job's file if it has no line break."""

@@ -12,6 +12,7 @@ from aligners.cluster.gpu_leases import keep_leases
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.full_disk import explained_full_disk
+from aligners.core.locks import acquire_lock
 from aligners.core.plots import plot_losses
 from aligners.core.rows import atomic_path, write_json
 from aligners.models.pretrained import best_training_dtype, check_float16, context_length
@@ -151,6 +152,8 @@ class TrainingRun(Generic[R]):
         if state.is_main_process:
             trainer.add_callback(ShowProgress(f"training the {self.source.kind}"))
             model: Any = trainer.model
+            # A training whose Snakemake was killed may still write its last checkpoint.
+            self.lock = acquire_lock(self.working_directory / "lock")
             remove_partials(self.output_directory)
             check_disk(model, self.working_directory, self.output_directory)
         trainer.add_callback(CheckpointOnSigterm())
