@@ -456,7 +456,7 @@ def test_a_second_job_waits_for_the_first_and_asks_only_for_what_is_missing(
 
     replying.reply = reply
     handler = Waiting()
-    logging.getLogger("aligners.llms.ledger").addHandler(handler)
+    logging.getLogger("aligners.core.locks").addHandler(handler)
     more = [*REQUESTS, Request("d", "Say d.")]
     with ThreadPoolExecutor() as pool:
         first = pool.submit(Generator(BASE, OUTPUT).complete_all, REQUESTS, GREEDY, "first")
@@ -464,7 +464,7 @@ def test_a_second_job_waits_for_the_first_and_asks_only_for_what_is_missing(
         second = pool.submit(Generator(BASE, OUTPUT).complete_all, more, GREEDY, "second")
         assert set(first.result(300)) == {"a", "b", "c"}
         completions = second.result(300)
-    logging.getLogger("aligners.llms.ledger").removeHandler(handler)
+    logging.getLogger("aligners.core.locks").removeHandler(handler)
     assert sorted(request.id for request in replying.asked) == ["a", "b", "c", "d"]
     assert {key: value.text for key, value in completions.items()} == {
         request.id: multibyte_reply(request, GREEDY) for request in more

@@ -2,9 +2,9 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 
@@ -44,6 +44,7 @@ class TrainingRun(Generic[R]):
         seed: determines random weights, the order of the rows and the validation sample.
         output_directory: of the trained model; written atomically at the end.
         working_directory: of the checkpoints; a killed job continues from the last complete one.
+        locks: held from the start of the training to the end of the job.
     """
 
     source: Source
@@ -51,6 +52,7 @@ class TrainingRun(Generic[R]):
     seed: int
     output_directory: Path
     working_directory: Path
+    locks: list[IO[str]] = field(default_factory=list, init=False)
 
     def base_model(
         self,
@@ -153,7 +155,7 @@ class TrainingRun(Generic[R]):
             trainer.add_callback(ShowProgress(f"training the {self.source.kind}"))
             model: Any = trainer.model
             # A training whose Snakemake was killed may still write its last checkpoint.
-            self.lock = acquire_lock(self.working_directory / "lock")
+            self.locks.append(acquire_lock(self.working_directory / "lock"))
             remove_partials(self.output_directory)
             check_disk(model, self.working_directory, self.output_directory)
         trainer.add_callback(CheckpointOnSigterm())
