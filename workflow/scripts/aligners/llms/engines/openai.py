@@ -254,7 +254,8 @@ class Sender:
             try:
                 await self.reply(HARMLESS)
             except RejectedError as same:
-                raise UserError(same.advice or str(same)) from None
+                if same.advice is not None:
+                    raise UserError(same.advice) from None
             except AttemptError:
                 pass
             self.endpoint.rejected = 0

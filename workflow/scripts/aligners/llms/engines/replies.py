@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from aligners.core.completions import CHARACTERS_PER_TOKEN, Decoding, Request, before_stop
+from aligners.core.formats import printable
 from aligners.llms.engines.errors import AttemptError, ErrorReply, RejectedError
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
         "finish": "length" if finish == "length" and before is None else "stop",
         "tokens_in": tokens_in,
         "tokens_out": tokens_out,
-        "served_model": well_formed(served_model) if isinstance(served_model, str) else None,
+        "served_model": printable(served_model) if isinstance(served_model, str) else None,
         "first_token_logprobs": logprobs,
     }
 
