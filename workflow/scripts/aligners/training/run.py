@@ -101,26 +101,18 @@ class TrainingRun(Generic[R]):
         """
         dtype = best_training_dtype(self.recipe.dtype)
         check_float16(self.source.recipe_name, model.config.model_type, dtype)
-        state = process_state()
-        layout = {
-            "packed": collate is pack,
-            "processes": state.num_processes,
-            "process": state.process_index,
-        }
-        micro_batch_tokens = self.recipe.micro_batch_tokens
-        batches = GlobalBatches(
-            [len(row["input_ids"]) for row in train],
+        packed, tokens = collate is pack, self.recipe.micro_batch_tokens
+        batches = split_into_batches(
+            train,
             self.recipe.global_batch_size,
-            micro_batch_tokens,
+            tokens,
+            packed=packed,
             seed=self.seed,
             epochs=self.recipe.epochs,
-            **layout,
         )
-        validation_batches = GlobalBatches(
-            [len(row["input_ids"]) for row in validation],
-            len(validation),
-            2 * micro_batch_tokens,  # Without gradients, more tokens fit into memory.
-            **layout,
+        # Without gradients, more tokens fit into memory.
+        validation_batches = split_into_batches(
+            validation, len(validation), 2 * tokens, packed=packed
         )
         return BatchTrainer(
             batches,
@@ -220,3 +212,22 @@ class TrainingRun(Generic[R]):
             plot_losses(metrics["losses"], losses_path, unit)
             write_json(metrics_path, metrics)
             shutil.rmtree(self.working_directory)
+
+
+def split_into_batches(
+    rows: Encoded, batch_size: int, micro_batch_tokens: int, **options: Any
+) -> GlobalBatches:
+    """Return the batches of encoded rows for this process; see `GlobalBatches` for the arguments.
+
+    Raises:
+        UserError: there are more processes than rows in a batch.
+    """
+    state = process_state()
+    return GlobalBatches(
+        [len(row["input_ids"]) for row in rows],
+        batch_size,
+        micro_batch_tokens,
+        processes=state.num_processes,
+        process=state.process_index,
+        **options,
+    )
