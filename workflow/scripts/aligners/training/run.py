@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 
-from aligners.cluster.gpu_leases import keep_leases
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.full_disk import explained_full_disk
@@ -25,7 +24,7 @@ from aligners.training.callbacks import (
 )
 from aligners.training.checkpoints import check_disk, last_complete_checkpoint, remove_partials
 from aligners.training.packing import pack
-from aligners.training.process import keep_freed_memory, process_state
+from aligners.training.process import follow_launcher, keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
 from aligners.training.trainer import BatchTrainer, training_arguments
 
@@ -56,7 +55,7 @@ class TrainingRun(Generic[R]):
         make: Callable[[FromScratch, Sequence[str], Path, int], None],
         texts: Sequence[str],
     ) -> ModelSource:
-        """Return the model that training starts from.
+        """Return the model that training starts from: the first step of a training.
 
         If the recipe has `from_scratch`, this makes the model with random weights.
 
@@ -64,6 +63,7 @@ class TrainingRun(Generic[R]):
             make: writes a model with random weights; from `aligners.models.from_scratch`.
             texts: training data of a new tokenizer.
         """
+        follow_launcher()
         if self.recipe.from_scratch is None:
             return self.recipe.source()
         # Made once for all processes, and for later jobs that continue this training.
@@ -133,7 +133,6 @@ class TrainingRun(Generic[R]):
         Raises:
             UserError: a loss is not finite, or the disk is too small for the checkpoints.
         """
-        keep_leases()
         keep_freed_memory()
         state = process_state()
         trainer.remove_callback(PrinterCallback)  # It would print the losses to stdout.
