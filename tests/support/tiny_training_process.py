@@ -17,6 +17,7 @@ from typing import Any
 from tiny_training import recipe, train
 
 from aligners.core.program import one_message
+from aligners.correction.train import RowEncoder
 from aligners.training.callbacks import ShowProgress
 from aligners.training.process import process_state
 from aligners.training.trainer import BatchTrainer
@@ -44,8 +45,25 @@ def fill_disk() -> None:
             pass
 
 
+def kill_launcher_before_training(directory: str) -> None:
+    """Kill the launcher while the rows are encoded, and write a file if this process runs on."""
+    encode = RowEncoder.encode_sets
+
+    def kill_and_encode(self: RowEncoder, *sets: Any) -> Any:
+        os.kill(os.getppid(), signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+        (Path(directory) / "orphan").touch()
+        return encode(self, *sets)
+
+    RowEncoder.encode_sets = kill_and_encode  # type: ignore[method-assign]
+
+
+BEFORE_TRAINING = "kill launcher before the training"
 IN_SAVE = "SIGTERM to the second process in a save"
 ACTIONS = {
+    BEFORE_TRAINING: lambda: None,
     IN_SAVE: lambda: None,
     "fill disk": fill_disk,
     "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -96,6 +114,8 @@ def patch_save(step: int, action: str) -> None:
 def main(directory: str, changes: str, step: str, action: str) -> None:
     """Train, and run the action when the step is counted."""
     patch_save(int(step), action)
+    if action == BEFORE_TRAINING:
+        kill_launcher_before_training(directory)
     show_step = ShowProgress.on_step_end
 
     def on_step_end(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_models import SHAPES
 from tiny_training import recipe, train
-from tiny_training_process import IN_SAVE, train_disturbed
+from tiny_training_process import BEFORE_TRAINING, IN_SAVE, train_disturbed
 from transformers import AutoModelForCausalLM, Trainer
 
 from aligners.core.errors import UserError
@@ -102,6 +102,13 @@ def test_a_training_waits_for_another_that_writes_the_same_checkpoints(tmp_path:
     finally:
         logging.getLogger("aligners").removeHandler(handler)
     assert lock.closed, "the training did not wait"
+
+
+def test_a_process_ends_when_its_launcher_is_killed_before_the_training(tmp_path: Path) -> None:
+    launch = [*LAUNCH, "--quiet", "--config_file=config/accelerate/cpu.yaml"]
+    killed = train_disturbed(tmp_path, DROPOUT, 0, BEFORE_TRAINING, *launch)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "orphan").exists() and checkpoints(tmp_path) == []
 
 
 def test_two_processes_train_the_same_as_one_and_one_continues_from_two(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import IO, Any, Generic, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 
-from aligners.cluster.gpu_leases import keep_leases
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.full_disk import explained_full_disk
@@ -26,7 +25,7 @@ from aligners.training.callbacks import (
 )
 from aligners.training.checkpoints import check_disk, last_complete_checkpoint, remove_partials
 from aligners.training.packing import pack
-from aligners.training.process import keep_freed_memory, process_state
+from aligners.training.process import follow_launcher, keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
 from aligners.training.trainer import BatchTrainer, training_arguments
 
@@ -59,7 +58,7 @@ class TrainingRun(Generic[R]):
         make: Callable[[FromScratch, Sequence[str], Path, int], None],
         texts: Sequence[str],
     ) -> ModelSource:
-        """Return the model that training starts from.
+        """Return the model that training starts from: the first step of a training.
 
         If the recipe has `from_scratch`, this makes the model with random weights.
 
@@ -67,6 +66,7 @@ class TrainingRun(Generic[R]):
             make: writes a model with random weights; from `aligners.models.from_scratch`.
             texts: training data of a new tokenizer.
         """
+        follow_launcher()
         if self.recipe.from_scratch is None:
             return self.recipe.source()
         # Made once for all processes, and for later jobs that continue this training.
@@ -104,26 +104,18 @@ class TrainingRun(Generic[R]):
         """
         dtype = best_training_dtype(self.recipe.dtype)
         check_float16(self.source.recipe_name, model.config.model_type, dtype)
-        state = process_state()
-        layout = {
-            "packed": collate is pack,
-            "processes": state.num_processes,
-            "process": state.process_index,
-        }
-        micro_batch_tokens = self.recipe.micro_batch_tokens
-        batches = GlobalBatches(
-            [len(row["input_ids"]) for row in train],
+        packed, tokens = collate is pack, self.recipe.micro_batch_tokens
+        batches = split_into_batches(
+            train,
             self.recipe.global_batch_size,
-            micro_batch_tokens,
+            tokens,
+            packed=packed,
             seed=self.seed,
             epochs=self.recipe.epochs,
-            **layout,
         )
-        validation_batches = GlobalBatches(
-            [len(row["input_ids"]) for row in validation],
-            len(validation),
-            2 * micro_batch_tokens,  # Without gradients, more tokens fit into memory.
-            **layout,
+        # Without gradients, more tokens fit into memory.
+        validation_batches = split_into_batches(
+            validation, len(validation), 2 * tokens, packed=packed
         )
         return BatchTrainer(
             batches,
@@ -144,7 +136,6 @@ class TrainingRun(Generic[R]):
         Raises:
             UserError: a loss is not finite, or the disk is too small for the checkpoints.
         """
-        keep_leases()
         keep_freed_memory()
         state = process_state()
         trainer.remove_callback(PrinterCallback)  # It would print the losses to stdout.
@@ -225,3 +216,22 @@ class TrainingRun(Generic[R]):
             plot_losses(metrics["losses"], losses_path, unit)
             write_json(metrics_path, metrics)
             shutil.rmtree(self.working_directory)
+
+
+def split_into_batches(
+    rows: Encoded, batch_size: int, micro_batch_tokens: int, **options: Any
+) -> GlobalBatches:
+    """Return the batches of encoded rows for this process; see `GlobalBatches` for the arguments.
+
+    Raises:
+        UserError: there are more processes than rows in a batch.
+    """
+    state = process_state()
+    return GlobalBatches(
+        [len(row["input_ids"]) for row in rows],
+        batch_size,
+        micro_batch_tokens,
+        processes=state.num_processes,
+        process=state.process_index,
+        **options,
+    )

@@ -72,11 +72,13 @@ def mean_cross_entropy(
         outputs: with logits: of an aligner rows x tokens x vocabulary (a pack is one row), of an
             inspector rows x 2.
         labels: rows x tokens, or rows.
-        num_items_in_batch: number of labels in the global batch; by default the size of `labels`.
+        num_items_in_batch: number of labels in the global batch; by default that of `labels`.
     """
+    if num_items_in_batch is None:
+        num_items_in_batch = (labels != IGNORED).sum()
     logits = outputs["logits"].flatten(0, -2).float()  # labels x classes
     total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / (num_items_in_batch if num_items_in_batch is not None else labels.numel())
+    return total / num_items_in_batch
 
 
 class BatchTrainer(Trainer):
