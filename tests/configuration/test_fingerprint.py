@@ -301,6 +301,13 @@ def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]
     [
         ("core/progress.py", "{percentage:3.0f}%", "{percentage:4.0f}%", set()),
         ("publishing/model_card.py", "text-generation", "other", set()),
+        ("configuration/results.py", "results/inputs/", "results/questions/", set()),
+        (
+            "configuration/combinations.py",
+            "product(*",
+            "product(*reversed",
+            {"compare_systems", "compare_with_reported", "write_tables"},
+        ),
         ("core/plots.py", "linewidth", "lw", set()),
         ("training/trainer.py", "reduction=", "ignored=", {"train_aligner", "train_inspector"}),
     ],
