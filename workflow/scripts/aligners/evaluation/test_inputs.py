@@ -17,9 +17,10 @@ from aligners.configuration.kinds.datasets import (
 from aligners.configuration.kinds.synthesis import Language
 from aligners.core.counts import Sieve
 from aligners.core.errors import UserError
+from aligners.core.progress import track
 from aligners.core.rows import Row, read_json, read_rows, read_text, row_id, seeded_order
 from aligners.synthesis.filters import text_reason
-from aligners.synthesis.near_duplicates import NearDuplicates, normalise
+from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts, normalise
 
 MAXIMUM_CHARACTERS = 20_000
 
@@ -161,14 +162,14 @@ def drop_training_questions(
     sieve: Sieve, training: Sequence[Row], shingle: int, similarity: float
 ) -> Sieve:
     """Drop test questions that are duplicates or near-duplicates of training questions."""
-    near = NearDuplicates(shingle, similarity)
-    for number, row in enumerate(training):
-        near.find_and_add(f"training-{number}", row["question"])
+    texts = [row["question"] for row in [*training, *sieve.kept]]
+    near = NearDuplicates(ShingledTexts(texts, shingle, similarity))
+    for number in range(len(training)):
+        near.add(number)
     result = Sieve(dropped=list(sieve.dropped))
-    for row in sieve.kept:
-        found = near.find_and_add(row["id"], row["question"], keep_if_found=True)
-        in_training = any(key.startswith("training-") for key in found)
-        result.put(row, "in_training" if in_training else None)
+    progress = track(sieve.kept, len(sieve.kept), "comparison with training questions")
+    for number, row in enumerate(progress, start=len(training)):
+        result.put(row, None if near.first(number) is None else "in_training")
     return result
 
 

@@ -16,7 +16,7 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Sieve
 from aligners.core.rows import Row, row_id
 from aligners.llms.generator import Generator, llm_prompt
-from aligners.synthesis.near_duplicates import NearDuplicates
+from aligners.synthesis.near_duplicates import duplicate_reasons
 from aligners.synthesis.task import Task
 
 # An LLM may repeat the hint in brackets before the question.
@@ -163,9 +163,11 @@ def question_row(criterion: str, hint: Hint, question: str) -> Row:
 
 def deduplicate_questions(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
     """Keep the first of several similar questions; drop exact and near-duplicates."""
-    sieve, near = Sieve(), NearDuplicates(shingle, similarity)
-    for row in rows:
-        sieve.put(row, near.reason(row["id"], row["question"]))
+    texts = [row["question"] for row in rows]
+    reasons = duplicate_reasons(texts, shingle, similarity, "duplicates of questions")
+    sieve = Sieve()
+    for row, reason in zip(rows, reasons, strict=True):
+        sieve.put(row, reason)
     return sieve
 
 
