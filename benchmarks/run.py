@@ -18,6 +18,7 @@ from project_copy import ROOT
 Benchmark = Literal[
     "planning",
     "filters",
+    "near_duplicates",
     "similarity_scoring",
     "inspector_scoring",
     "pair_ranker",
@@ -34,6 +35,7 @@ RESULTS = Path("benchmarks/results")
 # The benchmarks with a number of rows, which --rows sets.
 SIZED = {
     "filters",
+    "near_duplicates",
     "similarity_scoring",
     "inspector_scoring",
     "pair_ranker",
