@@ -18,6 +18,7 @@ from project_copy import ROOT
 Benchmark = Literal[
     "planning",
     "filters",
+    "rows",
     "similarity_scoring",
     "inspector_scoring",
     "pair_ranker",
@@ -33,6 +34,7 @@ RESULTS = Path("benchmarks/results")
 # The benchmarks with a number of rows, which --rows sets.
 SIZED = {
     "filters",
+    "rows",
     "similarity_scoring",
     "inspector_scoring",
     "pair_ranker",
