@@ -1,6 +1,7 @@
 """The sides of the split: which questions are for training, validation and test."""
 
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def with_sides(rows: Iterable[Row], split: Path) -> Iterator[tuple[Row, str | No
         if side is None:
             raise missing_question(split, row["id"])
         yield row, side
+    deque(assigned, maxlen=0)  # The other rows are checked too.
 
 
 def missing_question(split: Path, question: str) -> UserError:
