@@ -38,10 +38,12 @@ class Mutation:
     line: int | None = None
 
 
-def mutate_rows(rows: Sequence[Row], needs: Sequence[str]) -> Iterator[Mutation]:
+def mutate_rows(
+    rows: Sequence[Row], needs: Sequence[str], repeated_ids: bool = False
+) -> Iterator[Mutation]:
     """Yield damaged versions of a file of rows, of which a program needs some fields.
 
-    The second row is damaged, if there are two.
+    The second row is damaged, if there are two. `repeated_ids`: an id may occur several times.
     """
     lines = [json.dumps(row, ensure_ascii=False).encode() for row in rows]
     place = min(1, len(rows) - 1)
@@ -85,7 +87,7 @@ def mutate_rows(rows: Sequence[Row], needs: Sequence[str]) -> Iterator[Mutation]
     yield Mutation("empty lines", whole.replace(b"\n", b"\n\n"))
     yield Mutation("last row missing", b"\n".join(lines[:-1]) + b"\n")
     yield Mutation("another order", b"\n".join(lines[::-1]) + b"\n")
-    if "id" in needs and "turns" not in row:
+    if "id" in needs and not repeated_ids:
         again = json.dumps({**rows[0], "question": "Is it another one?"}).encode()
         yield Mutation("id again", whole + again + b"\n", len(rows) + 1)
         new = json.dumps({**rows[0], "id": "ffffffffffffffff"}).encode()

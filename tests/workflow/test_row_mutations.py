@@ -39,20 +39,32 @@ import train_inspector
 import write_alpaca_eval
 import write_model_card
 import write_tables
+import yaml
 from fake_engine import FakeEngine
 from mutations import Mutation, mutate_json, mutate_rows
-from projects import make_project
+from projects import MINIATURE, make_project
+from report_results import CHANGES, write_results
 
 from aligners.closed_world.scorecard import ScoredResults
 from aligners.configuration import recipes, results, workflow_files
-from aligners.configuration.experiment import check_experiment
+from aligners.configuration.experiment import Experiment, check_experiment, validate_experiment
 from aligners.core.errors import UserError
-from aligners.core.rows import Row, row_id, write_json, write_rows
+from aligners.core.rows import Row, read_json, read_rows, row_id, write_json, write_rows
 from aligners.correction.input_format import load_format
 from aligners.judging.judged_pairs import Verdict
 from aligners.judging.record import check_judge, judge_identity
 from aligners.llms.usage import Usage
+from aligners.report.comparisons import comparisons_section
+from aligners.report.costs import costs_section
+from aligners.report.data import data_section
+from aligners.report.figures.data import draw_data
+from aligners.report.figures.inspectors import draw_inspectors
+from aligners.report.models import aligners_section, inspectors_section
+from aligners.report.squad import squads_section
 from aligners.statistics.intervals import NO_ESTIMATE
+from aligners.statistics.table_files import read_numbers
+from aligners.statistics.tables import THRESHOLDS
+from aligners.training.checkpoints import CHECKSUMS, last_complete_checkpoint
 
 # A value that is no text, written as one.
 AS_TEXT = re.compile(r"\b(None|nan|NaN)\b")
@@ -69,6 +81,13 @@ TEXTS = [
 
 class Finished(Exception):
     """The program has read its files."""
+
+
+def figures_of(
+    draw: Callable[[Experiment, Path], object],
+) -> Callable[[Experiment], object]:
+    """Return a function that draws a section's figures."""
+    return lambda experiment: draw(experiment, Path("figures"))
 
 
 @dataclass
@@ -516,7 +535,7 @@ def test_a_damaged_file_gives_one_message(directory: Path, name: str) -> None:
     contents = {path: json.loads(Path(path).read_text(encoding="utf-8")) for path in program.json}
     damaged = [
         *((path, each) for path, (rows, needs) in program.rows.items()
-          for each in mutate_rows(rows, needs)),
+          for each in mutate_rows(rows, needs, path == "turns.jsonl")),
         *((path, each) for path, value in contents.items() for each in mutate_json(value)),
     ]  # fmt: skip
     faults = [
@@ -526,3 +545,82 @@ def test_a_damaged_file_gives_one_message(directory: Path, name: str) -> None:
     ]
     assert len(damaged) > 15
     assert not faults, f"{len(faults)} of {len(damaged)}:\n" + "\n".join(faults)
+
+
+def test_a_checkpoint_with_damaged_checksums_is_not_used(tmp_path: Path) -> None:
+    for mutation in mutate_json({"model.safetensors": "0"}):
+        checkpoint = tmp_path / "checkpoint-5"
+        checkpoint.mkdir()
+        (checkpoint / CHECKSUMS).write_bytes(mutation.content)
+        if mutation.content != b"{}":
+            assert last_complete_checkpoint(tmp_path) is None, mutation.name
+        shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+# The report
+
+PAIRS_OF_REPORT = ("id", "question", "response", "critique", "aligned_response")
+SECTIONS: dict[str, tuple[Callable[[Experiment], object], Sequence[str]]] = {
+    "synthetic/ethical/questions.counts.json": (data_section, ()),
+    "synthetic/ethical/pairs_filtered.jsonl": (data_section, PAIRS_OF_REPORT),
+    "synthetic/ethical/pairs.dropped.jsonl": (data_section, ("id", "reason")),
+    "synthetic/ethical/pairs_similarity.jsonl": (figures_of(draw_data), ("id", "similarity")),
+    "inspectors/bert-miniature/ethical/metrics.json": (inspectors_section, ()),
+    "inspectors/bert-miniature/ethical/model/training.json": (inspectors_section, ()),
+    "inspectors/bert-miniature/ethical/test_scores.jsonl": (
+        figures_of(draw_inspectors), ("id", "label", "score")),
+    "aligners/gpt2-miniature/ethical/metrics.json": (aligners_section, ()),
+    "aligned/synthetic_mixed/closed-world-base/gpt2-miniature/squad.jsonl": (
+        squads_section, (*PAIR, "trace")),
+    "inputs/synthetic_mixed.jsonl": (squads_section, ("id", "category")),
+    "judged/closed-world/synthetic_mixed/closed-world-base/gpt2-miniature/squad/base/"
+    "verdicts.jsonl": (squads_section, VERDICT),
+    "judged/closed-world/synthetic_mixed/closed-world-base/gpt2-miniature/squad/base/"
+    "comparison.json": (comparisons_section, ()),
+    "judged/closed-world/synthetic_mixed/closed-world-base/paired_tests.json": (
+        comparisons_section, ()),
+    "closed_world/scorecard.json": (comparisons_section, ()),
+    "synthetic/ethical/pairs.usage.json": (lambda _: costs_section(Path("logs")), ()),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def experiment(directory: Path) -> Iterator[Experiment]:
+    """An experiment with small results. Only reading is tested, because drawing takes long."""
+    shutil.rmtree("results", ignore_errors=True)
+    write_results(by_products=True)
+    config = yaml.safe_load(Path(MINIATURE).read_text(encoding="utf-8")) | CHANGES
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("data.draw_counts", "data.draw_similarity", "inspectors.draw_inspector"):
+            patch.setattr(f"aligners.report.figures.{name}", lambda *_: None)
+        yield Experiment(validate_experiment(config, Path(MINIATURE)))
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_a_damaged_file_of_the_report_gives_one_message(experiment: Experiment, name: str) -> None:
+    make, needs = SECTIONS[name]
+    path = f"results/{name}"
+    program = Program(lambda: make(experiment), {})
+    program.run()
+    if path.endswith(".jsonl"):
+        rows = read_rows(Path(path))
+        damaged = list(mutate_rows(rows, needs, repeated_ids=path.endswith(".dropped.jsonl")))
+    else:
+        damaged = list(mutate_json(read_json(Path(path))))
+    faults = [
+        f"{mutation.name}: {fault}"
+        for mutation in damaged
+        if (fault := find_fault(program, path, mutation))
+    ]
+    assert not faults, f"{len(faults)} of {len(damaged)}:\n" + "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "threshold\n1\n", "a,b\n1\n1,2,3\n", f"{','.join(THRESHOLDS)}\n1,1,1,half,1,1,8\n"],
+)
+def test_a_damaged_table_of_thresholds_gives_one_message(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "thresholds.csv"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"thresholds\.csv"):
+        read_numbers(path, THRESHOLDS)
