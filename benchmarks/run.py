@@ -19,6 +19,7 @@ Benchmark = Literal[
     "planning",
     "filters",
     "near_duplicates",
+    "rows",
     "similarity_scoring",
     "inspector_scoring",
     "pair_ranker",
@@ -36,6 +37,7 @@ RESULTS = Path("benchmarks/results")
 SIZED = {
     "filters",
     "near_duplicates",
+    "rows",
     "similarity_scoring",
     "inspector_scoring",
     "pair_ranker",

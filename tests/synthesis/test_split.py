@@ -12,7 +12,8 @@ from aligners.core.counts import separate
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.synthesis.near_duplicates import jaccard, shingles
-from aligners.synthesis.split import SPLITS, choose_side, split_questions
+from aligners.synthesis.sides import SPLITS
+from aligners.synthesis.split import choose_side, split_questions
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 NEAR = {"shingle": 5, "similarity": 0.7}

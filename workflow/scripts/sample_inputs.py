@@ -8,7 +8,7 @@ from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import iterate_rows
 from aligners.evaluation.test_inputs import sample_held_out
-from aligners.synthesis.split import read_all_sides, side_of
+from aligners.synthesis.sides import with_sides
 
 
 def main(
@@ -28,9 +28,8 @@ def main(
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     held_out = []
     for questions_path, split_path in zip(questions, splits, strict=True):
-        sides = read_all_sides(split_path)
         asked = iterate_rows(questions_path, needs=("id", "question", "criterion"))
-        held_out.append([row for row in asked if side_of(row["id"], sides, split_path) == "test"])
+        held_out.append([row for row, side in with_sides(asked, split_path) if side == "test"])
     write_filtered(sample_held_out(dataset, held_out, language, rows, seed), output)
 
 

@@ -7,7 +7,8 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import read_rows
-from aligners.synthesis.split import SPLITS, require_every_side
+from aligners.synthesis.sides import SPLITS
+from aligners.synthesis.split import require_every_side
 from aligners.synthesis.split import split_questions as assign
 
 

@@ -1,5 +1,6 @@
 """Compute the squad's win rate at lower thresholds from the turns of one run."""
 
+from collections import Counter
 from pathlib import Path
 
 from aligners.core.errors import UserError
@@ -21,6 +22,11 @@ def main(
     final = dict(zip(judged["id"], preferences(judged), strict=True))
     keys = [(row["id"], row["turns"]) for row in read_rows(turns, ("id", "turns"), True)]
     intermediate = dict(zip(keys, preferences(judged_turns), strict=True))
+    if repeated := [key for key, count in Counter(keys).items() if count > 1]:
+        raise UserError(
+            f"{turns}: several verdicts on the correction of {repeated[0][0]} after "
+            f"{repeated[0][1]} accepted turns; delete the file and run again"
+        )
     rows = [row for row in read_squad(squad) if row["id"] in final]
     if missing := final.keys() - {row["id"] for row in rows}:
         raise UserError(

@@ -12,7 +12,13 @@ from aligners.core.rows import read_json
 from aligners.statistics import tables
 from aligners.statistics.comparison import NamedComparison
 from aligners.statistics.paired_tests import NamedTest
-from aligners.statistics.table_files import Section, write_csv, write_latex, write_markdown
+from aligners.statistics.table_files import (
+    Section,
+    read_numbers,
+    write_csv,
+    write_latex,
+    write_markdown,
+)
 
 INTERVALS = "Percentages with 95% intervals"
 NOTES = {
@@ -54,7 +60,7 @@ def main(*, judge: str, names: str) -> None:
         for place in combinations(results.PAIRED_TESTS.fields, given)
     ]
     curves = [
-        (place, pd.read_csv(results.THRESHOLDS.path(**place)))
+        (place, read_numbers(results.THRESHOLDS.path(**place), tables.THRESHOLDS))
         for place in combinations(
             results.THRESHOLDS.fields, results.spanned(results.THRESHOLDS, given)
         )

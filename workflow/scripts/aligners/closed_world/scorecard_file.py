@@ -1,6 +1,8 @@
 """The content of a scorecard file, as programs read it."""
 
-from pydantic import BaseModel
+from typing import Self
+
+from pydantic import BaseModel, model_validator
 
 from aligners.core.fields import Count, Probability
 
@@ -38,11 +40,24 @@ class LLMScores(SystemScores):
 
     unknown_facts: SystemScores
 
+    @model_validator(mode="after")
+    def has_the_same_systems(self) -> Self:
+        """Check that each system has a rate on unknown facts too."""
+        if missing := self.clean_share.keys() - self.unknown_facts.clean_share.keys():
+            raise ValueError(f"has no rate of {min(missing)!r} on unknown facts")
+        return self
+
+
+class AllDatasets(BaseModel):
+    """The scores of each LLM on all data sets together."""
+
+    all: dict[str, LLMScores]
+
 
 class Scorecard(BaseModel):
     """The part of a scorecard that is shown for each LLM."""
 
-    datasets: dict[str, dict[str, LLMScores]]
+    datasets: AllDatasets
 
 
 class FilterScores(BaseModel):

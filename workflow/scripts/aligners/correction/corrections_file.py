@@ -1,6 +1,6 @@
 """Files of responses and their corrections: reading them, and filtering their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +76,12 @@ def equal_names(left: str, right: str) -> bool:
     return left.casefold() == right.casefold()
 
 
-def read_corrections(path: Path) -> list[Row]:
+def read_corrections(path: Path, needs: Sequence[str] = ()) -> list[Row]:
     """Read a file of the stages responses, aligned or external.
+
+    Args:
+        path: of the file.
+        needs: the fields that the caller reads besides `id`, `question` and `response`.
 
     Returns:
         Its rows with the fields `id`, `question`, `response` and `category` (None if it is not
@@ -89,7 +93,8 @@ def read_corrections(path: Path) -> list[Row]:
     if path.is_dir() or path.suffix == ".json":
         raise UserError(f"{path}: not a JSON Lines file; give a file that ends in .jsonl")
     first = next(iterate_rows(path), {})
-    rows = read_rows(path, [*REQUIRED, *(field for field in OPTIONAL if field in first)])
+    fields = [field for field in OPTIONAL if field in first or field in needs]
+    rows = read_rows(path, [*REQUIRED, *fields])
     categories = question_categories(path)
     return [{**row, "category": categories.get(row["id"])} for row in rows]
 

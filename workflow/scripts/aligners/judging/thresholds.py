@@ -27,13 +27,22 @@ def read_squad(path: Path) -> list[Row]:
         UserError: a row is damaged, or a turn has no scores or no correction.
     """
     rows = read_rows(path, needs=("id", "response", "aligned_response", "trace"))
+    check_squad(rows, path)
+    return rows
+
+
+def check_squad(rows: Iterable[Row], path: Path) -> None:
+    """Check that each turn in the traces of a file has its scores and its correction.
+
+    Raises:
+        UserError: a turn does not.
+    """
     for row in rows:
         if any(not is_squad_turn(turn) for turn in row["trace"]):
             raise UserError(
                 f"{path}: a turn in the trace of {row['id']} has no scores or no correction, so "
                 "the row is not of a squad; delete the file and run again"
             )
-    return rows
 
 
 def is_squad_turn(turn: Row) -> bool:

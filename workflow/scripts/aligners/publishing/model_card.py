@@ -3,11 +3,11 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 from aligners.core.rows import read_json
 from aligners.correction.input_format import load_format
@@ -55,13 +55,27 @@ METRICS = {
 }
 
 
+class StartingPoint(BaseModel):
+    """The part of a recipe that names the model from which a training starts."""
+
+    model: str | None = None
+    from_scratch: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def is_known(self) -> Self:
+        """Check that there is a model, or that it starts from random weights."""
+        if self.model is None and self.from_scratch is None:
+            raise ValueError("has neither model nor from_scratch")
+        return self
+
+
 class TrainingRecord(BaseModel):
     """What the card shows of training.json; a card leaves out numbers that are missing."""
 
     kind: Literal["aligner", "inspector"]
     name: str
     recipe_name: str
-    recipe: dict[str, Any]
+    recipe: StartingPoint
     license: str | None
     data: list[DataFile]
     versions: dict[str, str]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from aligners.statistics.alpaca_eval_rate import AlpacaEvalRate
 from aligners.statistics.intervals import NO_ESTIMATE, RESAMPLES, Estimate, mean_score, share
 from aligners.statistics.length_control import LengthControlled, length_controlled_rate
 from aligners.statistics.verdicts import ORDERS, TIE, check_verdicts, preferences
@@ -56,6 +55,15 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class NamedRate:
+    """AlpacaEval's own rate in a comparison file (see AlpacaEvalRate)."""
+
+    rate: float | None
+    standard_error: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
 class NamedComparison(Comparison):
     """The content of a comparison file: the figures with their names."""
 
@@ -65,7 +73,7 @@ class NamedComparison(Comparison):
     backbone: str
     system: str
     reference: str
-    alpaca_eval: AlpacaEvalRate
+    alpaca_eval: NamedRate
 
 
 def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Comparison:

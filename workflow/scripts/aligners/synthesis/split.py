@@ -5,20 +5,15 @@ split. Criteria are split in the order of the configuration, and a group keeps t
 question. So a new criterion at the end does not change the split of the others.
 """
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
 from aligners.core.progress import track
-from aligners.core.rows import Row, iterate_rows, row_id
+from aligners.core.rows import Row, row_id
 from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts
-
-# The sides of the split, and the files of a training set.
-SPLITS = ("train", "validation", "test")
-# Instead of a side, for a question that the split dropped.
-DROPPED = "dropped"
+from aligners.synthesis.sides import SPLITS
 
 
 def choose_side(key: str, shares: Mapping[str, float]) -> str:
@@ -49,33 +44,6 @@ class AssignedQuestions:
         """Return from each side the oldest row that is similar to the text `number`, by age."""
         found = [side.first(number) for side in self.sides.values()]
         return [self.by_number[first] for first in sorted(n for n in found if n is not None)]
-
-
-def read_sides(split: Path) -> dict[str, str]:
-    """Return the side of each question in the file of a split, by id."""
-    rows = iterate_rows(split, needs=("id", "split"))
-    # Interned, a million sides take three texts.
-    return {row["id"]: sys.intern(row["split"]) for row in rows}
-
-
-def read_all_sides(split: Path) -> dict[str, str]:
-    """Return the same, and DROPPED for each question in the file of dropped questions beside it."""
-    dropped = iterate_rows(split.with_suffix(".dropped.jsonl"), needs=("id", "reason"))
-    return {**dict.fromkeys((row["id"] for row in dropped), DROPPED), **read_sides(split)}
-
-
-def side_of(question: str, sides: Mapping[str, str], split: Path) -> str:
-    """Return the side of the question with this id in `sides`, which are read from `split`.
-
-    Raises:
-        UserError: the split does not have the question.
-    """
-    if question not in sides:
-        raise UserError(
-            f"{split}: no row has the id {question!r}, so the split is not complete, or is not of "
-            "these questions; delete the file and run again"
-        )
-    return sides[question]
 
 
 def split_questions(

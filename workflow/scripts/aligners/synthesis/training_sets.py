@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from aligners.core.rows import Row, RowFile, row_id
-from aligners.synthesis.split import SPLITS, read_sides, side_of
+from aligners.synthesis.sides import SPLITS, missing_question, read_sides
 
 Item = TypeVar("Item")
 
@@ -119,7 +119,9 @@ def by_split(pairs: Iterable[PairPlace], split: Path) -> dict[str, list[PairPlac
     side_by_id = read_sides(split)
     sides: dict[str, list[PairPlace]] = {side: [] for side in SPLITS}
     for pair in pairs:
-        sides[side_of(pair.id, side_by_id, split)].append(pair)
+        if pair.id not in side_by_id:
+            raise missing_question(split, pair.id)
+        sides[side_by_id[pair.id]].append(pair)
     return sides
 
 

@@ -49,7 +49,11 @@ def find_problem(checkpoint: Path) -> str | None:
     """Return why a checkpoint cannot be used, or None if it can."""
     if not (checkpoint / CHECKSUMS).is_file():
         return "the checkpoint is incomplete"
-    for name, expected in read_json(checkpoint / CHECKSUMS).items():
+    try:
+        sums = read_json(checkpoint / CHECKSUMS, dict[str, str])
+    except UserError:
+        return f"{CHECKSUMS} is damaged"
+    for name, expected in sums.items():
         path = checkpoint / name
         if not path.is_file() or file_hash(path) != expected:
             return f"{name} is damaged"
