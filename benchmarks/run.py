@@ -18,6 +18,7 @@ from project_copy import ROOT
 Benchmark = Literal[
     "planning",
     "filters",
+    "near_duplicates",
     "rows",
     "similarity_scoring",
     "inspector_scoring",
@@ -25,6 +26,7 @@ Benchmark = Literal[
     "squad_generation",
     "text_generation",
     "endpoint",
+    "kills",
     "training",
     "evaluation_statistics",
     "slurm",
@@ -34,6 +36,7 @@ RESULTS = Path("benchmarks/results")
 # The benchmarks with a number of rows, which --rows sets.
 SIZED = {
     "filters",
+    "near_duplicates",
     "rows",
     "similarity_scoring",
     "inspector_scoring",
@@ -41,6 +44,7 @@ SIZED = {
     "squad_generation",
     "text_generation",
     "endpoint",
+    "kills",
     "training",
 }
 

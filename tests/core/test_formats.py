@@ -1,4 +1,4 @@
-"""Formats of numbers."""
+"""Formats of numbers, and texts that are safe to show."""
 
 import pytest
 
@@ -49,3 +49,35 @@ def test_counts_have_three_digits(number: float, text: str) -> None:
 )
 def test_durations_have_a_suitable_unit(seconds: float, text: str) -> None:
     assert formats.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\x1b]0;title\x07\x9b2J\x7f", r"\x1b]0;title\x07\x9b2J\x7f"),
+        ("one\ntwo\r\tthree\0", r"one\ntwo\r\tthree\x00"),
+        ("\u202egnp.exe\u2066\u200f\u061c", r"\u202egnp.exe\u2066\u200f\u061c"),
+        ("a\ufeffb\u200bc\u2060d\xade\u2028f", r"a\ufeffb\u200bc\u2060d\xade\u2028f"),
+        ("hidden \U000e0041", r"hidden \U000e0041"),
+        ("half \ud83d of a pair", r"half \ud83d of a pair"),
+        ("alone \u200d here, and at the end\u200c", r"alone \u200d here, and at the end\u200c"),
+    ],
+)
+def test_hidden_characters_become_visible(text: str, shown: str) -> None:
+    assert formats.printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain, “quoted” – 你好 · e\u0301 · שלום · \u0661\u06dd",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, with a non-joiner
+        "\u0d28\u0d4d\u200d \u0915\u094d\u200d\u0937",  # Indic, with joiners after a virama
+        "👩🏽\u200d🚀 ❤\ufe0f\u200d🔥 👨\u200d👩\u200d👧",
+        "no-break\xa0space and \u202fnarrow\u3000wide",
+    ],
+)
+def test_ordinary_text_is_shown_as_it_is(text: str) -> None:
+    # The hidden character makes sure that the whole text is read.
+    assert formats.printable(f"{text} \x07") == f"{text} \\x07"

@@ -193,6 +193,15 @@ def test_questions_that_are_similar_to_a_training_question_are_dropped() -> None
     assert [row["reason"] for row in dropped] == ["in_training", "in_training", "empty"]
 
 
+def test_a_question_that_is_similar_to_any_of_several_training_questions_is_dropped() -> None:
+    texts = [f"abcdefghijklmnop{ending}" for ending in ("", "qr", "qrst")]
+    first, second, tested = (question(text) for text in texts)
+    rows = list(table_rows(pd.DataFrame([tested]), "m", Columns(), "t"))
+    for training, number in (([first, second], 1), ([second], 1), ([first], 0)):
+        _, dropped = separate(drop_training_questions(rows, training, shingle=5, similarity=0.8))
+        assert len(dropped) == number
+
+
 def test_import_drops_questions_of_training_and_validation(project: Path) -> None:
     sides = ["train", "validation", "test"]
     texts = ["Is an ox a cow?", "Who hunts the blue whale?", "How fast are hummingbirds?"]

@@ -1,11 +1,18 @@
-"""Near-duplicates: the results of the index, compared with the similarity of every pair."""
+"""Near-duplicates: the results of the search, compared with the similarity of every pair."""
 
 import itertools
 import random
 
 import pytest
 
-from aligners.synthesis.near_duplicates import NearDuplicates, jaccard, normalise, shingles
+from aligners.synthesis.near_duplicates import (
+    NearDuplicates,
+    ShingledTexts,
+    duplicate_reasons,
+    jaccard,
+    normalise,
+    shingles,
+)
 
 FAMILIES = 100
 LENGTH = 20
@@ -28,69 +35,92 @@ def families() -> list[str]:
     return texts
 
 
-@pytest.fixture(scope="module")
-def similarities() -> dict[tuple[str, str], float]:
-    """The similarity of every pair of sentences, by their numbers."""
-    pieces = {str(number): shingles(text, 5) for number, text in enumerate(families())}
-    return {
-        pair: jaccard(pieces[pair[0]], pieces[pair[1]])
-        for pair in itertools.combinations(pieces, 2)
-    }
+def framed() -> list[str]:
+    """Return texts that share a frame, with fillers of different lengths."""
+    chooser = random.Random(1)
+    words = ["".join(chooser.choices("abcdefgh", k=chooser.randint(2, 9))) for _ in range(30)]
+    return [
+        f"What should I know about the {first} and the {second} when I move?"
+        for first, second in chooser.sample(list(itertools.product(words, words)), 400)
+    ]
 
 
-@pytest.mark.parametrize("similarity", [0.6, 0.7, 0.8])
-def test_the_index_finds_almost_all_pairs_above_the_threshold_and_no_others(
-    similarities: dict[tuple[str, str], float], similarity: float
+TEXTS = {
+    "families": families(),
+    "framed": framed(),
+    "of different lengths": [text[:length] for text in families()[:80] for length in (9, 40, 90)],
+}
+
+
+def near_before(texts: list[str], similarity: float) -> list[list[int]]:
+    """Return the numbers of the earlier texts that are similar to each text."""
+    pieces = [shingles(text, 5) for text in texts]
+    return [
+        [other for other in range(number) if jaccard(pieces[other], mine) >= similarity]
+        for number, mine in enumerate(pieces)
+    ]
+
+
+@pytest.mark.parametrize("similarity", [0.3, 0.55, 0.6, 0.7, 0.8, 1.0])
+@pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
+def test_the_first_near_duplicate_of_each_text_is_found(
+    texts: list[str], similarity: float
 ) -> None:
-    near = {pair for pair, value in similarities.items() if value >= similarity}
-    index = NearDuplicates(5, similarity)
-    found = {
-        (other, str(number))
-        for number, text in enumerate(families())
-        for other in index.find_and_add(str(number), text, keep_if_found=True)
-    }
-    assert len(near) > 50
-    assert found <= near
-    assert len(near - found) <= len(near) * 0.02
+    index = NearDuplicates(ShingledTexts(texts, 5, similarity))
+    found = []
+    for number in range(len(texts)):
+        found.append(index.first(number))
+        index.add(number)
+    near = near_before(texts, similarity)
+    assert found == [min(others, default=None) for others in near]
+    assert any(near) or similarity == 1.0
 
 
-def test_texts_at_the_threshold_are_near_duplicates() -> None:
-    first, second = "abcdefgh", "abcdefgx"
-    assert jaccard(shingles(first, 5), shingles(second, 5)) == pytest.approx(3 / 5)
-    for similarity, found in ((0.6, ["first"]), (0.61, [])):
-        index = NearDuplicates(5, similarity)
-        index.find_and_add("first", first)
-        assert index.find_and_add("second", second) == found
+@pytest.mark.parametrize("similarity", [0.6, 0.8])
+@pytest.mark.parametrize("texts", TEXTS.values(), ids=TEXTS)
+def test_a_text_is_dropped_if_an_earlier_kept_text_is_similar(
+    texts: list[str], similarity: float
+) -> None:
+    kept: set[int] = set()
+    for number, others in enumerate(near_before(texts, similarity)):
+        if kept.isdisjoint(others):
+            kept.add(number)
+    reasons = duplicate_reasons(texts, 5, similarity, "texts")
+    assert kept == {number for number, reason in enumerate(reasons) if reason is None}
+    assert 10 < len(kept) < len(texts)
 
 
-def test_keys_are_returned_oldest_first() -> None:
-    index = NearDuplicates(3, 0.5)
-    keys = ["z", "b", "y", "a"]
-    for position, key in enumerate(keys):
-        text = "the same words again" + "!" * position
-        assert index.find_and_add(key, text, keep_if_found=True) == keys[:position]
+def test_a_text_that_equals_a_dropped_text_is_a_duplicate() -> None:
+    texts = ["the same words again", "the same words again!", "The same words  again!", "others"]
+    reasons = duplicate_reasons(texts, 3, 0.8, "texts")
+    assert reasons == [None, "near_duplicate", "duplicate", None]
 
 
-def test_a_text_with_near_duplicates_is_indexed_only_with_keep_if_found() -> None:
-    for keep, found in ((False, ["first"]), (True, ["first", "second"])):
-        index = NearDuplicates(3, 0.8)
-        index.find_and_add("first", "the same words again")
-        index.find_and_add("second", "The same words  again", keep_if_found=keep)
-        assert index.find_and_add("third", "the same words again") == found
-
-
-def test_a_removed_text_is_not_found() -> None:
-    index = NearDuplicates(3, 0.8)
-    index.find_and_add("first", "the same words")
-    index.remove("first")
-    assert index.find_and_add("second", "the same words") == []
+@pytest.mark.parametrize(
+    ("shared", "other", "similarity"), [(3, 2, 0.6), (55, 45, 0.55), (14, 11, 0.56), (29, 71, 0.29)]
+)
+def test_texts_at_the_threshold_are_near_duplicates(
+    shared: int, other: int, similarity: float
+) -> None:
+    letters = [chr(ord("\u4e00") + number) for number in range(shared + other)]
+    texts = ["".join(letters), "".join(letters[:shared])]
+    assert jaccard(*(shingles(text, 1) for text in texts)) == pytest.approx(similarity)
+    assert duplicate_reasons(texts, 1, similarity, "texts") == [None, "near_duplicate"]
+    assert duplicate_reasons(texts, 1, similarity + 0.001, "texts") == [None, None]
+    assert duplicate_reasons(texts[::-1], 1, similarity, "texts") == [None, "near_duplicate"]
 
 
 @pytest.mark.parametrize("text", ["", "a", "Why", "Why?"])
 def test_a_text_shorter_than_a_shingle_has_near_duplicates(text: str) -> None:
-    index = NearDuplicates(5, 0.8)
-    assert index.find_and_add("first", text) == []
-    assert index.find_and_add("second", f" {text.upper()} ") == ["first"]
+    assert duplicate_reasons([text, "-", f" {text.upper()} "], 5, 0.8, "texts") == [
+        None,
+        None,
+        "duplicate",
+    ]
+
+
+def test_no_texts_have_no_reasons() -> None:
+    assert duplicate_reasons([], 5, 0.8, "texts") == []
 
 
 @pytest.mark.parametrize(
@@ -99,9 +129,14 @@ def test_a_text_shorter_than_a_shingle_has_near_duplicates(text: str) -> None:
         ("What  is\n it?", "what is it?"),
         ("Caf\u00e9", "cafe\u0301"),
         ("non\u00a0breaking", "non breaking"),
+        ("narrow\u202fspace", "narrow space"),
+        ("What\u2019s \u201cthis\u201d\u2026", 'What\'s "this"...'),
+        ("\u2018so\u2032 \u00abcalled\u00bb", "'so' \"called\""),
+        ("twenty\u2010one \u2013 two\u2014three \u22121", "twenty-one - two-three -1"),
+        ("R&amp;D isn&#39;t &quot;x&quot;&nbsp;&hellip;", 'R&D isn\'t "x" ...'),
+        ("soft\u00adhyphen\u200b\ufeff", "softhyphen"),
     ],
 )
-def test_texts_that_differ_in_case_space_or_composition_are_duplicates(
-    first: str, second: str
-) -> None:
+def test_texts_that_differ_in_form_alone_are_duplicates(first: str, second: str) -> None:
     assert normalise(first) == normalise(second)
+    assert duplicate_reasons([first, second], 5, 0.8, "texts") == [None, "duplicate"]

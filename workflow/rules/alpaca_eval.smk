@@ -33,7 +33,7 @@ rule write_alpaca_eval:
     message:
         "AlpacaEval files: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}/{wildcards.system} vs {wildcards.reference}"
     shell:
-        "{params.command:q} --dataset {wildcards.dataset:q} --inputs {input.inputs:q}"
+        "exec {params.command:q} --dataset {wildcards.dataset:q} --inputs {input.inputs:q}"
         " --system {wildcards.llm:q}+{wildcards.backbone:q}/{wildcards.system:q}"
         " --aligned {input.aligned:q} --reference {params.reference:q}"
         " --reference-answers {input.reference:q} --reference-field {params.reference_field:q}"

@@ -47,6 +47,7 @@ def main(
             for criterion, path in zip(criteria, inspectors, strict=True)
         },
         threshold,
+        [row["id"] for row in rows],
     )
     write_rows(
         output, [{**row, **asdict(result)} for row, result in zip(rows, results, strict=True)]

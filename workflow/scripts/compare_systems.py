@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from aligners.configuration import results
+from aligners.configuration.combinations import combinations
 from aligners.core.program import run
 from aligners.core.rows import read_json, write_json
 from aligners.evaluation.alpaca_eval_files import NamedOutput
@@ -29,7 +30,7 @@ def main(*, judge: str, dataset: str, llm: str, names: str, seed: int) -> None:
     """
     given = results.given_names(names, judge=judge, dataset=dataset, llm=llm)
     groups: dict[Group, dict[str, pd.DataFrame]] = {}
-    for comparison in results.COMPARISON.combinations(given):
+    for comparison in combinations(results.COMPARISON.fields, given):
         verdicts = read_verdicts(results.VERDICTS.path(**comparison))
         rates = compare(verdicts, seed, against_base=comparison["reference"] == "base")
         alpaca_eval = alpaca_eval_rate(

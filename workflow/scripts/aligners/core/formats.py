@@ -1,15 +1,30 @@
 """Formats numbers as text for tables, the report and the terminal: with one format for each kind.
 
+`printable` makes a text from outside safe to show.
+
 An estimate is a mapping with the fields of statistics.intervals.Estimate: `value`, `low` and `high`
 (its 95% interval) and `n`. None and NaN count as missing.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 MISSING = "-"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 NARROW_SPACE = "\u202f"
+# Unicode categories of characters that control a terminal, or change a text without being seen:
+# control and format characters, halves of surrogate pairs, line and paragraph separators.
+HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Signs of Arabic, Syriac and Kaithi, which are visible although they are format characters.
+VISIBLE_SIGNS = (
+    "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+)
+# The zero-width characters that join or separate letters, and join emoji.
+JOINERS = "\u200c\u200d"
+# Unicode categories of letters, their marks, emoji, and the skin colours of emoji.
+JOINED = ("Ll", "Lm", "Lo", "Lt", "Lu", "Mc", "Me", "Mn", "So", "Sk")
+VIRAMA = 9  # Combining class of the sign after which Indic scripts use a joiner, also at the end.
 
 
 def is_missing(value: float | None) -> bool:
@@ -77,3 +92,33 @@ def duration(seconds: float) -> str:
     if seconds < 2 * DAY:
         return f"{seconds / HOUR:.1f} h"
     return f"{seconds / DAY:,.1f} days"
+
+
+def printable(text: str) -> str:
+    """Return a text with its hidden characters as escape sequences: `\\x1b`, `\\u202e`, `\\n`.
+
+    In a terminal or a log, no character of the result moves the cursor, sets a colour, turns the
+    direction of the text or is invisible. Joiners of letters and of emoji stay.
+    """
+    if text.isprintable():
+        return text
+    befores, afters = f" {text}", f"{text[1:]} "
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if is_hidden(character) and not is_joiner(before, character, after)
+        else character
+        for before, character, after in zip(befores, text, afters, strict=False)
+    )
+
+
+def is_hidden(character: str) -> bool:
+    """Return whether a character is invisible, or controls how others are shown."""
+    return unicodedata.category(character) in HIDDEN and character not in VISIBLE_SIGNS
+
+
+def is_joiner(before: str, character: str, after: str) -> bool:
+    """Return whether a character joins or separates the letters or emoji around it."""
+    return character in JOINERS and (
+        unicodedata.combining(before) == VIRAMA
+        or all(unicodedata.category(neighbour) in JOINED for neighbour in (before, after))
+    )

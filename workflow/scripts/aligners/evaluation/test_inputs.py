@@ -16,13 +16,15 @@ from aligners.configuration.kinds.datasets import (
     DatasetRecipe,
     FileDatasetRecipe,
     HubDatasetRecipe,
+    read_list,
 )
 from aligners.configuration.kinds.synthesis import Language
 from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
-from aligners.core.rows import Row, read_json, read_rows, read_text, row_id, seeded_order
+from aligners.core.progress import track
+from aligners.core.rows import Row, read_rows, read_text, row_id, seeded_order
 from aligners.synthesis.filters import text_reason
-from aligners.synthesis.near_duplicates import NearDuplicates, normalise
+from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts, normalise
 
 MAXIMUM_CHARACTERS = 20_000
 DECIMAL = re.compile(r"(?P<integer>[+-]?\d+)\.(?P<fraction>\d*)")
@@ -68,21 +70,6 @@ def read_csv(path: Path) -> pd.DataFrame:
             f"{path}: not a CSV file: {str(error).strip()}; add a header line, and put quotes "
             "around each cell with a comma"
         ) from None
-
-
-def read_list(path: Path) -> list[Row]:
-    """Read a JSON file that is a list of objects.
-
-    Raises:
-        UserError: the file is missing, not JSON, or not a list of objects.
-    """
-    rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(
-            f"{path}: not a list of objects; change it to a list of objects, or give a .jsonl file "
-            "with one object per line"
-        )
-    return rows
 
 
 def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
@@ -234,14 +221,17 @@ def drop_training_questions(
     rows: Iterable[Filtered], training: Iterable[Row], shingle: int, similarity: float
 ) -> Iterator[Filtered]:
     """Drop test questions that are duplicates or near-duplicates of training questions."""
-    near = NearDuplicates(shingle, similarity)
-    for number, row in enumerate(training):
-        near.find_and_add(f"training-{number}", row["question"])
-    for row, reason in rows:
+    filtered = list(rows)
+    kept = [row["question"] for row, reason in filtered if reason is None]
+    asked = [row["question"] for row in training]
+    near = NearDuplicates(ShingledTexts([*asked, *kept], shingle, similarity))
+    for number in range(len(asked)):
+        near.add(number)
+    number = len(asked)
+    for row, reason in track(filtered, len(filtered), "comparison with training questions"):
         if reason is None:
-            found = near.find_and_add(row["id"], row["question"], keep_if_found=True)
-            in_training = any(key.startswith("training-") for key in found)
-            reason = "in_training" if in_training else None
+            reason = None if near.first(number) is None else "in_training"
+            number += 1
         yield row, reason
 
 

@@ -19,7 +19,13 @@ from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json
 from aligners.inspectors.calibration import aligned_probability
-from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
+from aligners.models.pretrained import (
+    best_dtype,
+    check_float16,
+    load_for_inference,
+    load_tokenizer,
+)
+from aligners.models.special_tokens import as_plain_text
 
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
@@ -70,7 +76,9 @@ class Inspector:
                 "inspector; train the inspector again"
             )
         settings = read_json(path / "config.json", SavedConfig)["inspector"]
-        model.to(best_dtype(settings["dtype"]))
+        dtype = best_dtype(settings["dtype"])
+        check_float16(str(path), model.config.model_type, dtype)
+        model.to(dtype)
         return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])
 
     def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float]:
@@ -121,7 +129,10 @@ def encode_pairs(
 
     If a pair has more than `max_tokens` tokens, its longer text is truncated.
     """
-    untruncated = tokenizer(list(questions), list(responses), split_special_tokens=True)
+    questions, responses = (
+        [as_plain_text(tokenizer, text) for text in texts] for texts in (questions, responses)
+    )
+    untruncated = tokenizer(questions, responses, split_special_tokens=True)
     encoded = []
     for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
         inputs = {name: untruncated[name][index] for name in untruncated}

@@ -16,7 +16,7 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row, row_id
 from aligners.llms.generator import Generator, llm_prompt
-from aligners.synthesis.near_duplicates import NearDuplicates
+from aligners.synthesis.near_duplicates import duplicate_reasons
 from aligners.synthesis.task import Task
 
 # An LLM may repeat the hint in brackets before the question.
@@ -165,9 +165,10 @@ def deduplicate_questions(
     rows: Iterable[Row], shingle: int, similarity: float
 ) -> Iterator[Filtered]:
     """Keep the first of several similar questions; drop exact and near-duplicates."""
-    near = NearDuplicates(shingle, similarity)
-    for row in rows:
-        yield row, near.reason(row["id"], row["question"])
+    rows = list(rows)
+    texts = [row["question"] for row in rows]
+    reasons = duplicate_reasons(texts, shingle, similarity, "duplicates of questions")
+    yield from zip(rows, reasons, strict=True)
 
 
 def read_lines(group: HintGroup, result: Completion | Failure) -> list[Line]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
+from aligners.core.progress import track
 from aligners.core.rows import Row, row_id
-from aligners.synthesis.near_duplicates import NearDuplicates
+from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts
 from aligners.synthesis.sides import SPLITS
 
 
@@ -23,6 +24,26 @@ def choose_side(key: str, shares: Mapping[str, float]) -> str:
         if position < 0:
             return side
     return SPLITS[-1]
+
+
+class AssignedQuestions:
+    """The questions that have a side, by id, with an index of each side."""
+
+    def __init__(self, texts: ShingledTexts):
+        """Create it without questions. `texts` are those of all questions that may be added."""
+        self.by_id: dict[str, Row] = {}
+        self.by_number: dict[int, Row] = {}
+        self.sides = {side: NearDuplicates(texts) for side in SPLITS}
+
+    def add(self, number: int, row: Row) -> None:
+        """Add the row with the text `number`."""
+        self.by_id[row["id"]] = self.by_number[number] = row
+        self.sides[row["split"]].add(number)
+
+    def similar(self, number: int) -> list[Row]:
+        """Return from each side the oldest row that is similar to the text `number`, by age."""
+        found = [side.first(number) for side in self.sides.values()]
+        return [self.by_number[first] for first in sorted(n for n in found if n is not None)]
 
 
 def split_questions(
@@ -37,27 +58,27 @@ def split_questions(
     If a question has near-duplicates on different sides, it is dropped: on any side, it would be
     similar to a question of another side.
     """
-    near = NearDuplicates(shingle, similarity)
-    assigned: dict[str, Row] = {}
-    for row in earlier:
-        if row["id"] not in assigned:
-            near.find_and_add(row["id"], row["question"], keep_if_found=True)
-            assigned[row["id"]] = row
-    for question in questions:
+    earlier, questions = list(earlier), list(questions)
+    texts = [row["question"] for row in [*earlier, *questions]]
+    assigned = AssignedQuestions(ShingledTexts(texts, shingle, similarity))
+    for number, row in enumerate(earlier):
+        if row["id"] not in assigned.by_id:
+            assigned.add(number, row)
+    progress = track(questions, len(questions), "split of questions")
+    for number, question in enumerate(progress, start=len(earlier)):
         row = {"id": question["id"], "question": question["question"]}
-        known = assigned.get(row["id"])
+        known = assigned.by_id.get(row["id"])
         if known:
             yield {**row, "group": known["group"], "split": known["split"]}, None
             continue
-        found = [assigned[key] for key in near.find_and_add(row["id"], row["question"], True)]
+        found = assigned.similar(number)
         group = found[0]["group"] if found else row["id"]
         side = found[0]["split"] if found else choose_side(row["id"], shares)
         row |= {"group": group, "split": side}
-        if len({other["split"] for other in found}) > 1:
-            near.remove(row["id"])
+        if len(found) > 1:
             yield row, "near_several_splits"
         else:
-            assigned[row["id"]] = row
+            assigned.add(number, row)
             yield row, None
 
 

@@ -17,7 +17,7 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.llms.generator import Generator, llm_prompt
-from aligners.synthesis.near_duplicates import NearDuplicates
+from aligners.synthesis.near_duplicates import duplicate_reasons
 from aligners.synthesis.task import Task
 
 MAXIMUM_WORDS = 3
@@ -159,9 +159,20 @@ def topic_row(criterion: str, question_type: str, topic: str, round_number: int,
 
 def deduplicate_topics(rows: Iterable[Row], shingle: int, similarity: float) -> Iterator[Filtered]:
     """Drop exact and near-duplicates within each question type; keep the first of them."""
-    near: dict[str, NearDuplicates] = defaultdict(lambda: NearDuplicates(shingle, similarity))
+    rows = list(rows)
+    by_type: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        yield row, near[row["question_type"]].reason(row["id"], row["topic"])
+        by_type[row["question_type"]].append(row)
+    reasons = {
+        question_type: iter(
+            duplicate_reasons(
+                [row["topic"] for row in group], shingle, similarity, f"{question_type} topics"
+            )
+        )
+        for question_type, group in by_type.items()
+    }
+    for row in rows:
+        yield row, next(reasons[row["question_type"]])
 
 
 def distinct_topics(rows: Sequence[Row], settings: Topics, seed: int) -> Iterator[Filtered]:

@@ -101,6 +101,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                close_fds=False,  # The leases of the job's GPUs last until the server ends.
             )
 
     def wait_until_ready(self) -> None:
