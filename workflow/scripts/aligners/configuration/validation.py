@@ -51,7 +51,7 @@ def validate(kind: type[S], values: Mapping[str, Any], *sources: Path) -> S:
         error = min(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
         problem = error.get("ctx", {}).get("error")
         inner = problem.keys if isinstance(problem, WrongKey) else ()
-        keys = keys_in(values, (*error["loc"], *inner))
+        keys = (*keys_in(values, error["loc"]), *inner)
         if error["loc"][-1:] == ("[key]",):
             error["type"] = "invalid_key"
         # The input of an invalid key is the key itself.
