@@ -206,24 +206,15 @@ def problem(kind: type[Section], values: dict[str, Any], path: Path) -> str | No
     return None
 
 
-# The values that keys accept, by kind and key. Each was reviewed: a run can use it, or a check of
-# the files that a recipe names refuses it before the first job (`world`, `principles`, `config` of
-# an architecture, ...).
+# The values that keys accept, by kind and key. Each was reviewed: a run can use it, or another
+# check before the first job refuses it: of recipes that are named, and of the files `principles`,
+# `seed_questions` and `world`. Only a job knows the options of an architecture, the parameters of a
+# server, the packages of its environment, and what the Hub has.
 LINE = "'3', file, folder, nowhere, home, braces, option, hidden"
 PARAGRAPH = f"long, {LINE}"
 STOP = f"' ', line feed, {PARAGRAPH}"
 ANY = f"'', {STOP}"
 ACCEPTED = {
-    "list": """
-        config: backbones criteria datasets inspectors llms
-        world: asides category_contexts.speakers category_contexts.tasks code
-            contexts.speakers contexts.tasks critiques.none empty evasive insults.after
-            insults.before items.0.asks items.0.question_types items.0.topics
-            items.0.wrong leaks.after leaks.before no_content not_questions
-    """,
-    "empty list": """
-        config: systems
-    """,
     "1": """
         config: aligner_rows alpaca_eval_rows inputs_per_criterion inspector_pairs
             questions_per_criterion shards.pairs shards.responses topic_rounds
@@ -245,13 +236,15 @@ ACCEPTED = {
             topics.max_new_tokens topics.near_duplicates.shingle
             topics.near_duplicates.similarity topics.prompts_per_type
     """,
-    "true": """
-        backbones: gated gradient_checkpointing trust_remote_code
-        encoders: gated trust_remote_code
-        external: gated trust_remote_code
-        inspectors: gated gradient_checkpointing trust_remote_code
-        judges: gated logprobs trust_remote_code
-        llms: chat gated require_all trust_remote_code
+    "list": """
+        config: backbones criteria datasets inspectors llms
+        world: asides category_contexts.speakers category_contexts.tasks code
+            contexts.speakers contexts.tasks critiques.none empty evasive insults.after
+            insults.before items.0.asks items.0.question_types items.0.topics
+            items.0.wrong leaks.after leaks.before no_content not_questions
+    """,
+    "empty list": """
+        config: systems
     """,
     "'3'": """
         backbones: model
@@ -260,10 +253,13 @@ ACCEPTED = {
         inspectors: model
         judges: model
     """,
-    "null": """
-        backbones: lora
-        datasets: file path
-        llms: prices
+    "true": """
+        backbones: gated gradient_checkpointing trust_remote_code
+        encoders: gated trust_remote_code
+        external: gated trust_remote_code
+        inspectors: gated gradient_checkpointing trust_remote_code
+        judges: gated logprobs trust_remote_code
+        llms: chat gated require_all trust_remote_code
     """,
     "empty mapping": """
         backbones: decoding
@@ -274,6 +270,11 @@ ACCEPTED = {
             split split.near_duplicates topics topics.balance topics.near_duplicates
         world: misbehaviour.pairs misbehaviour.questions misbehaviour.topics
     """,
+    "null": """
+        backbones: lora
+        datasets: file path
+        llms: prices
+    """,
     "file": """
         criteria: principles seed_questions
         llms: world
@@ -282,6 +283,10 @@ ACCEPTED = {
     """,
     "folder": """
         principles: principles.0.name
+    """,
+    "0, 1e-320": """
+        config: identity_share
+        backbones: lora.dropout
     """,
     "'3', folder": """
         config: backbones.0 criteria.0 datasets.0 encoder external.0 inspectors.0 judges.0
@@ -297,10 +302,6 @@ ACCEPTED = {
     "list, empty list": """
         config: external judges
         llms: responses.stop
-    """,
-    "0, 1e-320": """
-        config: identity_share
-        backbones: lora.dropout
     """,
     "1, 3.0": """
         backbones: checkpoint_minutes decoding.repetition_penalty lora.alpha
@@ -336,14 +337,14 @@ ACCEPTED = {
             personas.finetuned.helpful personas.teacher.demonstrated
             personas.teacher.ethical personas.teacher.factuality personas.teacher.helpful
     """,
-    "0, 1e-320, null": """
-        backbones: dropout
-        inspectors: dropout
-    """,
     "1, 3.0, null": """
         backbones: max_hours
         inspectors: max_hours
         llms: requests_per_minute tokens_per_minute
+    """,
+    "0, 1e-320, null": """
+        backbones: dropout
+        inspectors: dropout
     """,
     "'3', file, folder": """
         datasets: repository
@@ -421,10 +422,12 @@ ACCEPTED = {
         synthesis: description
         world: empty.0 no_content.0
     """,
-    f"-1, 0, 1, 3.0, 1e-320, 1e300, 2**32, 10**18, {ANY}, null, true, list, empty list, mapping, "
-    "empty mapping": """
+    f"-1, 0, 1, 3.0, 1e-320, {ANY}, null, true, list, empty list, mapping, empty mapping": """
         backbones: from_scratch.config.n_layer
         inspectors: from_scratch.config.n_layer
+    """,
+    f"-1, 0, 1, 3.0, 1e-320, 1e300, 2**32, 10**18, {ANY}, null, true, list, empty list, mapping, "
+    "empty mapping": """
         llms: extra.top_p
     """,
 }

@@ -239,7 +239,6 @@ UNUSABLE = {
     "no weights": (no_weights, ["*.safetensors"]),
     "weights as .bin": (old_weights, ["weights: bin"]),
     "unknown type": (broken_configuration, ["no_such_type"]),
-    "no directory": (lambda model: recipe("./no/such/model"), ["directory", "key model"]),
     "gated": (
         lambda model: recipe("meta-llama/Llama-2-13b-hf", gated=True),
         ["https://huggingface.co/meta-llama/Llama-2-13b-hf", "HF_TOKEN"],

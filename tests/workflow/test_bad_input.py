@@ -509,12 +509,23 @@ def test_a_broken_configuration_stops_snakemake_with_its_line(
     assert part in finished.stdout and "Traceback" not in finished.stdout
 
 
-def test_a_value_of_the_command_line_is_named_as_such(project: Path) -> None:
-    finished = plan(project, "--dry-run", "--config", "seed=abc")
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        ("seed=abc", ["--config", "key seed", "'abc'"]),
+        ("name=", ["--config", "key name", "null"]),
+        ("flavour=vanilla", ["--config", "key flavour"]),
+        ("shards={pairs: 1, responses: 2}", ["--configfile", "key shards.pairs", "'1'"]),
+    ],
+)
+def test_a_value_of_the_command_line_is_named_as_such(
+    project: Path, setting: str, parts: list[str]
+) -> None:
+    finished = plan(project, "--dry-run", "--config", setting)
     assert finished.returncode == 1
-    for part in ("--config", "key seed", "'abc'"):
+    for part in parts:
         assert part in finished.stdout
-    assert "demo.yaml, line" not in finished.stdout
+    assert "demo.yaml, " not in finished.stdout
 
 
 def test_a_damaged_record_of_the_experiment_stops_a_real_run_with_one_message(

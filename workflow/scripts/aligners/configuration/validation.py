@@ -19,6 +19,9 @@ DECIDES = False
 # Larger numbers are accepted nowhere, and a message would only show many digits.
 LARGEST_WRITTEN = 1e15
 
+# Of a value: None is one that a file can have.
+UNKNOWN = object()
+
 S = TypeVar("S", bound=Section)
 Keys = tuple[int | str, ...]
 
@@ -51,12 +54,12 @@ def validate(kind: type[S], values: Mapping[str, Any], *sources: Path) -> S:
         error = min(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
         problem = error.get("ctx", {}).get("error")
         inner = problem.keys if isinstance(problem, WrongKey) else ()
-        keys = keys_in(values, (*error["loc"], *inner))
+        keys = (*keys_in(values, error["loc"]), *inner)
         if error["loc"][-1:] == ("[key]",):
             error["type"] = "invalid_key"
-        # The input of an invalid key is the key itself.
-        is_value = not inner and error["type"] != "invalid_key"
-        where = place(keys, sources, error["input"] if is_value else None)
+        # Else the input is the mapping around the key, or the key itself.
+        is_value = not inner and error["type"] not in ("missing", "invalid_key")
+        where = place(keys, sources, error["input"] if is_value else UNKNOWN)
         raise UserError(f"{where}: {explain(error, keys, chosen)}") from None
 
 
@@ -74,7 +77,7 @@ def keys_in(values: Any, location: Keys) -> Keys:
     return location
 
 
-def place(keys: Keys, sources: Sequence[Path], value: Any = None) -> str:
+def place(keys: Keys, sources: Sequence[Path], value: Any = UNKNOWN) -> str:
     """Return where a value is: the file, the line and the key.
 
     Args:
@@ -83,13 +86,15 @@ def place(keys: Keys, sources: Sequence[Path], value: Any = None) -> str:
         value: the value, if it is known; a file that has another one is not where it comes from.
     """
     key = f", key {'.'.join(map(str, keys))}" if keys else ""
+    # Snakemake reads numbers within a section there as texts.
+    only_files = "; use --configfile for a section" if len(keys) > 1 else ""
+    command_line = f"command line (--config{only_files}){key}"
     for path in sources:
         if line := find_line(path, keys):
-            return (
-                f"{path}, line {line}{key}"
-                if value is None or repr(value_at(read_yaml(path), keys)) == repr(value)
-                else f"command line (--config){key}"
-            )
+            is_here = value is UNKNOWN or repr(value_at(read_yaml(path), keys)) == repr(value)
+            return f"{path}, line {line}{key}" if is_here else command_line
+    if keys and value is not UNKNOWN and all(path.is_file() for path in sources):
+        return command_line
     for path in sources:  # A missing key: the line of the mapping that lacks it.
         if line := find_line(path, keys[:-1]):
             return f"{path}, line {line}{key}"

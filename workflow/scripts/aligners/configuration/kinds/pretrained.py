@@ -44,7 +44,7 @@ def existing_model(model: str) -> str:
     if os.path.exists(find_file(model)):
         return model
     if looks_local(model):
-        raise ValueError(f"there is no {shortened(model)}; correct the path")
+        raise ValueError(f"there is no file or directory {shortened(model)}; correct the path")
     return REPOSITORY.check(model)
 
 

@@ -17,6 +17,7 @@ from aligners.configuration.fields import (
     Section,
     Share,
     WrongKey,
+    shortened,
 )
 from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
 
@@ -61,6 +62,7 @@ EvaluationsPerEpoch = Annotated[
     ),
 ]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
+LARGEST_OPTION = 1_000_000_000
 # The workflow sets them from the tokenizer.
 TOKENIZER_OPTIONS = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
 
@@ -92,8 +94,11 @@ def own_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return the options of an architecture.
 
     Raises:
-        ValueError: they contain one that the workflow sets itself.
+        ValueError: they contain one that the workflow sets itself, or a huge number.
     """
+    for name, value in options.items():
+        if isinstance(value, int | float) and abs(value) > LARGEST_OPTION:
+            raise WrongKey(name, f"{shortened(value)} is too large for a model; lower it")
     for name in ("model_type", *TOKENIZER_OPTIONS):
         if name in options:
             raise WrongKey(name, f"the workflow sets the option {name} itself; remove it")
