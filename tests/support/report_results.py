@@ -117,7 +117,7 @@ def write_corrections() -> None:
     write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
     # The judge prefers the response of the first row.
     verdicts = [
-        {"id": row["id"], "first_order": preference, "second_order": 0.4}
+        {"id": row["id"], "first_order": preference, "second_order": 0.4, "identical": False}
         for row, preference in zip(rows, (0.5, 0.6, 0.6), strict=True)
     ]
     [path] = results.VERDICTS.fill(system="squad", reference="base").paths(NAMES)
@@ -147,6 +147,7 @@ def write_judged() -> None:
                 "length": 30,
                 "reference_length": range(20, 28),
                 "unchanged": False,
+                "identical": False,
             }
         )
         groups.setdefault((names["backbone"], reference), {})[system] = verdicts

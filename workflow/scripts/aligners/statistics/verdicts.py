@@ -10,6 +10,7 @@ A table has one row for each question:
 | second_order | preference with the reference's text shown first |
 | length, reference_length | lengths of the system's and the reference's text, in one unit |
 | unchanged | whether the system's text equals the base LLM's response |
+| identical | whether both texts are equal: a tie that no judge was asked for |
 
 A preference is 1 if the system's text is better, 0 if the reference's text is better, and 0.5 for a
 tie. Other values are the judge's probability that the system's text is better. NaN means that there
@@ -20,17 +21,29 @@ from pathlib import Path
 
 import pandas as pd
 
+from aligners.core.errors import UserError
 from aligners.core.rows import read_rows
 
 ORDERS = ["first_order", "second_order"]
 LENGTHS = ["length", "reference_length"]
-COLUMNS = ["id", "category", *ORDERS, *LENGTHS, "unchanged"]
+COLUMNS = ["id", "category", *ORDERS, *LENGTHS, "unchanged", "identical"]
 TIE = 0.5
 
 
 def read_verdicts(path: Path) -> pd.DataFrame:
-    """Read a file of verdicts (docs/data.md) as a table; null becomes NaN."""
-    table = pd.DataFrame(read_rows(path), columns=[*COLUMNS, "category_id"])
+    """Read a file of verdicts (docs/data.md) as a table; null becomes NaN.
+
+    Raises:
+        UserError: a row has no field `identical`.
+    """
+    rows = read_rows(path)
+    for number, row in enumerate(rows, start=1):
+        if "identical" not in row:
+            raise UserError(
+                f"{path}, line {number}: no field 'identical'; delete the file and run again to "
+                "recreate it; the stored replies of an LLM are used again"
+            )
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "category_id"])
     return table.astype(dict.fromkeys(ORDERS, float))
 
 
