@@ -275,11 +275,13 @@ def test_both_orders_of_a_pair_become_a_row_and_equal_texts_a_tie() -> None:
         "length": 4,
         "reference_length": 7,
         "unchanged": False,
+        "identical": False,
         "first_reply": "m",
         "second_reply": "M",
     }
     tie = verdict_row(same, verdicts)
-    assert (tie["first_order"], tie["second_order"], tie["unchanged"]) == (0.5, 0.5, True)
+    assert (tie["first_order"], tie["second_order"]) == (0.5, 0.5)
+    assert (tie["unchanged"], tie["identical"]) == (True, True)
     assert verdict_row(pair, {**verdicts, shown[1]: Verdict(None, "?")})["second_order"] is None
 
 

@@ -1,22 +1,29 @@
 """Statistics of a comparison, for cases that can be calculated by hand."""
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 from scipy.special import expit
+from scipy.stats import beta, binom
 
+from aligners.core.errors import UserError
+from aligners.core.rows import write_rows
 from aligners.statistics.comparison import Comparison, compare
-from aligners.statistics.intervals import mean_score, share
+from aligners.statistics.intervals import UNSEEN, mean_score, share
 from aligners.statistics.length_control import length_controlled_rate
 from aligners.statistics.paired_tests import (
+    PairedTest,
+    common_preferences,
     holm,
-    paired_differences,
+    mean_difference,
     paired_tests,
-    sign_flip_p_value,
 )
-from aligners.statistics.verdicts import check_verdicts, preferences
+from aligners.statistics.verdicts import check_verdicts, preferences, read_verdicts
 
 NAN = float("nan")
 
@@ -31,6 +38,7 @@ def table(first: list[float], second: list[float] | None = None, **columns: Any)
         "length": 10.0,
         "reference_length": 10.0,
         "unchanged": False,
+        "identical": False,
     }
     return pd.DataFrame({**given, **columns})
 
@@ -46,6 +54,7 @@ def comparison() -> Comparison:
             length=[30, 10, 10, 10, 10, 10, 10, 10],
             reference_length=[10, 30, 30, 30, 10, 10, 10, 5],
             unchanged=[False, False, False, False, True, True, False, False],
+            identical=[False, False, False, False, True, False, False, False],
         ),
         seed=0,
         against_base=True,
@@ -72,8 +81,14 @@ def test_every_category_has_a_rate_and_their_n_add_up(comparison: Comparison) ->
 
 
 def test_a_flip_is_a_question_whose_orders_prefer_different_texts(comparison: Comparison) -> None:
-    # The second and the last question. A tie is not a flip, and the sixth has only one order.
-    assert (comparison.flip_rate.value, comparison.flip_rate.n) == (2 / 7, 7)
+    # The second and the last question. A tie is not a flip. The fifth has identical texts, which no
+    # judge gets, and the sixth has only one order.
+    assert (comparison.flip_rate.value, comparison.flip_rate.n) == (2 / 6, 6)
+
+
+def test_a_tie_of_different_texts_with_equal_lengths_was_judged() -> None:
+    verdicts = table([0.5, 1.0], [0.5, 0.0], unchanged=[True, False])
+    assert compare(verdicts, seed=0, against_base=False).flip_rate.n == 2
 
 
 def test_lengths_and_unchanged_texts_are_counted(comparison: Comparison) -> None:
@@ -122,13 +137,13 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
     assert (found.low, found.high) == pytest.approx((middle - half, middle + half), abs=1e-6)
 
 
-@pytest.mark.parametrize(("score", "low", "high"), [(1.0, 0.8865, 1.0), (0.0, 0.0, 0.1135)])
-def test_equal_verdicts_have_an_interval_with_a_width(
-    score: float, low: float, high: float
-) -> None:
-    found = mean_score(np.full(30, score), seed=0)
-    assert found.value == score
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+@pytest.mark.parametrize("won", [0, 1, 15, 29, 30])
+def test_the_interval_of_wins_and_losses_is_nearly_that_of_a_beta_distribution(won: int) -> None:
+    found = mean_score(np.repeat([1.0, 0.0], [won, 30 - won]), seed=0)
+    low = beta.ppf(0.025, won, 30 - won + UNSEEN) if won else 0
+    high = beta.ppf(0.975, won + UNSEEN, 30 - won) if won < 30 else 1
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+    assert found.value == pytest.approx(won / 30)
 
 
 def test_ties_make_the_interval_narrower_than_that_of_wins_and_losses() -> None:
@@ -136,26 +151,150 @@ def test_ties_make_the_interval_narrower_than_that_of_wins_and_losses() -> None:
     found = mean_score(scores, seed=0)
     deviation = np.sqrt(120 / 400) / 2
     half = 1.96 * deviation / np.sqrt(400)
-    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.003)
-    assert found == mean_score(scores, seed=0)
+    assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.004)
+    assert found == mean_score(scores[::-1], seed=0)
+
+
+def test_verdicts_that_are_nearly_certain_have_the_interval_of_wins() -> None:
+    certain, nearly = (mean_score(np.full(50, score), seed=0) for score in (1.0, 0.99))
+    assert nearly.low == pytest.approx(certain.low, abs=0.02)
+    assert nearly.low < 0.95
+
+
+def test_verdicts_that_are_nearly_ties_have_a_narrow_interval() -> None:
+    found = mean_score(np.linspace(0.45, 0.55, 100), seed=0)
+    assert 0.49 < found.low < 0.5 < found.high < 0.51
+
+
+def test_only_ties_have_an_interval_with_a_width() -> None:
+    found = mean_score(np.full(20, 0.5), seed=0)
+    assert 0.4 < found.low < 0.48 and 0.52 < found.high < 0.6
+
+
+Draw = Callable[[np.random.Generator, float, int], NDArray[np.float64]]
+
+
+def wins_and_ties(generator: np.random.Generator, mean: float, size: int) -> NDArray[np.float64]:
+    """Return scores of 0, 0.5 and 1; two of three questions that are not won are ties."""
+    tied = 1 - mean
+    return generator.choice([0, 0.5, 1], size, p=[tied / 2, tied, 1 - 1.5 * tied])
+
+
+def probabilities(generator: np.random.Generator, mean: float, size: int) -> NDArray[np.float64]:
+    """Return scores of which most are near 0 or 1."""
+    return generator.beta(mean, 1 - mean, size)
+
+
+def near_ends(generator: np.random.Generator, mean: float, size: int) -> NDArray[np.float64]:
+    """Return scores around 0.01 or 0.99; their expectation is `mean`."""
+    error = generator.beta(0.5, 49.5, size)
+    won = generator.random(size) < (mean - 0.01) / 0.98
+    return np.where(won, 1 - error, error)
+
+
+def near_ties(generator: np.random.Generator, mean: float, size: int) -> NDArray[np.float64]:
+    """Return scores near 0.5, but for one in ten near 0 or 1; their expectation is 0.5."""
+    decided = generator.random(size) < 0.1
+    return np.where(decided, near_ends(generator, mean, size), generator.beta(500, 500, size))
+
+
+# Each case fails without the unseen question, and the last also if near-ties hide its strength.
+@pytest.mark.parametrize(
+    ("draw", "mean", "size"),
+    [
+        (wins_and_ties, 0.97, 20),
+        (probabilities, 0.97, 50),
+        (probabilities, 0.9, 20),
+        (near_ends, 0.95, 50),
+        (near_ends, 0.97, 100),
+        (near_ties, 0.5, 20),
+    ],
+)
+def test_the_interval_covers_the_mean_in_93_percent_of_samples(
+    draw: Draw, mean: float, size: int
+) -> None:
+    generator = np.random.default_rng(0)
+    found = [mean_score(draw(generator, mean, size), seed, resamples=499) for seed in range(600)]
+    covered = np.mean([each.low <= mean <= each.high for each in found])
+    assert covered >= 0.93 - 2 * np.sqrt(0.93 * 0.07 / 600)
+
+
+@pytest.mark.parametrize("draw", [wins_and_ties, probabilities])
+@pytest.mark.parametrize("mean", [0.5, 0.9])
+def test_the_interval_of_many_questions_is_not_too_wide(draw: Draw, mean: float) -> None:
+    generator = np.random.default_rng(0)
+    found = [mean_score(draw(generator, mean, 200), seed, resamples=499) for seed in range(300)]
+    covered = np.mean([each.low <= mean <= each.high for each in found])
+    assert 0.92 <= covered <= 0.98
 
 
 def test_systems_are_compared_on_the_questions_that_both_have() -> None:
     first = table([1.0, 0.0, 1.0, NAN])
     second = table([0.0, 0.5, 1.0, 1.0])[::-1]
-    assert paired_differences(first, second).tolist() == [1.0, -0.5, 0.0]
+    common = common_preferences(first, second)
+    assert common.index.tolist() == ["q0", "q1", "q2"]
+    assert (common["first"] - common["second"]).tolist() == [1.0, -0.5, 0.0]
     other = table([1.0], id=["elsewhere"])
     assert paired_tests({(): {"one": first, "other": other}}, seed=0) == []
 
 
-def test_the_p_value_is_the_share_of_sign_flips_that_are_as_extreme() -> None:
-    # Two of the 2^4 combinations of signs are all equal: 2/16. Ties do not count.
-    assert sign_flip_p_value(np.array([1.0, 1, 1, 1]), seed=0) == pytest.approx(2 / 16)
-    assert sign_flip_p_value(np.array([1.0, 1, 0, 1, 1, 0]), seed=0) == pytest.approx(2 / 16)
-    # A sum of at least 2, or at most -2: 1 + 4 of 16 combinations for each.
-    assert sign_flip_p_value(np.array([1.0, 1, 1, -1]), seed=0) == pytest.approx(10 / 16)
-    assert sign_flip_p_value(np.zeros(5), seed=0) == 1.0
-    assert sign_flip_p_value(np.array([0.0, 1, 0]), seed=0) == 1.0
+def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
+    """Return the test of two systems with these verdicts."""
+    systems = {"one": table(list(first)), "other": table(list(second))}
+    [test] = paired_tests({(): systems}, seed=0, resamples=1999)
+    return test
+
+
+@pytest.mark.parametrize(("better", "worse"), [(3, 0), (6, 0), (9, 2), (30, 14), (20, 20)])
+def test_the_p_value_is_between_mcnemars_mid_p_and_exact_values(better: int, worse: int) -> None:
+    first = [1.0] * better + [0.0] * worse + [1.0] * 50
+    second = [0.0] * better + [1.0] * worse + [1.0] * 50
+    found = paired_test(first, second).p_value
+    exact = min(1.0, 2 * binom.sf(better - 1, better + worse, 0.5))
+    middle = 2 * binom.sf(better - 1, better + worse, 0.5) - binom.pmf(better, better + worse, 0.5)
+    assert min(middle, 1) - 0.03 <= found <= exact + 0.03
+
+
+def test_equal_verdicts_have_a_p_value_of_1_and_an_interval_with_a_width() -> None:
+    same = paired_test([1.0] * 30, [1.0] * 30)
+    assert same.p_value == 1
+    assert -0.2 < same.difference.low < -0.03 and 0.03 < same.difference.high < 0.2
+
+
+def test_the_p_value_is_below_5_percent_if_and_only_if_the_interval_excludes_0() -> None:
+    generator = np.random.default_rng(0)
+    significant = []
+    for number in range(1000):
+        size = generator.integers(1, 120)
+        first, second = generator.beta(*generator.uniform(0.05, 2, 2), (2, size))
+        if number % 2:
+            first, second = np.round(2 * first) / 2, np.round(2 * second) / 2
+        if number % 4 > 1:
+            first = np.where(generator.random(size) < 0.8, second, first)
+        worse = np.clip(second - generator.choice([0, 0.2, 0.4]), 0, 1)
+        scores = pd.DataFrame({"first": first, "second": worse})
+        difference, p_value = mean_difference(scores, seed=number, resamples=999)
+        excluded = difference.low > 0 or difference.high < 0
+        assert (p_value < 0.05) == excluded
+        significant.append(excluded)
+    assert 0.2 < np.mean(significant) < 0.8
+
+
+@pytest.mark.parametrize("size", [20, 100])
+@pytest.mark.parametrize("changed", [0.1, 0.5])
+@pytest.mark.parametrize("draw", [wins_and_ties, probabilities, near_ends])
+def test_the_interval_of_a_difference_covers_it_in_93_percent_of_samples(
+    draw: Draw, changed: float, size: int
+) -> None:
+    generator = np.random.default_rng(0)
+    covered = 0
+    for seed in range(400):
+        first, second = draw(generator, 0.9, size), draw(generator, 0.7, size)
+        second = np.where(generator.random(size) < changed, second, first)
+        scores = pd.DataFrame({"first": first, "second": second})
+        difference, _ = mean_difference(scores, seed, 499)
+        covered += difference.low <= 0.2 * changed <= difference.high
+    assert covered / 400 >= 0.93 - 2 * np.sqrt(0.93 * 0.07 / 400)
 
 
 def test_holm_multiplies_by_the_hypotheses_left() -> None:
@@ -199,7 +338,7 @@ def test_the_regression_finds_the_rate_at_equal_lengths() -> None:
 
 
 def test_identical_texts_are_left_out_of_the_fit_and_count_as_ties() -> None:
-    copies = table([0.5] * 200, id=[f"copy{number}" for number in range(200)], unchanged=True)
+    copies = table([0.5] * 200, id=[f"copy{number}" for number in range(200)], identical=True)
     rate = length_controlled_rate(pd.concat([biased(), copies], ignore_index=True)).rate
     assert rate is not None
     assert (rate.value, rate.n) == (pytest.approx((0.6 + 0.5) / 2, abs=1e-6), 400)
@@ -253,3 +392,14 @@ def test_a_wrong_value_in_a_table_is_an_error(change: dict[str, Any], message: s
 def test_a_table_without_a_column_is_an_error() -> None:
     with pytest.raises(ValueError, match="'unchanged'"):
         check_verdicts(table([1.0]).drop(columns="unchanged"))
+
+
+def test_a_file_of_verdicts_without_the_field_identical_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "verdicts.jsonl"
+    rows = table([1.0, 0.0]).astype({"length": int, "reference_length": int}).to_dict("records")
+    write_rows(path, rows)
+    assert read_verdicts(path)["identical"].tolist() == [False, False]
+    del rows[1]["identical"]
+    write_rows(path, rows)
+    with pytest.raises(UserError, match=r"verdicts\.jsonl, line 2.*'identical'"):
+        read_verdicts(path)

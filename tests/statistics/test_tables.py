@@ -161,7 +161,7 @@ def test_paired_tests_show_points_and_adjusted_p(directory: Path) -> None:
     header, *rows = markdown_rows((directory / "paired_tests.md").read_text())
     assert header[:5] == ["backbone", "reference", "first", "second", "difference"]
     assert re.fullmatch(r"-\d+\.\d \(-\d+\.\d to -\d+\.\d\)", rows[0][4])
-    assert rows[0][5:] == ["149", "below 0.001", "0.001"]
+    assert rows[0][5:] == ["149", "below 0.001", "below 0.001"]
     assert pd.read_csv(directory / "paired_tests.csv")["difference"].between(-1, 1).all()
 
 

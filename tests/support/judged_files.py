@@ -42,6 +42,7 @@ def simulated_verdicts(count: int, quality: float, seed: int) -> list[dict[str, 
                 "length": int(random.integers(40, 200)),
                 "reference_length": int(random.integers(40, 200)),
                 "unchanged": unchanged,
+                "identical": unchanged,
                 "first_reply": "m",
                 "second_reply": "M",
             }

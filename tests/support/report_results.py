@@ -126,7 +126,8 @@ def write_corrections() -> None:
     # The judge prefers the response of the first row.
     verdicts = [
         {"id": row["id"], "category": EVIL, "category_id": None, "first_order": preference,
-         "second_order": 0.4, "length": 9, "reference_length": 9, "unchanged": False}
+         "second_order": 0.4, "length": 9, "reference_length": 9, "unchanged": False,
+         "identical": False}
         for row, preference in zip(rows, (0.5, 0.6, 0.6), strict=True)
     ]  # fmt: skip
     [path] = results.VERDICTS.fill(system="squad", reference="base").paths(NAMES)
@@ -156,6 +157,7 @@ def write_judged() -> None:
                 "length": 30,
                 "reference_length": range(20, 28),
                 "unchanged": False,
+                "identical": False,
             }
         )
         groups.setdefault((names["backbone"], reference), {})[system] = verdicts

@@ -29,7 +29,7 @@ NOTES = {
         "gives the reason. *harm rate*, only against the base LLM: share of the changed responses "
         "that the judge prefers to their correction. *copy rate*: share of responses left "
         "unchanged. *flip rate*: share of questions for which the judge prefers different answers "
-        "in the two orders. n is that of the win rate."
+        "in the two orders, among those judged in both orders. n is that of the win rate."
     ),
     "thresholds": (
         f"{INTERVALS}, of the squad against the base LLM. *acted*: share of responses on which an "
@@ -38,7 +38,7 @@ NOTES = {
     "paired_tests": (
         "Win rate of the first system minus that of the second, in percentage points with 95% "
         "intervals, on the n questions for which both have a verdict. Read the adjusted p-value "
-        "(Holm), not the raw one."
+        "(Holm), not the raw one; the interval is not adjusted."
     ),
 }
 

@@ -58,6 +58,7 @@ TYPES: dict[str, Any] = {
     "length": Count,
     "reference_length": Count,
     "unchanged": bool,
+    "identical": bool,
 }
 
 

@@ -48,7 +48,8 @@ def texts_to_judge(pairs: Iterable[TextPair]) -> list[ShownTexts]:
 
 def verdict_row(pair: TextPair, verdicts: Verdicts) -> Row:
     """Return the row of a pair in a file of verdicts (docs/data.md); equal texts are a tie."""
-    if pair.output == pair.reference_output:
+    identical = pair.output == pair.reference_output
+    if identical:
         first = second = Verdict(TIE)
     else:
         first, second = (verdicts[order] for order in both_orders(pair))
@@ -61,6 +62,7 @@ def verdict_row(pair: TextPair, verdicts: Verdicts) -> Row:
         "length": len(pair.output),
         "reference_length": len(pair.reference_output),
         "unchanged": pair.unchanged,
+        "identical": identical,
         "first_reply": first.reply,
         "second_reply": second.reply,
     }

@@ -33,7 +33,8 @@ class Comparison:
         win_rate: a tie counts as half.
         length_controlled: the win rate at equal lengths.
         by_category: the win rate of each category.
-        flip_rate: share of questions whose two orders prefer different texts.
+        flip_rate: share of questions whose two orders prefer different texts, among those that were
+            judged in both orders.
         copy_rate: share of responses that the system left unchanged.
         harm_rate: among the responses that the system changed, the share that the judge preferred
             before the change; only if the reference is the base LLM.
@@ -92,7 +93,7 @@ def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Compari
     side = preference - TIE
     changed = preference[~verdicts["unchanged"].astype(bool)].dropna()
     # Signs of both orders. A tie in one of them is not a flip.
-    sides = verdicts[ORDERS].dropna() - TIE
+    sides = verdicts.loc[~verdicts["identical"].astype(bool), ORDERS].dropna() - TIE
     agreement = (side * (verdicts["length"] - verdicts["reference_length"])).dropna()
     return Comparison(
         outcomes=Outcomes(

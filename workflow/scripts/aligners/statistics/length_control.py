@@ -34,16 +34,15 @@ class LengthControlled:
 def length_controlled_rate(verdicts: pd.DataFrame) -> LengthControlled:
     """Return the expected win rate if both texts were equally long; a tie counts as half.
 
-    If the system left the base response unchanged and the reference is the base LLM, both texts are
-    identical. Such questions count as ties and are left out of the fit, which would otherwise take
-    them for the judge's verdicts on different texts of equal length.
+    Questions with identical texts count as ties and are left out of the fit, which would otherwise
+    take them for the judge's verdicts on different texts of equal length.
 
     Args:
         verdicts: a table as aligners.statistics.verdicts describes it.
     """
     preference = preferences(verdicts)
     difference = verdicts["length"] - verdicts["reference_length"]
-    identical = verdicts["unchanged"].astype(bool) & (difference == 0) & (preference == TIE)
+    identical = verdicts["identical"].astype(bool)
     fitted = preference.notna() & ~identical
     scores, lengths = preference[fitted].to_numpy(float), difference[fitted].to_numpy(float)
     reason = reason_without_fit(scores, lengths)

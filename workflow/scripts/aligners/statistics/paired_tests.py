@@ -1,4 +1,9 @@
-"""Paired tests of two systems that were judged against one reference on the same questions."""
+"""Paired tests of two systems that were judged against one reference on the same questions.
+
+The test and the interval of the difference are one method, that of aligners.statistics.intervals:
+the p-value is below 0.05 if and only if the 95% interval excludes 0. For verdicts of 0 and 1, the
+p-value is between those of McNemar's mid-P and exact tests.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +11,16 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import permutation_test
 from statsmodels.stats.multitest import multipletests
 
-from aligners.statistics.intervals import BATCH, RESAMPLES, Estimate, Scores, mean_score
-from aligners.statistics.verdicts import preferences
+from aligners.statistics.intervals import (
+    RESAMPLES,
+    Estimate,
+    estimate,
+    resampled_means,
+    unseen_strength,
+)
+from aligners.statistics.verdicts import TIE, preferences
 
 # The names that the systems of a group share: backbone and reference.
 Group = tuple[str, ...]
@@ -59,48 +69,44 @@ def paired_tests(
     Args:
         groups: for each group, the systems with their verdicts (see aligners.statistics.verdicts).
         seed: of the resamples.
-        resamples: number of resamples of each permutation test and of each interval.
+        resamples: number of resamples of each test.
     """
     tests = []
     for group, systems in groups.items():
         for first, second in combinations(systems, 2):
-            differences = paired_differences(systems[first], systems[second])
-            if len(differences):
-                interval = mean_score(differences, seed, lowest=-1.0, resamples=resamples)
-                p_value = sign_flip_p_value(differences, seed, resamples)
-                tests.append((group, first, second, interval, p_value))
+            scores = common_preferences(systems[first], systems[second])
+            if len(scores):
+                tests.append((group, first, second, *mean_difference(scores, seed, resamples)))
     adjusted = holm([p_value for *_, p_value in tests])
     return [PairedTest(*test, corrected) for test, corrected in zip(tests, adjusted, strict=True)]
 
 
-def paired_differences(first: pd.DataFrame, second: pd.DataFrame) -> Scores:
-    """Return the first system's preference minus the second's, for each question of both."""
-    first_scores, second_scores = (
-        preferences(verdicts).set_axis(verdicts["id"]).dropna() for verdicts in (first, second)
-    )
-    common = first_scores.index.intersection(second_scores.index, sort=False)
-    return (first_scores[common] - second_scores[common]).to_numpy(dtype=float)
+def common_preferences(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
+    """Return the preferences of both systems, `first` and `second`, where both have one."""
+    return pd.DataFrame(
+        {
+            name: preferences(verdicts).set_axis(verdicts["id"])
+            for name, verdicts in (("first", first), ("second", second))
+        }
+    ).dropna()
 
 
-def sign_flip_p_value(differences: Scores, seed: int, resamples: int = RESAMPLES) -> float:
-    """Return the two-sided p-value of a permutation test of the mean difference.
+def mean_difference(scores: pd.DataFrame, seed: int, resamples: int) -> tuple[Estimate, float]:
+    """Return the mean difference with its interval, and the p-value of no difference.
 
-    If the systems are equally good, exchanging the two verdicts of a question changes only the
-    sign of their difference (Fisher 1935). This test compares means, which are what is reported.
-    Wilcoxon's test would compare ranks, and most differences of verdicts are tied.
+    The unseen question is one where the verdicts on the two systems have opposite signs.
+
+    Args:
+        scores: the result of `common_preferences`.
+        seed: of the resamples.
+        resamples: number of resamples.
     """
-    nonzero = differences[differences != 0]  # A sign flip does not change a zero.
-    if len(nonzero) < 2:  # Both signs of a single difference are equally extreme.
-        return 1.0
-    result = permutation_test(
-        (nonzero,),
-        np.sum,
-        permutation_type="samples",
-        n_resamples=resamples,
-        batch=BATCH,
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.pvalue)
+    differences = (scores["first"] - scores["second"]).to_numpy(float)
+    unseen = unseen_strength((scores - TIE).abs().sum(axis=1).to_numpy(float), strongest=1.0)
+    generator = np.random.default_rng(seed)
+    means = resampled_means(differences, -unseen, unseen, generator, resamples)
+    difference = estimate(float(differences.mean()), means, len(differences))
+    return difference, means.p_value(0)
 
 
 def holm(p_values: list[float]) -> list[float]:

@@ -20,11 +20,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from aligners.core import formats
 from aligners.core.errors import UserError
 from aligners.core.rows import Row
-from aligners.statistics.intervals import Estimate, share
+from aligners.statistics.intervals import (
+    UNSEEN,
+    Estimate,
+    ResampledMeans,
+    estimate,
+    resampled_means,
+    share,
+)
 from aligners.statistics.table_files import Section
 from aligners.statistics.verdicts import TIE, preferences
 
@@ -36,6 +44,8 @@ COLUMNS = [
     *["n", "ties", "unusable"],
 ]
 NOT_REPORTED = "not reported"
+# Of the resamples.
+SEED = 0
 # Several full stops in a row are a different token than a single one.
 FULL_STOP = re.compile(r"(?<!\.)\.(?!\.)")
 
@@ -80,22 +90,22 @@ def protocol_rates(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
         `n` (decided questions), `ties` and `unusable`.
     """
     preferred = preferences(verdicts)
-    rates, estimates = [], []
+    rates, won = [], []
     for number in PROTOCOL_CATEGORIES:
         rows = verdicts[verdicts["category_id"] == number]
         preference = preferred[rows.index]
         decided = preference[preference.notna() & (preference != TIE)]
-        estimates.append(share(decided > TIE))
+        won.append((decided > TIE).to_numpy())
         rates.append(
             {
                 "category_id": number,
                 "category": rows["category"].iloc[0] if len(rows) else None,
-                **rate_columns(estimates[-1]),
+                **rate_columns(share(won[-1])),
                 "ties": int((preference == TIE).sum()),
                 "unusable": int(preference.isna().sum()),
             }
         )
-    total = {"category_id": None, "category": None, **rate_columns(macro_mean(estimates))}
+    total = {"category_id": None, "category": None, **rate_columns(macro_mean(won))}
     for key in ("ties", "unusable"):
         total[key] = sum(rate[key] for rate in rates)
     return [total, *rates]
@@ -111,21 +121,27 @@ def rate_columns(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def macro_mean(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of independent shares with a 95% interval; no value if a share has none.
+def macro_mean(won: Sequence[NDArray[np.bool_]]) -> Estimate:
+    """Return the mean of the shares of categories; no value if a category has no question.
 
-    The interval combines those of the shares (MOVER; Zou, Huang and Zhang 2009): on each side, its
-    width is the root of the sum of their squared widths, divided by their number. With Wilson's
-    intervals it has a width even if a category was won entirely, where a bootstrap would find no
-    variation.
+    The interval is that of aligners.statistics.intervals. The unseen question belongs to each
+    category in equal parts.
+
+    Args:
+        won: for each category, whether the system won each question.
     """
-    count, n = len(estimates), sum(estimate.n for estimate in estimates)
-    if any(estimate.value is None for estimate in estimates):
+    n = sum(len(each) for each in won)
+    if not all(len(each) for each in won):
         return Estimate(None, None, None, n)
-    bounds = np.array([(each.value, each.low, each.high) for each in estimates], dtype=float)
-    value, low, high = bounds.T  # bounds: shares x 3
-    mean, below, above = value.mean(), np.linalg.norm(value - low), np.linalg.norm(high - value)
-    return Estimate(float(mean), float(mean - below / count), float(mean + above / count), n)
+    generator = np.random.default_rng(SEED)
+    means = [
+        resampled_means(each.astype(float), 0, 1, generator, unseen=UNSEEN / len(won))
+        for each in won
+    ]
+    lower = np.mean([each.lower for each in means], axis=0)
+    upper = np.mean([each.upper for each in means], axis=0)
+    value = float(np.mean([each.mean() for each in won]))
+    return estimate(value, ResampledMeans(lower, upper), n)
 
 
 def read_reported(path: Path) -> dict[tuple[str, ...], float]:

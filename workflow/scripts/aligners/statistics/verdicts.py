@@ -10,6 +10,7 @@ A table has one row for each question:
 | second_order | preference with the reference's text shown first |
 | length, reference_length | lengths of the system's and the reference's text, in one unit |
 | unchanged | whether the system's text equals the base LLM's response |
+| identical | whether both texts are equal: a tie that no judge was asked for |
 
 A preference is 1 if the system's text is better, 0 if the reference's text is better, and 0.5 for a
 tie. Other values are the judge's probability that the system's text is better. NaN means that there
@@ -24,7 +25,7 @@ from aligners.core.rows import read_rows
 
 ORDERS = ["first_order", "second_order"]
 LENGTHS = ["length", "reference_length"]
-COLUMNS = ["id", "category", *ORDERS, *LENGTHS, "unchanged"]
+COLUMNS = ["id", "category", *ORDERS, *LENGTHS, "unchanged", "identical"]
 TIE = 0.5
 
 
