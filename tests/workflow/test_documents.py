@@ -171,8 +171,8 @@ def check_profile(value: dict[str, Any], block: Block) -> None:
 
 def make_named_files(value: dict[str, Any]) -> None:
     """Make the files that a recipe names and a user writes."""
-    for item in value.values():
-        if isinstance(item, str) and re.fullmatch(r"[\w./-]+\.\w+", item):
+    for key, item in value.items():
+        if key != "model" and isinstance(item, str) and re.fullmatch(r"[\w./-]+\.\w+", item):
             Path(item).parent.mkdir(parents=True, exist_ok=True)
             Path(item).touch()
 
