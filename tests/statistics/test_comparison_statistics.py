@@ -396,7 +396,8 @@ def test_a_table_without_a_column_is_an_error() -> None:
 
 def test_a_file_of_verdicts_without_the_field_identical_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "verdicts.jsonl"
-    rows = table([1.0, 0.0]).astype({"length": int, "reference_length": int}).to_dict("records")
+    verdicts = table([1.0, 0.0]).astype({"length": int, "reference_length": int})
+    rows = verdicts.assign(category_id=None).to_dict("records")
     write_rows(path, rows)
     assert read_verdicts(path)["identical"].tolist() == [False, False]
     del rows[1]["identical"]
