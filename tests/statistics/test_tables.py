@@ -1,5 +1,6 @@
 """Tables of an evaluation: their rows, columns and numbers, as CSV, Markdown and LaTeX."""
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from projects import MINIATURE, make_project, run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import results
+from aligners.core.csv_files import write_csv
 from aligners.core.formats import rate, rate_with_n
 from aligners.core.rows import read_json, write_json
 from aligners.core.yaml_files import read_yaml
@@ -190,6 +192,26 @@ def test_a_vertical_bar_in_a_name_does_not_end_a_cell(tmp_path: Path) -> None:
     assert markdown_rows((tmp_path / "table.md").read_text())[1] == [r"a\|b", "-"]
     write_latex(tmp_path / "table.tex", "t", [section])
     assert "a|b & -" in (tmp_path / "table.tex").read_text()
+
+
+def test_a_cell_has_no_line_breaks_html_or_hidden_characters(tmp_path: Path) -> None:
+    text = "a\nb <script>x</script> \u202ec \x1b[31m \\"
+    section = Section("s", pd.DataFrame({"category": [text]}))
+    write_markdown(tmp_path / "table.md", "t", "n", [section])
+    [cell] = markdown_rows((tmp_path / "table.md").read_text())[1]
+    assert cell == r"a b &lt;script&gt;x&lt;/script&gt; \\u202ec \\x1b[31m \\"
+    write_latex(tmp_path / "table.tex", "t", [section])
+    line = next(line for line in (tmp_path / "table.tex").read_text().splitlines() if "a b" in line)
+    assert line.endswith(r"\\") and r"\textbackslash" in line and "\x1b" not in line
+
+
+def test_a_spreadsheet_computes_no_cell_of_a_csv_file(tmp_path: Path) -> None:
+    texts = ["=1+1", "+1", "-1", "@x", "\tx", "a=1", ""]
+    write_csv(tmp_path / "table.csv", pd.DataFrame({"category": texts, "difference": [-0.5] * 7}))
+    with (tmp_path / "table.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert [row["category"] for row in rows] == [f"'{text}" for text in texts[:5]] + texts[5:]
+    assert {row["difference"] for row in rows} == {"-0.5"}
 
 
 def test_without_comparisons_the_tables_are_empty(tmp_path: Path) -> None:

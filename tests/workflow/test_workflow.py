@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def test_the_conditioned_aligner_is_listed_with_the_others(finished: Path) -> No
     for aligner in [*CRITERIA, "conditioned"]:
         assert f"results/aligners/gpt2-miniature/{aligner}/model/model.safetensors" in listed
     assert "ji-et-al" not in listed
+    # The time of a training differs between equal runs.
+    assert re.search(r"^#  \S+/ethical/model/training\.json$", listed, re.MULTILINE)
+    checked = subprocess.run(
+        ["sha256sum", "--check", "--quiet", "results/aligners/all"], cwd=finished, check=False
+    )
+    assert checked.returncode == 0
 
 
 @pytest.mark.parametrize("systems", [["squad", "squad-paper"], ["squad-conditioned"]])

@@ -1,4 +1,4 @@
-"""List the files of a stage with their checksums."""
+"""List the files of a stage with their checksums, so that equal runs have equal lists."""
 
 from pathlib import Path
 
@@ -7,9 +7,14 @@ from aligners.core.hashes import file_hash
 from aligners.core.program import run
 from aligners.core.rows import atomic_path
 
+# These contain the time and the speed of a training, which differ between equal runs.
+WITHOUT_CHECKSUM = ("training.json", "README.md")
+
 
 def main(*, stage: str, names: str) -> None:
-    """Write one line with SHA-256 and path for each file, including files in directories.
+    """Write one line for each file, also in directories: SHA-256 and path, or # and path.
+
+    A line with # is for a file that differs between equal runs. `sha256sum --check` ignores it.
 
     Args:
         stage: name of a stage in results.STAGES.
@@ -25,7 +30,12 @@ def main(*, stage: str, names: str) -> None:
         atomic_path(results.STAGE_LIST.path(stage=stage)) as partial,
         partial.open("w", encoding="utf-8") as handle,
     ):
-        handle.writelines(f"{file_hash(file)}  {file}\n" for path in paths for file in files(path))
+        handle.writelines(f"{checksum(file)}  {file}\n" for path in paths for file in files(path))
+
+
+def checksum(file: Path) -> str:
+    """Return the SHA-256 of a file, or # if equal runs do not write it equally."""
+    return "#" if file.name in WITHOUT_CHECKSUM else file_hash(file)
 
 
 def files(path: Path) -> list[Path]:

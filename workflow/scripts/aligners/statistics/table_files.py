@@ -4,6 +4,7 @@ A CSV has numbers, one line for each estimate. Markdown and LaTeX have the same 
 sections: each has a title, and a table whose cells show a value with its interval and n.
 """
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -13,6 +14,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from aligners.core.errors import UserError
+from aligners.core.formats import printable
 from aligners.core.rows import atomic_path, read_text
 
 # Special characters of LaTeX, escaped in titles; pandas escapes them in cells.
@@ -45,18 +47,11 @@ def read_numbers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Write a table of numbers; a missing number is an empty cell."""
-    with atomic_path(path) as partial:
-        table.to_csv(partial, index=False, float_format="%.6g")
-
-
 def write_markdown(path: Path, title: str, notes: str, sections: Sequence[Section]) -> None:
     """Write sections as one page with a title and notes."""
     parts = [f"# {title}", notes]
     for section in sections:
-        cells = section.table.map(lambda text: text.replace("|", "\\|"))
-        text = cells.to_markdown(index=False, disable_numparse=True)
+        text = section.table.map(markdown_cell).to_markdown(index=False, disable_numparse=True)
         parts += [f"## {section.title}", text]
     if not sections:
         parts.append("There is no such comparison.")
@@ -64,12 +59,22 @@ def write_markdown(path: Path, title: str, notes: str, sections: Sequence[Sectio
         partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
+def markdown_cell(text: str) -> str:
+    """Return a text as one cell of a Markdown table, without HTML."""
+    return html.escape(one_line(text), quote=False).replace("\\", "\\\\").replace("|", "\\|")
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, with its hidden characters visible."""
+    return printable(" ".join(text.split()))
+
+
 def write_latex(path: Path, title: str, sections: Sequence[Section]) -> None:
     """Write each section as a table environment; the document needs the package booktabs."""
     parts = [f"% {title}. Needs \\usepackage{{booktabs}}; a wide table, a smaller font as well."]
     for section in sections:
         parts.append(
-            section.table.to_latex(
+            section.table.map(one_line).to_latex(
                 index=False,
                 escape=True,
                 caption=f"{title}: {section.title}".translate(LATEX_CHARACTERS),
