@@ -15,7 +15,7 @@ rule fetch_model:
         benchmark_of("fetch_model/{hub_model}")
     localrule: True
     conda:
-        DATA
+        MODELS
     params:
         **program("fetch_model", recipe=hub_recipe),
     message:
