@@ -51,3 +51,8 @@ onstart:
         record_experiment(config["name"])
     except UserError as error:
         raise WorkflowError(str(error))
+    end_jobs_on_sigterm()
+
+
+onerror:
+    report_failures()

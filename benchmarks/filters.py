@@ -17,7 +17,7 @@ from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Decoding, Engine, Request
-from aligners.core.counts import Sieve
+from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row
 from aligners.llms.engines import load_engine
 from aligners.synthesis.filters import pair_reason
@@ -41,13 +41,14 @@ def measure(rows: int = 5000) -> Figures:
     """Filter `rows` pairs, the same number for each criterion, and compare with the defects."""
     recipe = load_recipe(LLMRecipe, TEACHER)
     engine = load_engine(recipe)
-    sieve = Sieve()
+    pairs: list[Filtered] = []
     for criterion in CRITERIA:
         questions = generate_questions(engine, criterion, -(-rows // len(CRITERIA)))
-        write_pairs(engine, criterion, questions, recipe.chat, sieve)
+        pairs += write_pairs(engine, criterion, questions, recipe.chat)
+    kept, dropped = separate(pairs)
     truth = Truth(load_world(recipe.world))
-    figures = {"pairs": Figure(len(sieve.kept) + len(sieve.dropped))}
-    for reason, score in filter_scores(truth, sieve.kept, sieve.dropped, SEED).items():
+    figures = {"pairs": Figure(len(pairs))}
+    for reason, score in filter_scores(truth, kept, dropped, SEED).items():
         figures[f"{reason}: planted"] = Figure(score["n"])
         for kind in ("precision", "recall"):
             figures[f"{reason}: {kind}"] = Figure(score[kind], TARGET)
@@ -70,16 +71,16 @@ def written_questions(engine: Engine, criterion: str) -> Iterator[Row]:
     settings = load_recipe(SynthesisRecipe, SYNTHESIS).questions
     types = load_question_types(criterion)
     topics = [
-        {"question_type": kind.name, "topic": topic}
+        {"question_type": kind.type, "topic": topic}
         for kind in types
         for topic in kind.example_topics
     ]
-    size, examples = settings["hints_per_prompt"], settings["examples_per_prompt"]
+    size, examples = settings.hints_per_prompt, settings.examples_per_prompt
     for number in count():
         hints = make_hints(topics, (number + 1) * size)[-size:]
         seeds = choose_seed_questions(types, examples, SEED, number)
         request = Request(str(number), questions_prompt(seeds, hints))
-        decoding = Decoding(settings["max_new_tokens"], settings["temperature"], seed=SEED)
+        decoding = Decoding(settings.max_new_tokens, settings.temperature, seed=SEED)
         (completion,) = engine([request], decoding)
         lines = parse_questions(completion.text, examples + 1, completion.finish == "stop")
         for line, hint in enumerate(hints, start=examples + 1):
@@ -88,17 +89,17 @@ def written_questions(engine: Engine, criterion: str) -> Iterator[Row]:
 
 
 def write_pairs(
-    engine: Engine, criterion: str, questions: list[Row], chat: bool, sieve: Sieve
-) -> None:
+    engine: Engine, criterion: str, questions: list[Row], chat: bool
+) -> Iterator[Filtered]:
     """Generate a pair for each question, and filter it."""
     settings = load_recipe(SynthesisRecipe, SYNTHESIS)
     principles = load_principles(criterion)
     requests = [
         Request(row["id"], pairs_prompt(principles, row["question"], chat)) for row in questions
     ]
-    decoding = Decoding(**settings["pairs"], stop=(STOP,), seed=SEED)
+    decoding = Decoding(**settings.pairs.model_dump(), stop=(STOP,), seed=SEED)
     completions = {completion.id: completion for completion in engine(requests, decoding)}
     for question in questions:
         fields, reason = parse_pair(completions[question["id"]])
         row = pair_row(criterion, question, fields)
-        sieve.put(row, reason or pair_reason(row, settings["cleaning"]["language"]))
+        yield row, reason or pair_reason(row, settings.cleaning.language)

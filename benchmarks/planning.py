@@ -13,8 +13,9 @@ from statistics import median
 from figures import Figure, Figures, at_most
 from project_copy import PROGRAMS, environment, project_copy
 
-from aligners.core.counts import Sieve, write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.rows import Row, row_id, write_json, write_rows
+from aligners.llms.shards import shard_of
 from aligners.llms.usage import Usage
 
 DRY_RUNS = 3
@@ -86,15 +87,18 @@ def table_jobs(directory: Path) -> tuple[list[str], list[str]]:
     inputs = [make_row(number) for number in range(TABLE_ROWS)]
     write_rows(directory / "inputs.jsonl", inputs)
     for shard in range(2):
-        write_sieve(Sieve(inputs[shard::2]), directory / f"{shard}.jsonl")
+        rows = ((row, None) for row in inputs if shard_of(row, 2) == shard)
+        write_filtered(rows, directory / f"{shard}.jsonl")
         write_json(directory / f"{shard}.usage.json", Usage().summary())
-    write_rows(directory / "gathered.jsonl", inputs)
+    aligned = [{**row, "aligned_response": row["response"]} for row in inputs]
+    write_filtered(((row, None) for row in aligned), directory / "aligned.jsonl")
     gather = f"gather_responses.py --inputs {directory}/inputs.jsonl"
     gather += f" --shards {directory}/0.jsonl {directory}/1.jsonl"
     gather += f" --output {directory}/gathered.jsonl"
     write = f"write_alpaca_eval.py --dataset benchmark --inputs {directory}/inputs.jsonl"
-    write += f" --system ours --aligned {directory}/gathered.jsonl"
-    write += f" --reference base --reference-answers {directory}/gathered.jsonl"
+    write += f" --system ours --aligned {directory}/aligned.jsonl"
+    write += f" --reference base --reference-answers {directory}/aligned.jsonl"
+    write += f" --reference-field response --failed {directory}/aligned.dropped.jsonl"
     write += f" --rows 800 --seed 0 --model-outputs {directory}/model_outputs.json"
     write += f" --reference-outputs {directory}/reference_outputs.json"
     return gather.split(), write.split()

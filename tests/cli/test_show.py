@@ -289,11 +289,11 @@ def test_categories_are_found_from_any_directory(
         (["results/none.jsonl"], ["results/none.jsonl"]),
         ([SQUAD.parent], ["some-llm/gpt2", ".jsonl"]),
         (["results/scorecard.json"], ["scorecard.json", ".jsonl"]),
-        (["results/inputs/mixed.jsonl"], ["results/inputs/mixed.jsonl, row 1", "'question'"]),
+        (["results/inputs/mixed.jsonl"], ["results/inputs/mixed.jsonl, line 1", "'question'"]),
         (["damaged.jsonl"], ["damaged.jsonl, line 2"]),
-        (["half.jsonl"], ["half.jsonl, row 2", "'aligned_response'"]),
-        (["kind.jsonl"], ["kind.jsonl, row 1", "'response'"]),
-        (["turns.jsonl"], ["turns.jsonl, row 1", "'trace'"]),
+        (["half.jsonl"], ["half.jsonl, line 2", "'aligned_response'"]),
+        (["kind.jsonl"], ["kind.jsonl, line 1", "'response'"]),
+        (["turns.jsonl"], ["turns.jsonl, line 1", "'trace.0.before'"]),
         ([SQUAD, "--rows", "-1"], ["--rows", "-1"]),
         ([SQUAD, "--changed", "--unchanged"], ["--changed", "--unchanged"]),
         ([SQUAD, "--category", "Citys"], ["--category Citys", "Cities, Kitchen"]),
@@ -320,7 +320,8 @@ def test_a_mistake_gets_one_message(show: Show, arguments: list[Any], parts: lis
 
 
 def test_a_closed_pipe_causes_no_traceback(show: Show, tmp_path: Path) -> None:
-    write_rows(RESPONSES, [{"id": "aa", "question": "?", "response": "word " * 20}] * 2000)
+    row = {"question": "?", "response": "word " * 20}
+    write_rows(RESPONSES, [{"id": f"aa{number}", **row} for number in range(2000)])
     program = "from aligners.cli.main import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "show", str(RESPONSES), "--rows", "2000"],

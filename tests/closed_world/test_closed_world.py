@@ -356,10 +356,32 @@ def test_the_dataset_in_the_repository_equals_the_output_of_the_program(
     assert 0.15 <= held_out / 420 <= HELD_OUT_PER_CATEGORY / 30
 
 
-def test_the_message_about_an_incomplete_item_names_file_and_key(tmp_path: Path) -> None:
-    broken = tmp_path / "world.yaml"
-    broken.write_text("items: [{id: a}]")
-    with pytest.raises(UserError) as caught:
-        load_world(str(broken))
-    for part in (str(broken), "key items", "kind"):
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("base: {ethical: 0.30,", "base: {ethical: 1.30,", ["personas.base.ethical", "1.3"]),
+        ("insult: 0.5,", "shout: 0.5,", ["violations.ethical", "shout"]),
+        ("sentence: 0.35, both", "sentences: 0.35, both", ["violations.ethical", "sentences"]),
+        ("    markup: 0.0125", "    markup: 0.99", ["misbehaviour.pairs", "1.06"]),
+        ("  asides: 0.01", "  asides: 0.5", ["misbehaviour.asides", "lower"]),
+        ("vague: I", "vague: # I", ["vague"]),
+        ("- id: capital-australia", "- id: capital-turkey", ["items", "capital-turkey"]),
+        ('core: "It is {}."', "core: It is.", ["items.0.core", "It is."]),
+        ('core: "It is {}."', "core: It is {value}.", ["items.0.core", "{value}"]),
+        ("wrong: [Sydney, Melbourne]", "wrong: [Sydney, Canberra]", ["items.0.wrong", "Canberra"]),
+        ("wrong: [Sydney, Melbourne]", "wrong: []", ["items.0.wrong", "[]"]),
+        ("detail: It was planned", "details: It was planned", ["items.0.details", "detail"]),
+        ("What is the capital of Australia?", "What is the capital of Turkey?",
+         ["items.2.asks.0", "Turkey"]),
+    ],
+)  # fmt: skip
+def test_an_invalid_world_gets_a_message_with_line_and_key(
+    tmp_path: Path, old: str, new: str, parts: list[str]
+) -> None:
+    path, text = tmp_path / "world.yaml", Path(WORLD_FILE).read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=f"{path}, line ") as caught:
+        load_world(str(path))
+    for part in parts:
         assert part in str(caught.value)

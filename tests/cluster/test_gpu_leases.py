@@ -11,9 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
+import tiny_training_process
 import yaml
 from projects import ROOT, make_project, run_snakemake
+from served_jobs import FAULTY, check_that_all_end, running, served, start_job
 
 PROGRAM = str(ROOT / "workflow/scripts/lease_gpus.py")
 # Prints its GPUs, and runs until its standard input ends.
@@ -70,6 +73,13 @@ class Job:
         self.process.communicate(timeout=SECONDS)
 
 
+def check_free_gpu(environment: dict[str, str]) -> None:
+    """Check that GPU 0 is free."""
+    job = Job(1, environment)
+    assert job.gpus() == {"0"}
+    job.end()
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """A machine with two simulated GPUs and its own leases."""
@@ -123,19 +133,51 @@ def test_a_small_job_does_not_overtake_a_large_job(
 def test_a_lease_lasts_until_the_server_ends_that_the_job_started(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    os.mkfifo(tmp_path / "fifo")
-    server = f"cat {tmp_path}/fifo & echo started"
-    command = [sys.executable, PROGRAM, "1", "sh", "-c", server]
-    subprocess.run(command, env=environment, check=True, timeout=SECONDS, stdout=subprocess.DEVNULL)
+    launcher = [sys.executable, PROGRAM, "1"]
+    job = start_job(served(FAULTY), tmp_path, "stay", *launcher, **environment)
+    [guard] = psutil.Process(job.pid).children()
+    guard.suspend()  # The server runs until the guard stops it.
+    job.kill()
+    job.wait(SECONDS)
+    during = Job(1, environment)
     try:
-        during = Job(1, environment)
         assert during.gpus() == {"1"}  # The server still has GPU 0.
     finally:
-        (tmp_path / "fifo").write_text("")  # The server reads this, and ends.
-    after = Job(1, environment)
-    assert after.gpus() == {"0"}
-    for job in (during, after):
-        job.end()
+        guard.resume()
+        during.end()
+    check_that_all_end(tmp_path)
+    check_free_gpu(environment)
+
+
+def test_a_lease_lasts_until_the_training_ends_whose_launcher_was_killed(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    launcher = [PROGRAM, "1", sys.executable, "-m", "accelerate.commands.launch", "--quiet"]
+    configuration = f"--config_file={ROOT}/config/accelerate/cpu.yaml"
+    training = [str(tmp_path), "{}", "2", "kill launcher and pause"]
+    job = subprocess.Popen(
+        [sys.executable, *launcher, configuration, tiny_training_process.__file__, *training],
+        env={
+            **environment,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "JOB_OF_TEST": str(tmp_path),
+        },
+    )
+    job.wait(SECONDS)
+    [paused] = running(tmp_path)
+    deadline = time.monotonic() + SECONDS
+    while paused.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    during = Job(1, environment)
+    try:
+        assert during.gpus() == {"1"}  # The training still has GPU 0.
+    finally:
+        paused.resume()
+        during.end()
+    check_that_all_end(tmp_path)
+    assert (tmp_path / "work/checkpoint-2").is_dir()
+    check_free_gpu(environment)
 
 
 def test_a_job_that_requests_more_gpus_than_the_machine_has_fails(

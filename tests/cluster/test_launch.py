@@ -1,5 +1,10 @@
 """The launch configuration of training jobs depends on their GPUs and nodes."""
 
+import os
+import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,6 +63,52 @@ def test_srun_starts_a_launcher_on_each_node(project: Path) -> None:
     assert "srun --nodes=2 --ntasks=2 --gpus-per-node=4 python " in command
     assert "--config_file=config/accelerate/ddp.yaml" in command
     assert "--num_machines=2 --num_processes=8 " in command
+
+
+def launch_on_node(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Start a node's launcher, with a program instead of accelerate that prints its arguments."""
+    fake = tmp_path / "accelerate"
+    fake.write_text('#!/bin/sh\necho "$@"\n')
+    fake.chmod(0o755)
+    slurm = {
+        "SLURM_JOB_ID": "123456",
+        "SLURM_STEP_ID": "0",
+        "SLURM_NODEID": "0",
+        "SLURM_LAUNCH_NODE_IPADDR": "10.0.0.1",
+    }
+    return subprocess.run(
+        [sys.executable, ROOT / "workflow/scripts/launch_on_node.py", "--quiet", "train.py"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", **slurm, **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def port_of(tmp_path: Path, **variables: str) -> int:
+    """Return the port that a node's launcher passes to accelerate."""
+    result = launch_on_node(tmp_path, **variables)
+    assert result.stdout.endswith(" --quiet train.py\n"), result.stderr
+    [port] = re.findall(r"--main_process_port=(\d+)", result.stdout)
+    return int(port)
+
+
+def test_all_nodes_of_a_training_use_one_port_and_other_trainings_another(tmp_path: Path) -> None:
+    port = port_of(tmp_path)
+    assert port_of(tmp_path, SLURM_NODEID="1") == port
+    assert port_of(tmp_path, SLURM_STEP_ID="1") != port
+    assert port_of(tmp_path, SLURM_JOB_ID="123457") != port
+
+
+def test_a_port_that_another_program_uses_is_an_error(tmp_path: Path) -> None:
+    port = port_of(tmp_path)
+    with socket.create_server(("", port)):
+        result = launch_on_node(tmp_path)
+        assert result.returncode == 1 and not result.stdout
+        assert result.stderr.startswith("error: ") and str(port) in result.stderr
+        assert "Traceback" not in result.stderr
+        # Only the first node listens at the port.
+        assert port_of(tmp_path, SLURM_NODEID="1") == port
 
 
 def test_several_nodes_without_a_launcher_are_an_error(project: Path) -> None:

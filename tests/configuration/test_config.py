@@ -19,7 +19,7 @@ from aligners.configuration.documentation import (
 )
 from aligners.configuration.experiment import validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
-from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.external import ExternalRecipe, ReleasedExternalRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.kinds.pretrained import PretrainedRecipe
 from aligners.configuration.recipes import FOLDERS, load_recipe
@@ -36,6 +36,7 @@ RECIPES = sorted(
 )
 CRITERIA = sorted(path.stem for path in (ROOT / "config" / "criteria").glob("*.yaml"))
 GOOD = "Nothing is wrong."
+HUB_FILE = {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv"}
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,37 @@ def test_the_tables_of_the_readme_are_generated_from_the_kinds() -> None:
 def test_the_schema_accepts_the_recipes(kind: str, name: str) -> None:
     validator = Draft202012Validator(json.loads(json_schema(FOLDERS[kind])))
     assert list(validator.iter_errors(read_yaml(ROOT / "config" / kind / f"{name}.yaml"))) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "is_valid"),
+    [
+        ("backbones", {"model": "a/b", "revision": "c"}, True),
+        ("backbones", {"model": "a/b", "revision": "c", "from_scratch": None}, True),
+        ("backbones", {"model": "a/b"}, False),
+        ("backbones", {"model": "a/b", "revision": None}, False),
+        ("backbones", {"revision": "c"}, False),
+        ("backbones", {}, False),
+        ("encoders", {"package": "json"}, True),
+        ("encoders", {"package": "json", "model": "a/b", "revision": "c"}, False),
+        ("external", {"input_format": "{question} {response}", "train": {"backbone": "b"}}, True),
+        ("external", {"input_format": "{question} {response}", "train": {"backbone": "b"},
+                      "dtype": "auto"}, False),
+        ("datasets", HUB_FILE, True),
+        ("datasets", {**HUB_FILE, "split": "test"}, False),
+    ],
+)  # fmt: skip
+def test_the_schema_knows_which_keys_fit_together(
+    kind: str, value: dict[str, Any], is_valid: bool
+) -> None:
+    validator = Draft202012Validator(json.loads(json_schema(FOLDERS[kind])))
+    assert validator.is_valid(value) == is_valid
+    try:
+        validate(FOLDERS[kind], value, Path("recipe.yaml"))
+    except UserError:
+        assert not is_valid
+    else:
+        assert is_valid
 
 
 # Recipes and experiments
@@ -125,11 +157,16 @@ def test_rows_leave_room_for_question_and_response(
 ) -> None:
     for _, name in (recipe for recipe in RECIPES if recipe[0] == kind.folder):
         recipe = load_recipe(kind, name)
-        assert recipe.decoding.max_new_tokens <= recipe.max_tokens * 2 / 3, name
+        if isinstance(recipe, BackboneRecipe | ReleasedExternalRecipe):
+            assert recipe.decoding.max_new_tokens <= recipe.max_tokens * 2 / 3, name
 
 
 BACKBONE = {"model": "owner/model", "revision": "abc"}
 SHAPE = {"model_type": "gpt2", "vocabulary_size": 500, "config": {}}
+TRAINED = {"train": {"backbone": "mine"}, "input_format": "{question} {response}"}
+TABLE = "resources/closed_world/category_questions.csv"
+OPENAI = {"engine": "openai", "model": "m"}
+SERVED = {"engine": "served", **BACKBONE, "command": "serve {port}"}
 TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "abc"}
 
 
@@ -156,11 +193,43 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("datasets", {"source": "file"}, "path"),
         ("datasets", {"source": "hub", "repository": "a/b"}, "revision"),
         ("datasets", {"source": "synthetic", "path": "x.csv"}, "path"),
+        ("datasets", {"source": "file", "path": "README.md"}, "key path: 'README.md'.*csv"),
+        ("datasets", {"source": "file", "path": TABLE},
+         "key columns.question: .*'question'.*prompt"),
+        ("datasets", {"source": "file", "path": TABLE, "columns": {"question": 3}},
+         "key columns.question: 3"),
+        ("datasets", {**HUB_FILE, "split": "test"}, "key split: .*file"),
         ("synthesis", {"pairs": {"temperature": -1}}, "key pairs.temperature"),
+        ("synthesis", {"pairs": {"temperature": 1e-9}}, "key pairs.temperature: 1e-09"),
+        # Keys without an effect
+        ("external", {**TRAINED, "dtype": "float32"}, "key dtype: .*`model`"),
+        ("external", {**TRAINED, "max_tokens": 100}, "key max_tokens: .*`model`"),
+        ("external", {**TRAINED, "decoding": {}}, "key decoding: .*`model`"),
+        ("external", {**TRAINED, **BACKBONE}, "key train: .*`train`"),
+        ("backbones", {"from_scratch": SHAPE, "gated": True}, "key gated: "),
+        ("inspectors", {"from_scratch": SHAPE, "weights": "bin"}, "key weights: "),
+        ("encoders", {"package": "json", "trust_remote_code": True}, "key trust_remote_code: "),
+        ("llms", {**TRANSFORMERS, "chat": True, "responses": {"prompt": "Hm: {question}"}},
+         "key responses.prompt: "),
+        ("llms", {**SERVED, "trust_remote_code": True}, "key trust_remote_code: .*command"),
+        # What cannot work
+        ("llms", {**SERVED, "command": "serve '{port}"}, "key command: .*quotation"),
+        ("llms", {**SERVED, "extra": {"stream": True}}, "key extra.stream: "),
+        ("llms", OPENAI, "key endpoint"),
+        ("llms", {"engine": "openai", "endpoint": "http://host"}, "key model"),
+        ("llms", {**OPENAI, "endpoint": "http://"}, "key endpoint: 'http://'"),
+        ("llms", {**OPENAI, "endpoint": "http://h:port/v1"}, "key endpoint"),
+        ("llms", {"engine": "served", "model": "a/b", "revision": "c"}, "key command"),
+        ("backbones", {"from_scratch": {**SHAPE, "model_type": "gpt3"}},
+         "key from_scratch.model_type: 'gpt3'.*transformers"),
+        ("backbones", {"from_scratch": {**SHAPE, "config": {"vocab_size": 9}}},
+         "key from_scratch.config.vocab_size: "),
+        ("backbones", {**BACKBONE, "model": "./nowhere"}, r"key model: .*\./nowhere"),
+        ("backbones", {**BACKBONE, "model": "a b"}, "key model: 'a b'"),
     ],
 )  # fmt: skip
 def test_an_invalid_recipe_gets_a_message_with_file_and_key(
-    kind: str, value: dict[str, Any], message: str
+    in_the_project: None, kind: str, value: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
         validate(FOLDERS[kind], value, Path("config/recipe.yaml"))

@@ -9,7 +9,7 @@ from projects import run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import fingerprint
-from aligners.configuration.fingerprint import code_hash, deciding_setting, read_module
+from aligners.configuration.fingerprint import code_hash, deciding_setting, read_code, read_module
 from aligners.configuration.recipes import WILDCARDS
 from aligners.core.hashes import content_hash
 from aligners.core.yaml_files import read_yaml
@@ -76,10 +76,15 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def forget_files() -> None:
+    """Let all files be read again."""
+    for function in (read_code, read_module, code_hash):
+        function.cache_clear()
+
+
 def code_of(scripts: Path) -> str:
     """Return the hash of the program, after reading its files again."""
-    read_module.cache_clear()
-    code_hash.cache_clear()
+    forget_files()
     return code_hash(scripts / "work.py")
 
 
@@ -130,6 +135,18 @@ def test_code_of_every_imported_module_changes_the_hash(
     assert code_of(scripts) != before
     (scripts / name).write_text(text)
     assert code_of(scripts) == before
+
+
+def test_functions_of_one_name_in_two_modules_are_told_apart(scripts: Path) -> None:
+    """Both modules are imported before and after; only where the function comes from changes."""
+    (scripts / "aligners/deep/third.py").write_text(f"{THIRD}\n\n{SECOND.replace('2', '3')}")
+    used = FIRST.replace("second.half", "half")
+    hashes = set()
+    for module in ("second", "deep.third"):
+        text = used.replace("import second", f"import second\nfrom aligners.{module} import half")
+        (scripts / "aligners/first.py").write_text(text)
+        hashes.add(code_of(scripts))
+    assert len(hashes) == 2
 
 
 def test_an_added_docstring_does_not_change_the_hash(scripts: Path) -> None:
@@ -248,6 +265,16 @@ def test_the_content_of_a_file_decides_but_not_its_comments(
         assert deciding_setting(setting, NAMES) == before
 
 
+def test_the_world_of_a_served_judge_decides(project: Path) -> None:
+    names = {"llm": "closed-world-judge"}
+    before = deciding_setting("llm", names)
+    world = Path("resources/closed_world/world.yaml")
+    world.write_text("# A comment.\n" + world.read_text())
+    assert deciding_setting("llm", names) == before
+    world.write_text(world.read_text().replace("Canberra", "Sydney"))
+    assert deciding_setting("llm", names) != before
+
+
 def test_the_format_of_json_does_not_change_the_hash(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     hashes = []
@@ -268,8 +295,7 @@ def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]
     programs = sorted(scripts.glob("*.py"))
 
     def hashes() -> list[str]:
-        read_module.cache_clear()
-        code_hash.cache_clear()
+        forget_files()
         return [code_hash(program) for program in programs]
 
     before = hashes()
@@ -291,6 +317,13 @@ def programs_changed(project: Path, module: str, old: str, new: str) -> set[str]
     [
         ("core/progress.py", "{percentage:3.0f}%", "{percentage:4.0f}%", set()),
         ("publishing/model_card.py", "text-generation", "other", set()),
+        ("configuration/results.py", "results/inputs/", "results/questions/", set()),
+        (
+            "configuration/combinations.py",
+            "product(*",
+            "product(*reversed",
+            {"compare_systems", "compare_with_reported", "write_tables"},
+        ),
         ("core/plots.py", "linewidth", "lw", set()),
         ("training/trainer.py", "reduction=", "ignored=", {"train_aligner", "train_inspector"}),
     ],

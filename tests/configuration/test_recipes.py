@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from yaml_edits import set_keys
 
+from aligners.configuration import workflow_files
+from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.experiment import base_llms, validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.config import Config
@@ -32,6 +34,43 @@ def test_a_recipe_of_two_lines_is_complete(project: Path) -> None:
     recipe = load_recipe(BackboneRecipe, "own")
     assert (recipe.decoding.max_new_tokens, recipe.decoding.repetition_penalty) == (512, 1.0)
     assert (recipe.trust_remote_code, recipe.max_tokens) == (False, 1024)
+
+
+def test_outside_of_the_workflow_the_message_says_where_to_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(workflow_files, "WORKFLOW", tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"directory of the workflow.*config/criteria$") as caught:
+        load_principles("no-such-criterion")
+    assert "config/criteria/no-such-criterion.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["principles", "seed_questions"])
+def test_a_tilde_in_a_path_is_the_home_directory(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    source = Path(f"resources/criteria/ethical/{key}.yaml")
+    (tmp_path / "home").mkdir()
+    source.rename(tmp_path / f"home/{key}.yaml")
+    set_keys("config/criteria/ethical.yaml", **{key: f"~/{key}.yaml"})
+    assert load_principles("ethical").principles and load_question_types("ethical")
+    set_keys("config/criteria/ethical.yaml", **{key: f"~nobody-of-this-name/{key}.yaml"})
+    with pytest.raises(UserError, match=f"key {key}: .*~nobody-of-this-name"):
+        load_principles("ethical")
+
+
+def test_a_tilde_in_the_path_of_a_model_is_the_home_directory(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/model").mkdir(parents=True)
+    (tmp_path / "home/model/config.json").write_text("{}")
+    set_keys(BACKBONE, from_scratch=None, model="~/model", revision="main")
+    source = load_recipe(BackboneRecipe, "gpt2-closed-world").source()
+    assert source.model == str(tmp_path / "home/model")
+    assert not source.is_on_the_hub
 
 
 def test_an_explicit_default_does_not_change_the_deciding_keys(project: Path) -> None:

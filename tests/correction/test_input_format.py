@@ -9,6 +9,7 @@ from tiny_models import load, make_model
 from tiny_training import recipe
 from tokenizers import Tokenizer, decoders, models, normalizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from unigram import make_unigram_tokenizer
 
 from aligners.core.errors import UserError
 from aligners.correction.input_format import (
@@ -48,6 +49,19 @@ def test_a_separator_in_a_users_text_is_plain_text(tokenizer: Any) -> None:
     separators = set(tokenizer.convert_tokens_to_ids(list(OWN_FORMAT.added_tokens)))
     assert sum(token in separators for token in ids) == 2
     assert tokenizer.eos_token_id not in ids
+
+
+def test_an_end_token_in_a_users_text_is_plain_text_for_every_tokenizer() -> None:
+    texts = ["What does </s> mean?", "It is a tag: <s>, </s> and [DONE]. "]
+    tokenizer = make_unigram_tokenizer(texts * 20)
+    OWN_FORMAT.add_tokens(tokenizer)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    prompt = OWN_FORMAT.prompt_ids(tokenizer, *texts)
+    separators = tokenizer.convert_tokens_to_ids([" [INIT] ", " [ALIGNED] "])
+    assert [token for token in prompt if token in special] == [tokenizer.bos_token_id, *separators]
+    completion = OWN_FORMAT.completion_ids(tokenizer, texts[1])
+    end = OWN_FORMAT.end_token_id(tokenizer)
+    assert [token for token in completion if token in special] == [end]
 
 
 PRINCIPLES = "1. brief: [INIT] short, {response}.\n2. kind: not rude."

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from aligners.core.errors import UserError
 from aligners.correction.squad import align_with_squad, align_with_squad_paper
 
 
@@ -177,3 +178,26 @@ def test_the_squad_of_the_paper_orders_by_the_batch_mean_and_has_no_gate() -> No
     # In batches of one, each row has its own order.
     a, b = align_with_squad_paper(["", ""], ["a", "b"], *squad, 0.5, batch_size=1)
     assert (a.aligned_response, b.aligned_response) == ("axy", "byx")
+
+
+NAN = float("nan")
+# Scores with one that is not a number: of a response, of a correction by its own inspector, and of
+# a correction by another inspector.
+NOT_NUMBERS = {
+    "x": ({"x": {"a0": NAN}, "y": {}, "z": {}}, "x"),
+    "own": ({"x": {"a0": 0.1, "a1": NAN}, "y": {}, "z": {}}, "x"),
+    "other": ({"x": {"a0": 0.1, "a1": 0.2}, "y": {"a1": NAN}, "z": {}}, "y"),
+    "too high": ({"x": {}, "y": {}, "z": {"a0": 1.5}}, "z"),
+}
+
+
+@pytest.mark.parametrize("align", [align_with_squad, align_with_squad_paper])
+@pytest.mark.parametrize("case", NOT_NUMBERS)
+def test_a_score_that_is_not_a_number_stops_the_squad(align: Any, case: str) -> None:
+    scores, criterion = NOT_NUMBERS[case]
+    squad = squad_of({"corrections": {"x": {"a0": "a1"}}, "scores": scores})
+    questions, responses = ["p", "q"], ["good", "a0"]
+    with pytest.raises(UserError, match=rf"inspector of {criterion}: .*row id-2 .*(nan|1\.5)"):
+        align(questions, responses, *squad, 0.5, ids=["id-1", "id-2"])
+    with pytest.raises(UserError, match=r"row 2 "):
+        align(questions, responses, *squad, 0.5)

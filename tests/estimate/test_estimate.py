@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aligners.cli.main import main
 from aligners.configuration.criteria import load_question_types
 from aligners.configuration.kinds.config import Config
 from aligners.core.completions import Completion, Decoding, Failure, Request
+from aligners.core.errors import UserError
 from aligners.core.formats import count, duration
 from aligners.core.rows import read_json, row_id, write_rows
 from aligners.estimate import sample as sampling
@@ -160,7 +162,8 @@ def test_examples_are_requests_that_the_programs_send(
         return ""
 
     engine.reply = record
-    run_stage(stage.name, config, stage)
+    with suppress(UserError):  # The replies are empty, so no topic and no question is left.
+        run_stage(stage.name, config, stage)
     assert len(stage.examples) == 7
     assert len({request.id for request in stage.examples}) == 7
     assert all((request.prompt, stage.decoding) in sent for request in stage.examples)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import import_inputs
+import numpy as np
 import pandas as pd
 import pytest
 import sample_inputs
@@ -19,6 +20,8 @@ from yaml_edits import set_keys
 
 from aligners.configuration.kinds.datasets import Columns, FileDatasetRecipe
 from aligners.configuration.kinds.synthesis import Language
+from aligners.core.counts import separate
+from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.evaluation.test_inputs import (
     drop_training_questions,
@@ -69,26 +72,26 @@ def table_recipe(path: Path, **keys: Any) -> FileDatasetRecipe:
 def test_tables_in_all_formats_have_the_same_rows(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     write_table(path)
-    sieve = import_dataset("mine", table_recipe(path))
-    rows = sieve.kept
+    rows, dropped = separate(import_dataset("mine", table_recipe(path)))
     if name == "table.csv":  # A missing value is an empty cell.
         assert (rows[2]["category"], rows[2]["category_id"]) == ("", "")
         rows[2] |= {"category": None, "category_id": None}
     assert rows == EXPECTED
-    assert sieve.dropped == []
+    assert dropped == []
 
 
 def test_a_limit_on_rows_keeps_the_first_rows(tmp_path: Path) -> None:
     write_table(tmp_path / "table.csv")
     recipe = table_recipe(tmp_path / "table.csv", rows=2)
-    assert [row["question"] for row in import_dataset("mine", recipe).kept] == [
+    assert [row["question"] for row, _ in import_dataset("mine", recipe)] == [
         record["prompt"] for record in RECORDS[:2]
     ]
 
 
 def test_the_recipe_names_the_column_of_the_question() -> None:
     table = pd.DataFrame([{"question": "Not this?", "prompt": "This?", "answer": "Yes."}])
-    [row] = table_rows(table, "mine", Columns(question="prompt"), "table").kept
+    [(row, reason)] = table_rows(table, "mine", Columns(question="prompt"), "table")
+    assert reason is None
     assert row["question"] == "This?"
     assert (row["category"], row["category_id"]) == (None, None)
 
@@ -96,9 +99,9 @@ def test_the_recipe_names_the_column_of_the_question() -> None:
 def test_rows_without_a_usable_question_are_dropped_with_their_number_and_reason() -> None:
     texts = ["Why?", "", "  \n", None, 5, "x" * 100_000, " why?  ", "Caf\u00e9?", "Cafe\u0301?"]
     table = pd.DataFrame({"question": pd.Series(texts, dtype=object)})
-    sieve = table_rows(table, "mine", Columns(), "table")
-    assert [row["question"] for row in sieve.kept] == ["Why?", "Café?"]
-    assert [(row["number"], row["reason"]) for row in sieve.dropped] == [
+    kept, dropped = separate(table_rows(table, "mine", Columns(), "table"))
+    assert [row["question"] for row in kept] == ["Why?", "Café?"]
+    assert [(row["number"], row["reason"]) for row in dropped] == [
         (1, "empty"),
         (2, "empty"),
         (3, "empty"),
@@ -119,6 +122,53 @@ def test_every_cell_of_a_csv_is_text(tmp_path: Path) -> None:
     ]
 
 
+def table_of(column: str, values: list[object]) -> pd.DataFrame:
+    """Return a table with a question for each value of a column."""
+    questions = [f"Is it {number}?" for number in range(len(values))]
+    return pd.DataFrame({"question": questions, column: pd.Series(values, dtype=object)})
+
+
+def test_category_numbers_are_integers_whatever_the_table_made_of_them() -> None:
+    values = [2, 2.0, "2", "2.0", "-2.00", np.float64(2), np.int64(2), None, float("nan"), pd.NA]
+    values += [np.float32("nan"), "", "007", "S1"]
+    rows = table_rows(table_of("number", values), "m", Columns(category_id="number"), "t")
+    expected = [*["2"] * 4, "-2", "2", "2", None, None, None, None, "", "007", "S1"]
+    assert [row["category_id"] for row, _ in rows] == expected
+
+
+def test_a_float_column_of_a_parquet_file_has_integers(tmp_path: Path) -> None:
+    table = table_of("number", [2, None, 3]).astype({"number": float})
+    table.to_parquet(tmp_path / "table.parquet")
+    columns = {"question": "question", "category_id": "number"}
+    keys = {"source": "file", "path": str(tmp_path / "table.parquet"), "columns": columns}
+    rows = import_dataset("mine", make_recipe(FileDatasetRecipe, **keys))
+    assert [row["category_id"] for row, _ in rows] == ["2", None, "3"]
+
+
+@pytest.mark.parametrize("value", [2.5, "2.5", True, float("inf"), [2], {"a": 2}])
+def test_a_category_number_that_is_no_integer_is_an_error(value: object) -> None:
+    rows = table_rows(table_of("number", [1, value]), "m", Columns(category_id="number"), "t.csv")
+    with pytest.raises(UserError, match=r"t\.csv, row 1\b.*'number'.*category_id") as error:
+        list(rows)
+    assert repr(value) in str(error.value)
+
+
+@pytest.mark.parametrize("value", [True, ["law"], {"law": True}])
+def test_a_category_that_is_no_text_is_an_error(value: object) -> None:
+    rows = table_rows(table_of("kind", ["law", value]), "m", Columns(category="kind"), "t.csv")
+    with pytest.raises(UserError, match=r"t\.csv, row 1\b.*'kind'.*columns\.category\b"):
+        list(rows)
+
+
+def test_a_table_without_a_usable_question_is_an_error(project: Path) -> None:
+    Path("mine.csv").write_text("question\n\n  \n")
+    Path("config/datasets/mine.yaml").write_text("{source: file, path: mine.csv}")
+    with pytest.raises(UserError, match=r"inputs\.jsonl.*2 empty"):
+        import_inputs.main(
+            dataset="mine", splits=[], synthesis="closed-world", output=Path("inputs.jsonl")
+        )
+
+
 # Comparison with training questions
 
 
@@ -135,19 +185,21 @@ def test_questions_that_are_similar_to_a_training_question_are_dropped() -> None
         question("Who wrote the Divine Comedy?"),
         question("Who wrote the Divine Comedy!?"),
     ]
-    sieve = table_rows(pd.DataFrame([*imported, question("")]), "m", Columns(), "t")
-    result = drop_training_questions(sieve, [*training, *training], shingle=5, similarity=0.8)
-    assert [row["question"] for row in result.kept] == [row["question"] for row in imported[2:]]
-    assert [row["reason"] for row in result.dropped] == ["empty", "in_training", "in_training"]
+    rows = table_rows(pd.DataFrame([*imported, question("")]), "m", Columns(), "t")
+    kept, dropped = separate(
+        drop_training_questions(rows, [*training, *training], shingle=5, similarity=0.8)
+    )
+    assert [row["question"] for row in kept] == [row["question"] for row in imported[2:]]
+    assert [row["reason"] for row in dropped] == ["in_training", "in_training", "empty"]
 
 
 def test_a_question_that_is_similar_to_any_of_several_training_questions_is_dropped() -> None:
     texts = [f"abcdefghijklmnop{ending}" for ending in ("", "qr", "qrst")]
     first, second, tested = (question(text) for text in texts)
-    sieve = table_rows(pd.DataFrame([tested]), "m", Columns(), "t")
-    for training, dropped in (([first, second], 1), ([second], 1), ([first], 0)):
-        result = drop_training_questions(sieve, training, shingle=5, similarity=0.8)
-        assert len(result.dropped) == dropped
+    rows = list(table_rows(pd.DataFrame([tested]), "m", Columns(), "t"))
+    for training, number in (([first, second], 1), ([second], 1), ([first], 0)):
+        _, dropped = separate(drop_training_questions(rows, training, shingle=5, similarity=0.8))
+        assert len(dropped) == number
 
 
 def test_import_drops_questions_of_training_and_validation(project: Path) -> None:
@@ -187,18 +239,18 @@ def held_out(criterion: str, count: int) -> list[dict[str, Any]]:
 
 def test_a_sample_has_the_same_number_of_questions_of_each_criterion() -> None:
     available = [held_out("ethical", 20), held_out("factuality", 20), held_out("helpful", 5)]
-    sieve = sample_held_out("mixed", available, LANGUAGE, 8, seed=0)
-    assert Counter(row["category"] for row in sieve.kept) == {
+    kept, dropped = separate(sample_held_out("mixed", available, LANGUAGE, 8, seed=0))
+    assert Counter(row["category"] for row in kept) == {
         "ethical": 8,
         "factuality": 8,
         "helpful": 4,  # The fifth question is also one of the other criteria.
     }
-    assert len({row["id"] for row in sieve.kept}) == len(sieve.kept)
-    assert len(sieve.kept) + len(sieve.dropped) == 45
-    assert sum(row["reason"] == "duplicate" for row in sieve.dropped) == 2
-    again = sample_held_out("mixed", [rows[::-1] for rows in available], LANGUAGE, 8, seed=0)
-    assert again.kept == sieve.kept
-    assert sample_held_out("mixed", available, LANGUAGE, 8, seed=1).kept != sieve.kept
+    assert len({row["id"] for row in kept}) == len(kept)
+    assert len(kept) + len(dropped) == 45
+    assert sum(row["reason"] == "duplicate" for row in dropped) == 2
+    reverse = [rows[::-1] for rows in available]
+    assert separate(sample_held_out("mixed", reverse, LANGUAGE, 8, seed=0))[0] == kept
+    assert separate(sample_held_out("mixed", available, LANGUAGE, 8, seed=1))[0] != kept
 
 
 def test_held_out_questions_are_plain_english_text() -> None:
@@ -209,8 +261,8 @@ def test_held_out_questions_are_plain_english_text() -> None:
         "Was ist das Beste, was ich jetzt tun kann?": "language",
     }
     rows = [question(text, criterion="helpful") for text in texts]
-    sieve = sample_held_out("mixed", [rows], LANGUAGE, 10, seed=0)
-    dropped = {row["question"]: row["reason"] for row in sieve.dropped}
+    sampled = sample_held_out("mixed", [rows], LANGUAGE, 10, seed=0)
+    dropped = {row["question"]: reason for row, reason in sampled if reason}
     assert {text: dropped.get(text) for text in texts} == texts
 
 
@@ -223,6 +275,8 @@ def test_the_program_samples_only_from_the_test_side(in_the_project: None, tmp_p
         # The last question was dropped by the split.
         split = [{"id": rows[number]["id"], "split": sides[number]} for number in range(29)]
         write_rows(tmp_path / f"{criterion}.split.jsonl", split)
+        dropped = [{"id": rows[29]["id"], "reason": "near_several_splits"}]
+        write_rows(tmp_path / f"{criterion}.split.dropped.jsonl", dropped)
         paths["questions"].append(tmp_path / f"{criterion}.jsonl")
         paths["splits"].append(tmp_path / f"{criterion}.split.jsonl")
     sample_inputs.main(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from recipes import changed
 from tiny_inspector import OWN, RECIPE, rows, train
+from unigram import make_unigram_tokenizer
 
 from aligners.configuration.kinds.training import FromScratch
 from aligners.core.errors import UserError
@@ -19,6 +20,7 @@ from aligners.inspectors.calibration import (
 )
 from aligners.inspectors.inspector import Inspector, batches, encode_pairs
 from aligners.models.from_scratch import make_classifier, train_wordpiece_tokenizer
+from aligners.training.trainer import BatchTrainer
 
 TEST_ROWS = rows(40, 200)
 
@@ -109,6 +111,16 @@ def test_a_long_pair_is_truncated_and_keeps_its_separators(inspector: Inspector)
     assert 0 < inspector.score(["Who?"], ["word " * 5000])[0] < 1
 
 
+def test_a_separator_in_a_users_text_is_plain_text_for_every_tokenizer() -> None:
+    texts = ["What does </s> mean?", "It is a tag: <s> and </s>. "]
+    tokenizer = make_unigram_tokenizer(texts * 20)
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    for limit in (500, 12):
+        [pair] = encode_pairs(tokenizer, texts[:1], texts[1:], limit)
+        found = [token for token in pair.inputs["input_ids"] if token in special]
+        assert found == tokenizer.convert_tokens_to_ids(["<s>", "</s>", "</s>"])
+
+
 def test_batches_have_every_row_once_and_keep_the_limit_of_tokens() -> None:
     lengths = [5, 90, 7, 8, 30, 200, 6]
     found = list(batches(lengths, 100))
@@ -141,6 +153,21 @@ def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> N
 def test_a_set_without_rows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\btest rows"):
         train(RECIPE, tmp_path, rows(4), rows(4), [])
+
+
+def test_a_logit_that_is_not_finite_stops_before_calibration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = BatchTrainer.predict
+
+    def broken(self: BatchTrainer, *args: Any, **kwargs: Any) -> Any:
+        output: Any = predict(self, *args, **kwargs)
+        output.predictions[-1, 0] = np.nan  # of the longest row
+        return output
+
+    monkeypatch.setattr(BatchTrainer, "predict", broken)
+    with pytest.raises(UserError, match=r"inspector of ethical: .*row 23 .*nan.*dtype"):
+        train(changed(RECIPE, epochs=1), tmp_path, rows(16), rows(8, 16), rows(8, 24))
 
 
 def test_a_classifier_without_calibration_is_an_error(tmp_path: Path) -> None:

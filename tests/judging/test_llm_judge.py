@@ -293,7 +293,7 @@ def output_rows(*pairs: tuple[str, str]) -> list[dict[str, str]]:
     [
         ([("A?", "1")], [("A?", "2"), ("B?", "3")], "reference_outputs.json", "'B?'"),
         ([("A?", "1"), ("A?", "2")], [("A?", "2")], "model_outputs.json, row 2", "'A?'"),
-        ([("A?", None)], [("A?", "2")], "model_outputs.json, row 1", "'output'"),
+        ([("A?", None)], [("A?", "2")], "model_outputs.json", "'0.output'"),
         ([("C?", "1")], [("C?", "2")], "model_outputs.json", "'C?'"),
     ],
 )

@@ -159,6 +159,15 @@ def test_an_empty_text_is_compared(ranker: PairRanker, checkpoint: Path) -> None
     assert_expected(ranker, checkpoint, rows)
 
 
+def test_a_logit_that_is_not_a_number_is_an_error(checkpoint: Path) -> None:
+    ranker = PairRanker.load(ModelSource(str(checkpoint)))
+    # The weights are finite, but their sums are not.
+    torch.nn.init.constant_(ranker.model.head_layer[4].weight, 3e38)
+    torch.nn.init.constant_(ranker.model.head_layer[1].bias, 99)
+    with pytest.raises(UserError, match=rf"{checkpoint}: .*'{QUESTIONS[0][:-1]}.*NaN"):
+        ranker.compare([(QUESTIONS[0], "", TEXTS[0])])
+
+
 def test_a_comparison_does_not_depend_on_the_others(ranker: PairRanker, checkpoint: Path) -> None:
     rows = [(q, a, b) for q in QUESTIONS for a, b in itertools.pairwise(TEXTS)]
     together = ranker.compare(rows)

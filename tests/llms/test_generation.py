@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -222,6 +223,67 @@ def test_the_first_of_two_replies_to_a_request_counts(
     assert generator.usage.completions == 3
 
 
+def test_a_ledger_that_cannot_be_read_gives_one_message(replying: FakeEngine) -> None:
+    complete(replying)
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    # The kernel answers a read of this file with the error of a broken disk.
+    broken = ledger.with_name("broken.jsonl")
+    broken.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=r"broken\.jsonl.*Input/output error"):
+        Generator(BASE, OUTPUT)
+    broken.unlink()
+    generator = Generator(BASE, OUTPUT)
+    ledger.unlink()
+    ledger.symlink_to("/proc/self/mem")
+    with pytest.raises(UserError, match=r"answers\.jsonl.*Input/output error"):
+        generator.complete_all(REQUESTS, GREEDY, "test")
+
+
+@pytest.mark.parametrize("name", ["answers.jsonl", "answers.lock", "other.jsonl"])
+def test_a_directory_in_place_of_a_file_gives_one_message(replying: FakeEngine, name: str) -> None:
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    (ledger.parent / name).mkdir(parents=True)
+    with pytest.raises(UserError) as caught:
+        complete(replying)
+    assert str(ledger.parent) in str(caught.value)
+
+
+def test_a_ledger_that_cannot_be_written_gives_one_message(replying: FakeEngine) -> None:
+    ledger = Generator(BASE, OUTPUT).ledger
+    written: list[int] = []
+
+    def break_the_disk(request: Request, decoding: Decoding) -> str:
+        if written:
+            # The next write is too large for this limit, as for a file system with one.
+            resource.setrlimit(resource.RLIMIT_FSIZE, (ledger.path.stat().st_size, unlimited))
+        written.append(1)
+        return "Yes."
+
+    replying.reply = break_the_disk
+    before, unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(UserError, match=r"answers\.jsonl.*File too large"):
+            complete(replying)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, unlimited))
+    replying.reply = multibyte_reply
+    asked, completions = complete(replying)
+    assert asked == ["a", "b"]
+    assert completions["c"].text == "Yes."
+
+
+def test_files_of_dead_processes_stay_and_are_read(replying: FakeEngine) -> None:
+    first = complete(replying)[1]
+    ledger = Generator(BASE, OUTPUT).ledger.path
+    content = ledger.read_bytes()
+    dead = ledger.with_name("7.jsonl")  # Another shard, killed while it wrote its last line
+    ledger.rename(dead)
+    dead.write_bytes(content[:-5])
+    last = json.loads(content.splitlines()[-1])["id"]
+    assert complete(replying) == ([last], first)
+    assert dead.read_bytes() == content[:-5]
+
+
 # Failures
 
 
@@ -394,7 +456,7 @@ def test_a_second_job_waits_for_the_first_and_asks_only_for_what_is_missing(
 
     replying.reply = reply
     handler = Waiting()
-    logging.getLogger("aligners.llms.ledger").addHandler(handler)
+    logging.getLogger("aligners.core.locks").addHandler(handler)
     more = [*REQUESTS, Request("d", "Say d.")]
     with ThreadPoolExecutor() as pool:
         first = pool.submit(Generator(BASE, OUTPUT).complete_all, REQUESTS, GREEDY, "first")
@@ -402,7 +464,7 @@ def test_a_second_job_waits_for_the_first_and_asks_only_for_what_is_missing(
         second = pool.submit(Generator(BASE, OUTPUT).complete_all, more, GREEDY, "second")
         assert set(first.result(300)) == {"a", "b", "c"}
         completions = second.result(300)
-    logging.getLogger("aligners.llms.ledger").removeHandler(handler)
+    logging.getLogger("aligners.core.locks").removeHandler(handler)
     assert sorted(request.id for request in replying.asked) == ["a", "b", "c", "d"]
     assert {key: value.text for key, value in completions.items()} == {
         request.id: multibyte_reply(request, GREEDY) for request in more

@@ -12,16 +12,31 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from faulty_server import FAULTS, answer_to
+from faulty_server import (
+    BAD_BODIES,
+    BROKEN_REPLIES,
+    ERRORS_OF_ALL,
+    FAULTS,
+    HALF_PAIRS,
+    ODD_ERRORS,
+    REFUSALS,
+    UNUSUAL_REPLIES,
+    UNUSUAL_TEXT,
+    answer_to,
+)
 from projects import SUPPORT
 from recipes import make_recipe
 
+from aligners.configuration import recipes
 from aligners.configuration.kinds.llms import LLMRecipe, OpenAIRecipe
 from aligners.configuration.validation import validate
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines import load_engine, pacing
+from aligners.llms.engines.errors import NO_KEY, AttemptError, ErrorMapper
+from aligners.llms.engines.openai import Endpoint
 from aligners.llms.engines.pacing import Pacer, retry_after
+from aligners.llms.engines.replies import read_reply
 from aligners.llms.generator import Generator
 
 KEY = "planted-key-7f3a9"
@@ -91,6 +106,7 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
+        assert self.now < 1e5, "the wait has no end"
         await asyncio.sleep(0)
 
 
@@ -161,11 +177,18 @@ def test_a_request_is_sent_again_after_every_fault(serve: Serve, fault: str) -> 
     replies = server.replies()
     assert replies[fault] > 0
     # The first of two equal replies is used. After any other fault, there is one more request.
-    repeated = 0 if fault.startswith("duplicate") else replies[fault]
+    repeated = 0 if "duplicate" in fault else replies[fault]
     if never_ends:  # On a busy machine, good replies may time out as well.
         assert replies.total() >= len(asked) + repeated
     else:
         assert replies.total() == len(asked) + repeated
+
+
+def test_a_second_copy_of_a_reply_is_never_the_reply_to_the_next_request(serve: Serve) -> None:
+    server = serve("--fault-share", "1", "--faults", "late_duplicate", "duplicate_reply")
+    asked = requests(50)
+    check_answers(ask(server.recipe(concurrency=2), asked), asked)
+    assert server.replies().total() == len(asked)
 
 
 def test_replies_go_to_their_own_requests_with_all_faults_at_once(serve: Serve) -> None:
@@ -242,6 +265,144 @@ def test_a_request_whose_prompt_is_too_long_or_rejected_fails_alone(serve: Serve
     check_answers({k: v for k, v in results.items() if k not in ("long", "bad")}, requests(5))
 
 
+# Odd replies
+
+
+CAUSES = {
+    **dict.fromkeys(BAD_BODIES, ("bad_reply",)),
+    **dict.fromkeys(BROKEN_REPLIES, ("connection", "bad_reply")),
+    **dict.fromkeys(ODD_ERRORS, ("server_error",)),
+}
+UNUSUAL = {**dict.fromkeys(UNUSUAL_REPLIES, UNUSUAL_TEXT), **dict.fromkeys(HALF_PAIRS, "a\ufffd")}
+
+
+def write_recipe(server: Served, **keys: Any) -> Path:
+    """Write the recipe `remote` of an LLM on this server."""
+    given = {"engine": "openai", "model": "m", "endpoint": server.endpoint}
+    path = Path("config/llms/remote.yaml")
+    path.write_text(json.dumps({**given, **keys}))
+    recipes.read_recipe.cache_clear()
+    return path
+
+
+def test_every_odd_reply_is_read_or_counted_and_no_row_is_requested_twice(
+    serve: Serve, project: Path
+) -> None:
+    server = serve()
+    write_recipe(server, attempts=3, require_all=False)
+    good = requests(20)
+    asked = [Request(name, name) for name in (*CAUSES, *UNUSUAL)]
+    output = Path("results/answers/0.jsonl")
+    generator = Generator("remote", output)
+    results = generator.complete_all([*asked, *good], DECODING, "test")
+    failed = {key: result for key, result in results.items() if isinstance(result, Failure)}
+    wrong = {key: item for key, item in failed.items() if item.cause not in CAUSES.get(key, ())}
+    assert not wrong
+    assert set(failed) == set(CAUSES)
+    check_answers({request.id: results[request.id] for request in good}, good)
+    assert {key: results[key].text for key in UNUSUAL} == UNUSUAL
+    replies = server.replies()
+    assert {name: replies[name] for name in (*CAUSES, *UNUSUAL)} == {
+        **dict.fromkeys(CAUSES, 3),
+        **dict.fromkeys(UNUSUAL, 1),
+    }
+    assert generator.usage.failed.total() == len(CAUSES)
+    # The next run asks only for the rows that failed.
+    Generator("remote", output).complete_all([*asked, *good], DECODING, "test")
+    assert server.replies() - replies == dict.fromkeys(CAUSES, 3)
+
+
+def test_an_odd_first_reply_does_not_stop_the_job(serve: Serve) -> None:
+    server = serve()
+    odd = [Request(name, name) for name in ("other_protocol", "closed", "long_tokens")]
+    results = ask(server.recipe(concurrency=1, attempts=6), [*odd, *requests(3)])
+    assert [results[request.id].cause for request in odd] == ["connection"] * 2 + ["bad_reply"]
+    check_answers({request.id: results[request.id] for request in requests(3)}, requests(3))
+
+
+def test_the_change_of_half_a_surrogate_pair_is_logged(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask(serve().recipe(), [Request("row 7", "half_pair")])
+    assert any("row 7" in line and "U+FFFD" in line for line in caplog.messages)
+
+
+@pytest.mark.parametrize("logprob", ["NaN", "5", "1e999", '"-1"', "null", "true", "[]"])
+def test_a_reply_with_odd_log_probabilities_is_a_bad_reply(logprob: str) -> None:
+    entry = f'{{"token": "a", "logprob": {logprob}}}'
+    body = (
+        '{"choices": [{"message": {"content": "a"}, "finish_reason": "stop", "logprobs": '
+        f'{{"content": [{{"top_logprobs": [{entry}]}}]}}}}]}}'
+    )
+    with pytest.raises(AttemptError) as caught:
+        read_reply(body.encode(), True, Decoding(1, top_logprobs=1), Request("1", "a or b?"))
+    assert caught.value.cause == "bad_reply"
+    good = body.replace(entry, '{"token": "a\\ud83d", "logprob": -Infinity}')
+    reply = read_reply(good.encode(), True, Decoding(1, top_logprobs=1), Request("1", "a or b?"))
+    assert reply["first_token_logprobs"] == {"a\ufffd": float("-inf")}
+
+
+def test_messages_of_a_server_have_no_hidden_characters(serve: Serve) -> None:
+    hostile = "\x1b]0;title\x07\x1b[2J none \u202egnp\u2066\u200b\r\n\x9b31m"
+    errors = ErrorMapper(serve().recipe(), "http://x", NO_KEY, lambda: None)
+    message = str(errors.from_error(400, {"message": hostile}))
+    assert message.isprintable()
+    for part in (r"\x1b]0;title", r"\u202egnp", r"\u200b", " none "):
+        assert part in message
+
+
+def test_failed_attempts_are_logged_once_in_some_minutes(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serve("--fault-share", "0.5", "--faults", "500")
+    ask(server.recipe(), requests(30))
+    lines = [line for line in caplog.messages if "Internal error" in line]
+    assert len(lines) == 1
+    for part in (server.endpoint, "attempt 1 of 12", "HTTP 500"):
+        assert part in lines[0]
+
+
+# Refusals
+
+
+def test_what_a_provider_says_about_one_row_fails_this_row_only(serve: Serve) -> None:
+    server = serve()
+    refused = [Request(name, name) for name in REFUSALS]
+    good = requests(5, chat=True)
+    # The refusals come first, as in a suite of harmful questions.
+    results = ask(server.recipe(chat=True, concurrency=1), [*refused, *good])
+    for request in refused:
+        result = results[request.id]
+        assert isinstance(result, Failure) and result.cause == "refused", result
+        assert REFUSALS[request.id][1] in result.message
+    check_answers({request.id: results[request.id] for request in good}, good)
+    replies = server.replies()
+    assert {name: replies[name] for name in REFUSALS} == dict.fromkeys(REFUSALS, 1)
+
+
+@pytest.mark.parametrize("name", ERRORS_OF_ALL)
+def test_an_error_that_concerns_all_rows_stops_the_job_with_the_words_of_the_server(
+    serve: Serve, name: str
+) -> None:
+    server = serve("--always", name)
+    with pytest.raises(UserError) as caught:
+        ask(server.recipe(chat=True, concurrency=1), requests(40))
+    for part in (server.endpoint, ERRORS_OF_ALL[name][1]):
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert server.replies().total() < 10
+
+
+def test_an_error_that_begins_in_the_middle_of_a_run_stops_the_job(serve: Serve) -> None:
+    first, then = serve(), serve("--always", "anthropic_credit")
+    endpoint = Endpoint(first.recipe(concurrency=1), first.endpoint, NO_KEY)
+    assert len(list(endpoint.complete(requests(5), DECODING))) == 5
+    endpoint.url = then.endpoint
+    with pytest.raises(UserError, match="balance is too low"):
+        list(endpoint.complete(requests(40), DECODING))
+    assert then.replies().total() < 10
+
+
 # Errors that stop the job
 
 
@@ -289,16 +450,55 @@ def test_a_missing_key_stops_the_job(serve: Serve, monkeypatch: pytest.MonkeyPat
         assert part in message
 
 
+@pytest.mark.parametrize("key", ["schlüssel", "one\ntwo", "a\x1b[31m"])
+def test_a_key_that_cannot_be_sent_stops_the_job(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    message = error_message(serve().recipe(key_variable="MY_KEY"))
+    assert "MY_KEY" in message
+    assert key not in message
+
+
+def test_a_proxy_that_cannot_be_used_stops_the_job(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "socks9://127.0.0.1")
+    message = error_message(serve().recipe())
+    for part in ("socks9://127.0.0.1", "ALL_PROXY"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://", "http:// x", "http://[::1", "http://a b/v1", "http://a\0b/v1", "http://a/\n"),
+        *("http://127.0.0.1:99999/v1", "http://127.0.0.1:port/v1", "https:///v1", "ftp://a/v1"),
+    ],
+)
+def test_an_endpoint_without_a_host_and_port_is_an_error(url: str) -> None:
+    recipe = {"engine": "openai", "model": "m", "endpoint": url}
+    with pytest.raises(UserError) as caught:
+        validate(LLMRecipe, recipe, Path("config/llms/x.yaml"))
+    for part in ("config/llms/x.yaml", "endpoint", repr(url)):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1]:8000/v1", "https://api.example.org/v1?version=1", "http://host:80"]
+)
+def test_an_endpoint_may_be_any_url(url: str) -> None:
+    recipe = {"engine": "openai", "model": "m", "endpoint": url}
+    assert isinstance(validate(LLMRecipe, recipe, Path("config/llms/x.yaml")), OpenAIRecipe)
+
+
 def test_no_file_and_no_log_line_has_the_key(
     serve: Serve, project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
     monkeypatch.setenv("MY_KEY", KEY)
     server = serve("--key", KEY, "--fault-share", "0.3", "--faults", "500", "429", "truncated_json")
-    keys = ("engine", "model", "endpoint", "key_variable")
-    complete = server.recipe(key_variable="MY_KEY")
-    recipe = {key: getattr(complete, key) for key in keys}
-    Path("config/llms/remote.yaml").write_text(json.dumps(recipe))
+    write_recipe(server, key_variable="MY_KEY")
     generator = Generator("remote", Path("results/answers/0.jsonl"))
     generator.complete_all(requests(40), DECODING, "test")
     generator.write_usage()
@@ -327,23 +527,91 @@ def test_only_endpoints_have_prices() -> None:
 def test_retry_after_is_read_in_every_format() -> None:
     assert retry_after({"retry-after": "1.5"}) == 1.5
     assert retry_after({"retry-after-ms": "250", "retry-after": "9"}) == 0.25
-    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
-    assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({"retry-after-ms": "none", "retry-after": "9"}) == 9
+    assert retry_after({"retry-after": "inf"}) == float("inf")
+    seconds = retry_after({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"})
+    assert seconds is not None and seconds > 1e11
     assert retry_after({}) is None
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("soon", "", "0", "-5", "nan", "-inf", "5, 5", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        *("Wed, 21 Oct 99999 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 +999999", "9" * 5000 + "x"),
+    ],
+)
+def test_a_time_that_is_not_ahead_is_no_time_to_wait(value: str) -> None:
+    assert retry_after({"retry-after": value}) is None
+
+
 def test_pauses_of_unknown_length_double_until_a_success(clock: FakeClock) -> None:
-    pacer = Pacer(None, None)
+    pacer = Pacer(None, None, 3600)
 
     def next_pause() -> float:
         """Return the length of a pause that begins after the last one."""
         clock.now = pacer.resume_at
-        pacer.pause(None)
+        pacer.pause(None, "busy")
         return pacer.resume_at - clock.now
 
     assert [next_pause() for _ in range(3)] == pytest.approx([0.1, 0.2, 0.4])
     resume_at = pacer.resume_at
-    pacer.pause(None)  # This reply came during the pause.
+    pacer.pause(None, "busy")  # This reply came during the pause.
     assert pacer.resume_at == resume_at
     pacer.reset_pause()
     assert next_pause() == pytest.approx(0.1)
+
+
+def waits(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return the log lines about a wait."""
+    return [line for line in caplog.messages if "longest_wait_seconds" in line]
+
+
+def test_a_long_wait_is_logged_when_it_begins_and_every_five_minutes(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    pacer = Pacer(None, None, 3600)
+    for _ in range(64):  # Replies to all requests in progress
+        clock.now += 0.01
+        assert pacer.pause(1500, "no quota left")
+    assert len(waits(caplog)) == 1
+    for part in ("no quota left", "25 min", "1.0 h"):
+        assert part in waits(caplog)[0]
+    asyncio.run(pacer.wait_for_turn(1))
+    assert len(waits(caplog)) == 5
+    assert clock.now == pytest.approx(1500, abs=1)
+
+
+def test_many_short_waits_are_logged_every_five_minutes(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    pacer = Pacer(None, None, 3600)
+    for _ in range(9):
+        assert pacer.pause(1, "busy")
+        asyncio.run(pacer.wait_for_turn(1))
+    assert not waits(caplog)
+    for _ in range(1191):
+        assert pacer.pause(1, "busy")
+        asyncio.run(pacer.wait_for_turn(1))
+    assert 4 <= len(waits(caplog)) <= 5
+
+
+@pytest.mark.parametrize("value", ["978307200", "inf", "nan", "-5", "0", "7", "5000"])
+def test_a_rate_limit_without_an_end_stops_the_job_after_the_longest_wait(
+    serve: Serve, clock: FakeClock, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    server = serve("--fault-share", "1", "--faults", "429_retry_after", "--retry-after", value)
+    message = error_message(server.recipe(longest_wait_seconds=4000, concurrency=2))
+    for part in (server.endpoint, "429", "Slow down", "1.1 h", "longest_wait_seconds"):
+        assert part in message
+    # At the end of the longest wait, the server was asked again for a minute.
+    assert 4000 < clock.now < 4130
+    assert server.replies().total() > 2
+    assert any("Slow down" in line for line in waits(caplog))
+
+
+def test_after_the_longest_wait_the_job_continues(serve: Serve, clock: FakeClock) -> None:
+    options = ("--fault-share", "0.5", "--faults", "429_retry_after", "--retry-after", "1e9")
+    asked = requests(20)
+    check_answers(ask(serve(*options).recipe(longest_wait_seconds=3600), asked), asked)
+    assert clock.now > 3600

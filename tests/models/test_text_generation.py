@@ -310,3 +310,15 @@ def test_other_errors_of_the_model_are_raised(loaded: Any) -> None:
     error = partial(RuntimeError, "sizes do not match")
     with watched(loaded[0], SmallMemory(1, error)), pytest.raises(RuntimeError, match="sizes"):
         texts(loaded, Decoding(max_new_tokens=20), 10_000)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_model_whose_activations_overflow_is_a_user_error(
+    tmp_path: Path, temperature: float
+) -> None:
+    model, tokenizer = make("gpt2", tmp_path / "model")
+    # The weights are finite, but the first layer computes infinite sums.
+    torch.nn.init.constant_(model.transformer.wte.weight, 3e38)
+    decoding = Decoding(max_new_tokens=5, temperature=temperature)
+    with pytest.raises(UserError, match=rf"{model.name_or_path}.* NaN .*float32.*dtype"):
+        texts((model, tokenizer), decoding, 10_000)

@@ -20,7 +20,12 @@ from recipes import make_recipe
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json, write_rows
-from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT, save_format
+from aligners.correction.input_format import (
+    CONDITIONED_FORMAT,
+    OWN_FORMAT,
+    InputFormat,
+    save_format,
+)
 from aligners.publishing.data_card import data_card
 from aligners.publishing.model_card import model_card
 from aligners.publishing.push import push_directory
@@ -221,10 +226,7 @@ def test_missing_numbers_are_left_out_of_the_card(tmp_path: Path) -> None:
 
 def test_the_card_of_an_external_format_has_its_prompt_unchanged(tmp_path: Path) -> None:
     prompt = 'Edit "{question}" | {response} ```\nASSISTANT:'
-    write_json(
-        tmp_path / "input_format.json",
-        {"prompt": prompt, "end": "", "added_tokens": [], "max_tokens": 9},
-    )
+    save_format(tmp_path, InputFormat(prompt), make_recipe(BackboneRecipe, **RECIPE))
     text = card_of(tmp_path).text
     assert f"prompt = {json.dumps(prompt)}\nend = tokenizer.eos_token\n" in text
 

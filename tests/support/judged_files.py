@@ -9,6 +9,7 @@ import pandas as pd
 from compare_systems import as_row
 
 from aligners.core.rows import write_json, write_rows
+from aligners.statistics.alpaca_eval_rate import AlpacaEvalRate
 from aligners.statistics.comparison import compare
 from aligners.statistics.paired_tests import paired_tests
 
@@ -71,7 +72,9 @@ def write_judged(
             write_rows(folder / "verdicts.jsonl", rows)
             figures = asdict(compare(tables[system], seed=0, against_base=reference == "base"))
             names = {"judge": judge, **place, "system": system, "reference": reference}
-            write_json(folder / "comparison.json", {**names, **figures})
+            alpaca_eval = asdict(AlpacaEvalRate(reason="too few questions"))
+            content = {**names, **figures, "alpaca_eval": alpaca_eval}
+            write_json(folder / "comparison.json", content)
     tests = [as_row(test) for test in paired_tests(groups, seed=0)]
     write_json(directory / "paired_tests.json", tests)
     curve = [[0.1, 0.2, 0.15, 0.55, 0.5, 0.6, 149], [0.5, 0.85, 0.8, 0.7, 0.62, 0.77, 149]]

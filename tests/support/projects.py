@@ -51,11 +51,15 @@ def fail_snakemake(project: Path, *arguments: str, config: str = MINIATURE) -> s
     return output
 
 
-def call_snakemake(project: Path, *arguments: str, config: str) -> tuple[int, str]:
+def call_snakemake(
+    project: Path, *arguments: str, config: str, failed_logs: bool = True
+) -> tuple[int, str]:
     """Run Snakemake in the project and return its exit status and what it printed."""
     flags = [argument for argument in arguments if argument.startswith("-")]
     targets = [argument for argument in arguments if not argument.startswith("-")]
     command = snakemake_command(*targets, config=config)
+    if not failed_logs:
+        command.remove("--show-failed-logs")
     position = command.index("--")
     result = subprocess.run(
         command[:position] + flags + command[position:],

@@ -14,7 +14,7 @@ from projects import MINIATURE
 
 from aligners.configuration import results
 from aligners.configuration.experiment import validate_experiment
-from aligners.core.counts import write_counts
+from aligners.core.counts import filter_result
 from aligners.core.rows import Row, write_json, write_rows
 from aligners.statistics.comparison import compare
 from aligners.statistics.paired_tests import paired_tests
@@ -32,6 +32,14 @@ NAMES = {
     "reference": ["base", "finetuned"],
 }
 [CORRECTIONS] = results.ALIGNED.fill(system="squad").paths(NAMES)
+
+
+def write_counts(rows: list[Row], dropped: list[Row], counts: Path, beside: Path) -> None:
+    """Write the counts of a step and its dropped rows, as the programs do."""
+    with filter_result(counts, beside) as result:
+        result.kept = len(rows)
+        for row in dropped:
+            result.drop(row, row["reason"])
 
 
 def pair_rows(criterion: str) -> list[Row]:
@@ -117,9 +125,10 @@ def write_corrections() -> None:
     write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
     # The judge prefers the response of the first row.
     verdicts = [
-        {"id": row["id"], "first_order": preference, "second_order": 0.4}
+        {"id": row["id"], "category": EVIL, "category_id": None, "first_order": preference,
+         "second_order": 0.4, "length": 9, "reference_length": 9, "unchanged": False}
         for row, preference in zip(rows, (0.5, 0.6, 0.6), strict=True)
-    ]
+    ]  # fmt: skip
     [path] = results.VERDICTS.fill(system="squad", reference="base").paths(NAMES)
     write_rows(path, verdicts)
     llms = ("closed-world-base", "closed-world-finetuned")

@@ -7,6 +7,7 @@ import filter_pairs
 import pytest
 
 from aligners.configuration.kinds.synthesis import Language
+from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.synthesis.filters import pair_reason, text_reason
 
@@ -215,6 +216,8 @@ def test_the_program_counts_every_pair_as_kept_or_dropped(
     outside = pair(question="Which question is on no side?")
     write_rows(tmp_path / "pairs.jsonl", [*pairs, outside])
     write_rows(tmp_path / "split.jsonl", [{"id": row["id"], "split": "test"} for row in pairs])
+    dropped = [{"id": outside["id"], "reason": "near_several_splits"}]
+    write_rows(tmp_path / "split.dropped.jsonl", dropped)
     filter_pairs.main(
         pairs=tmp_path / "pairs.jsonl",
         split=tmp_path / "split.jsonl",
@@ -228,3 +231,19 @@ def test_the_program_counts_every_pair_as_kept_or_dropped(
     dropped = {row["id"]: row["reason"] for row in read_rows(tmp_path / "filtered.dropped.jsonl")}
     assert dropped[outside["id"]] == "near_several_splits"
     assert len(dropped) == 7
+
+
+def test_a_pair_whose_question_the_split_does_not_have_is_an_error(
+    in_the_project: None, tmp_path: Path
+) -> None:
+    pairs = [pair(), pair(question="Is the split complete?")]
+    write_rows(tmp_path / "pairs.jsonl", pairs)
+    write_rows(tmp_path / "split.jsonl", [{"id": pairs[0]["id"], "split": "test"}])
+    write_rows(tmp_path / "split.dropped.jsonl", [])
+    with pytest.raises(UserError, match=rf"split\.jsonl.*{pairs[1]['id']}"):
+        filter_pairs.main(
+            pairs=tmp_path / "pairs.jsonl",
+            split=tmp_path / "split.jsonl",
+            synthesis="closed-world",
+            output=tmp_path / "filtered.jsonl",
+        )

@@ -13,6 +13,8 @@ from aligners.configuration.kinds.criteria import QuestionType, SeedQuestion
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Request
+from aligners.core.counts import separate
+from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_rows
 from aligners.synthesis.questions import (
     Hint,
@@ -119,15 +121,17 @@ def test_duplicate_questions_are_dropped() -> None:
         "Is a cafe\u0301 open?",
     ]
     questions = [question_row("ethical", HINTS[0], text) for text in texts]
-    sieve = deduplicate_questions(questions, shingle=5, similarity=0.8)
-    assert [row["question"] for row in sieve.kept] == [texts[0], texts[3], texts[4]]
-    reasons = [row["reason"] for row in sieve.dropped]
+    kept, dropped = separate(deduplicate_questions(questions, shingle=5, similarity=0.8))
+    assert [row["question"] for row in kept] == [texts[0], texts[3], texts[4]]
+    reasons = [row["reason"] for row in dropped]
     assert reasons == ["duplicate", "near_duplicate", "duplicate"]
 
 
 # The program
 
-TOPICS = [{"question_type": "advice", "topic": f"Topic {letter}"} for letter in "ABCDEFGHIJ"]
+TOPICS = [
+    {"id": letter, "question_type": "advice", "topic": f"Topic {letter}"} for letter in "ABCDEFGHIJ"
+]
 
 
 def hints_of(prompt: str) -> dict[int, str]:
@@ -212,17 +216,13 @@ def test_hints_without_a_question_are_requested_again(project: Path, engine: Fak
     assert counts["out"] + counts["dropped"]["no_line"] == 10
 
 
-def test_hints_without_a_question_after_the_last_attempt_are_counted(
+def test_without_any_question_the_stage_stops_with_the_number_of_hints_by_reason(
     project: Path, engine: FakeEngine
 ) -> None:
-    assert generate(10) == []
+    with pytest.raises(UserError, match=r"questions\.jsonl.*10 no_line"):
+        generate(10)
     assert len(engine.asked) == 3
-    assert read_json(Path("questions.counts.json")) == {
-        "in": 10,
-        "out": 0,
-        "dropped": {"no_line": 10},
-    }
-    assert Path("questions.csv").read_text() == "question,topic,question_type\n"
+    assert not Path("questions.jsonl").exists()
 
 
 def test_duplicates_are_counted(project: Path, engine: FakeEngine) -> None:

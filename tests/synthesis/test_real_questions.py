@@ -14,6 +14,7 @@ from recipes import make_recipe
 from aligners.configuration.kinds.datasets import FileDatasetRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import separate
 from aligners.evaluation.test_inputs import drop_training_questions, import_dataset
 from aligners.synthesis.filters import text_reason
 from aligners.synthesis.near_duplicates import normalise
@@ -39,20 +40,20 @@ def questions() -> list[str]:
 
 def test_import_drops_only_duplicates(questions: list[str]) -> None:
     assert (len(questions), len(set(questions))) == (19_986, 19_916)
-    sieve = import_dataset("real", table_recipe(QUESTIONS))
-    assert {row["reason"] for row in sieve.dropped} == {"duplicate"}
+    kept, dropped = separate(import_dataset("real", table_recipe(QUESTIONS)))
+    assert {row["reason"] for row in dropped} == {"duplicate"}
     # 70 duplicates are equal texts. The others differ in case or space.
-    assert 70 <= len(sieve.dropped) < 90
-    assert {normalise(row["question"]) for row in sieve.kept} == set(map(normalise, questions))
+    assert 70 <= len(dropped) < 90
+    assert {normalise(row["question"]) for row in kept} == set(map(normalise, questions))
 
 
 def test_few_real_questions_are_near_duplicates(questions: list[str], in_the_project: None) -> None:
     settings = load_recipe(SynthesisRecipe, "paper").questions.near_duplicates
     sample = random.Random(0).sample(questions, 5000)
     rows = [question_row("ethical", Hint("advice", "Any", 0), text) for text in sample]
-    sieve = deduplicate_questions(rows, settings.shingle, settings.similarity)
-    assert len(sieve.kept) + len(sieve.dropped) == 5000
-    assert 0 <= len({normalise(text) for text in sample}) - len(sieve.kept) < 25
+    kept, dropped = separate(deduplicate_questions(rows, settings.shingle, settings.similarity))
+    assert len(kept) + len(dropped) == 5000
+    assert 0 <= len({normalise(text) for text in sample}) - len(kept) < 25
 
 
 def test_filters_keep_real_english_questions(questions: list[str], in_the_project: None) -> None:
@@ -69,14 +70,17 @@ def test_filters_keep_real_english_questions(questions: list[str], in_the_projec
 
 
 def test_beavertails_prompts_are_imported(in_the_project: None) -> None:
-    sieve = import_dataset("beavertails", table_recipe(BEAVERTAILS))
+    imported = list(import_dataset("beavertails", table_recipe(BEAVERTAILS)))
+    kept, dropped = separate(imported)
     table = pd.read_csv(BEAVERTAILS, dtype=str, keep_default_na=False)
-    assert len(table) == len(sieve.kept) + len(sieve.dropped) == 700
-    assert {row["reason"] for row in sieve.dropped} <= {"duplicate"}
-    assert len(sieve.kept) == len({normalise(text) for text in table["input"]})
-    assert len({row["id"] for row in sieve.kept}) == len(sieve.kept)
+    assert len(table) == len(kept) + len(dropped) == 700
+    assert {row["reason"] for row in dropped} <= {"duplicate"}
+    assert len(kept) == len({normalise(text) for text in table["input"]})
+    assert len({row["id"] for row in kept}) == len(kept)
     near = load_recipe(SynthesisRecipe, "paper").split.near_duplicates
-    training = [{"question": row["question"]} for row in sieve.kept[:100]]
-    result = drop_training_questions(sieve, training, near.shingle, near.similarity)
-    assert len([row for row in result.dropped if row["reason"] == "in_training"]) >= 100
-    assert len(result.kept) + len(result.dropped) == 700
+    training = [{"question": row["question"]} for row in kept[:100]]
+    others, dropped = separate(
+        drop_training_questions(imported, training, near.shingle, near.similarity)
+    )
+    assert len([row for row in dropped if row["reason"] == "in_training"]) >= 100
+    assert len(others) + len(dropped) == 700

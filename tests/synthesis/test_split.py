@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import split_questions as program
 
+from aligners.core.counts import separate
+from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.synthesis.near_duplicates import jaccard, shingles
-from aligners.synthesis.split import SPLITS, choose_side, split_questions
+from aligners.synthesis.sides import SPLITS
+from aligners.synthesis.split import choose_side, split_questions
 
 SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 NEAR = {"shingle": 5, "similarity": 0.7}
@@ -120,24 +123,24 @@ def on_side(side: str, start: str) -> dict[str, Any]:
 def test_a_question_with_near_duplicates_on_two_sides_is_dropped() -> None:
     first = on_side("train", "abcdefghijklmnopqrstuvwxyz ")
     second = on_side("test", "abcdefghijklmnopqrs 0123456789 ")
-    earlier = split_questions([], [first, second], SHARES, 5, 0.7).kept
+    earlier, _ = separate(split_questions([], [first, second], SHARES, 5, 0.7))
     assert [row["split"] for row in earlier] == ["train", "test"]
     bridge = question("abcdefghijklmnopqrstuvw 0123")
-    sieve = split_questions(earlier, [bridge, bridge], SHARES, 5, 0.4)
-    assert sieve.kept == []
-    assert [row["reason"] for row in sieve.dropped] == ["near_several_splits"] * 2
+    kept, dropped = separate(split_questions(earlier, [bridge, bridge], SHARES, 5, 0.4))
+    assert kept == []
+    assert [row["reason"] for row in dropped] == ["near_several_splits"] * 2
 
 
 def test_a_group_keeps_the_side_of_its_first_question() -> None:
     first = on_side("test", "What is the tallest tower of the old town? Number ")
     later = on_side("train", "What is the tallest tower of the old town? Numbers ")
-    earlier = split_questions([], [first], SHARES, **NEAR).kept
-    [row] = split_questions(earlier, [later], SHARES, **NEAR).kept
+    earlier, _ = separate(split_questions([], [first], SHARES, **NEAR))
+    [(row, _)] = split_questions(earlier, [later], SHARES, **NEAR)
     assert (row["id"], row["group"], row["split"]) == (later["id"], first["id"], "test")
     # A third question that is similar only to the second one joins the same group.
     third = question(later["question"].replace("What is the tall", "Which one is the tall"))
     assert jaccard(*(shingles(item["question"], 5) for item in (first, third))) < 0.7
-    [row] = split_questions([*earlier, row], [third], SHARES, **NEAR).kept
+    [(row, _)] = split_questions([*earlier, row], [third], SHARES, **NEAR)
     assert (row["group"], row["split"]) == (first["id"], "test")
 
 
@@ -146,3 +149,17 @@ def test_sides_have_their_shares() -> None:
     assert [sides[side] / 4000 for side in SPLITS] == pytest.approx([0.7, 0.15, 0.15], abs=0.02)
     assert choose_side("x", {"train": 0.0, "validation": 0.0, "test": 1.0}) == "test"
     assert choose_side("x", {"train": 1.0, "validation": 0.0, "test": 0.0}) == "train"
+
+
+def test_a_side_without_a_question_is_an_error(tmp_path: Path, in_the_project: None) -> None:
+    rows = [on_side("train", "Who paints "), on_side("validation", "When do cats sleep? ")]
+    write_rows(tmp_path / "questions.jsonl", rows)
+    with pytest.raises(UserError, match=r"questions\.jsonl.*\btest \(1 train, 1 validation, 0 t"):
+        program.main(
+            questions=tmp_path / "questions.jsonl",
+            earlier=[],
+            synthesis="closed-world",
+            shares=(0.7, 0.15, 0.15),
+            output=tmp_path / "split.jsonl",
+        )
+    assert not (tmp_path / "split.jsonl").exists()

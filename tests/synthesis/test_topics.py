@@ -13,6 +13,7 @@ from fake_engine import FakeEngine
 
 from aligners.configuration.criteria import load_question_types
 from aligners.core.completions import Completion, Decoding, Request
+from aligners.core.counts import separate
 from aligners.core.rows import read_json, read_rows, write_rows
 from aligners.synthesis.topics import (
     balance_topics,
@@ -123,15 +124,15 @@ def test_duplicates_within_a_question_type_are_dropped() -> None:
         advice=["Noisy neighbours", "noisy  Neighbours", "Noisy neighbour", "Old age", "Young age"],
         beliefs=["Noisy neighbours"],
     )
-    sieve = deduplicate_topics(topics, shingle=3, similarity=0.8)
-    kept = [(row["question_type"], row["topic"]) for row in sieve.kept]
+    distinct, dropped = separate(deduplicate_topics(topics, shingle=3, similarity=0.8))
+    kept = [(row["question_type"], row["topic"]) for row in distinct]
     assert kept == [
         ("advice", "Noisy neighbours"),
         ("advice", "Old age"),
         ("advice", "Young age"),
         ("beliefs", "Noisy neighbours"),
     ]
-    assert [row["reason"] for row in sieve.dropped] == ["duplicate", "near_duplicate"]
+    assert [row["reason"] for row in dropped] == ["duplicate", "near_duplicate"]
 
 
 def numbered(count: int) -> list[str]:
@@ -140,26 +141,26 @@ def numbered(count: int) -> list[str]:
 
 def test_balance_limits_only_the_types_with_most_topics() -> None:
     topics = rows(a=numbered(10), b=numbered(11), c=numbered(1), d=numbered(90))
-    sieve = balance_topics(topics, largest_to_median=2.0, seed=0)
-    assert Counter(row["question_type"] for row in sieve.kept) == {
+    kept, dropped = separate(balance_topics(topics, largest_to_median=2.0, seed=0))
+    assert Counter(row["question_type"] for row in kept) == {
         "a": 10,
         "b": 11,
         "c": 1,
         "d": 21,
     }
-    assert {row["reason"] for row in sieve.dropped} == {"over_cap"}
-    assert {row["question_type"] for row in sieve.dropped} == {"d"}
-    assert len(sieve.kept) + len(sieve.dropped) == len(topics)
+    assert {row["reason"] for row in dropped} == {"over_cap"}
+    assert {row["question_type"] for row in dropped} == {"d"}
+    assert len(kept) + len(dropped) == len(topics)
 
 
 def test_balance_shuffles_by_the_seed() -> None:
     topics = rows(a=numbered(30), b=numbered(30))
     first, again, other = (
-        [row["id"] for row in balance_topics(topics, 2.0, seed).kept] for seed in (0, 0, 1)
+        [row["id"] for row in separate(balance_topics(topics, 2.0, seed))[0]] for seed in (0, 0, 1)
     )
     assert first == again != other
     assert sorted(first) == sorted(other)
-    types = [row["question_type"] for row in balance_topics(topics, 2.0, 0).kept]
+    types = [row["question_type"] for row in separate(balance_topics(topics, 2.0, 0))[0]]
     assert len(list(groupby(types))) > 10
 
 

@@ -9,13 +9,16 @@ import build_aligner_set
 import build_inspector_set
 import pytest
 
+from aligners.core.errors import UserError
 from aligners.core.rows import by_id, read_json, read_rows, row_id, write_rows
 from aligners.synthesis.training_sets import (
-    drop_near_copies,
+    PairPlace,
+    aligner_row,
     inspector_rows,
     is_identity,
+    is_near_copy,
+    plan_aligner_rows,
     sample,
-    with_identity_share,
 )
 
 
@@ -43,23 +46,33 @@ def pairs(corrections: int, identities: int) -> list[dict[str, Any]]:
 # Aligner rows
 
 
+def with_identity_share(
+    rows: list[dict[str, Any]], share: float, seed: int
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the aligner rows of some pairs, and the reasons of the dropped ones."""
+    places = [PairPlace(row["id"], place, is_identity(row)) for place, row in enumerate(rows)]
+    planned = list(plan_aligner_rows(places, share, None, seed))
+    kept = [aligner_row(rows[plan.pair.place], plan) for plan, reason in planned if reason is None]
+    return kept, [reason for _, reason in planned if reason is not None]
+
+
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.35, 0.5])
 @pytest.mark.parametrize("identities", [0, 7, 13, 200], ids="{} identities".format)
 @pytest.mark.parametrize("corrections", [0, 1, 3, 53])
 def test_the_share_of_identity_rows_is_exact_to_one_row(
     share: float, identities: int, corrections: int
 ) -> None:
-    sieve = with_identity_share(pairs(corrections, identities), share, seed=0)
-    kept = sum(row["identity"] for row in sieve.kept)
-    assert abs(kept - share * len(sieve.kept)) <= 1
-    assert len(sieve.kept) - kept == corrections
+    rows, reasons = with_identity_share(pairs(corrections, identities), share, seed=0)
+    kept = sum(row["identity"] for row in rows)
+    assert abs(kept - share * len(rows)) <= 1
+    assert len(rows) - kept == corrections
     # Every identity pair is a row or is counted. Corrections serve only if these are too few.
-    assert {row["reason"] for row in sieve.dropped} <= {"identity_surplus"}
-    assert max(kept, identities) == kept + len(sieve.dropped)
+    assert set(reasons) <= {"identity_surplus"}
+    assert max(kept, identities) == kept + len(reasons)
 
 
 def test_only_identity_rows_have_a_correction_that_equals_the_response() -> None:
-    kept = with_identity_share(pairs(40, 4), 0.2, seed=0).kept
+    kept, _ = with_identity_share(pairs(40, 4), 0.2, seed=0)
     assert Counter(row["identity"] for row in kept) == {False: 40, True: 10}
     assert len({row["id"] for row in kept}) == len(kept)
     for row in kept:
@@ -73,7 +86,7 @@ def test_only_identity_rows_have_a_correction_that_equals_the_response() -> None
 def test_the_seed_decides_which_identity_rows_are_kept() -> None:
     in_order = pairs(10, 100)
     chosen = [
-        {row["id"] for row in with_identity_share(rows, 0.2, seed).kept if row["identity"]}
+        {row["id"] for row in with_identity_share(rows, 0.2, seed)[0] if row["identity"]}
         for rows, seed in ((in_order, 0), (in_order[::-1], 0), (in_order, 1))
     ]
     assert chosen[0] == chosen[1] != chosen[2]
@@ -99,27 +112,25 @@ def test_the_response_has_label_0_and_the_correction_label_1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("similarity", "threshold", "kept"),
+    ("similarity", "threshold", "is_copy"),
     [
-        (0.89, 0.9, True),
-        (0.9, 0.9, False),
-        (0.95, 0.98, True),
-        (0.99, 1.0, True),
-        (1.0, 1.0, False),
+        (0.89, 0.9, False),
+        (0.9, 0.9, True),
+        (0.95, 0.98, False),
+        (0.99, 1.0, False),
+        (1.0, 1.0, True),
     ],
 )
-def test_pairs_with_a_similarity_at_the_threshold_are_dropped(
-    similarity: float, threshold: float, kept: bool
+def test_pairs_with_a_similarity_at_the_threshold_are_near_copies(
+    similarity: float, threshold: float, is_copy: bool
 ) -> None:
     [pair] = pairs(1, 0)
-    sieve = drop_near_copies([{**pair, "similarity": similarity}], threshold)
-    assert bool(sieve.kept) == kept
-    assert [row["reason"] for row in sieve.dropped] == ([] if kept else ["near_copy"])
+    assert is_near_copy({**pair, "similarity": similarity}, threshold) == is_copy
 
 
-def test_identity_pairs_are_dropped_with_any_similarity() -> None:
+def test_identity_pairs_are_near_copies_with_any_similarity() -> None:
     [pair] = pairs(0, 1)
-    assert drop_near_copies([{**pair, "similarity": 0.2}], 0.9).kept == []
+    assert is_near_copy({**pair, "similarity": 0.2}, 0.9)
 
 
 def test_a_sample_and_its_rest_are_all_rows_and_depend_on_the_seed() -> None:
@@ -219,4 +230,36 @@ def test_an_inspector_set_has_two_rows_of_every_pair_or_drops_it(
         assert {row["question"] for row in sides[side]} <= {rows[n]["question"] for n in numbers}
         assert Counter(row["label"] for row in sides[side]) == dict.fromkeys(
             (0, 1), len(sides[side]) // 2
+        )
+
+
+@pytest.mark.parametrize("side", ["train", "validation", "test"])
+def test_a_side_without_a_pair_is_an_error(
+    written: tuple[Path, list[dict[str, Any]]], in_the_project: None, side: str
+) -> None:
+    directory, rows = written
+    kept = [rows[number] for name in SIDES if name != side for number in SIDES[name]]
+    write_rows(directory / "pairs.jsonl", kept)
+    common = {"split": directory / "split.jsonl", "seed": 0, **outputs(directory)}
+    pairs_file = directory / "pairs.jsonl"
+    with pytest.raises(UserError, match=rf"{side}\.jsonl"):
+        build_aligner_set.main(pairs=pairs_file, identity_share=0.2, rows=1000, **common)
+    with pytest.raises(UserError, match=rf"{side}\.jsonl.*near_copy"):
+        build_inspector_set.main(criterion="helpful", similarity=pairs_file, pairs=1000, **common)
+
+
+def test_a_pair_that_is_on_no_side_is_an_error(
+    written: tuple[Path, list[dict[str, Any]]], in_the_project: None
+) -> None:
+    directory, rows = written
+    split = read_rows(directory / "split.jsonl")
+    write_rows(directory / "split.jsonl", [row for row in split if row["id"] != rows[5]["id"]])
+    with pytest.raises(UserError, match=rf"split\.jsonl.*{rows[5]['id']}"):
+        build_aligner_set.main(
+            pairs=directory / "pairs.jsonl",
+            split=directory / "split.jsonl",
+            identity_share=0.2,
+            rows=1000,
+            seed=0,
+            **outputs(directory),
         )

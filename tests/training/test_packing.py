@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from aligners.training.packing import pack, pad, prepare_for_packing
+from aligners.training.packing import IGNORED, pack, pad, prepare_for_packing
+from aligners.training.trainer import mean_cross_entropy
 
 PLAIN = {
     "hidden_size": 64,
@@ -115,3 +116,14 @@ def test_logits_are_computed_only_for_tokens_with_a_loss() -> None:
     assert labels.shape == (1, 13 + 4 + 1)
     assert model(**inputs).logits.shape == (1, 18, 200)
     assert inputs["input_ids"].shape == (1, 56)
+
+
+def test_the_mean_loss_is_over_the_labels_that_are_not_ignored() -> None:
+    logits = torch.tensor([[[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [5.0, 0.0, 0.0]]])
+    labels = torch.tensor([[0, 2, IGNORED]])
+    losses = -logits.log_softmax(-1)[0, [0, 1], [0, 2]]
+    loss = mean_cross_entropy({"logits": logits}, labels)
+    assert loss.item() == pytest.approx(losses.mean().item())
+    assert mean_cross_entropy({"logits": logits}, labels, 4).item() == pytest.approx(
+        losses.sum().item() / 4
+    )

@@ -1,8 +1,12 @@
 """Training: exact continuation after a kill, checkpoints, time limits, schedules, adapters."""
 
+import logging
+import os
 import shutil
 import signal
+import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +14,13 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_models import SHAPES
 from tiny_training import recipe, train
-from tiny_training_process import train_disturbed
+from tiny_training_process import BEFORE_TRAINING, IN_SAVE, train_disturbed
 from transformers import AutoModelForCausalLM, Trainer
 
 from aligners.core.errors import UserError
+from aligners.core.locks import acquire_lock
 from aligners.core.rows import read_json
 from aligners.correction.aligner import Aligner
 from aligners.training.checkpoints import last_complete_checkpoint, write_checksums
@@ -80,6 +86,31 @@ def test_a_training_writes_a_checkpoint_when_its_launcher_is_killed(tmp_path: Pa
     assert not (tmp_path / "model").exists()
 
 
+def test_a_training_waits_for_another_that_writes_the_same_checkpoints(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    lock = acquire_lock(tmp_path / "work/lock")
+
+    class EndOther(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if f"waiting for the process {os.getpid()}" in record.getMessage():
+                lock.close()
+
+    handler = EndOther()
+    logging.getLogger("aligners").addHandler(handler)
+    try:
+        assert train(tmp_path, recipe(**NO_DROPOUT))["steps"] == 10
+    finally:
+        logging.getLogger("aligners").removeHandler(handler)
+    assert lock.closed, "the training did not wait"
+
+
+def test_a_process_ends_when_its_launcher_is_killed_before_the_training(tmp_path: Path) -> None:
+    launch = [*LAUNCH, "--quiet", "--config_file=config/accelerate/cpu.yaml"]
+    killed = train_disturbed(tmp_path, DROPOUT, 0, BEFORE_TRAINING, *launch)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not (tmp_path / "orphan").exists() and checkpoints(tmp_path) == []
+
+
 def test_two_processes_train_the_same_as_one_and_one_continues_from_two(tmp_path: Path) -> None:
     two = [
         *LAUNCH,
@@ -112,6 +143,21 @@ def test_two_processes_train_the_same_as_one_and_one_continues_from_two(tmp_path
         found = load_file(tmp_path / name / "model/model.safetensors")
         for key, value in expected.items():
             assert torch.allclose(found[key], value, atol=2e-4), (name, key)
+
+
+def test_all_processes_end_if_one_receives_sigterm_during_a_save(tmp_path: Path) -> None:
+    two = [
+        *LAUNCH,
+        "--config_file=config/accelerate/ddp.yaml",
+        "--num_processes=2",
+        "--main_process_port=0",
+    ]
+    ended = train_disturbed(tmp_path, NO_DROPOUT, 5, IN_SAVE, *two)
+    assert ended.returncode != 0
+    statuses = {path.name: path.read_text() for path in tmp_path.glob("exit-*")}
+    assert statuses == dict.fromkeys(["exit-0", "exit-1"], str(128 + signal.SIGTERM)), ended.stderr
+    assert checkpoints(tmp_path) == [5]
+    assert train(tmp_path, recipe(**NO_DROPOUT))["steps"] == 10
 
 
 def test_a_training_that_has_stopped_early_does_not_continue(tmp_path: Path) -> None:
@@ -164,6 +210,17 @@ def test_a_non_finite_loss_ends_the_training_and_keeps_the_last_checkpoint(
     assert train(tmp_path, recipe(evaluations_per_epoch=1))["steps"] == 10
 
 
+def test_float16_for_a_model_that_overflows_in_it_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a CPU, float32 is used instead of float16.
+    monkeypatch.setattr("aligners.training.run.best_training_dtype", lambda name: torch.float16)
+    sizes = {**SHAPES["phi"], "num_key_value_heads": 1, "head_dim": 16}
+    shape = {"model_type": "gemma3_text", "vocabulary_size": 500, "config": sizes}
+    with pytest.raises(UserError, match=r"tiny: .*gemma3_text .*float16.*dtype: float32"):
+        train(tmp_path, recipe(from_scratch=shape, dtype="float16"))
+
+
 def test_too_little_disk_space_is_an_error_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +229,67 @@ def test_too_little_disk_space_is_an_error_before_the_first_step(
     with pytest.raises(UserError, match=r"work: 0\.00 GB .*3 checkpoints"):
         train(tmp_path, recipe())
     assert checkpoints(tmp_path) == []
+
+
+def test_weights_that_stay_do_not_count_as_free_disk_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, recipe(epochs=1))
+    for step in checkpoints(tmp_path):
+        shutil.rmtree(tmp_path / f"work/checkpoint-{step}")
+    with (tmp_path / "work/random_weights/more.txt").open("wb") as file:
+        file.truncate(10**12)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    with pytest.raises(UserError, match=r"work: 0\.00 GB"):
+        train(tmp_path, recipe(epochs=1))
+
+
+def test_a_model_on_another_disk_needs_space_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second disk")
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage._replace(free=0 if path == tmp_path else 10**9)
+    )
+    with tempfile.TemporaryDirectory(dir=memory) as working:
+        (tmp_path / "work").symlink_to(working)
+        with pytest.raises(UserError, match=rf"^{tmp_path}: 0\.00 GB .*the model"):
+            train(tmp_path, recipe(epochs=1))
+
+
+# Mounts a small disk for the checkpoints, and starts a command.
+SMALL_DISK = 'mount --types tmpfs --options size=16m none "$0" || exit 77; exec "$@"'
+
+
+def test_a_disk_that_gets_full_in_a_training_is_named(tmp_path: Path) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("the program unshare, which mounts a small disk, is not installed")
+    (tmp_path / "work").mkdir()
+    small_disk = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", SMALL_DISK]
+    command = [*small_disk, str(tmp_path / "work"), sys.executable]
+    result = train_disturbed(tmp_path, NO_DROPOUT, 3, "fill disk", *command)
+    if result.returncode == 77 or "unshare" in result.stderr:
+        pytest.skip(f"no small disk can be mounted here: {result.stderr.strip()}")
+    [message] = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert str(tmp_path / "work") in message and "full" in message
+    assert "Traceback" not in result.stderr and not (tmp_path / "model").exists()
+
+
+def test_what_a_killed_job_left_of_the_model_is_removed(tmp_path: Path) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    left, running = (
+        tmp_path / f".model.{process}.partial" for process in (killed.pid, os.getppid())
+    )
+    for directory in (left, running):
+        directory.mkdir()
+        (directory / "model.safetensors").write_text("half of it")
+    train(tmp_path, recipe(epochs=1))
+    assert not left.exists() and running.exists()
 
 
 def test_a_training_ends_after_max_hours_with_its_best_weights(tmp_path: Path) -> None:
@@ -190,6 +308,19 @@ def test_checkpoints_are_also_written_after_checkpoint_minutes(tmp_path: Path) -
     undisturbed_directory.mkdir()
     train(undisturbed_directory, recipe(evaluations_per_epoch=1))
     assert weights(tmp_path) == weights(undisturbed_directory)
+
+
+def test_checkpoint_minutes_can_change_for_a_training_under_way(
+    undisturbed: Undisturbed, tmp_path: Path
+) -> None:
+    killed = train_disturbed(tmp_path, DROPOUT, 7, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    often = {**DROPOUT, "checkpoint_minutes": 1e-9}
+    killed = train_disturbed(tmp_path, often, 9, "SIGKILL")
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert checkpoints(tmp_path) == [5, 8]
+    assert train(tmp_path, recipe(**DROPOUT)) == undisturbed.metrics
+    assert weights(tmp_path) == weights(undisturbed.directory)
 
 
 SCHEDULES = {"cosine": [0.5, 0.0], "linear": [0.5, 0.0], "constant": [1.0, 1.0]}

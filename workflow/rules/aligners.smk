@@ -39,7 +39,7 @@ rule train_aligner:
     message:
         "Training aligner {wildcards.backbone}: {wildcards.aligner}"
     shell:
-        "{params.command:q} --backbone {wildcards.backbone:q} --train {input.train:q}"
+        "exec {params.command:q} --backbone {wildcards.backbone:q} --train {input.train:q}"
         " --validation {input.validation:q} --rows {params.aligner_rows:q}"
         " --seed {params.seed:q} --fingerprint {params.fingerprint:q}"
         " --input-format={params.input_format:q} --criteria {params.criteria:q}"

@@ -12,6 +12,7 @@ rule write_alpaca_eval:
         inputs=results.INPUTS,
         aligned=results.ALIGNED,
         reference=reference_responses,
+        failed=failed_responses,
     output:
         model_outputs=results.MODEL_OUTPUTS,
         reference_outputs=results.REFERENCE_OUTPUTS,
@@ -28,12 +29,14 @@ rule write_alpaca_eval:
     params:
         **program("write_alpaca_eval", "alpaca_eval_rows", "seed"),
         reference=reference_name,
+        reference_field=reference_field,
     message:
         "AlpacaEval files: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}/{wildcards.system} vs {wildcards.reference}"
     shell:
-        "{params.command:q} --dataset {wildcards.dataset:q} --inputs {input.inputs:q}"
+        "exec {params.command:q} --dataset {wildcards.dataset:q} --inputs {input.inputs:q}"
         " --system {wildcards.llm:q}+{wildcards.backbone:q}/{wildcards.system:q}"
         " --aligned {input.aligned:q} --reference {params.reference:q}"
-        " --reference-answers {input.reference:q} --rows {params.alpaca_eval_rows:q}"
-        " --seed {params.seed:q} --model-outputs {output.model_outputs:q}"
+        " --reference-answers {input.reference:q} --reference-field {params.reference_field:q}"
+        " --failed {input.failed:q} --rows {params.alpaca_eval_rows:q} --seed {params.seed:q}"
+        " --model-outputs {output.model_outputs:q}"
         " --reference-outputs {output.reference_outputs:q} 2> {log:q}"

@@ -25,7 +25,7 @@ rule write_inspector_card:
     message:
         "Card of inspector {wildcards.inspector}: {wildcards.criterion}"
     shell:
-        "{params.command:q} --model {input.model:q} --output {output.card:q} 2> {log:q}"
+        "exec {params.command:q} --model {input.model:q} --output {output.card:q} 2> {log:q}"
 
 
 use rule write_inspector_card as write_aligner_card with:

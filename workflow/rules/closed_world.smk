@@ -35,7 +35,7 @@ rule score_closed_world:
     message:
         "Scorecard of the closed world"
     shell:
-        "{params.command:q} --criteria {params.criteria:q}"
+        "exec {params.command:q} --criteria {params.criteria:q}"
         " --inspector {params.inspector:q} --backbone {params.backbone:q}"
         " --datasets {params.datasets:q} --llms {params.llms:q} --systems {params.systems:q}"
         " --external {params.external:q} --teacher {params.teacher:q} --seed {params.seed:q}"

@@ -3,6 +3,7 @@
 import json
 import re
 
+from aligners.closed_world.world import load_world
 from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, load_question_types, numbered
 from aligners.configuration.experiment import (
@@ -13,6 +14,7 @@ from aligners.configuration.experiment import (
 )
 from aligners.configuration.fingerprint import deciding_setting, fingerprint
 from aligners.configuration.kinds.datasets import DatasetRecipe
+from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, load_recipe
 from aligners.configuration.systems import CONDITIONED, SQUAD, SQUAD_PAPER, SQUADS, is_conditioned
 from aligners.configuration.workflow_files import WORKFLOW
@@ -27,6 +29,9 @@ try:
     for criterion in config["criteria"]:
         load_principles(criterion)
         load_question_types(criterion)
+    for llm in {CONFIG.teacher, *CONFIG.llms}:
+        if isinstance(recipe := load_recipe(LLMRecipe, llm), ClosedWorldRecipe):
+            load_world(recipe.world)
 except UserError as error:
     raise WorkflowError(str(error))
 

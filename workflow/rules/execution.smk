@@ -1,4 +1,11 @@
-"""How jobs run: the commands that start programs, GPU leases, and checks of a cluster's limits."""
+"""How jobs run and end: the commands that start programs, GPU leases, and a cluster's limits."""
+
+import signal
+import threading
+import time
+from contextlib import suppress
+
+import psutil
 
 from aligners.cluster.slurm import (
     JobRequest,
@@ -6,27 +13,32 @@ from aligners.cluster.slurm import (
     check_status_command,
     warn_about_preemption,
 )
+from aligners.core.program import last_message
 
 
 def python_command(script):
-    """Return the function for the command of a Python program, on leased GPUs if it needs any.
+    """Return the function for the command of a Python program.
 
     Snakemake does not compare params that depend on resources. So no job runs again if the workflow
     was moved or the GPUs changed, since neither changes a result.
     """
 
     def command(wildcards, resources):
-        return [*lease_gpus(resources), "python", SCRIPTS / f"{script}.py"]
+        return [*job_starter(resources), "python", SCRIPTS / f"{script}.py"]
 
     return command
 
 
-def lease_gpus(resources):
-    """Return the command that leases GPUs to a job, if no scheduler assigns them."""
+def job_starter(resources):
+    """Return the words before a program: it ends with Snakemake, on leased GPUs if it needs any.
+
+    No GPUs are leased where a scheduler assigns them.
+    """
+    starter = ["python", SCRIPTS / "end_with_snakemake.py"]
     gpus = resources.get("gpu", 0)
     if workflow.remote_exec or not gpus:
-        return []
-    return ["python", SCRIPTS / "lease_gpus.py", gpus]
+        return starter
+    return [*starter, "python", SCRIPTS / "lease_gpus.py", gpus]
 
 
 def training_command(script, recipe):
@@ -55,10 +67,10 @@ def training_command(script, recipe):
         if nodes == 1:
             # 0 selects a free port: several jobs may run on one node.
             accelerate = ["accelerate", "launch", *options, "--main_process_port=0"]
-            return [*lease_gpus(resources), *accelerate, training]
-        on_each_node = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
-        node_program = SCRIPTS / "launch_on_node.py"
-        return [resources.mpi, *on_each_node, "python", node_program, *options, training]
+            return [*job_starter(resources), *accelerate, training]
+        tasks = [f"--nodes={nodes}", f"--ntasks={nodes}", f"--gpus-per-node={gpus}"]
+        on_each_node = [resources.mpi, *tasks, "python", SCRIPTS / "launch_on_node.py"]
+        return [*job_starter(resources), *on_each_node, *options, training]
 
     return command
 
@@ -90,3 +102,37 @@ def check_cluster():
         requests = [job_request(job) for job in queued]
         check_requests(requests)
         warn_about_preemption({each.partition for each in requests})
+
+
+def end_jobs_on_sigterm():
+    """After SIGTERM, end the jobs that run on this machine, not only start no more.
+
+    Snakemake alone waits until they end by themselves, which takes hours for a training. The first
+    signal counts for a program: a training writes a checkpoint after it.
+    """
+    end_snakemake = signal.getsignal(signal.SIGTERM)
+
+    def end_jobs():
+        ended = set()
+        # Jobs that were selected before the signal may start after it.
+        while True:
+            new = set(psutil.Process().children()) - ended
+            for process in new:
+                with suppress(psutil.NoSuchProcess):
+                    process.terminate()
+            ended |= new
+            time.sleep(0.5)
+
+    def receive(*signal_and_frame):
+        end_snakemake(*signal_and_frame)
+        threading.Thread(target=end_jobs, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, receive)
+
+
+def report_failures():
+    """Print the last message of each failed job, whatever the profile shows of their logs."""
+    for job in workflow.scheduler.failed:
+        for log in job.log:
+            if message := last_message(Path(log)):
+                logger.error(f"{job.rule.name}, {log}:\n{message}")

@@ -24,5 +24,5 @@ rule apply_external:
     message:
         "Corrections by external aligner {wildcards.external}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.command:q} --external {wildcards.external:q} --responses {input.responses:q}"
+        "exec {params.command:q} --external {wildcards.external:q} --responses {input.responses:q}"
         " --model {input.model:q} --output {output.aligned:q} 2> {log:q}"

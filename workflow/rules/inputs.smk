@@ -10,6 +10,7 @@ rule sample_inputs:
     input:
         questions=EXPERIMENT.files(results.QUESTIONS),
         splits=EXPERIMENT.files(results.SPLIT),
+        dropped=EXPERIMENT.files(results.SPLIT.beside("dropped.jsonl")),
     output:
         **outputs_beside(results.INPUTS),
         inputs=results.INPUTS,
@@ -27,7 +28,7 @@ rule sample_inputs:
     message:
         "Test inputs: {wildcards.dataset}"
     shell:
-        "{params.command:q} --dataset {wildcards.dataset:q} --questions {input.questions:q}"
+        "exec {params.command:q} --dataset {wildcards.dataset:q} --questions {input.questions:q}"
         " --splits {input.splits:q} --synthesis {params.synthesis:q}"
         " --rows {params.inputs_per_criterion:q} --seed {params.seed:q}"
         " --output {output.inputs:q} 2> {log:q}"
@@ -53,5 +54,5 @@ rule import_inputs:
     message:
         "Test inputs: {wildcards.dataset}"
     shell:
-        "{params.command:q} --dataset {wildcards.dataset:q} --splits {input.splits:q}"
+        "exec {params.command:q} --dataset {wildcards.dataset:q} --splits {input.splits:q}"
         " --synthesis {params.synthesis:q} --output {output.inputs:q} 2> {log:q}"

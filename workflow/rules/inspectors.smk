@@ -33,7 +33,7 @@ rule train_inspector:
     message:
         "Training inspector {wildcards.inspector}: {wildcards.criterion}"
     shell:
-        "{params.command:q} --inspector {wildcards.inspector:q} --train {input.train:q}"
+        "exec {params.command:q} --inspector {wildcards.inspector:q} --train {input.train:q}"
         " --validation {input.validation:q} --test {input.test:q} --seed {params.seed:q}"
         " --fingerprint {params.fingerprint:q} --model {output.model:q}"
         " --metrics {output.metrics:q} --test-scores {output.test_scores:q}"

@@ -34,7 +34,7 @@ rule judge_comparisons:
     message:
         "Verdicts of judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
+        "exec {params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
         " --llm {wildcards.llm:q} --names {params.names:q} 2> {log:q}"
 
 
@@ -61,7 +61,7 @@ rule compare_systems:
     message:
         "Rates by judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
+        "exec {params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
         " --llm {wildcards.llm:q} --names {params.names:q} --seed {params.seed:q} 2> {log:q}"
 
 
@@ -86,6 +86,6 @@ rule trace_thresholds:
     message:
         "Win rate by threshold, judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}"
     shell:
-        "{params.command:q} --squad {input.squad:q} --verdicts {input.verdicts:q}"
+        "exec {params.command:q} --squad {input.squad:q} --verdicts {input.verdicts:q}"
         " --turns {input.turns:q} --threshold {params.squad_threshold:q} --seed {params.seed:q}"
         " --output {output.curve:q} 2> {log:q}"

@@ -15,11 +15,19 @@ def workflow_directory():
     git = rules_directory.hosted_repo.repo.git
     commit = git.rev_list("-1", rules_directory.ref)
     unpacked = Path(".snakemake/aligners", commit).absolute()
-    if not unpacked.exists():
-        partial = unpacked.with_suffix(".partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        git.execute(["git", "--work-tree", str(partial), "checkout", commit, "--", "."])
-        partial.rename(unpacked)
+    try:
+        if not unpacked.exists():
+            partial = unpacked.with_suffix(".partial")
+            partial.mkdir(parents=True, exist_ok=True)
+            git.execute(["git", "--work-tree", str(partial), "checkout", commit, "--", "."])
+            partial.rename(unpacked)
+        if not (unpacked / "workflow/scripts/aligners").is_dir():
+            raise FileNotFoundError(2, "the library is missing")
+    except OSError as error:
+        raise WorkflowError(
+            f"{unpacked}: the workflow cannot be unpacked: {error.strerror}; "
+            "delete the directory .snakemake/aligners and run again"
+        )
     return unpacked
 
 

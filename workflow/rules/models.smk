@@ -21,4 +21,4 @@ rule fetch_model:
     message:
         "Downloading the model of config/{wildcards.hub_model}.yaml"
     shell:
-        "{params.command:q} --recipe {wildcards.hub_model:q} --output {output.record:q} 2> {log:q}"
+        "exec {params.command:q} --recipe {wildcards.hub_model:q} --output {output.record:q} 2> {log:q}"

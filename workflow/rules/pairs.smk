@@ -33,7 +33,7 @@ rule generate_pairs:
     message:
         "Pairs: {wildcards.criterion}, shard {wildcards.shard}"
     shell:
-        "{params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q} --questions {input.questions:q}"
         " --shard {wildcards.shard:q} --shards {params.shards:q} --seed {params.seed:q}"
         " --output {output.pairs:q} 2> {log:q}"
@@ -58,5 +58,5 @@ rule gather_pairs:
     message:
         "Gathering the shards of pairs: {wildcards.criterion}"
     shell:
-        "{params.command:q} --questions {input.questions:q} --shards {input.shards:q}"
+        "exec {params.command:q} --questions {input.questions:q} --shards {input.shards:q}"
         " --output {output.pairs:q} 2> {log:q}"

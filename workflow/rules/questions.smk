@@ -32,7 +32,7 @@ rule generate_questions:
     message:
         "Questions: {wildcards.criterion}"
     shell:
-        "{params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q} --topics {input.topics:q}"
         " --questions {params.questions_per_criterion:q} --seed {params.seed:q}"
         " --output {output.questions:q} --table {output.table:q} 2> {log:q}"

@@ -45,7 +45,7 @@ rule draw_figures:
     message:
         "Figures of the report"
     shell:
-        "{params.command:q} --configuration {params.configuration:q} 2> {log:q}"
+        "exec {params.command:q} --configuration {params.configuration:q} 2> {log:q}"
 
 
 rule write_report:
@@ -82,5 +82,5 @@ rule write_report:
     message:
         "Page of the report"
     shell:
-        "{params.command:q} --configuration {params.configuration:q} --logs logs"
+        "exec {params.command:q} --configuration {params.configuration:q} --logs logs"
         " --output {output.page:q} 2> {log:q}"

@@ -37,7 +37,7 @@ rule judge_reproduction:
     message:
         "Verdicts of judge {wildcards.judge} by the paper's protocol: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "{params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
+        "exec {params.command:q} --judge {wildcards.judge:q} --dataset {wildcards.dataset:q}"
         " --llm {wildcards.llm:q} --names {params.names:q} 2> {log:q}"
 
 
@@ -65,4 +65,4 @@ rule compare_with_reported:
     message:
         "Reported win rates and ours, judge {wildcards.judge}"
     shell:
-        "{params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"
+        "exec {params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"

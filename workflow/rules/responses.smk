@@ -26,7 +26,7 @@ rule generate_responses:
     message:
         "Responses of {wildcards.llm}: {wildcards.dataset}, shard {wildcards.shard}"
     shell:
-        "{params.command:q} --llm {wildcards.llm:q} --inputs {input.inputs:q}"
+        "exec {params.command:q} --llm {wildcards.llm:q} --inputs {input.inputs:q}"
         " --shard {wildcards.shard:q} --shards {params.shards:q} --seed {params.seed:q}"
         " --output {output.responses:q} 2> {log:q}"
 
@@ -50,5 +50,5 @@ rule gather_responses:
     message:
         "Gathering the shards of responses of {wildcards.llm}: {wildcards.dataset}"
     shell:
-        "{params.command:q} --inputs {input.inputs:q} --shards {input.shards:q}"
+        "exec {params.command:q} --inputs {input.inputs:q} --shards {input.shards:q}"
         " --output {output.responses:q} 2> {log:q}"

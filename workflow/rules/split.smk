@@ -26,6 +26,6 @@ rule split_questions:
     message:
         "Split of the questions: {wildcards.criterion}"
     shell:
-        "{params.command:q} --questions {input.questions:q} --earlier {input.earlier:q}"
+        "exec {params.command:q} --questions {input.questions:q} --earlier {input.earlier:q}"
         " --synthesis {params.synthesis:q} --shares {params.shares:q}"
         " --output {output.split:q} 2> {log:q}"

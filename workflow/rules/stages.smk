@@ -24,4 +24,4 @@ rule list_stage:
     message:
         "Checksums of results/{wildcards.stage}"
     shell:
-        "{params.command:q} --stage {wildcards.stage:q} --names {params.names:q} 2> {log:q}"
+        "exec {params.command:q} --stage {wildcards.stage:q} --names {params.names:q} 2> {log:q}"

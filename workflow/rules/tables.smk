@@ -26,4 +26,4 @@ rule write_tables:
     message:
         "Tables of judge {wildcards.judge}"
     shell:
-        "{params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"
+        "exec {params.command:q} --judge {wildcards.judge:q} --names {params.names:q} 2> {log:q}"

@@ -30,7 +30,7 @@ rule generate_topics:
     message:
         "Topics: {wildcards.criterion}"
     shell:
-        "{params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q} --rounds {params.topic_rounds:q} --seed {params.seed:q}"
         " --output {output.topics:q} 2> {log:q}"
 
@@ -53,5 +53,5 @@ rule deduplicate_topics:
     message:
         "Deduplicating topics: {wildcards.criterion}"
     shell:
-        "{params.command:q} --topics {input.topics:q} --synthesis {params.synthesis:q}"
+        "exec {params.command:q} --topics {input.topics:q} --synthesis {params.synthesis:q}"
         " --seed {params.seed:q} --output {output.topics:q} 2> {log:q}"

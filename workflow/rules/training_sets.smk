@@ -11,6 +11,7 @@ rule filter_pairs:
     input:
         pairs=rules.gather_pairs.output.pairs,
         split=rules.split_questions.output.split,
+        dropped=rules.split_questions.output.dropped,
     output:
         **outputs_beside(results.FILTERED_PAIRS),
         pairs=results.FILTERED_PAIRS,
@@ -26,7 +27,7 @@ rule filter_pairs:
     message:
         "Filtering pairs: {wildcards.criterion}"
     shell:
-        "{params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
+        "exec {params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
         " --synthesis {params.synthesis:q} --output {output.pairs:q} 2> {log:q}"
 
 
@@ -48,7 +49,7 @@ rule score_similarity:
     message:
         "Similarity of responses and corrections: {wildcards.criterion}"
     shell:
-        "{params.command:q} --criterion {wildcards.criterion:q} --pairs {input.pairs:q}"
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --pairs {input.pairs:q}"
         " --encoder {params.encoder:q} --output {output.pairs:q}"
         " --histogram {output.histogram:q} 2> {log:q}"
 
@@ -71,7 +72,7 @@ rule build_aligner_set:
     message:
         "Training set of the aligner: {wildcards.criterion}"
     shell:
-        "{params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
+        "exec {params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
         " --identity-share {params.identity_share:q} --rows {params.aligner_rows:q}"
         " --seed {params.seed:q} --train {output.train:q} --validation {output.validation:q}"
         " --test {output.test:q} --counts {output.counts:q} --dropped {output.dropped:q} 2> {log:q}"
@@ -97,7 +98,7 @@ rule build_inspector_set:
     message:
         "Training set of the inspector: {wildcards.criterion}"
     shell:
-        "{params.command:q} --criterion {wildcards.criterion:q} --similarity {input.similarity:q}"
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --similarity {input.similarity:q}"
         " --split {input.split:q} --pairs {params.inspector_pairs:q} --seed {params.seed:q}"
         " --train {output.train:q} --validation {output.validation:q} --test {output.test:q}"
         " --counts {output.counts:q} --dropped {output.dropped:q} 2> {log:q}"

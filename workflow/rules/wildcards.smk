@@ -109,6 +109,19 @@ def reference_name(wildcards):
     return reference_llm(wildcards)
 
 
+def reference_field(wildcards):
+    """Return the field with the texts that a system is compared with."""
+    return "aligned_response" if wildcards.reference in config["external"] else "response"
+
+
+def failed_responses(wildcards):
+    """Return the questions to which the base LLM or its finetuned partner gave no response."""
+    llms = {wildcards.llm: None}
+    if wildcards.reference not in config["external"]:
+        llms[reference_llm(wildcards)] = None
+    return [results.RESPONSES.beside("dropped.jsonl").fill(llm=llm) for llm in llms]
+
+
 # reproduction.smk
 
 

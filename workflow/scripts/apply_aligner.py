@@ -15,7 +15,7 @@ def main(*, criteria: list[str], backbone: str, responses: Path, model: Path, ou
     The aligner corrects the responses once for each of the `criteria`, in their order. For the
     aligner of one criterion, `criteria` has this criterion; for the conditioned aligner, all.
     """
-    rows = read_rows(responses)
+    rows = read_rows(responses, needs=("id", "question", "response"))
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
     aligner = Aligner.from_directory(model, batch_tokens=batch_tokens)
     questions = [row["question"] for row in rows]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.external import ExternalRecipe, ReleasedExternalRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
@@ -16,10 +16,11 @@ def main(*, external: str, responses: Path, model: list[Path], output: Path) -> 
     released model that the recipe names is loaded.
     """
     if model:
-        aligner = Aligner.from_directory(model[0])
+        batch_tokens = load_recipe(ExternalRecipe, external).batch_tokens
+        aligner = Aligner.from_directory(model[0], batch_tokens=batch_tokens)
     else:
-        aligner = Aligner.from_recipe(load_recipe(ExternalRecipe, external))
-    rows = read_rows(responses)
+        aligner = Aligner.from_recipe(load_recipe(ReleasedExternalRecipe, external))
+    rows = read_rows(responses, needs=("id", "question", "response"))
     aligned = aligner.align([row["question"] for row in rows], [row["response"] for row in rows])
     write_rows(
         output,

@@ -30,7 +30,7 @@ def main(
     conditioned aligner is given once for each criterion, but loaded only once.
     """
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
-    rows = read_rows(responses)
+    rows = read_rows(responses, needs=("id", "question", "response"))
     models = {
         path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)
     }
@@ -47,6 +47,7 @@ def main(
             for criterion, path in zip(criteria, inspectors, strict=True)
         },
         threshold,
+        [row["id"] for row in rows],
     )
     write_rows(
         output, [{**row, **asdict(result)} for row, result in zip(rows, results, strict=True)]

@@ -2,10 +2,16 @@
 
 from pathlib import Path
 
-from aligners.core.counts import write_counts
+from aligners.core.counts import filter_result
 from aligners.core.program import run
-from aligners.core.rows import by_id, read_rows, write_rows
-from aligners.synthesis.training_sets import by_split, sample, with_identity_share
+from aligners.core.rows import RowFile
+from aligners.synthesis.training_sets import (
+    PAIR_FIELDS,
+    aligner_row,
+    by_split,
+    pair_places,
+    plan_aligner_rows,
+)
 
 
 def main(
@@ -25,17 +31,15 @@ def main(
 
     At most `rows` training rows are kept, as a seeded sample.
     """
-    sides = by_split(read_rows(pairs), by_id(read_rows(split)))
-    all_kept, all_dropped = [], []
-    for side, path in {"train": train, "validation": validation, "test": test}.items():
-        sieve = with_identity_share(sides[side], identity_share, seed)
-        kept, others = sample(sieve.kept, rows if side == "train" else None, seed)
-        for row in others:
-            sieve.drop(row, "over_limit")
-        write_rows(path, kept)
-        all_kept += kept
-        all_dropped += sieve.dropped
-    write_counts(all_kept, all_dropped, counts, dropped)
+    with RowFile(pairs, PAIR_FIELDS) as source, filter_result(counts, dropped) as result:
+        sides = by_split([place for place, _ in pair_places(source)], split)
+        for side, path in {"train": train, "validation": validation, "test": test}.items():
+            limit = rows if side == "train" else None
+            planned = plan_aligner_rows(sides[side], identity_share, limit, seed)
+            result.write(
+                ((aligner_row(source[plan.pair.place], plan), reason) for plan, reason in planned),
+                path,
+            )
 
 
 if __name__ == "__main__":

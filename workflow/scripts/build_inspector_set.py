@@ -1,13 +1,21 @@
 """Build the training, validation and test rows of a criterion's inspector."""
 
+from operator import attrgetter
 from pathlib import Path
 
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.core.counts import write_counts
+from aligners.core.counts import filter_result
 from aligners.core.program import run
-from aligners.core.rows import by_id, read_rows, write_rows
-from aligners.synthesis.training_sets import by_split, drop_near_copies, inspector_rows, sample
+from aligners.core.rows import RowFile
+from aligners.synthesis.training_sets import (
+    PAIR_FIELDS,
+    by_split,
+    inspector_rows,
+    is_near_copy,
+    pair_places,
+    sample,
+)
 
 
 def main(
@@ -28,14 +36,21 @@ def main(
     The counts file counts pairs; each pair becomes two rows.
     """
     near_copy_similarity = load_recipe(CriterionRecipe, criterion).near_copy_similarity
-    distinct = drop_near_copies(read_rows(similarity), near_copy_similarity)
-    chosen, others = sample(distinct.kept, pairs, seed)
-    for row in others:
-        distinct.drop(row, "over_limit")
-    sides = by_split(chosen, by_id(read_rows(split)))
-    for side, path in {"train": train, "validation": validation, "test": test}.items():
-        write_rows(path, [row for pair in sides[side] for row in inspector_rows(pair)])
-    write_counts(chosen, distinct.dropped, counts, dropped)
+    fields = (*PAIR_FIELDS, "similarity")
+    with RowFile(similarity, fields) as source, filter_result(counts, dropped) as result:
+        distinct = []
+        for place, pair in pair_places(source):
+            if is_near_copy(pair, near_copy_similarity):
+                result.drop(pair, "near_copy")
+            else:
+                distinct.append(place)
+        chosen, others = sample(distinct, pairs, seed, attrgetter("id"))
+        for place in others:
+            result.drop(source[place.place], "over_limit")
+        sides = by_split(chosen, split)
+        for side, path in {"train": train, "validation": validation, "test": test}.items():
+            kept = ((source[place.place], None) for place in sides[side])
+            result.write(kept, path, rows_of=inspector_rows)
 
 
 if __name__ == "__main__":

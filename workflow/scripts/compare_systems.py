@@ -6,8 +6,10 @@ from typing import Any
 import pandas as pd
 
 from aligners.configuration import results
+from aligners.configuration.combinations import combinations
 from aligners.core.program import run
 from aligners.core.rows import read_json, write_json
+from aligners.evaluation.alpaca_eval_files import NamedOutput
 from aligners.statistics.alpaca_eval_rate import alpaca_eval_rate
 from aligners.statistics.comparison import compare
 from aligners.statistics.paired_tests import Group, PairedTest, paired_tests
@@ -28,13 +30,13 @@ def main(*, judge: str, dataset: str, llm: str, names: str, seed: int) -> None:
     """
     given = results.given_names(names, judge=judge, dataset=dataset, llm=llm)
     groups: dict[Group, dict[str, pd.DataFrame]] = {}
-    for comparison in results.COMPARISON.combinations(given):
+    for comparison in combinations(results.COMPARISON.fields, given):
         verdicts = read_verdicts(results.VERDICTS.path(**comparison))
         rates = compare(verdicts, seed, against_base=comparison["reference"] == "base")
         alpaca_eval = alpaca_eval_rate(
             verdicts,
-            read_json(results.MODEL_OUTPUTS.path(**comparison)),
-            read_json(results.REFERENCE_OUTPUTS.path(**comparison)),
+            read_json(results.MODEL_OUTPUTS.path(**comparison), list[NamedOutput]),
+            read_json(results.REFERENCE_OUTPUTS.path(**comparison), list[NamedOutput]),
         )
         write_json(
             results.COMPARISON.path(**comparison),

@@ -1,6 +1,7 @@
 """Compare the win rates that the paper's code reported with ours, under the paper's protocol."""
 
 from aligners.configuration import results
+from aligners.configuration.combinations import combinations
 from aligners.configuration.systems import SQUAD_PAPER
 from aligners.configuration.workflow_files import find_file
 from aligners.core.errors import UserError
@@ -34,7 +35,7 @@ def main(*, judge: str, names: str) -> None:
     given = results.given_names(names, judge=judge, system=SQUAD_PAPER.name)
     cells = [
         (cell, read_verdicts(results.REPRODUCED_VERDICTS.path(**cell)))
-        for cell in results.REPRODUCED_VERDICTS.combinations(given)
+        for cell in combinations(results.REPRODUCED_VERDICTS.fields, given)
     ]
     if not cells:
         raise UserError(

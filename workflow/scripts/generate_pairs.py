@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aligners.core.counts import write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import read_rows
 from aligners.llms.generator import Generator
@@ -25,8 +25,9 @@ def main(
     """Write the pairs of one shard to `output`; counts, dropped completions and usage beside it."""
     task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
-    rows = shard_rows(read_rows(questions), shard, shards)
-    write_sieve(generate_pairs(task, generator, rows, f"{criterion} pairs, {shard}"), output)
+    rows = shard_rows(read_rows(questions, needs=("id", "question")), shard, shards)
+    pairs = generate_pairs(task, generator, rows, f"{criterion} pairs, {shard}")
+    write_filtered(pairs, output, len(rows), may_be_empty=True)
     generator.write_usage()
 
 

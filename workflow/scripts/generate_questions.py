@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from aligners.core.counts import write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import atomic_path, read_rows
 from aligners.llms.generator import Generator
@@ -26,12 +26,12 @@ def main(
     """Write questions to `output` and `table`; counts, dropped lines and usage beside `output`."""
     task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
-    sieve = generate_questions(task, generator, read_rows(topics), questions)
-    write_sieve(sieve, output)
+    rows = read_rows(topics, needs=("question_type", "topic"))
+    write_filtered(generate_questions(task, generator, rows, questions), output)
     generator.write_usage()
     with atomic_path(table) as partial:
         columns = ["question", "topic", "question_type"]
-        pd.DataFrame(sieve.kept, columns=columns).to_csv(partial, index=False)
+        pd.DataFrame(read_rows(output), columns=columns).to_csv(partial, index=False)
 
 
 if __name__ == "__main__":

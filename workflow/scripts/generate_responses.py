@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aligners.core.counts import write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import read_rows
 from aligners.evaluation.baselines import generate_responses
@@ -13,8 +13,9 @@ from aligners.llms.shards import shard_rows
 def main(*, llm: str, inputs: Path, shard: int, shards: int, seed: int, output: Path) -> None:
     """Write the responses of one shard to `output`; counts, failed rows and usage beside it."""
     generator = Generator(llm, output)
-    rows = shard_rows(read_rows(inputs), shard, shards)
-    write_sieve(generate_responses(generator, rows, seed, f"responses of {llm}, {shard}"), output)
+    rows = shard_rows(read_rows(inputs, needs=("id", "question")), shard, shards)
+    responses = generate_responses(generator, rows, seed, f"responses of {llm}, {shard}")
+    write_filtered(responses, output, len(rows), may_be_empty=True)
     generator.write_usage()
 
 

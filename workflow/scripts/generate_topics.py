@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from aligners.core.counts import write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.llms.generator import Generator
 from aligners.synthesis.task import load_task
@@ -15,7 +15,7 @@ def main(
     """Write the topics of all rounds to `output`; counts, dropped lines and usage beside it."""
     task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
-    write_sieve(generate_topics(task, generator, rounds), output)
+    write_filtered(generate_topics(task, generator, rounds), output)
     generator.write_usage()
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.core.counts import write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.program import run
-from aligners.core.rows import read_rows
+from aligners.core.rows import iterate_rows
 from aligners.evaluation.test_inputs import drop_training_questions
 from aligners.evaluation.test_inputs import import_dataset as read_dataset
 
@@ -21,12 +21,12 @@ def main(*, dataset: str, splits: list[Path], synthesis: str, output: Path) -> N
     near = load_recipe(SynthesisRecipe, synthesis).split.near_duplicates
     rows = read_dataset(dataset, load_recipe(DatasetRecipe, dataset))
     training = [
-        row for path in splits for row in read_rows(path) if row["split"] in ("train", "validation")
+        row
+        for path in splits
+        for row in iterate_rows(path, needs=("id", "question", "split"))
+        if row["split"] in ("train", "validation")
     ]
-    write_sieve(
-        drop_training_questions(rows, training, near.shingle, near.similarity),
-        output,
-    )
+    write_filtered(drop_training_questions(rows, training, near.shingle, near.similarity), output)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from aligners.configuration import results
 from aligners.configuration.systems import SQUAD
 from aligners.core.program import run
-from aligners.core.rows import read_rows, write_json
+from aligners.core.rows import write_json
 from aligners.judging.judge import load_judge
 from aligners.judging.record import check_judge, record_judge
+from aligners.judging.thresholds import read_squad
 from aligners.judging.verdict_files import judge_files, read_comparisons
 
 
@@ -36,7 +37,7 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
                 strict=True,
             )
         ),
-        {path: read_rows(squads.path(**results.TURNS.names(path))) for path in turns},
+        {path: read_squad(squads.path(**results.TURNS.names(path))) for path in turns},
     )
     record_judge(judge, usage, loaded.served_models)
     write_json(usage, loaded.usage.summary())

@@ -27,7 +27,8 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     )
     usage = results.REPRODUCTION_USAGE.path(judge=judge, dataset=dataset, llm=llm)
     check_judge(judge)
-    chosen = by_id(protocol_rows(read_rows(results.INPUTS.path(dataset=dataset)), dataset))
+    inputs = results.INPUTS.path(dataset=dataset)
+    chosen = by_id(protocol_rows(read_rows(inputs, needs=("id", "category_id")), dataset))
     loaded = load_judge(judge, usage)
     comparisons = [
         [first_sentences(pair) for pair in pairs if pair.input["id"] in chosen]

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.core.counts import write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.program import run
-from aligners.core.rows import by_id, read_rows
+from aligners.core.rows import iterate_rows
 from aligners.evaluation.test_inputs import sample_held_out
+from aligners.synthesis.sides import with_sides
 
 
 def main(
@@ -27,15 +28,9 @@ def main(
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     held_out = []
     for questions_path, split_path in zip(questions, splits, strict=True):
-        split = by_id(read_rows(split_path))
-        held_out.append(
-            [
-                row
-                for row in read_rows(questions_path)
-                if split.get(row["id"], {}).get("split") == "test"
-            ]
-        )
-    write_sieve(sample_held_out(dataset, held_out, language, rows, seed), output)
+        asked = iterate_rows(questions_path, needs=("id", "question", "criterion"))
+        held_out.append([row for row, side in with_sides(asked, split_path) if side == "test"])
+    write_filtered(sample_held_out(dataset, held_out, language, rows, seed), output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from aligners.synthesis.similarity import cosine_similarities, load_encoder
 
 def main(*, criterion: str, pairs: Path, encoder: str, output: Path, histogram: Path) -> None:
     """Write the pairs with their `similarity` in [-1, 1], and its histogram as PNG."""
-    rows = read_rows(pairs)
+    rows = read_rows(pairs, needs=("id", "response", "aligned_response"))
     recipe = load_recipe(EncoderRecipe, encoder)
     similarities = cosine_similarities(
         load_encoder(recipe),

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.core.counts import write_sieve
+from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import read_rows
+from aligners.synthesis.sides import SPLITS
+from aligners.synthesis.split import require_every_side
 from aligners.synthesis.split import split_questions as assign
-from aligners.synthesis.training_sets import SPLITS
 
 
 def main(
@@ -25,18 +26,12 @@ def main(
     train, validation and test.
     """
     near = load_recipe(SynthesisRecipe, synthesis).split.near_duplicates
-    known = [row for path in earlier for row in read_rows(path)]
+    fields = ("id", "question", "group", "split")
+    known = [row for path in earlier for row in read_rows(path, needs=fields)]
+    rows = read_rows(questions, needs=("id", "question"))
     share_of = dict(zip(SPLITS, shares, strict=True))
-    write_sieve(
-        assign(
-            known,
-            read_rows(questions),
-            share_of,
-            near.shingle,
-            near.similarity,
-        ),
-        output,
-    )
+    assigned = assign(known, rows, share_of, near.shingle, near.similarity)
+    write_filtered(require_every_side(assigned, questions), output, len(rows))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Compute the squad's win rate at lower thresholds from the turns of one run."""
 
+from collections import Counter
 from pathlib import Path
 
+from aligners.core.errors import UserError
 from aligners.core.program import run
 from aligners.core.rows import atomic_path, read_rows
-from aligners.judging.thresholds import threshold_curve
+from aligners.judging.thresholds import check_turns, read_squad, threshold_curve
 from aligners.statistics.verdicts import preferences, read_verdicts
 
 
@@ -16,16 +18,23 @@ def main(
     `verdicts` are the verdicts on the squad's final corrections, `turns` those on the intermediate
     ones.
     """
-    judged = read_verdicts(verdicts)
+    judged, judged_turns = read_verdicts(verdicts), read_verdicts(turns, repeated_ids=True)
     final = dict(zip(judged["id"], preferences(judged), strict=True))
-    keys = [(row["id"], row["turns"]) for row in read_rows(turns)]
-    curve = threshold_curve(
-        [row for row in read_rows(squad) if row["id"] in final],
-        final,
-        dict(zip(keys, preferences(read_verdicts(turns)), strict=True)),
-        threshold,
-        seed,
-    )
+    keys = [(row["id"], row["turns"]) for row in read_rows(turns, ("id", "turns"), True)]
+    intermediate = dict(zip(keys, preferences(judged_turns), strict=True))
+    if repeated := [key for key, count in Counter(keys).items() if count > 1]:
+        raise UserError(
+            f"{turns}: several verdicts on the correction of {repeated[0][0]} after "
+            f"{repeated[0][1]} accepted turns; delete the file and run again"
+        )
+    rows = [row for row in read_squad(squad) if row["id"] in final]
+    if missing := final.keys() - {row["id"] for row in rows}:
+        raise UserError(
+            f"{squad}: no row of the judged question {min(missing)}, so the file is not complete; "
+            "delete it and run again"
+        )
+    check_turns(rows, intermediate.keys(), turns)
+    curve = threshold_curve(rows, final, intermediate, threshold, seed)
     with atomic_path(output) as partial:
         curve.to_csv(partial, index=False)
 

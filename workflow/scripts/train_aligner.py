@@ -15,6 +15,8 @@ from aligners.synthesis.training_sets import sample
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
 
+FIELDS = ("id", "question", "response", "aligned_response")
+
 
 def choose_format(external: str, conditioned: bool) -> InputFormat:
     """Return the format of an external aligner's template if there is one, else one of our own."""
@@ -26,12 +28,12 @@ def choose_format(external: str, conditioned: bool) -> InputFormat:
 def read_all(paths: list[Path], criteria: list[str]) -> list[Row]:
     """Return the rows of all files; with `criteria`, each row has its criterion's principles."""
     if not criteria:
-        return [row for path in paths for row in read_rows(path)]
+        return [row for path in paths for row in read_rows(path, FIELDS)]
     texts = [numbered(load_principles(criterion)) for criterion in criteria]
     return [
         {**row, "principles": text}
         for path, text in zip(paths, texts, strict=True)
-        for row in read_rows(path)
+        for row in read_rows(path, FIELDS)
     ]
 
 

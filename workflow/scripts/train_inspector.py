@@ -13,6 +13,8 @@ from aligners.training.process import process_state
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
 
+FIELDS = ("id", "question", "response", "label")
+
 
 def main(
     *,
@@ -40,9 +42,8 @@ def main(
         model,
         working_directory(model, fingerprint),
     )
-    result, scores = train_inspector(
-        training, read_rows(train), read_rows(validation), read_rows(test)
-    )
+    sets = [read_rows(path, FIELDS) for path in (train, validation, test)]
+    result, scores = train_inspector(training, *sets)
     if process_state().is_main_process:
         write_rows(test_scores, scores)
     training.finish(result, metrics, losses, unit="row")

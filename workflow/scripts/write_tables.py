@@ -6,10 +6,19 @@ from functools import partial
 import pandas as pd
 
 from aligners.configuration import results
+from aligners.configuration.combinations import combinations
 from aligners.core.program import run
 from aligners.core.rows import read_json
 from aligners.statistics import tables
-from aligners.statistics.table_files import Section, write_csv, write_latex, write_markdown
+from aligners.statistics.comparison import NamedComparison
+from aligners.statistics.paired_tests import NamedTest
+from aligners.statistics.table_files import (
+    Section,
+    read_numbers,
+    write_csv,
+    write_latex,
+    write_markdown,
+)
 
 INTERVALS = "Percentages with 95% intervals"
 NOTES = {
@@ -42,14 +51,19 @@ def main(*, judge: str, names: str) -> None:
         names: JSON with lists of names: dataset, llm, backbone, system, reference, traced.
     """
     given = results.given_names(names, judge=judge)
-    compared = [read_json(path) for path in results.COMPARISON.paths(given)]
+    compared = [
+        read_json(results.COMPARISON.path(**place), NamedComparison)
+        for place in combinations(results.COMPARISON.fields, given)
+    ]
     tests = [
-        (place, read_json(results.PAIRED_TESTS.path(**place)))
-        for place in results.PAIRED_TESTS.combinations(given)
+        (place, read_json(results.PAIRED_TESTS.path(**place), list[NamedTest]))
+        for place in combinations(results.PAIRED_TESTS.fields, given)
     ]
     curves = [
-        (place, pd.read_csv(results.THRESHOLDS.path(**place)))
-        for place in results.THRESHOLDS.combinations(results.spanned(results.THRESHOLDS, given))
+        (place, read_numbers(results.THRESHOLDS.path(**place), tables.THRESHOLDS))
+        for place in combinations(
+            results.THRESHOLDS.fields, results.spanned(results.THRESHOLDS, given)
+        )
     ]
     for name, table, make_sections in (
         ("win_rates", tables.win_rates(compared), tables.win_rate_sections),

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from pydantic import BaseModel
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from aligners.closed_world.scorecard_file import WholeScorecard
 from aligners.configuration import results
 from aligners.core import formats
 from aligners.core.rows import read_json
@@ -22,6 +24,13 @@ Next steps
   AlpacaEval files    results/alpaca_eval/all lists them
   the plan            .venv/bin/snakemake --profile profiles/demo -n
   your own policy     docs/your-own-policy.md"""
+
+
+class DemoRun(BaseModel):
+    """Time and memory of a demo."""
+
+    wall_seconds: float
+    peak_rss_mib: float
 
 
 def make_table(title: str, first: str, *columns: str) -> Table:
@@ -71,7 +80,7 @@ def print_scorecard() -> None:
     Raises:
         UserError: the file does not exist yet.
     """
-    scores = read_json(SCORECARD)
+    scores = read_json(SCORECARD, WholeScorecard)
     console = Console()
     console.print()
     console.print(inspector_table(scores["inspectors"]))
@@ -82,7 +91,7 @@ def print_scorecard() -> None:
         "Brackets have 95% intervals. Harm: share of clean responses that a system made unclean."
     )
     if RUN.exists():
-        run = read_json(RUN)
+        run = read_json(RUN, DemoRun)
         console.print(
             f"Made in {formats.duration(run['wall_seconds'])}, "
             f"at most {run['peak_rss_mib']} MiB in one process."

@@ -12,6 +12,7 @@ from typing import Any
 from scipy.stats import binomtest
 
 from aligners.closed_world.plans import PLANTED
+from aligners.closed_world.scorecard_file import InspectorScores
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
 from aligners.configuration import results
@@ -23,6 +24,8 @@ from aligners.core.rows import Row, read_json, read_rows
 
 UNPARSABLE = {"no_critique", "no_correction", "cut_off"}
 INSPECTOR_METRICS = ("accuracy", "roc_auc", "ece", "n")
+# What the scores of the filters need of a pair.
+PAIR_FIELDS = ("id", "criterion", "question")
 
 Rate = dict[str, float | int | None]
 
@@ -45,20 +48,21 @@ class ScoredResults:
     systems: list[str]
     external: list[str]
 
-    def rows(self, pattern: ResultPath) -> list[Row]:
+    def rows(self, pattern: ResultPath, needs: Sequence[str]) -> list[Row]:
         """Return the rows of one file per criterion, in the order of the criteria."""
         paths = [pattern.path(criterion=criterion) for criterion in self.criteria]
-        return [row for path in paths for row in read_rows(path)]
+        return [row for path in paths for row in read_rows(path, needs)]
 
-    def answer_files(self, dataset: str, llm: str) -> Iterator[tuple[str, Path]]:
-        """Yield each system that is compared with a base LLM, and the file with its answers."""
+    def answer_files(self, dataset: str, llm: str) -> Iterator[tuple[str, Path, str]]:
+        """Yield each system that is compared with a base LLM, its file, and the answers' field."""
         names = {"dataset": dataset, "llm": llm}
         finetuned = str(load_recipe(LLMRecipe, llm).finetuned)
-        yield "finetuned", results.RESPONSES.path(dataset=dataset, llm=finetuned)
+        yield "finetuned", results.RESPONSES.path(dataset=dataset, llm=finetuned), "response"
         for system in self.systems:
-            yield system, results.ALIGNED.path(**names, backbone=self.backbone, system=system)
+            path = results.ALIGNED.path(**names, backbone=self.backbone, system=system)
+            yield system, path, "aligned_response"
         for external in self.external:
-            yield external, results.EXTERNAL.path(**names, external=external)
+            yield external, results.EXTERNAL.path(**names, external=external), "aligned_response"
 
 
 def load_truth(teacher: str) -> Truth:
@@ -79,12 +83,13 @@ def load_truth(teacher: str) -> Truth:
 def scorecard(scored: ScoredResults, truth: Truth, seed: int) -> dict[str, Any]:
     """Return the scores of inspectors, filters, and systems by data set and base LLM."""
     dropped = [
-        *scored.rows(results.PAIRS.beside("dropped.jsonl")),
-        *scored.rows(results.FILTERED_PAIRS.beside("dropped.jsonl")),
+        *scored.rows(results.PAIRS.beside("dropped.jsonl"), (*PAIR_FIELDS, "reason")),
+        *scored.rows(results.FILTERED_PAIRS.beside("dropped.jsonl"), (*PAIR_FIELDS, "reason")),
     ]
+    kept = scored.rows(results.FILTERED_PAIRS, PAIR_FIELDS)
     return {
         "inspectors": inspector_scores(scored),
-        "filters": filter_scores(truth, scored.rows(results.FILTERED_PAIRS), dropped, seed),
+        "filters": filter_scores(truth, kept, dropped, seed),
         "datasets": dataset_scores(scored, truth),
     }
 
@@ -94,14 +99,14 @@ def inspector_scores(scored: ScoredResults) -> dict[str, dict[str, Any]]:
     scores = {}
     for criterion in scored.criteria:
         path = results.INSPECTOR_METRICS.path(inspector=scored.inspector, criterion=criterion)
-        metrics = read_json(path)
+        metrics = read_json(path, InspectorScores)
         scores[criterion] = {key: metrics[key] for key in INSPECTOR_METRICS}
     return scores
 
 
 def dataset_scores(scored: ScoredResults, truth: Truth) -> dict[str, dict[str, Any]]:
     """Return the scores of systems by data set and base LLM, and of all data sets as `all`."""
-    known = trained_items(truth, scored.rows(results.SPLIT))
+    known = trained_items(truth, scored.rows(results.SPLIT, ("id", "question", "split")))
     pools = {name: [name] for name in scored.datasets} | {"all": scored.datasets}
     return {
         pool: {
@@ -121,11 +126,17 @@ def read_pool(
     initial: list[Row] = []
     systems: dict[str, dict[str, str]] = defaultdict(dict)
     for dataset in datasets:
-        initial += read_rows(results.RESPONSES.path(dataset=dataset, llm=llm))
-        for system, path in scored.answer_files(dataset, llm):
-            for row in read_rows(path):
-                field = "aligned_response" if "aligned_response" in row else "response"
-                systems[system][row["id"]] = row[field]
+        path = results.RESPONSES.path(dataset=dataset, llm=llm)
+        responses = read_rows(path, needs=("id", "question", "response"))
+        for system, path, field in scored.answer_files(dataset, llm):
+            answers = {row["id"]: row[field] for row in read_rows(path, needs=("id", field))}
+            if missing := [row["id"] for row in responses if row["id"] not in answers]:
+                raise UserError(
+                    f"{path}: no row of the question {missing[0]}, which {llm} has responded to; "
+                    "delete the file and run again"
+                )
+            systems[system] |= answers
+        initial += responses
     return initial, systems
 
 

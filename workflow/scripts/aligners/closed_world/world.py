@@ -5,13 +5,15 @@ import random
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from aligners.configuration.kinds.worlds import WorldFile
+from aligners.configuration.validation import place, read_section
 from aligners.core.errors import UserError
-from aligners.core.yaml_files import read_yaml
 
 CRITERIA = ("ethical", "factuality", "helpful")
 # Maps the code points of curly quotes and long dashes to plain characters.
@@ -144,13 +146,11 @@ def load_world(path: str) -> World:
     """Read the closed world from its YAML file.
 
     Raises:
-        UserError: the file is missing, or an item lacks a field or has an unknown one.
+        UserError: the file is missing or invalid, or two items cannot be told apart.
     """
-    content = read_yaml(Path(path))
-    try:
-        items = tuple(make_item(entry) for entry in content["items"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}, key items: {error}; compare it with the other items") from None
+    content = read_section(WorldFile, Path(path)).model_dump(exclude_defaults=True)
+    items = tuple(make_item(entry) for entry in content.pop("items"))
+    check_asks(items, Path(path))
     return World(items, content)
 
 
@@ -160,3 +160,19 @@ def make_item(entry: dict[str, Any]) -> Item:
         key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
     }
     return Item(**values)
+
+
+def check_asks(items: Sequence[Item], path: Path) -> None:
+    """Check that each way to ask belongs to one item, and has words.
+
+    Raises:
+        UserError: two items are asked for with the same words.
+    """
+    owners: dict[tuple[str, ...], Item] = {}
+    for number, item in enumerate(items):
+        for ask in item.asks:
+            if not words(ask) or owners.setdefault(words(ask), item) is not item:
+                where = place(("items", number, "asks", item.asks.index(ask)), [path])
+                raise UserError(
+                    f"{where}: {ask!r} has no words, or those of another item's question; change it"
+                )

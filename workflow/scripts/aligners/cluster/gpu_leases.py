@@ -3,15 +3,20 @@
 import fcntl
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 
 from aligners.core.errors import UserError
 
-# One directory per machine, so that runs of several users share the leases.
-LEASE_DIRECTORY = Path(tempfile.gettempdir()) / "gpu-leases"
+# No result depends on this module, so fingerprints leave it out.
+DECIDES = False
+
+# One directory per machine, so that runs of several users share the leases. tempfile.gettempdir()
+# would be another directory while this disk is full.
+LEASE_DIRECTORY = Path(os.environ.get("TMPDIR", "/tmp")) / "gpu-leases"
 SECONDS_BETWEEN_CHECKS = 0.5
+# The environment variable with the GPUs that a job has leased.
+LEASED = "ALIGNERS_LEASED_GPUS"
 
 
 def gpus_of_this_machine() -> list[str]:
@@ -23,9 +28,10 @@ def gpus_of_this_machine() -> list[str]:
 
 
 def lease_gpus(count: int) -> list[str]:
-    """Wait for free GPUs and lease them for this process; the leases survive an exec.
+    """Wait for free GPUs and lease them for this process and those that inherit its open files.
 
-    A lease is a file lock. The kernel releases it when no process has the file open any more.
+    A lease is a shared lock on a file. The kernel releases it when no process has the file open any
+    more. So it survives an exec, and lasts until the last process that inherited or kept it ends.
 
     Raises:
         UserError: the machine has fewer GPUs.
@@ -47,6 +53,7 @@ def lease_gpus(count: int) -> list[str]:
                 leased.append(name)
         if len(leased) == count:
             os.close(queue)
+            os.environ[LEASED] = ",".join(leased)
             return leased
         time.sleep(SECONDS_BETWEEN_CHECKS)
 
@@ -59,8 +66,20 @@ def try_to_lease(gpu: str) -> bool:
     except BlockingIOError:
         os.close(lock)
         return False
-    os.set_inheritable(lock, True)  # The lock survives an exec.
+    # No job can lock the file in between, since only one job at a time collects GPUs.
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    os.set_inheritable(lock, True)
     return True
+
+
+def keep_leases() -> None:
+    """Keep the job's leases until this process ends.
+
+    The processes of `accelerate launch` do not inherit open files, and they write a checkpoint when
+    their launcher is killed.
+    """
+    for gpu in filter(None, os.environ.get(LEASED, "").split(",")):
+        fcntl.flock(open_lock(gpu), fcntl.LOCK_SH)
 
 
 def open_lock(name: str) -> int:

@@ -43,13 +43,34 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """Nodes of a partition with the same limits, in the units of `JobRequest`."""
+    """Nodes of a partition with the same limits, in the units of `JobRequest`.
 
+    `names` is Slurm's list of the nodes, such as `gpu[1-3]`.
+    """
+
+    names: str
     partition: str
     minutes: int
     gpus: int
     cpus: int
     memory: int
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Where a profile requests a resource, and its unit."""
+
+    key: str
+    unit: str
+
+
+# By the attribute of `JobRequest` and of `NodeGroup`.
+LIMITS = {
+    "gpus": Limit("set-resources, {rule}, gpu", "GPUs"),
+    "memory": Limit("set-resources, {rule}, mem_mb", "MB"),
+    "minutes": Limit("set-resources, {rule}, runtime", "minutes"),
+    "cpus": Limit("set-threads, {rule}", "CPUs"),
+}
 
 
 def check_requests(requests: Iterable[JobRequest]) -> None:
@@ -58,7 +79,7 @@ def check_requests(requests: Iterable[JobRequest]) -> None:
     Raises:
         UserError: a request exceeds a limit; the message names the key of the profile.
     """
-    nodes = read_nodes(run_slurm("sinfo", "--noheader", "--exact", "--format=%R|%l|%c|%m|%G"))
+    nodes = read_nodes(run_slurm("sinfo", "--noheader", "--exact", "--format=%N|%R|%l|%c|%m|%G"))
     accounts = read_accounts()
     for request in dict.fromkeys(requests):
         check_account(request, accounts)
@@ -120,16 +141,17 @@ def run_slurm(*command: str) -> str:
 
 
 def read_nodes(listing: str) -> list[NodeGroup]:
-    """Parse lines of the form partition|time limit|CPUs|memory|generic resources."""
+    """Parse lines of the form nodes|partition|time limit|CPUs|memory|generic resources."""
     return [
         NodeGroup(
+            names,
             partition,
             read_minutes(limit),
             sum(int(count) for count in re.findall(r"gpu:(?:[^:,(]+:)?(\d+)", resources)),
             int(cpus),
             int(memory),
         )
-        for partition, limit, cpus, memory, resources in (
+        for names, partition, limit, cpus, memory, resources in (
             line.split("|") for line in listing.split()
         )
     ]
@@ -169,7 +191,7 @@ def check_account(request: JobRequest, accounts: set[str]) -> None:
 
 
 def check_request(request: JobRequest, nodes: Sequence[NodeGroup]) -> None:
-    """Raise UserError if no node of the partition has the resources that a job requests."""
+    """Raise UserError if no single node of the partition has all that a job requests."""
     if request.partition is not None:
         names = list(dict.fromkeys(each.partition for each in nodes))
         nodes = [each for each in nodes if each.partition == request.partition]
@@ -178,17 +200,29 @@ def check_request(request: JobRequest, nodes: Sequence[NodeGroup]) -> None:
                 f"{PROFILE}, default-resources, slurm_partition: the cluster has no partition "
                 f"{request.partition!r}; use one of {', '.join(names)}"
             )
-    place = f"partition {request.partition}" if request.partition else "this cluster"
-    resources = f"set-resources, {request.rule}"
-    for key, requested, available, unit in [
-        (f"{resources}, gpu", request.gpus, [each.gpus for each in nodes], "GPUs on a node"),
-        (f"{resources}, mem_mb", request.memory, [each.memory for each in nodes], "MB on a node"),
-        (f"{resources}, runtime", request.minutes, [each.minutes for each in nodes], "minutes"),
-        (f"set-threads, {request.rule}", request.cpus, [each.cpus for each in nodes], "CPUs"),
-    ]:
-        limit = max(available)
-        if requested > limit:
-            raise UserError(
-                f"{PROFILE}, {key}: the job requests {requested} {unit}, but {place} has at most "
-                f"{limit}; request less, or set another slurm_partition for this rule"
-            )
+    if not nodes:
+        raise UserError("sinfo: the cluster has no nodes; run again when sinfo lists some")
+    closest = min(nodes, key=lambda node: shortage(request, node))
+    lacks = [each for each in LIMITS if getattr(closest, each) < getattr(request, each)]
+    if lacks:
+        place = f"partition {request.partition}" if request.partition else "this cluster"
+        keys = " and ".join(LIMITS[each].key.format(rule=request.rule) for each in lacks)
+        has = " and ".join(
+            f"{getattr(closest, each)} of {getattr(request, each)} {LIMITS[each].unit}"
+            for each in lacks
+        )
+        raise UserError(
+            f"{PROFILE}, {keys}: no node of {place} has all that the job requests on one node; the "
+            f"closest, {closest.names}, has {has}; request less, or set another slurm_partition "
+            "for this rule"
+        )
+
+
+def shortage(request: JobRequest, node: NodeGroup) -> tuple[int, float]:
+    """Return how many resources a node has too little of, and the sum of the missing shares."""
+    missing = [
+        1 - getattr(node, each) / requested
+        for each in LIMITS
+        if getattr(node, each) < (requested := getattr(request, each))
+    ]
+    return len(missing), sum(missing)

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from aligners.configuration.fields import Recipe, Section
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import Principles, SeedQuestions
+from aligners.configuration.kinds.worlds import WorldFile
 from aligners.configuration.recipes import FOLDERS, decides
 from aligners.configuration.validation import nested, related
 
@@ -26,11 +27,13 @@ KINDS: dict[str, type[Section]] = {
     **dict(sorted(FOLDERS.items())),
     "principles": Principles,
     "seed_questions": SeedQuestions,
+    "world": WorldFile,
 }
 TITLES = {
     "config": "config.yaml",
     "principles": "The file of principles",
     "seed_questions": "The file of seed questions",
+    "world": "The file of a closed world",
 }
 
 

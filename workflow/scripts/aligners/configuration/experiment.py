@@ -1,16 +1,23 @@
 """The experiment: its validated configuration, its files, and the check of results/ for it."""
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from aligners.configuration import results
 from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.encoders import EncoderRecipe
-from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.external import (
+    ExternalRecipe,
+    ReleasedExternalRecipe,
+    TrainedExternalRecipe,
+)
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe, ServerRecipe
@@ -30,6 +37,14 @@ from aligners.core.rows import read_json, write_json
 
 RESERVED = {"all", "base", "finetuned", "initial", *SYSTEMS}
 RECORD = results.EXPERIMENT_RECORD.path()
+
+
+class ExperimentRecord(BaseModel):
+    """The content of the record in results/."""
+
+    name: str
+
+
 SECTIONS = ("data", "inspectors", "aligners", "squad", "comparisons")
 TABLES = ("win_rates", "categories", "ablations", "thresholds", "paired_tests")
 
@@ -92,7 +107,11 @@ class Experiment:
     def trained_external(self) -> dict[str, str]:
         """The backbone of each external aligner that is trained, by the aligner's name."""
         recipes = {name: load_recipe(ExternalRecipe, name) for name in self.config.external}
-        return {name: recipe.train.backbone for name, recipe in recipes.items() if recipe.train}
+        return {
+            name: recipe.train.backbone
+            for name, recipe in recipes.items()
+            if isinstance(recipe, TrainedExternalRecipe)
+        }
 
     def files(self, pattern: ResultPath, **names: Sequence[str]) -> list[Path]:
         """Return the files of a pattern for all names of the experiment, or for those given."""
@@ -157,18 +176,20 @@ def check_lengths(config: Config) -> None:
     Raises:
         UserError: they do not.
     """
-    aligners: list[tuple[type[BackboneRecipe] | type[ExternalRecipe], str]] = [
+    aligners: list[tuple[type[Recipe], str]] = [
         *((BackboneRecipe, name) for name in config.backbones),
         *((ExternalRecipe, name) for name in config.external),
     ]
     for kind, name in aligners:
         recipe = load_recipe(kind, name)
+        if not isinstance(recipe, BackboneRecipe | ReleasedExternalRecipe):
+            continue  # A trained external aligner has the lengths of its backbone.
         new = recipe.decoding.max_new_tokens
         if new >= recipe.max_tokens:
+            where = place(("decoding", "max_new_tokens"), [recipe_path(kind, name)])
             raise UserError(
-                f"{recipe_path(kind, name)}, key decoding.max_new_tokens: {new} new tokens leave "
-                f"no room for the prompt in max_tokens {recipe.max_tokens}; lower max_new_tokens, "
-                "or raise max_tokens"
+                f"{where}: {new} new tokens leave no room for the prompt in max_tokens "
+                f"{recipe.max_tokens}; lower max_new_tokens, or raise max_tokens"
             )
 
 
@@ -197,8 +218,8 @@ def check_partners(config: Config, sources: Sequence[Path]) -> None:
             )
         if not load_recipe(LLMRecipe, partner).chat:
             raise UserError(
-                f"{recipe_path(LLMRecipe, name)}, key finetuned: {partner} is not a chat LLM; "
-                f"name a chat LLM, or set chat: true in {recipe_path(LLMRecipe, partner)}"
+                f"{place(('finetuned',), [recipe_path(LLMRecipe, name)])}: {partner} is not a "
+                f"chat LLM; name a chat LLM, or set chat: true in {recipe_path(LLMRecipe, partner)}"
             )
     if not base_llms(config):
         raise UserError(
@@ -206,11 +227,13 @@ def check_partners(config: Config, sources: Sequence[Path]) -> None:
             "add an LLM whose recipe has the key finetuned"
         )
     for name in config.external:
-        train = load_recipe(ExternalRecipe, name).train
-        if train and train.backbone not in config.backbones:
+        recipe = load_recipe(ExternalRecipe, name)
+        if isinstance(recipe, TrainedExternalRecipe) and (
+            (backbone := recipe.train.backbone) not in config.backbones
+        ):
             raise UserError(
                 f"{place(('backbones',), sources)}: the external aligner {name} is trained on "
-                f"{train.backbone}; add it to the list"
+                f"{backbone}; add it to the list"
             )
 
 
@@ -223,12 +246,13 @@ def check_judge_recipe(name: str) -> None:
     recipe, path = load_recipe(JudgeRecipe, name), recipe_path(JudgeRecipe, name)
     if not isinstance(recipe, LLMJudgeRecipe):
         return
-    check_recipe(LLMRecipe, recipe.llm, f"{path}, key llm")
+    where = place(("llm",), [path])
+    check_recipe(LLMRecipe, recipe.llm, where)
     llm = load_recipe(LLMRecipe, recipe.llm)
     if not isinstance(llm, ServerRecipe) or not llm.chat:
         raise UserError(
-            f"{path}, key llm: {recipe.llm} cannot judge, because it is not a chat LLM on a "
-            "server; name an LLM with chat: true whose engine is openai or served"
+            f"{where}: {recipe.llm} cannot judge, because it is not a chat LLM on a server; name "
+            "an LLM with chat: true whose engine is openai or served"
         )
 
 
@@ -236,9 +260,19 @@ def check_experiment(name: str) -> None:
     """Check that results/ does not contain the results of another experiment.
 
     Raises:
-        UserError: it does; the message describes how to keep both.
+        UserError: it does, or its record is damaged; the message describes how to keep both.
     """
-    if RECORD.exists() and (other := read_json(RECORD)["name"]) != name:
+    if not os.path.exists(RECORD):
+        return
+    try:
+        other = read_json(RECORD, ExperimentRecord)["name"]
+    except UserError:
+        raise UserError(
+            f"{RECORD}: damaged; it contains the name of the experiment that made the results. If "
+            f'that was {name!r}, replace it by a file with the line {{"name": "{name}"}}. '
+            "Otherwise rename the directory first: mv results results-old"
+        ) from None
+    if other != name:
         raise UserError(
             f"results/ has the results of the experiment {other!r}, but the configuration has "
             f"name: {name!r}. To keep both, rename the directory first: mv results "
@@ -250,8 +284,15 @@ def record_experiment(name: str) -> None:
     """Record in results/ the name of the experiment.
 
     Raises:
-        UserError: results/ has the results of another experiment.
+        UserError: results/ has the results of another experiment, or cannot be written.
     """
     check_experiment(name)
-    if not RECORD.exists():
+    if os.path.exists(RECORD):
+        return
+    try:
         write_json(RECORD, {"name": name})
+    except OSError as error:
+        raise UserError(
+            f"{RECORD}: cannot be written ({error.strerror}); make {RECORD.parent} a directory in "
+            "which you can write"
+        ) from None

@@ -4,9 +4,9 @@ It contains a short hash of the program's code and of each deciding setting. If 
 Snakemake runs the job again and shows which part changed.
 
 The hash of the code covers the syntax trees of the program and of the modules that it imports, as a
-set without paths, docstrings and import lines. So comments and renamed or moved modules change no
-hash. A module with `DECIDES = False` decides no result, such as a progress bar. It is left out,
-with all modules that only it imports.
+set without paths, docstrings and import lines; an imported name counts with the code of its module.
+So comments and renamed or moved modules change no hash. A module with `DECIDES = False` decides no
+result, such as a progress bar. It is left out, with all modules that only it imports.
 """
 
 import ast
@@ -16,10 +16,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
+from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe, ServedRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, deciding_recipe, load_recipe
-from aligners.configuration.workflow_files import SCRIPTS
-from aligners.core.hashes import short_hash
+from aligners.configuration.workflow_files import SCRIPTS, find_file
+from aligners.core.hashes import content_hash, short_hash
 
 LIBRARY = "aligners"
 
@@ -38,20 +38,19 @@ class LibraryImports(ast.NodeTransformer):
 
     Attributes:
         names: full names of imported modules, and of what may be one.
-        renamed: pairs (name, name here) of what is imported `as` something else. They stay part of
-            the meaning, wherever the module lies.
+        origins: for each imported name, its name here and the full name of where it comes from.
     """
 
     def __init__(self) -> None:
         """Start with nothing imported."""
         self.names: set[str] = set()
-        self.renamed: set[tuple[str, str]] = set()
+        self.origins: set[tuple[str, str]] = set()
 
     def visit_Import(self, node: ast.Import) -> ast.AST | None:
         """Keep the other libraries of an import line."""
         ours = [alias for alias in node.names if alias.name.split(".")[0] == LIBRARY]
         self.names.update(alias.name for alias in ours)
-        self.note_renamed(ours)
+        self.origins.update((alias.asname or "", alias.name) for alias in ours)
         others = [alias for alias in node.names if alias not in ours]
         return ast.Import(others) if others else None
 
@@ -60,15 +59,10 @@ class LibraryImports(ast.NodeTransformer):
         if not node.module or node.module.split(".")[0] != LIBRARY:
             return node
         self.names.add(node.module)
-        self.names.update(f"{node.module}.{alias.name}" for alias in node.names)
-        self.note_renamed(node.names)
+        for alias in node.names:
+            self.names.add(f"{node.module}.{alias.name}")
+            self.origins.add((alias.asname or alias.name, f"{node.module}.{alias.name}"))
         return None
-
-    def note_renamed(self, aliases: list[ast.alias]) -> None:
-        """Collect the names that are imported `as` another."""
-        self.renamed.update(
-            (alias.name.split(".")[-1], alias.asname) for alias in aliases if alias.asname
-        )
 
 
 def without_docstrings(tree: ast.AST) -> ast.AST:
@@ -95,21 +89,40 @@ def decides(tree: ast.Module) -> bool:
 
 
 @functools.cache
+def read_code(path: Path) -> tuple[str, LibraryImports]:
+    """Return the code of a module without what does not count, and what it imports.
+
+    A module that decides nothing has no code and no imports.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = LibraryImports()
+    return (ast.unparse(imports.visit(without_docstrings(tree))) if decides(tree) else ""), imports
+
+
+def origin(name: str) -> list[str]:
+    """Return what an imported name stands for: its name in a module, and the code of the module.
+
+    So two functions of the same name in two modules differ, and a moved module is the same.
+    """
+    if path := module_path(name):
+        return [read_code(path)[0]]
+    module, _, own_name = name.rpartition(".")
+    path = module_path(module)
+    return [own_name, read_code(path)[0] if path else ""]
+
+
+@functools.cache
 def read_module(path: Path) -> tuple[str | None, frozenset[Path]]:
     """Return a hash of what a module means, and the modules of the library that it imports.
 
     A module that decides nothing has None and no imports; an empty one has None.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    if not decides(tree):
-        return None, frozenset()
-    imports = LibraryImports()
-    code = ast.unparse(imports.visit(without_docstrings(tree)))
+    code, imports = read_code(path)
     # Python also runs the packages that a module lies in.
     names = {part for name in imports.names for part in accumulate(name.split("."), "{}.{}".format)}
     paths = {found for name in names if (found := module_path(name))}
-    meaning = short_hash([code, sorted(imports.renamed)]) if code else None
-    return meaning, frozenset(paths)
+    origins = sorted([here, *origin(name)] for here, name in imports.origins)
+    return short_hash([code, origins]) if code else None, frozenset(paths)
 
 
 @functools.cache
@@ -145,8 +158,12 @@ def llm_identity(name: str) -> Any:
     recipe = deciding_recipe(LLMRecipe, name)
     chosen = {key: recipe[key] for key in recipe if key not in ("responses", "finetuned")}
     identity: dict[str, Any] = {"recipe": chosen}
-    if isinstance(load_recipe(LLMRecipe, name), ClosedWorldRecipe):
+    llm = load_recipe(LLMRecipe, name)
+    if isinstance(llm, ClosedWorldRecipe):
         identity["code"] = code_hash(SCRIPTS / "aligners/llms/engines/closed_world.py")
+    if isinstance(llm, ServedRecipe) and llm.model.endswith(".yaml"):
+        # The world of the closed world's judge. Weights are files of gigabytes, with a revision.
+        identity["world"] = content_hash(find_file(llm.model))
     return identity
 
 

@@ -71,7 +71,12 @@ def check_recipe(kind: type[Recipe], name: str, where: str) -> None:
     if not recipe_path(kind, name).is_file():
         known = [file.stem for file in files_in(CONFIG / kind.folder, "*.yaml")]
         close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(known) or 'none'}"
+        if close:
+            hint = f"did you mean {close[0]}?"
+        elif known:
+            hint = f"use one of {', '.join(known)}"
+        else:  # such as a library that was installed without the workflow's files
+            hint = f"run in a directory of the workflow, which has {CONFIG / kind.folder}"
         raise UserError(f"{where}: there is no recipe {recipe_path(kind, name)}; {hint}")
 
 

@@ -6,8 +6,9 @@ Patterns have names in braces, as in Snakemake. docs/data.md describes each file
 import json
 import re
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
+
+from aligners.configuration.combinations import combinations
 
 # Results do not depend on their paths, so fingerprints ignore this module.
 DECIDES = False
@@ -40,9 +41,11 @@ class ResultPath(str):
         return Path(self.format_map(names))
 
     def combinations(self, names: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
-        """Return the names of each path, in all combinations; the last name varies fastest."""
-        choices = [names[field] for field in self.fields]
-        return [dict(zip(self.fields, chosen, strict=True)) for chosen in product(*choices)]
+        """Return the names of each path, in all combinations; the last name varies fastest.
+
+        A program whose result depends on the order calls the function, so that it counts.
+        """
+        return combinations(self.fields, names)
 
     def paths(self, names: Mapping[str, Sequence[str]]) -> list[Path]:
         """Return the paths of all combinations of names; the last name varies fastest."""

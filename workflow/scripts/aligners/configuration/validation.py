@@ -1,7 +1,6 @@
 """Validation: the content of a YAML file as a typed object, or a message about the first error."""
 
 import difflib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +9,18 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from aligners.configuration.fields import Recipe, Section
+from aligners.configuration.fields import Recipe, Section, WrongKey, shortened
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import find_line, read_yaml
 
 DECIDES = False
 
+
+# Larger numbers are accepted nowhere, and a message would only show many digits.
+LARGEST_WRITTEN = 1e15
+
+# Of a value: None is one that a file can have.
+UNKNOWN = object()
 
 S = TypeVar("S", bound=Section)
 Keys = tuple[int | str, ...]
@@ -47,8 +52,14 @@ def validate(kind: type[S], values: Mapping[str, Any], *sources: Path) -> S:
     except ValidationError as invalid:
         # First an unknown key: a misspelt one is also missing.
         error = min(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
-        keys = keys_in(values, error["loc"])
-        where = place(keys, sources, error["input"])
+        problem = error.get("ctx", {}).get("error")
+        inner = problem.keys if isinstance(problem, WrongKey) else ()
+        keys = (*keys_in(values, error["loc"]), *inner)
+        if error["loc"][-1:] == ("[key]",):
+            error["type"] = "invalid_key"
+        # Else the input is the mapping around the key, or the key itself.
+        is_value = not inner and error["type"] not in ("missing", "invalid_key")
+        where = place(keys, sources, error["input"] if is_value else UNKNOWN)
         raise UserError(f"{where}: {explain(error, keys, chosen)}") from None
 
 
@@ -66,7 +77,7 @@ def keys_in(values: Any, location: Keys) -> Keys:
     return location
 
 
-def place(keys: Keys, sources: Sequence[Path], value: Any = None) -> str:
+def place(keys: Keys, sources: Sequence[Path], value: Any = UNKNOWN) -> str:
     """Return where a value is: the file, the line and the key.
 
     Args:
@@ -75,13 +86,15 @@ def place(keys: Keys, sources: Sequence[Path], value: Any = None) -> str:
         value: the value, if it is known; a file that has another one is not where it comes from.
     """
     key = f", key {'.'.join(map(str, keys))}" if keys else ""
+    # Snakemake reads numbers within a section there as texts.
+    only_files = "; use --configfile for a section" if len(keys) > 1 else ""
+    command_line = f"command line (--config{only_files}){key}"
     for path in sources:
         if line := find_line(path, keys):
-            return (
-                f"{path}, line {line}{key}"
-                if value is None or repr(value_at(read_yaml(path), keys)) == repr(value)
-                else f"command line (--config){key}"
-            )
+            is_here = value is UNKNOWN or repr(value_at(read_yaml(path), keys)) == repr(value)
+            return f"{path}, line {line}{key}" if is_here else command_line
+    if keys and value is not UNKNOWN and all(path.is_file() for path in sources):
+        return command_line
     for path in sources:  # A missing key: the line of the mapping that lacks it.
         if line := find_line(path, keys[:-1]):
             return f"{path}, line {line}{key}"
@@ -104,6 +117,10 @@ WANTED = {
     "is_instance_of": "the path of a file",
     "string_too_short": "a text that is not empty",
     "too_short": "a list that is not empty",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "string_type": "a text",
+    "int_parsing_size": "a smaller integer",
 }
 
 
@@ -114,7 +131,12 @@ def explain(error: ErrorDetails, keys: Keys, kind: type[Section]) -> str:
     if error["type"] == "extra_forbidden":
         return explain_unknown_key(str(key), section_at(kind, parents))
     if error["type"] == "missing":
-        return f"the key {key} is missing; add it"
+        chosen_by = [one.chosen_by for one in related(kind) if one.chosen_by]
+        return (
+            f"the key {key} is missing; add {' or '.join(chosen_by) if key in chosen_by else 'it'}"
+        )
+    if error["type"] == "invalid_key":
+        return f"the key {value} is not a text; put it in quotes"
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     wanted = WANTED.get(error["type"], error["msg"].removeprefix("Input should be "))
@@ -124,6 +146,8 @@ def explain(error: ErrorDetails, keys: Keys, kind: type[Section]) -> str:
     if error["type"] == "string_type" and not isinstance(given, dict | list):
         return f"{value} is not a text; put it in quotes"
     if error["type"] in ("int_type", "float_type") and (number := as_number(given, error["type"])):
+        if isinstance(given, float):
+            return f"{value} is not an integer; write {number}"
         return f"{value} is a text, not a number; write {number} without quotes"
     return f"{value} is not accepted; it has to be {wanted[:1].lower()}{wanted[1:]}"
 
@@ -166,23 +190,17 @@ def nested(annotation: Any) -> type[Section] | None:
     return next(filter(None, map(nested, get_args(annotation))), None)
 
 
-def as_number(text: Any, error_type: str) -> str:
-    """Return how a text that stands for a number is written as one; empty if it does not.
+def as_number(value: Any, error_type: str) -> str:
+    """Return how a value of another type is written as a number; empty if it stands for none.
 
     YAML 1.1 reads 1e-5 as a text, since it has no point.
     """
     try:
-        number = float(text) if isinstance(text, str) else math.nan
+        number = float(value) if isinstance(value, str | float) else math.nan
     except ValueError:
         return ""
-    if not math.isfinite(number):
+    if not abs(number) < LARGEST_WRITTEN:  # also NaN
         return ""
     if error_type == "int_type":
         return str(int(number)) if number.is_integer() else ""
     return repr(number)
-
-
-def shortened(value: Any) -> str:
-    """Return a value as YAML writes it, at most some 60 characters."""
-    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -17,9 +17,9 @@ def find_file(path: Path | str) -> Path:
 
     If neither exists, the path is returned unchanged, so that a message can name it.
     """
-    given = Path(path).expanduser()
+    # os.path: of a user who does not exist, `~` stays, and a name that is too long does not exist.
+    given = Path(os.path.expanduser(path))
     own = WORKFLOW / given
-    # os.path: a name that is too long does not exist.
     return own if not os.path.exists(given) and os.path.exists(own) else given
 
 

@@ -1,6 +1,5 @@
 """The entry point of all programs: makes a command line from `main` and prints errors."""
 
-import errno
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -10,9 +9,12 @@ from pathlib import Path
 import tyro
 
 from aligners.core.errors import UserError
+from aligners.core.full_disk import explained_full_disk
 
 # No result depends on this module, so fingerprints leave it out.
 DECIDES = False
+
+LAST_LINES = 10
 
 
 def run(main: Callable[..., None]) -> None:
@@ -22,6 +24,18 @@ def run(main: Callable[..., None]) -> None:
         tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
 
 
+def last_message(log: Path) -> str:
+    """Return the error at the end of a program's log, or else the log's last lines.
+
+    An empty text means that there is no log, for instance if the program never started.
+    """
+    if not log.is_file():
+        return ""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+    return "\n".join(lines[starts[-1] :] if starts else lines[-LAST_LINES:])
+
+
 @contextmanager
 def one_message() -> Iterator[None]:
     """Exit with status 1 and one message, without a traceback, for errors that a user can cause.
@@ -29,7 +43,8 @@ def one_message() -> Iterator[None]:
     These are a UserError, a full disk, and a package that is not installed.
     """
     try:
-        yield
+        with explained_full_disk():
+            yield
     except UserError as error:
         sys.exit(f"error: {error}")
     except ModuleNotFoundError as error:
@@ -39,11 +54,4 @@ def one_message() -> Iterator[None]:
         sys.exit(
             f"error: the package {package} is not installed; install what the workflow needs: "
             "pip install 'aligners[workflow,evaluation]'"
-        )
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        sys.exit(
-            f"error: {error.filename or Path.cwd()}: the disk is full; free some space there "
-            "and run again. Finished work is kept"
         )

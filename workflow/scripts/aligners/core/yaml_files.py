@@ -1,5 +1,6 @@
 """Reads YAML files that contain a mapping, in which each key occurs once."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,18 @@ from aligners.core.rows import read_text
 
 # A short file whose aliases refer to aliases can expand to billions of values.
 MOST_VALUES = 100_000
+# YAML 1.1 also reads 010 as 8, 1:30 as 90 and 0x1F as 31. These are hardly ever meant. An integer
+# of thousands of digits makes Python fail.
+DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]{0,99})")
+# They are not visible, and most programs do not accept them: a NUL ends an argument of a command.
+CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 
 
-class UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Loads YAML safely. A key that occurs twice is an error; PyYAML would use the last one."""
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Loads YAML safely, without what PyYAML accepts and nobody means.
+
+    Keys differ, numbers are decimal, and texts have no control characters.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping whose keys are all different."""
@@ -27,6 +36,40 @@ class UniqueKeyLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: i
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        """Return an integer in decimal digits."""
+        if not DECIMAL.fullmatch(node.value):
+            raise not_decimal(node)
+        return int(node.value.replace("_", ""))
+
+    def construct_float(self, node: yaml.ScalarNode) -> float:
+        """Return a number with a point."""
+        if ":" in node.value:
+            raise not_decimal(node)
+        number: float = self.construct_yaml_float(node)
+        return number
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        """Return a text without control characters."""
+        if found := CONTROL_CHARACTER.search(node.value):
+            problem = f"the text contains the control character {found[0]!r}; remove it"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return str(node.value)
+
+
+def not_decimal(node: yaml.ScalarNode) -> yaml.MarkedYAMLError:
+    """Return the error of a number that is not in decimal digits, or has too many of them."""
+    problem = (
+        f"{node.value[:40]} is not a number of at most 100 decimal digits without a zero at its "
+        "start; correct it, or put it in quotes if it is a text"
+    )
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
+StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_integer)
+StrictLoader.add_constructor("tag:yaml.org,2002:float", StrictLoader.construct_float)
+StrictLoader.add_constructor("tag:yaml.org,2002:str", StrictLoader.construct_text)
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file that contains a mapping.
@@ -37,13 +80,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     text = read_text(path)
     try:
-        loader = UniqueKeyLoader(text)
+        loader = StrictLoader(text)
         node = loader.get_single_node()
         check_size(node)
         value = loader.construct_document(node) if node else None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UserError(f"{path}, line {line}: not YAML: {reason(error, text)}") from None
+        raise UserError(f"{path}, line {line}: {reason(error, text)}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
         raise UserError(
@@ -64,8 +107,10 @@ def reason(error: yaml.MarkedYAMLError, text: str) -> str:
     problem, mark = error.problem or "a syntax error", error.problem_mark
     line = next(iter(text.splitlines()[mark.line :]), "") if mark else ""
     if mark and line[mark.column :].startswith("\t"):
-        return "a tab is not allowed here; use blanks to indent"
-    return problem if ";" in problem else f"{problem}; correct this line or the one before"
+        return "not YAML: a tab is not allowed here; use blanks to indent"
+    if ";" in problem:  # The loader's own errors have the remedy.
+        return problem
+    return f"not YAML: {problem}; correct this line or the one before"
 
 
 def check_size(root: yaml.Node | None) -> None:
@@ -102,7 +147,7 @@ def find_line(path: Path, keys: Sequence[int | str]) -> int | None:
         keys: from the outermost to the key; an integer is a place in a list, from 0.
     """
     try:
-        node = UniqueKeyLoader(read_text(path)).get_single_node()
+        node = StrictLoader(read_text(path)).get_single_node()
     except (UserError, yaml.YAMLError):  # such as a JSON file with half a surrogate pair
         return None
     line = None

@@ -8,7 +8,7 @@ from pathlib import Path
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from aligners.configuration.criteria import load_principles, numbered
-from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.external import ReleasedExternalRecipe
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
@@ -75,7 +75,7 @@ class Aligner:
         )
 
     @classmethod
-    def from_recipe(cls, recipe: ExternalRecipe) -> "Aligner":
+    def from_recipe(cls, recipe: ReleasedExternalRecipe) -> "Aligner":
         """Load an external aligner by its recipe in config/external/.
 
         Raises:

@@ -1,6 +1,6 @@
 """Files of responses and their corrections: reading them, and filtering their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +8,11 @@ from tyro.conf import FlagCreatePairsOff
 
 from aligners.configuration import results
 from aligners.core.errors import UserError
-from aligners.core.rows import Row, read_rows
+from aligners.core.rows import Row, iterate_rows, read_rows
 
 STAGES = ("responses", "aligned", "external")
 REQUIRED = ("id", "question", "response")
 OPTIONAL = ("aligned_response", "trace")
-TURN_FIELDS = {"criterion", "before", "after", "accepted"}
 # The optional field that a filter reads.
 FIELD_OF_FILTER = {
     "changed": "aligned_response",
@@ -77,8 +76,12 @@ def equal_names(left: str, right: str) -> bool:
     return left.casefold() == right.casefold()
 
 
-def read_corrections(path: Path) -> list[Row]:
+def read_corrections(path: Path, needs: Sequence[str] = ()) -> list[Row]:
     """Read a file of the stages responses, aligned or external.
+
+    Args:
+        path: of the file.
+        needs: the fields that the caller reads besides `id`, `question` and `response`.
 
     Returns:
         Its rows with the fields `id`, `question`, `response` and `category` (None if it is not
@@ -89,27 +92,11 @@ def read_corrections(path: Path) -> list[Row]:
     """
     if path.is_dir() or path.suffix == ".json":
         raise UserError(f"{path}: not a JSON Lines file; give a file that ends in .jsonl")
-    rows = read_rows(path)
-    fields = [*REQUIRED, *(field for field in OPTIONAL if rows and field in rows[0])]
-    for number, row in enumerate(rows, start=1):
-        for field in fields:
-            if field not in row or not is_valid(field, row[field]):
-                fault = "has another type than expected" if field in row else "is missing"
-                raise UserError(
-                    f"{path}, row {number}: the field {field!r} {fault}; give a file from "
-                    f"results/{', results/'.join(STAGES)}"
-                )
+    first = next(iterate_rows(path), {})
+    fields = [field for field in OPTIONAL if field in first or field in needs]
+    rows = read_rows(path, [*REQUIRED, *fields])
     categories = question_categories(path)
     return [{**row, "category": categories.get(row["id"])} for row in rows]
-
-
-def is_valid(field: str, value: object) -> bool:
-    """Return whether a field's value has its type in docs/data.md: a text, or a list of turns."""
-    if field != "trace":
-        return isinstance(value, str)
-    return isinstance(value, list) and all(
-        isinstance(turn, dict) and turn.keys() >= TURN_FIELDS for turn in value
-    )
 
 
 def inputs_path(path: Path) -> Path | None:
@@ -131,7 +118,8 @@ def question_categories(path: Path) -> dict[str, str | None]:
     inputs = inputs_path(path)
     if inputs is None or not inputs.is_file():
         return {}
-    return {row["id"]: row["category"] for row in read_rows(inputs)}
+    rows = iterate_rows(inputs, needs=("id", "category"))
+    return {row["id"]: row["category"] for row in rows}
 
 
 def check_filters(filters: Filters, rows: list[Row], path: Path) -> None:

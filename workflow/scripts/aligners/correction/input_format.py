@@ -7,16 +7,21 @@ never becomes a separator token. If a row is too long, only the end of its respo
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from aligners.configuration.kinds.backbones import BackboneRecipe
+from pydantic import BaseModel, Field
+
+from aligners.configuration.kinds.backbones import AlignerDecoding, BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
+from aligners.models.special_tokens import as_plain_text, plain_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 FILE_NAME = "input_format.json"
+# The recipe's settings for inference, which the file has besides the format.
+SETTINGS = ("max_tokens", "decoding", "dtype")
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class InputFormat:
                 ids.append(added[piece])
             elif piece:
                 text = fill(piece, question, response, principles)
-                ids += plain_ids(tokenizer, text)
+                ids += plain_ids(tokenizer, as_plain_text(tokenizer, text))
         return ids
 
     def completion_ids(
@@ -144,7 +149,7 @@ class InputFormat:
         """Encode a correction as the completion of a prompt, with the end token."""
         # A token includes the space before its word, except after white space or an added token.
         space = "" if self.prompt.endswith((" ", "\n", *self.added_tokens)) else " "
-        ids = plain_ids(tokenizer, space + aligned_response)
+        ids = plain_ids(tokenizer, as_plain_text(tokenizer, space + aligned_response))
         return [*ids, self.end_token_id(tokenizer)]
 
 
@@ -164,11 +169,6 @@ def fill(template: str, question: str, response: str, principles: str = "") -> s
     return re.sub("|".join(map(re.escape, values)), lambda match: values[match.group()], template)
 
 
-def plain_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
-    """Encode a text without special tokens: those that it contains are split as plain text."""
-    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
-
-
 def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Return the ids that the tokenizer puts before every text: its start token, or nothing."""
     start = tokenizer.bos_token_id
@@ -177,15 +177,26 @@ def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
 
 def save_format(directory: Path, input_format: InputFormat, recipe: BackboneRecipe) -> None:
     """Write a model's input format and its recipe's settings for inference into its directory."""
-    settings = recipe.model_dump(mode="json", include={"max_tokens", "decoding", "dtype"})
+    settings = recipe.model_dump(mode="json", include=set(SETTINGS))
     write_json(directory / FILE_NAME, {**asdict(input_format), **settings})
+
+
+class SavedFormat(BaseModel):
+    """The content of a format's file."""
+
+    prompt: str
+    end: str
+    added_tokens: list[str]
+    max_tokens: Annotated[int, Field(ge=1)]
+    decoding: AlignerDecoding
+    dtype: str
 
 
 def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
     """Read what `save_format` wrote: the format, and max_tokens, decoding and dtype.
 
     Raises:
-        UserError: the directory has no format.
+        UserError: the directory has no format, or the file lacks a key.
     """
     path = directory / FILE_NAME
     if not path.is_file():
@@ -193,7 +204,7 @@ def load_format(directory: Path) -> tuple[InputFormat, dict[str, Any]]:
             f"{directory}: not the model directory of an aligner, because it has no {FILE_NAME}; "
             "train the aligner again, or use the model as an external aligner with a recipe"
         )
-    settings = read_json(path)
+    settings = read_json(path, SavedFormat)
     input_format = InputFormat(
         settings.pop("prompt"), settings.pop("end"), tuple(settings.pop("added_tokens"))
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from aligners.core.errors import UserError
+
 Align = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
 Score = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
 Aligners = Mapping[str, Align]
@@ -37,12 +39,14 @@ class RowState:
     """A row while a squad corrects it.
 
     Attributes:
+        name: the row's id or number, for messages.
         question: the row's question.
         result: the text so far, and its turns.
         remaining: criteria whose aligners can still have a turn.
         scores: the inspectors' scores of the text; not updated once `remaining` is empty.
     """
 
+    name: str
     question: str
     result: Result
     remaining: list[str]
@@ -65,6 +69,7 @@ def align_with_squad(
     aligners: Aligners,
     inspectors: Inspectors,
     threshold: float,
+    ids: Sequence[str] | None = None,
 ) -> list[Result]:
     """Correct each response in turns: the aligner with the lowest score acts next.
 
@@ -78,11 +83,15 @@ def align_with_squad(
         aligners: by criterion; their order breaks ties.
         inspectors: by criterion, for the same criteria.
         threshold: lowest score in [0, 1] that needs no correction.
+        ids: names of the rows in messages; by default their numbers.
 
     Returns:
         One result for each row, in order.
+
+    Raises:
+        UserError: a score is not a number in [0, 1].
     """
-    states = initial_states(questions, responses, aligners, inspectors)
+    states = initial_states(questions, responses, aligners, inspectors, ids)
     while True:
         due: list[tuple[RowState, str]] = []
         for state in states:
@@ -101,15 +110,16 @@ def align_with_squad_paper(
     aligners: Aligners,
     inspectors: Inspectors,
     threshold: float,
+    ids: Sequence[str] | None = None,
     batch_size: int = 64,
 ) -> list[Result]:
     """Apply all aligners in an order that `batch_size` consecutive rows share, as the paper does.
 
     The aligners act in the order of the batch's mean scores before the first turn, lowest first. An
     aligner acts on those rows whose score is below the threshold when its turn comes. Every
-    correction is accepted. Arguments and result are those of `align_with_squad`.
+    correction is accepted. Arguments, result and errors are those of `align_with_squad`.
     """
-    states = initial_states(questions, responses, aligners, inspectors)
+    states = initial_states(questions, responses, aligners, inspectors, ids)
     for first in range(0, len(states), batch_size):
         batch = states[first : first + batch_size]
         means = {name: fmean(state.scores[name] for state in batch) for name in aligners}
@@ -126,12 +136,17 @@ def align_with_squad_paper(
 
 
 def initial_states(
-    questions: Sequence[str], responses: Sequence[str], aligners: Aligners, inspectors: Inspectors
+    questions: Sequence[str],
+    responses: Sequence[str],
+    aligners: Aligners,
+    inspectors: Inspectors,
+    ids: Sequence[str] | None,
 ) -> list[RowState]:
     """Return the rows before their first turn, with the scores of their responses."""
+    names = [str(number) for number in range(1, len(questions) + 1)] if ids is None else ids
     states = [
-        RowState(question, Result(response), list(aligners))
-        for question, response in zip(questions, responses, strict=True)
+        RowState(name, question, Result(response), list(aligners))
+        for name, question, response in zip(names, questions, responses, strict=True)
     ]
     for name in aligners:
         score_texts(states, name, inspectors[name])
@@ -166,6 +181,7 @@ def act(
     corrections = align(questions, texts)
     scores = score(questions, corrections)
     for state, correction, after in zip(states, corrections, scores, strict=True):
+        check_score(criterion, state, after)
         accepted = accept(state.scores[criterion], after)
         state.result.trace.append(
             {
@@ -187,7 +203,21 @@ def score_texts(states: Sequence[RowState], name: str, score: Score) -> None:
     """Update the scores of one inspector for the current texts of some rows."""
     if states:
         for state, value in zip(states, score(*columns(states)), strict=True):
+            check_score(name, state, value)
             state.scores[name] = value
+
+
+def check_score(criterion: str, state: RowState, score: float) -> None:
+    """Check that a score is a number in [0, 1], since NaN is not below any threshold.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not 0 <= score <= 1:
+        raise UserError(
+            f"the inspector of {criterion}: its score of row {state.name} is {score}, which is not "
+            "a number from 0 to 1; set dtype: float32 in its recipe, or train it again"
+        )
 
 
 def columns(states: Sequence[RowState]) -> tuple[list[str], list[str]]:

@@ -215,4 +215,4 @@ def dataset_rows(config: Config, name: str) -> int | None:
         return config.inputs_per_criterion * len(config.criteria)
     if isinstance(recipe, HubDatasetRecipe) and recipe.path is None:
         return recipe.rows
-    return len(import_dataset(name, recipe).kept)
+    return sum(reason is None for _, reason in import_dataset(name, recipe))

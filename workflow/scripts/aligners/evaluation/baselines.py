@@ -1,11 +1,11 @@
 """Baselines: responses of an LLM to the test questions, without correction."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.core.completions import Decoding, Failure, Request
-from aligners.core.counts import Sieve
+from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.llms.generator import Generator, llm_prompt
 
@@ -33,19 +33,17 @@ def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
 
 def generate_responses(
     generator: Generator, questions: Sequence[Row], seed: int, description: str
-) -> Sieve:
-    """Return the responses to questions. `description` names the questions in the log.
+) -> Iterator[Filtered]:
+    """Yield the response to each question. `description` names the questions in the log.
 
     An empty response is kept. If a request fails, its row is dropped with the cause.
     """
     llm = generator.recipe
     request_for = partial(response_request, llm)
-    sieve = Sieve()
     results = generator.complete(questions, request_for, response_decoding(llm, seed), description)
     for question, result in results:
         row = {"id": question["id"], "question": question["question"]}
         if isinstance(result, Failure):
-            sieve.drop(row, result.cause)
+            yield row, result.cause
         else:
-            sieve.keep({**row, "response": result.text.strip()})
-    return sieve
+            yield {**row, "response": result.text.strip()}, None

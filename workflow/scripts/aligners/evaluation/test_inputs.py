@@ -1,8 +1,11 @@
 """Test inputs: held-out synthetic questions, and data sets from the Hub or a file."""
 
+import math
+import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from io import StringIO
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +16,18 @@ from aligners.configuration.kinds.datasets import (
     DatasetRecipe,
     FileDatasetRecipe,
     HubDatasetRecipe,
+    read_list,
 )
 from aligners.configuration.kinds.synthesis import Language
-from aligners.core.counts import Sieve
+from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
 from aligners.core.progress import track
-from aligners.core.rows import Row, read_json, read_rows, read_text, row_id, seeded_order
+from aligners.core.rows import Row, read_rows, read_text, row_id, seeded_order
 from aligners.synthesis.filters import text_reason
 from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts, normalise
 
 MAXIMUM_CHARACTERS = 20_000
+DECIMAL = re.compile(r"(?P<integer>[+-]?\d+)\.(?P<fraction>\d*)")
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -65,21 +70,6 @@ def read_csv(path: Path) -> pd.DataFrame:
             f"{path}: not a CSV file: {str(error).strip()}; add a header line, and put quotes "
             "around each cell with a comma"
         ) from None
-
-
-def read_list(path: Path) -> list[Row]:
-    """Read a JSON file that is a list of objects.
-
-    Raises:
-        UserError: the file is missing, not JSON, or not a list of objects.
-    """
-    rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(
-            f"{path}: not a list of objects; change it to a list of objects, or give a .jsonl file "
-            "with one object per line"
-        )
-    return rows
 
 
 def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
@@ -131,49 +121,121 @@ def check_columns(table: pd.DataFrame, columns: Columns, source: str) -> None:
             )
 
 
-def table_rows(table: pd.DataFrame, dataset: str, columns: Columns, source: str) -> Sieve:
+def table_rows(
+    table: pd.DataFrame, dataset: str, columns: Columns, source: str
+) -> Iterator[Filtered]:
     """Return the rows of a table as questions with their categories.
 
     Empty, too long and duplicate questions are dropped. Their `number` counts rows from 0.
+
+    Raises:
+        UserError: a column is missing.
     """
     check_columns(table, columns, source)
-    sieve, seen = Sieve(), set()
-    for number, record in enumerate(table.to_dict("records")):
+    return read_records(table.to_dict("records"), dataset, columns, source)
+
+
+def read_records(
+    records: Iterable[Row], dataset: str, columns: Columns, source: str
+) -> Iterator[Filtered]:
+    """Yield the records of a table as questions (see `table_rows`).
+
+    Raises:
+        UserError: a category is neither a text nor a number, or its number is not an integer.
+    """
+    seen: set[str] = set()
+    for number, record in enumerate(records):
         text = record[columns.question]
         question = text.strip() if isinstance(text, str) else ""
-        row: Row = {"id": row_id(question), "question": question, "dataset": dataset}
-        for key in ("category", "category_id"):
-            value = record.get(getattr(columns, key) or "")
-            is_missing = value is None or value != value  # NaN differs from itself.
-            row[key] = None if is_missing else str(value)
-        if not question:
-            sieve.drop({**row, "number": number}, "empty")
-        elif len(question) > MAXIMUM_CHARACTERS:
-            sieve.drop({**row, "number": number}, "too_long")
-        elif normalise(question) in seen:
-            sieve.drop({**row, "number": number}, "duplicate")
-        else:
-            sieve.keep(row)
+        row: Row = {
+            "id": row_id(question),
+            "question": question,
+            "dataset": dataset,
+            **category_fields(record, columns, f"{source}, row {number} (from 0)"),
+        }
+        reason = question_reason(question, seen)
+        yield (row, None) if reason is None else ({**row, "number": number}, reason)
         seen.add(normalise(question))
-    return sieve
+
+
+def question_reason(question: str, earlier: Container[str]) -> str | None:
+    """Return the reason to drop a question, or None. `earlier` are normalised questions."""
+    if not question:
+        return "empty"
+    if len(question) > MAXIMUM_CHARACTERS:
+        return "too_long"
+    return "duplicate" if normalise(question) in earlier else None
+
+
+def category(value: Any) -> str | None:
+    """Return a category as text, or None if it is missing.
+
+    Raises:
+        ValueError: it is neither a text nor a number.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or (isinstance(value, Real) and value != value):
+        return None
+    if not isinstance(value, Real) or isinstance(value, bool) or math.isinf(value):
+        raise ValueError("a text or a number")
+    return str(value).removesuffix(".0")
+
+
+def category_number(value: Any) -> str | None:
+    """Return a category's number as text, or None if it is missing. 2.0 and "2.0" are "2".
+
+    A table whose number column has gaps often stores its integers as floats.
+
+    Raises:
+        ValueError: it is not an integer.
+    """
+    text = category(value)
+    if text and (match := DECIMAL.fullmatch(text)):
+        if match["fraction"].strip("0"):
+            raise ValueError("an integer")
+        return match["integer"]
+    return text
+
+
+def category_fields(record: Row, columns: Columns, place: str) -> Row:
+    """Return the fields `category` and `category_id` of a record. `place` is for the message.
+
+    Raises:
+        UserError: a value is neither text nor a number, or a category number is not an integer.
+    """
+    fields = {}
+    for key, read in (("category", category), ("category_id", category_number)):
+        name = getattr(columns, key)
+        try:
+            fields[key] = read(record.get(name))
+        except ValueError as error:
+            raise UserError(
+                f"{place}: {name!r} is {record[name]!r}, not {error}; correct the value, or the "
+                f"key columns.{key} in the recipe"
+            ) from None
+    return fields
 
 
 def drop_training_questions(
-    sieve: Sieve, training: Sequence[Row], shingle: int, similarity: float
-) -> Sieve:
+    rows: Iterable[Filtered], training: Iterable[Row], shingle: int, similarity: float
+) -> Iterator[Filtered]:
     """Drop test questions that are duplicates or near-duplicates of training questions."""
-    texts = [row["question"] for row in [*training, *sieve.kept]]
-    near = NearDuplicates(ShingledTexts(texts, shingle, similarity))
-    for number in range(len(training)):
+    filtered = list(rows)
+    kept = [row["question"] for row, reason in filtered if reason is None]
+    asked = [row["question"] for row in training]
+    near = NearDuplicates(ShingledTexts([*asked, *kept], shingle, similarity))
+    for number in range(len(asked)):
         near.add(number)
-    result = Sieve(dropped=list(sieve.dropped))
-    progress = track(sieve.kept, len(sieve.kept), "comparison with training questions")
-    for number, row in enumerate(progress, start=len(training)):
-        result.put(row, None if near.first(number) is None else "in_training")
-    return result
+    number = len(asked)
+    for row, reason in track(filtered, len(filtered), "comparison with training questions"):
+        if reason is None:
+            reason = None if near.first(number) is None else "in_training"
+            number += 1
+        yield row, reason
 
 
-def import_dataset(name: str, recipe: DatasetRecipe) -> Sieve:
+def import_dataset(name: str, recipe: DatasetRecipe) -> Iterator[Filtered]:
     """Return the rows of an external data set, from a local file if the recipe has a `path`."""
     assert isinstance(recipe, FileDatasetRecipe | HubDatasetRecipe)
     if recipe.path:
@@ -190,13 +252,13 @@ def sample_held_out(
     language: Language,
     count: int,
     seed: int,
-) -> Sieve:
-    """Return a seeded sample of at most `count` held-out questions per criterion.
+) -> Iterator[Filtered]:
+    """Yield a seeded sample of at most `count` held-out questions per criterion.
 
     `held_out` has a list of questions per criterion. A question of two criteria counts for the
     first one. A question that is not plain English is dropped.
     """
-    sieve, seen = Sieve(), set()
+    seen: set[str] = set()
     for questions in held_out:
         taken = 0
         for question in sorted(questions, key=lambda row: seeded_order(row, seed)):
@@ -208,13 +270,11 @@ def sample_held_out(
                 "category_id": None,
             }
             if normalise(question["question"]) in seen:
-                sieve.drop(row, "duplicate")
-            elif reason := text_reason(question["question"], language):
-                sieve.drop(row, reason)
-            elif taken >= count:
-                sieve.drop(row, "over_limit")
+                reason: str | None = "duplicate"
             else:
-                sieve.keep(row)
-                taken += 1
+                reason = text_reason(question["question"], language)
+            if reason is None and taken >= count:
+                reason = "over_limit"
+            yield row, reason
+            taken += reason is None
             seen.add(normalise(question["question"]))
-    return sieve

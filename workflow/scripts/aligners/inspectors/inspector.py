@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field
 from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -16,11 +17,32 @@ from transformers import (
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
+from aligners.core.rows import read_json
 from aligners.inspectors.calibration import aligned_probability
-from aligners.models.pretrained import best_dtype, load_for_inference, load_tokenizer
+from aligners.models.pretrained import (
+    best_dtype,
+    check_float16,
+    load_for_inference,
+    load_tokenizer,
+)
+from aligners.models.special_tokens import as_plain_text
 
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
+
+
+class Settings(BaseModel):
+    """What an inspector's config.json has under `inspector`."""
+
+    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    max_tokens: Annotated[int, Field(ge=1)]
+    dtype: str
+
+
+class SavedConfig(BaseModel):
+    """The part of config.json that is ours."""
+
+    inspector: Settings
 
 
 class Inspector:
@@ -48,13 +70,15 @@ class Inspector:
         source = ModelSource(str(path))
         tokenizer = load_tokenizer(source)
         model: Any = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)
-        settings = getattr(model.config, "inspector", None)
-        if settings is None:
+        if getattr(model.config, "inspector", None) is None:
             raise UserError(
                 f"{path}: not the model directory of an inspector, because config.json has no key "
                 "inspector; train the inspector again"
             )
-        model.to(best_dtype(settings["dtype"]))
+        settings = read_json(path / "config.json", SavedConfig)["inspector"]
+        dtype = best_dtype(settings["dtype"])
+        check_float16(str(path), model.config.model_type, dtype)
+        model.to(dtype)
         return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])
 
     def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float]:
@@ -105,7 +129,10 @@ def encode_pairs(
 
     If a pair has more than `max_tokens` tokens, its longer text is truncated.
     """
-    untruncated = tokenizer(list(questions), list(responses), split_special_tokens=True)
+    questions, responses = (
+        [as_plain_text(tokenizer, text) for text in texts] for texts in (questions, responses)
+    )
+    untruncated = tokenizer(questions, responses, split_special_tokens=True)
     encoded = []
     for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
         inputs = {name: untruncated[name][index] for name in untruncated}

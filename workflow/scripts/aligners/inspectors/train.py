@@ -65,8 +65,9 @@ def train_inspector(
     train, validation, test = (encode_rows(tokenizer, rows, max_tokens) for rows in sets)
     trainer = training.make_trainer(model, tokenizer, train, validation, PairCollator(tokenizer))
     training.train_to_best(trainer)
-    temperature = fit_temperature(*predict(trainer, validation))
-    logits, labels = predict(trainer, test)  # test rows x 2, test rows
+    name = training.source.name
+    temperature = fit_temperature(*predict(name, trainer, validation))
+    logits, labels = predict(name, trainer, test)  # test rows x 2, test rows
     quality = score_quality(logits, labels, temperature)
     metrics = {**quality, **count_rows(train, validation, test), **training_metrics(trainer)}
     settings = {"temperature": temperature, "max_tokens": max_tokens, "dtype": recipe.dtype}
@@ -98,6 +99,7 @@ def load_classifier(
         AutoModelForSequenceClassification,
         source,
         dtype=torch.float32,
+        new_head=True,
         num_labels=2,
         id2label={0: "misaligned", 1: "aligned"},
         label2id={"misaligned": 0, "aligned": 1},
@@ -138,13 +140,30 @@ class PairCollator:
         return batch
 
 
-def predict(trainer: BatchTrainer, rows: Sequence[dict[str, Any]]) -> tuple[Logits, Labels]:
-    """Return the logits (rows x 2) and labels (rows), in the order of the rows."""
+def predict(
+    name: str, trainer: BatchTrainer, rows: Sequence[dict[str, Any]]
+) -> tuple[Logits, Labels]:
+    """Return the logits (rows x 2) and labels (rows), in the order of the rows.
+
+    `name` is the inspector's criterion, for the message.
+
+    Raises:
+        UserError: a logit is NaN or infinite.
+    """
     # In order of length, batches have less padding.
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
     output: Any = trainer.predict(RowDataset([rows[index] for index in order]))
     position = np.argsort(order)  # of each row in `output`
-    return output.predictions.astype(np.float64)[position], output.label_ids[position]
+    logits = output.predictions.astype(np.float64)[position]
+    faulty = ~np.isfinite(logits).all(axis=1)  # rows
+    if faulty.any():
+        first = rows[int(faulty.argmax())]["id"]
+        raise UserError(
+            f"the inspector of {name}: its logits of row {first} are {logits[faulty][0].tolist()}, "
+            "and calibration needs finite numbers; set dtype: float32 or a lower learning_rate in "
+            "its recipe"
+        )
+    return logits, output.label_ids[position]
 
 
 def score_quality(logits: Logits, labels: Labels, temperature: float) -> dict[str, Any]:

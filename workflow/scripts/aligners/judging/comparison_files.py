@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json
+from aligners.evaluation.alpaca_eval_files import Output
 
 
 @dataclass(frozen=True)
@@ -52,20 +52,17 @@ def read_pairs(
             f"only, such as {shorten(first)} in {path.name}; delete both files and run again"
         )
     questions = {row["question"]: row for row in inputs}
-    if unknown := next((text for text in ours if text not in questions), None):
-        raise UserError(
-            f"{model_outputs}: the instruction {shorten(unknown)} is not a question of its data "
-            "set; delete the file and run again"
-        )
-    return [
-        TextPair(
-            questions[text],
-            output,
-            theirs[text],
-            unchanged=output == base_responses.get(questions[text]["id"]),
-        )
-        for text, output in ours.items()
-    ]
+    pairs = []
+    for text, output in ours.items():
+        row = questions.get(text)
+        if row is None or row["id"] not in base_responses:
+            raise UserError(
+                f"{model_outputs}: the instruction {shorten(text)} is not a question of its data "
+                "set with a response of the base LLM; delete the file and run again"
+            )
+        unchanged = output == base_responses[row["id"]]
+        pairs.append(TextPair(row, output, theirs[text], unchanged))
+    return pairs
 
 
 def read_outputs(path: Path) -> dict[str, str]:
@@ -74,17 +71,8 @@ def read_outputs(path: Path) -> dict[str, str]:
     Raises:
         UserError: the file is not an AlpacaEval file, or an instruction occurs twice.
     """
-    rows: Any = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{path}: not a list of objects; delete the file and run again")
     outputs: dict[str, str] = {}
-    for number, row in enumerate(rows, start=1):
-        for field in ("instruction", "output"):
-            if not isinstance(row.get(field), str):
-                raise UserError(
-                    f"{path}, row {number}: {field!r} is not a text; correct the row, or delete "
-                    "the file and run again"
-                )
+    for number, row in enumerate(read_json(path, list[Output]), start=1):
         if row["instruction"] in outputs:
             raise UserError(
                 f"{path}, row {number}: the instruction {shorten(row['instruction'])} occurs "

@@ -48,6 +48,9 @@ HEAD_KEYS = ("n_tasks", "drop_out")
 # Tokens in one batch. On a CPU few: with more, the attention scores do not fit into its caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 512}
 
+# Characters of a question in a message.
+QUESTION_SHOWN = 80
+
 # The question, the first text and the second text.
 Comparison = tuple[str, str, str]
 
@@ -124,11 +127,20 @@ class PairRanker:
 
         Batches have rows of similar length. If a text is too long, its end is cut, as in the
         release. Special tokens of the tokenizer in a text become spaces.
+
+        Raises:
+            UserError: a logit is NaN.
         """
         encoded = self.encode(comparisons)
         logits = np.zeros(len(encoded))
         for batch in batches([len(inputs["input_ids"]) for inputs in encoded], self.batch_tokens):
             logits[batch] = self.logits([encoded[index] for index in batch])
+        if np.isnan(logits).any():
+            question, *_ = comparisons[int(np.isnan(logits).argmax())]
+            raise UserError(
+                f"{self.model.name_or_path}: the score of the texts for the question "
+                f"{question[:QUESTION_SHOWN]!r} is NaN; fetch the model again"
+            )
         return logits.tolist()
 
     def encode(self, comparisons: Sequence[Comparison]) -> list[dict[str, list[int]]]:
@@ -204,20 +216,7 @@ def load_pairrm(source: ModelSource, dtype: torch.dtype) -> PairRankerModel:
         UserError: the configuration is not PairRM's, or weights are missing or unexpected.
     """
     check_config(source)
-    loaded: Any = load_model(PairRankerModel, source, dtype=dtype, output_loading_info=True)
-    model, report = loaded
-    faults = {
-        "missing": sorted(report["missing_keys"]),
-        "unexpected": sorted(report["unexpected_keys"]),
-    }
-    if any(faults.values()):
-        listed = "; ".join(
-            f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names
-        )
-        raise UserError(
-            f"{source.model}: the weights are not those of PairRM ({listed}); fetch "
-            "llm-blender/PairRM-hf again, or correct the key model of the judge's recipe"
-        )
+    model: Any = load_model(PairRankerModel, source, dtype=dtype, exact=True)
     return model  # type: ignore[no-any-return]
 
 

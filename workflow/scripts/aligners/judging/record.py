@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from aligners.configuration import results
 from aligners.configuration.fingerprint import llm_identity
 from aligners.configuration.kinds.judges import JudgeRecipe
@@ -12,6 +14,13 @@ from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 
 SUFFIX = ".judge.json"
+
+
+class JudgeRecord(BaseModel):
+    """The content of a record."""
+
+    identity: dict[str, Any]
+    served_models: list[str]
 
 
 def judge_identity(judge: str) -> dict[str, Any]:
@@ -29,7 +38,7 @@ def check_judge(judge: str) -> None:
     """
     current = judge_identity(judge)
     for path in record_paths(judge):
-        recorded = read_json(path)["identity"]
+        recorded = read_json(path, JudgeRecord)["identity"]
         keys = sorted(
             key for key in recorded.keys() | current if recorded.get(key) != current.get(key)
         )
@@ -55,7 +64,8 @@ def record_judge(judge: str, usage: Path, served_models: Iterable[str]) -> None:
     check_judge(judge)
     path = usage.with_name(usage.name.replace(".usage.json", SUFFIX))
     write_json(path, {"identity": judge_identity(judge), "served_models": sorted(served_models)})
-    models = {model for each in record_paths(judge) for model in read_json(each)["served_models"]}
+    records = [read_json(each, JudgeRecord) for each in record_paths(judge)]
+    models = {model for record in records for model in record["served_models"]}
     if len(models) > 1:
         raise UserError(
             f"{recipe_path(JudgeRecipe, judge)}: the endpoint used several models under one name "

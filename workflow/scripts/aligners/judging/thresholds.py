@@ -5,17 +5,71 @@ score is below the threshold. At a lower threshold, the squad takes the same tur
 earlier. So the traces of one run contain the corrections at all lower thresholds.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from aligners.core.rows import Row
+from aligners.core.errors import UserError
+from aligners.core.rows import Row, read_rows
 from aligners.judging.comparison_files import TextPair
 from aligners.statistics.intervals import mean_score, share
 from aligners.statistics.verdicts import TIE
 
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+
+
+def read_squad(path: Path) -> list[Row]:
+    """Read a squad's rows with their traces.
+
+    Raises:
+        UserError: a row is damaged, or a turn has no scores or no correction.
+    """
+    rows = read_rows(path, needs=("id", "response", "aligned_response", "trace"))
+    check_squad(rows, path)
+    return rows
+
+
+def check_squad(rows: Iterable[Row], path: Path) -> None:
+    """Check that each turn in the traces of a file has its scores and its correction.
+
+    Raises:
+        UserError: a turn does not.
+    """
+    for row in rows:
+        if any(not is_squad_turn(turn) for turn in row["trace"]):
+            raise UserError(
+                f"{path}: a turn in the trace of {row['id']} has no scores or no correction, so "
+                "the row is not of a squad; delete the file and run again"
+            )
+
+
+def is_squad_turn(turn: Row) -> bool:
+    """Return whether a turn has its scores and its correction."""
+    return turn["before"] is not None and turn.get("aligned_response") is not None
+
+
+def check_turns(rows: Iterable[Row], intermediate: Container[tuple[str, int]], turns: Path) -> None:
+    """Check that there is a verdict on each intermediate correction that a curve may need.
+
+    Args:
+        rows: the squad's rows with their traces.
+        intermediate: the ids and numbers of accepted turns that have a verdict.
+        turns: the file of these verdicts, for the message.
+
+    Raises:
+        UserError: one is missing.
+    """
+    for row in rows:
+        accepted = [turn["aligned_response"] for turn in row["trace"] if turn["accepted"]]
+        for number, correction in enumerate(accepted, start=1):
+            is_last = correction in (row["response"], row["aligned_response"])
+            if not is_last and (row["id"], number) not in intermediate:
+                raise UserError(
+                    f"{turns}: no verdict on the correction of {row['id']} after {number} accepted "
+                    "turns, so the file is not of this squad; delete it and run again"
+                )
 
 
 def turns_taken(row: Row, threshold: float) -> list[Row]:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from aligners.configuration import results
-from aligners.core.rows import Row, read_rows, write_rows
-from aligners.evaluation.alpaca_eval_files import final_answers
+from aligners.core.rows import Row, iterate_rows, read_rows, write_rows
 from aligners.judging.comparison_files import TextPair, read_pairs
 from aligners.judging.judged_pairs import ShownTexts, Verdicts, texts_to_judge, verdict_row
 from aligners.judging.thresholds import intermediate_pairs
@@ -24,8 +23,11 @@ def read_comparisons(comparisons: Sequence[Mapping[str, str]]) -> list[list[Text
     """
     if not comparisons:
         return []
-    inputs = read_rows(results.INPUTS.path(**comparisons[0]))
-    base_responses = final_answers(read_rows(results.RESPONSES.path(**comparisons[0])))
+    inputs = read_rows(
+        results.INPUTS.path(**comparisons[0]), needs=("id", "question", "category", "category_id")
+    )
+    responses = iterate_rows(results.RESPONSES.path(**comparisons[0]), needs=("id", "response"))
+    base_responses = {row["id"]: row["response"] for row in responses}
     return [
         read_pairs(
             results.MODEL_OUTPUTS.path(**names),

@@ -5,7 +5,7 @@ files of the other jobs. So if the number of shards changes, rows that move to a
 requested again.
 """
 
-import fcntl
+import errno
 import json
 import logging
 import os
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from aligners.core.errors import UserError
+from aligners.core.locks import acquire_lock
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +29,24 @@ KEY_DIGITS = 16
 KEY_START = len('{"key": "')
 # One integer holds a file's number and an offset in it, which takes less memory than a tuple.
 OFFSET_BITS = 44
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the disk or the file system into one message about a ledger.
+
+    Raises:
+        UserError: the file cannot be read or written. A full disk has a message elsewhere.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(
+            f"{path}: this ledger of completions cannot be read or written: {error.strerror}; "
+            "check the file, its permissions and its disk, and run again. No completion is deleted"
+        ) from error
 
 
 def encode(entry: Entry) -> bytes:
@@ -81,7 +100,8 @@ class Ledger:
         """Index all files in the directory of `path`, the file of this job, which may not exist.
 
         Raises:
-            UserError: another version of the workflow wrote one of the files.
+            UserError: another version of the workflow wrote one of the files, or one cannot be
+                read.
         """
         self.path = path
         others = sorted(file for file in path.parent.glob("*.jsonl") if file != path)
@@ -94,9 +114,10 @@ class Ledger:
     def index(self, number: int) -> None:
         """Find the entries of a file by key."""
         file = self.files[number]
-        for offset, line in read_lines(file) if file.exists() else ():
-            key = int(line[KEY_START : KEY_START + KEY_DIGITS], 16)
-            self.locations[key] = number << OFFSET_BITS | offset
+        with disk_errors(file):
+            for offset, line in read_lines(file) if file.exists() else ():
+                key = int(line[KEY_START : KEY_START + KEY_DIGITS], 16)
+                self.locations[key] = number << OFFSET_BITS | offset
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -104,24 +125,16 @@ class Ledger:
 
         Two jobs write one file if Snakemake was killed and its jobs live on. The entries that the
         other job has written are found afterwards.
+
+        Raises:
+            UserError: the file cannot be locked, read or written.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                logger.warning(
-                    "%s: waiting for the process %s, which is writing this ledger. If it belongs "
-                    "to a run that was killed, end it: its completions are kept",
-                    self.path,
-                    lock.read().strip(),
-                )
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            self.repair()
+        with disk_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            lock = acquire_lock(self.path.with_suffix(".lock"))
+        with lock:
+            with disk_errors(self.path):
+                self.repair()
             self.index(0)
             yield
 
@@ -144,14 +157,15 @@ class Ledger:
         """Return the entry of a key, which must be in the ledger.
 
         Raises:
-            UserError: the file has changed since its entries were found.
+            UserError: the file cannot be read, or has changed since its entries were found.
         """
         number, offset = divmod(self.locations[key], 1 << OFFSET_BITS)
-        if number not in self.readers:
-            self.readers[number] = self.files[number].open("rb")
-        reader = self.readers[number]
-        reader.seek(offset)
-        line = reader.readline()
+        with disk_errors(self.files[number]):
+            if number not in self.readers:
+                self.readers[number] = self.files[number].open("rb")
+            reader = self.readers[number]
+            reader.seek(offset)
+            line = reader.readline()
         # Never another row's completion: the file may have been changed from outside.
         if not is_intact(line) or int(line[KEY_START : KEY_START + KEY_DIGITS], 16) != key:
             raise UserError(
@@ -172,28 +186,35 @@ class LedgerWriter:
     """Appends entries to the file of this job, flushes each, and syncs to disk once a second."""
 
     def __init__(self, ledger: Ledger):
-        """Open the file of this job. The first line of a new file names the format's version."""
+        """Open the file of this job. The first line of a new file names the format's version.
+
+        Raises:
+            UserError: the file cannot be written. This also applies to the other methods.
+        """
         self.ledger = ledger
-        ledger.path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = ledger.path.open("ab")
-        self.last_sync = time.monotonic()
-        if self.file.tell() == 0:
-            self.file.write(HEADER)
+        with disk_errors(ledger.path):
+            ledger.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = ledger.path.open("ab")
+            self.last_sync = time.monotonic()
+            if self.file.tell() == 0:
+                self.file.write(HEADER)
 
     def append(self, key: int, entry: Entry) -> None:
         """Write an entry under its 64-bit key."""
         offset = self.file.tell()
-        self.file.write(encode({"key": f"{key:0{KEY_DIGITS}x}", **entry}))
-        self.file.flush()
+        with disk_errors(self.ledger.path):
+            self.file.write(encode({"key": f"{key:0{KEY_DIGITS}x}", **entry}))
+            self.file.flush()
+            if time.monotonic() - self.last_sync > SYNC_SECONDS:
+                os.fsync(self.file.fileno())
+                self.last_sync = time.monotonic()
         self.ledger.locations[key] = offset
-        if time.monotonic() - self.last_sync > SYNC_SECONDS:
-            os.fsync(self.file.fileno())
-            self.last_sync = time.monotonic()
 
     def close(self) -> None:
         """Sync the file to disk and close it."""
-        try:
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        finally:
-            self.file.close()
+        with disk_errors(self.ledger.path):
+            try:
+                self.file.flush()
+                os.fsync(self.file.fileno())
+            finally:
+                self.file.close()

@@ -1,31 +1,132 @@
 """Shards: a long stage runs as several jobs, and their outputs are gathered in one file."""
 
+import resource
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from aligners.core.counts import Sieve, write_sieve
-from aligners.core.rows import Row, by_id, read_json, read_rows, write_json
-from aligners.llms.usage import add_usage
+from aligners.core.counts import Filtered, write_filtered
+from aligners.core.errors import UserError
+from aligners.core.rows import Row, iterate_rows, number_of_rows, read_json, write_json
+from aligners.llms.usage import UsageSummary, add_usage
+
+# Inputs, outputs, logs and libraries.
+OTHER_OPEN_FILES = 64
+
+
+def shard_of(row: Row, shards: int) -> int:
+    """Return the shard of a row, which depends only on its id.
+
+    Raises:
+        UserError: the id is not a hexadecimal number.
+    """
+    try:
+        return int(row["id"], 16) % shards
+    except ValueError:
+        raise UserError(
+            f"the id {row['id']!r} is not a hexadecimal number, as the workflow writes it; delete "
+            "the file of this row and run again"
+        ) from None
 
 
 def shard_rows(rows: list[Row], shard: int, shards: int) -> list[Row]:
-    """Return the rows of shard `shard` of `shards`. A row's shard depends only on its id."""
-    return [row for row in rows if int(row["id"], 16) % shards == shard]
+    """Return the rows of shard `shard` of `shards`."""
+    return [row for row in rows if shard_of(row, shards) == shard]
 
 
-def gather_shards(inputs: Path, shards: list[Path], output: Path) -> None:
+def gather_shards(
+    inputs: Path, shards: Sequence[Path], output: Path, fields: Sequence[str]
+) -> None:
     """Write the rows of all shards to `output`, in the order of the rows in `inputs`.
 
     Their dropped rows, counts and usage are written to files beside it.
+
+    Args:
+        inputs: the questions of which each shard has a part.
+        shards: in the order of their numbers.
+        output: file of the gathered rows.
+        fields: the fields of a row.
+
+    Raises:
+        UserError: a shard does not have the rows of its questions, no more and no fewer.
     """
-    kept = by_id(row for shard in shards for row in read_rows(shard))
-    dropped = by_id(
-        row for shard in shards for row in read_rows(shard.with_suffix(".dropped.jsonl"))
-    )
-    order = [row["id"] for row in read_rows(inputs)]
-    sieve = Sieve(
-        [kept[key] for key in order if key in kept],
-        [dropped[key] for key in order if key in dropped],
-    )
-    write_sieve(sieve, output)
-    usage = add_usage([read_json(shard.with_suffix(".usage.json")) for shard in shards])
-    write_json(output.with_suffix(".usage.json"), usage)
+    allow_open_files(2 * len(shards) + OTHER_OPEN_FILES)
+    write_filtered(gather_rows(inputs, shards, fields), output, number_of_rows(inputs))
+    summaries = [read_json(path.with_suffix(".usage.json"), UsageSummary) for path in shards]
+    write_json(output.with_suffix(".usage.json"), add_usage(summaries))
+
+
+def allow_open_files(count: int) -> None:
+    """Raise the limit of open files of this process; by default, many systems allow only 1024.
+
+    Raises:
+        UserError: the system does not allow so many.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and count > hard:
+        raise UserError(
+            f"key shards: gathering needs {count} open files, but the limit is {hard} (ulimit -Hn);"
+            " raise it, or set fewer shards"
+        )
+    if soft != resource.RLIM_INFINITY and count > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+def gather_rows(inputs: Path, shards: Sequence[Path], fields: Sequence[str]) -> Iterator[Filtered]:
+    """Yield the row of each question (see `gather_shards`).
+
+    A shard has its rows in the order of the questions, so all files are read once, row by row.
+    """
+    readers = [ShardReader(path, fields) for path in shards]
+    for question in iterate_rows(inputs, needs=("id", "question")):
+        yield readers[shard_of(question, len(shards))].take(question)
+    for reader in readers:
+        reader.check_end()
+
+
+class ShardReader:
+    """Reads the kept and the dropped rows of a shard in the order of their questions."""
+
+    def __init__(self, path: Path, fields: Sequence[str]):
+        """Open the file of a shard and that of its dropped rows; `fields` are those of a row."""
+        self.path = path
+        self.kept = iterate_rows(path, needs=fields)
+        self.dropped = iterate_rows(
+            path.with_suffix(".dropped.jsonl"), needs=("id", "question", "reason")
+        )
+        self.next_kept, self.next_dropped = next(self.kept, None), next(self.dropped, None)
+
+    def take(self, question: Row) -> Filtered:
+        """Return the row of the next question, with its reason if it was dropped.
+
+        Raises:
+            UserError: the shard has another row instead, or none.
+        """
+        kept, dropped = self.next_kept, self.next_dropped
+        if kept and is_row_of(kept, question):
+            self.next_kept = next(self.kept, None)
+            return kept, None
+        if dropped and is_row_of(dropped, question):
+            self.next_dropped = next(self.dropped, None)
+            return dropped, dropped["reason"]
+        raise self.error(f"the row of the question {question['id']} is missing")
+
+    def check_end(self) -> None:
+        """Check that all rows have been taken.
+
+        Raises:
+            UserError: there are rows of no question.
+        """
+        if row := self.next_kept or self.next_dropped:
+            raise self.error(f"the row {row['id']} is of no question")
+
+    def error(self, problem: str) -> UserError:
+        """Return the error of a shard that does not fit its questions."""
+        return UserError(
+            f"{self.path}: {problem}, so this file is not complete, or is of other questions; "
+            "delete it and run again. Completions are kept, and are not requested again"
+        )
+
+
+def is_row_of(row: Row, question: Row) -> bool:
+    """Return whether a row has the id and the text of a question."""
+    return bool(row["id"] == question["id"] and row["question"] == question["question"])

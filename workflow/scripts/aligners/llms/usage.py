@@ -5,9 +5,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
+
 from aligners.configuration.kinds.llms import Prices
+from aligners.core.fields import Count
 
 TOKENS_PER_PRICE = 1_000_000
+
+
+class UsageSummary(BaseModel):
+    """The content of a usage file (docs/data.md), without the rates computed from it."""
+
+    completions: Count
+    failed: dict[str, Count]
+    attempts: Count
+    tokens_in: Count
+    tokens_out: Count
+    latency_seconds: float
+    job_seconds: float
+    cost: float | None
+    currency: str | None
 
 
 @dataclass

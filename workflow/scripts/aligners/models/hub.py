@@ -3,29 +3,34 @@
 Errors of the Hub and of transformers that the user can fix become a UserError.
 """
 
-import functools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import get_token, snapshot_download
+from huggingface_hub import get_token, is_offline_mode, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
+from aligners.core.full_disk import exception_chain, is_full_disk
+from aligners.models.files import (
+    BIN_MESSAGE,
+    WEIGHTS,
+    find_damage,
+    has_weights,
+    missing_shards,
+)
 
 # Files to fetch: configuration, tokenizer and chat template, and the weights in one of two formats.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja"]
-WEIGHTS = {"safetensors": "*.safetensors", "bin": "*.bin"}
 # The same weights in formats for other programs.
 OTHER_FORMATS = ["original/*", "consolidated*", "onnx/*", "openvino/*"]
-BIN_MESSAGE = "set weights: bin in the recipe to read .bin files (as data; no code runs)"
 
 
 def fetch(source: ModelSource) -> dict[str, Any]:
@@ -40,14 +45,17 @@ def fetch(source: ModelSource) -> dict[str, Any]:
     check_access(source)
     with explained(source):
         snapshot = Path(snapshot_download(**snapshot_options(source)))
-    weights = WEIGHTS[source.weights]
-    if not any(snapshot.rglob(weights)):
+    if not has_weights(snapshot, source):
         hint = (
             BIN_MESSAGE
             if source.weights == "safetensors"
             else "remove weights: bin from the recipe"
         )
-        raise UserError(f"{source.model}: the repository has no {weights} weights; {hint}")
+        raise UserError(
+            f"{source.model}: the repository has no {WEIGHTS[source.weights]} weights; {hint}"
+        )
+    if damage := damage_message(source, snapshot):
+        raise UserError(f"{source.model}: {damage}")
     files = sorted(path for path in snapshot.rglob("*") if path.is_file())
     return {
         "model": source.model,
@@ -64,7 +72,7 @@ def check_fetched(source: ModelSource, name: str) -> None:
     Raises:
         UserError: it is not; the message has the command that fetches it.
     """
-    if os.environ.get("HF_HUB_OFFLINE") and not is_cached(source.model, source.revision):
+    if is_offline_mode() and not is_cached(source):
         raise UserError(
             f"{name}: {source.model} at {source.revision} is not in the local cache of the Hub, "
             "and HF_HUB_OFFLINE is set. On a machine with a network and the same HF_HOME, run: "
@@ -72,14 +80,16 @@ def check_fetched(source: ModelSource, name: str) -> None:
         )
 
 
-@functools.cache
-def is_cached(model: str, commit: str) -> bool:
-    """Return whether a revision of a model is in the cache."""
+def is_cached(source: ModelSource) -> bool:
+    """Return whether the cache has all files of the recipe's model that `fetch` downloads."""
     try:
-        snapshot_download(model, revision=commit, local_files_only=True)
+        snapshot = Path(snapshot_download(**snapshot_options(source), local_files_only=True))
     except LocalEntryNotFoundError:
         return False
-    return True
+    # Without a list of the repository's files, snapshot_download returns any directory.
+    has_configuration = (snapshot / "config.json").is_file()
+    shards = missing_shards(snapshot, WEIGHTS[source.weights])
+    return has_configuration and has_weights(snapshot, source) and not shards
 
 
 def snapshot_options(source: ModelSource) -> dict[str, Any]:
@@ -104,7 +114,7 @@ def check_access(source: ModelSource) -> None:
         return
     if source.looks_local:
         raise UserError(f"{model}: no such model directory; correct the key model of the recipe")
-    if source.gated and get_token() is None and not os.environ.get("HF_HUB_OFFLINE"):
+    if source.gated and get_token() is None and not is_offline_mode():
         raise UserError(f"{model}: {gated_message(model)}")
 
 
@@ -118,16 +128,18 @@ def gated_message(model: str) -> str:
 
 @contextmanager
 def explained(source: ModelSource) -> Iterator[None]:
-    """Convert errors of transformers and the Hub to a UserError."""
-    model = source.model
+    """Convert errors of the Hub, transformers and the libraries that read files to a UserError."""
     try:
         yield
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise UserError(f"{model}: {load_error_message(model, error)}") from None
+    except Exception as error:  # The libraries have no common class of errors.
+        if is_full_disk(error):
+            raise
+        raise UserError(f"{source.model}: {load_error_message(source, error)}") from None
 
 
-def load_error_message(model: str, error: Exception) -> str:
+def load_error_message(source: ModelSource, error: Exception) -> str:
     """Return why a model could not be loaded and what to do."""
+    model = source.model
     causes = tuple(type(cause) for cause in exception_chain(error))
     text = str(error).strip() or repr(error)
     if GatedRepoError in causes:
@@ -141,8 +153,17 @@ def load_error_message(model: str, error: Exception) -> str:
     if offline or LocalEntryNotFoundError in causes:
         return (
             "not in the local cache of the Hub, and the Hub cannot be reached; run "
-            f"`hf download {model}` on a machine with a network, or set model to a local directory"
+            f"`{download_command(source)}` on a machine with a network, or set model to a local "
+            "directory"
         )
+    if "out of memory" in text or "DefaultCPUAllocator" in text:
+        return (
+            "the weights do not fit in memory; use a smaller model or dtype, or give the job more "
+            "memory"
+        )
+    directory = model_directory(source)
+    if directory and (damage := damage_message(source, directory)):
+        return damage
     if ".safetensors" in text:
         return f"the repository has no safetensors weights; {BIN_MESSAGE}"
     if "trust_remote_code" in text:
@@ -151,14 +172,33 @@ def load_error_message(model: str, error: Exception) -> str:
             "trust_remote_code: true in the recipe"
         )
     return (
-        f"the model cannot be loaded: {text.splitlines()[0]}; check the keys model and revision of "
-        "the recipe"
+        f"the model cannot be loaded: {type(error).__name__}: {text.splitlines()[0]}; check "
+        "config.json and the other files of the model, and the keys model and revision of the "
+        "recipe"
     )
 
 
-def exception_chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and then its causes."""
-    current: BaseException | None = error
-    while current is not None:
-        yield current
-        current = current.__cause__ or current.__context__
+def model_directory(source: ModelSource) -> Path | None:
+    """Return the directory of a local model, or that of the Hub's cache; None if there is none."""
+    if Path(source.model).is_dir():
+        return Path(source.model)
+    try:
+        return Path(snapshot_download(**snapshot_options(source), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
+def damage_message(source: ModelSource, directory: Path) -> str | None:
+    """Return which file of a model is damaged and what to do, or None if none is."""
+    damage = find_damage(directory)
+    if damage is None:
+        return None
+    if Path(source.model).is_dir():
+        return f"{damage}; copy the file there again, or train the model again"
+    # The directory is snapshots/COMMIT in that of the repository.
+    return f"{damage}; delete {directory.parents[1]} and run `{download_command(source)}`"
+
+
+def download_command(source: ModelSource) -> str:
+    """Return the command that downloads a model of the Hub."""
+    return f"hf download {source.model} --revision {source.revision}"

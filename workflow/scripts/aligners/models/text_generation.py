@@ -170,6 +170,7 @@ def generate_step(
     """Add a token to each row of a batch, and yield the texts that end with it."""
     logits = apply_repetition_penalty(batch.next_logits(), batch.seen, decoding.repetition_penalty)
     next_ids = choose_tokens(logits, batch.rows, decoding.temperature)
+    check_logits(batch, logits, next_ids)
     for row, token in zip(batch.rows, next_ids.tolist(), strict=True):
         if row.finish is None:
             text = add_token(row, token, tokenizer, decoding.stop, end_token_ids)
@@ -213,6 +214,21 @@ def choose_tokens(logits: torch.Tensor, rows: list[PromptRow], temperature: floa
     targets = draws.to(cumulative.dtype)[:, None] * cumulative[:, -1:]
     drawn = torch.searchsorted(cumulative, targets, right=True)[:, 0]
     return drawn.clamp(max=logits.shape[-1] - 1)
+
+
+def check_logits(batch: Batch, logits: torch.Tensor, next_ids: torch.Tensor) -> None:
+    """Check that the chosen tokens (next_ids: rows) have numbers as logits (rows x vocabulary).
+
+    Raises:
+        UserError: a logit is NaN, because the activations of the model overflow.
+    """
+    if logits.gather(1, next_ids[:, None]).isnan().any():
+        model = batch.model.model
+        dtype = str(model.dtype).removeprefix("torch.")
+        raise UserError(
+            f"{model.name_or_path}: the model computes NaN in {dtype}; set dtype: float32 in the "
+            "recipe, or bfloat16 instead of float16"
+        )
 
 
 def add_token(

@@ -3,10 +3,11 @@
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from pydantic import BaseModel, model_validator
 
 from aligners.core.rows import read_json
 from aligners.correction.input_format import load_format
@@ -17,6 +18,14 @@ DECIDES = False
 RECORD = "training.json"
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.j2"
 TASKS = {"aligner": "text-generation", "inspector": "text-classification"}
+
+
+class DataFile(BaseModel):
+    """A file that a model was trained on."""
+
+    path: str
+    rows: int
+    sha256: str
 
 
 class Metric(NamedTuple):
@@ -46,6 +55,34 @@ METRICS = {
 }
 
 
+class StartingPoint(BaseModel):
+    """The part of a recipe that names the model from which a training starts."""
+
+    model: str | None = None
+    from_scratch: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def is_known(self) -> Self:
+        """Check that there is a model, or that it starts from random weights."""
+        if self.model is None and self.from_scratch is None:
+            raise ValueError("has neither model nor from_scratch")
+        return self
+
+
+class TrainingRecord(BaseModel):
+    """What the card shows of training.json; a card leaves out numbers that are missing."""
+
+    kind: Literal["aligner", "inspector"]
+    name: str
+    recipe_name: str
+    recipe: StartingPoint
+    license: str | None
+    data: list[DataFile]
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    metrics: dict[str, Any]
+
+
 def model_card(directory: Path) -> ModelCard:
     """Return the card of a model: metadata for the Hub, a description, and the training record.
 
@@ -57,7 +94,7 @@ def model_card(directory: Path) -> ModelCard:
     Raises:
         UserError: one of these files is missing.
     """
-    record = read_json(directory / RECORD)
+    record = read_json(directory / RECORD, TrainingRecord)
     data = metadata(record)
     return ModelCard.from_template(
         data,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from aligners.closed_world.scorecard_file import Scorecard
 from aligners.closed_world.world import CRITERIA
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
@@ -10,6 +11,8 @@ from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.rows import read_json
+from aligners.statistics.comparison import NamedComparison
+from aligners.statistics.paired_tests import NamedTest
 
 
 def comparisons_section(experiment: Experiment) -> dict[str, Any]:
@@ -28,7 +31,7 @@ def comparisons_section(experiment: Experiment) -> dict[str, Any]:
             {
                 **names,
                 "by_opponent": by_opponent,
-                "tests": read_json(results.PAIRED_TESTS.path(**names)),
+                "tests": read_json(results.PAIRED_TESTS.path(**names), list[NamedTest]),
                 "categories": any(row["by_category"] for row in rows),
                 # Most groups have no rate: it needs AlpacaEval's own questions (alpaca_eval_rate).
                 "alpaca_eval": any(row["alpaca_eval"]["rate"] is not None for row in rows),
@@ -44,7 +47,7 @@ def comparisons_section(experiment: Experiment) -> dict[str, Any]:
 
 def read_comparisons(experiment: Experiment) -> list[dict[str, Any]]:
     """Return the comparisons of an experiment, in the order of its names."""
-    return [read_json(path) for path in experiment.files(results.COMPARISON)]
+    return [read_json(path, NamedComparison) for path in experiment.files(results.COMPARISON)]
 
 
 def has_truth(config: Config) -> bool:
@@ -70,5 +73,5 @@ def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:
             }
             for name, clean in scores["clean_share"].items()
         ]
-        for llm, scores in read_json(scorecard)["datasets"]["all"].items()
+        for llm, scores in read_json(scorecard, Scorecard)["datasets"]["all"].items()
     }

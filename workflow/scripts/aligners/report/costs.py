@@ -8,6 +8,7 @@ import pandas as pd
 from aligners.configuration import results
 from aligners.configuration.experiment import RECORD
 from aligners.core.rows import read_json
+from aligners.llms.usage import UsageSummary
 
 BENCHMARK, USAGE = ".benchmark.tsv", ".usage.json"
 
@@ -68,7 +69,10 @@ def usage_rows() -> list[dict[str, Any]]:
     """Return the usage files with their names; gathered files already include their shards."""
     directory = results.DIRECTORY
     return [
-        {"name": path.relative_to(directory).as_posix().removesuffix(USAGE), **read_json(path)}
+        {
+            "name": path.relative_to(directory).as_posix().removesuffix(USAGE),
+            **read_json(path, UsageSummary),
+        }
         for path in sorted(directory.rglob(f"*{USAGE}"))
         if not path.parent.with_name(path.parent.name + USAGE).exists()
     ]

@@ -6,7 +6,8 @@ from typing import Any
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
-from aligners.core.rows import Row, read_json, read_rows, seeded_order
+from aligners.core.counts import Counts
+from aligners.core.rows import Row, number_of_rows, read_json, read_rows, seeded_order
 from aligners.report.changes import mark_changes
 
 COUNTS, DROPPED = "counts.json", "dropped.jsonl"
@@ -25,6 +26,7 @@ INPUT_COUNTS = results.INPUTS.beside(COUNTS)
 RESPONSE_COUNTS = results.RESPONSES.beside(COUNTS)
 
 EXAMPLES = 3
+PAIR_FIELDS = ("id", "question", "response", "critique", "aligned_response")
 # Fields that may explain why a row was dropped; the page shows those that the row has.
 TEXT_FIELDS = ("topic", "question", "completion", "response", "aligned_response")
 MAX_CHARACTERS = 280
@@ -47,7 +49,9 @@ def data_section(experiment: Experiment) -> dict[str, Any]:
         )
     ]
     return {
-        "pairs": sum(read_json(path)["out"] for path in experiment.files(STEPS["pairs filtered"])),
+        "pairs": sum(
+            read_json(path, Counts)["out"] for path in experiment.files(STEPS["pairs filtered"])
+        ),
         "questions": sum(counts["out"] for counts in inputs),
         "criteria": steps,
         "sets": set_sizes(experiment),
@@ -64,7 +68,7 @@ def step_counts(criterion: str) -> list[dict[str, Any]]:
 
 def with_surplus(step: str, counts: Path) -> dict[str, Any]:
     """Return a step's name and counts, with dropped rows split into `surplus` and `faulty`."""
-    content = read_json(counts)
+    content = read_json(counts, Counts)
     surplus = sum(content["dropped"].get(reason, 0) for reason in SURPLUS)
     faulty = content["in"] - content["out"] - surplus
     return {"step": step, **content, "surplus": surplus, "faulty": faulty}
@@ -74,8 +78,8 @@ def set_sizes(experiment: Experiment) -> dict[tuple[str, str], dict[str, int]]:
     """Return the number of rows of each side, by criterion and kind of set."""
     sizes: dict[tuple[str, str], dict[str, int]] = {}
     for names in results.TRAINING_SET.combinations(experiment.names):
-        rows = read_rows(results.TRAINING_SET.path(**names))
-        sizes.setdefault((names["criterion"], names["kind"]), {})[names["side"]] = len(rows)
+        rows = number_of_rows(results.TRAINING_SET.path(**names))
+        sizes.setdefault((names["criterion"], names["kind"]), {})[names["side"]] = rows
     return sizes
 
 
@@ -88,7 +92,7 @@ def pair_examples(criterion: str, seed: int) -> list[dict[str, Any]]:
             **mark_changes(row["response"], row["aligned_response"]),
         }
         for row in choose(
-            read_rows(results.FILTERED_PAIRS.path(criterion=criterion)), EXAMPLES, seed
+            read_rows(results.FILTERED_PAIRS.path(criterion=criterion), PAIR_FIELDS), EXAMPLES, seed
         )
     ]
 
@@ -104,7 +108,8 @@ def dropped_examples(criterion: str, seed: int) -> list[dict[str, str]]:
     for step, counts in STEPS.items():
         dropped = Path(str(counts.path(criterion=criterion)).replace(COUNTS, DROPPED))
         examples: dict[str, Row] = {}
-        for row in sorted(read_rows(dropped), key=lambda row: seeded_order(row, seed)):
+        rows_of_step = read_rows(dropped, needs=("id", "reason"), repeated_ids=True)
+        for row in sorted(rows_of_step, key=lambda row: seeded_order(row, seed)):
             examples.setdefault(row["reason"], row)
         rows += [
             {"step": step, "reason": reason, "text": text_of(examples[reason])}
@@ -115,6 +120,10 @@ def dropped_examples(criterion: str, seed: int) -> list[dict[str, str]]:
 
 def text_of(row: Row) -> str:
     """Return the texts of a dropped row in one line, shortened if they are long."""
-    texts = (" ".join(row[key].split()) or "(empty)" for key in TEXT_FIELDS if key in row)
+    texts = (
+        " ".join(row[key].split()) or "(empty)"
+        for key in TEXT_FIELDS
+        if isinstance(row.get(key), str)
+    )
     text = " → ".join(texts)
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"

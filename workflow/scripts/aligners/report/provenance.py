@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel
 
 from aligners.configuration import results
 from aligners.configuration.fields import Recipe
@@ -22,6 +23,14 @@ from aligners.core.rows import read_json, read_text
 from aligners.judging.record import record_paths
 
 LIBRARIES = ("snakemake", "pandas", "scipy", "statsmodels", "matplotlib", "Jinja2", "alpaca_eval")
+
+
+class ModelRecord(BaseModel):
+    """What the page shows of a downloaded model."""
+
+    model: str
+    revision: str
+    commit: str
 
 
 def used_recipes(config: Config) -> list[dict[str, Any]]:
@@ -70,7 +79,7 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
         "versions": {name: version for name in LIBRARIES if (version := installed_version(name))},
         "trained_with": trained_with(models),
         "stages": [stage_listing(name) for name in results.STAGES],
-        "fetched": [read_json(path) for path in sorted(directory.glob("*/*.json"))],
+        "fetched": [read_json(path, ModelRecord) for path in sorted(directory.glob("*/*.json"))],
         "configuration": yaml.safe_dump(
             config.model_dump(mode="json"), sort_keys=False, allow_unicode=True
         ),

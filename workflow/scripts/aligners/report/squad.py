@@ -9,6 +9,7 @@ from aligners.configuration.experiment import Experiment
 from aligners.core.rows import Row
 from aligners.correction.corrections_file import read_corrections
 from aligners.correction.trace import describe_turn
+from aligners.judging.thresholds import check_squad
 from aligners.report.changes import mark_changes
 from aligners.report.data import choose
 from aligners.statistics.verdicts import TIE, preferences, read_verdicts
@@ -29,7 +30,9 @@ def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
     seed, judges = experiment.config.seed, experiment.names["judge"]
     sections = []
     for names in aligned:
-        rows = read_corrections(results.ALIGNED.path(**names))
+        path = results.ALIGNED.path(**names)
+        rows = read_corrections(path, needs=("aligned_response", "trace"))
+        check_squad(rows, path)
         worse = judged_worse(judges[0], names) if judges else set()
         sections.append(
             {

@@ -54,6 +54,28 @@ class Comparison:
     mean_reference_length: float | None
 
 
+@dataclass(frozen=True)
+class NamedRate:
+    """AlpacaEval's own rate in a comparison file (see AlpacaEvalRate)."""
+
+    rate: float | None
+    standard_error: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class NamedComparison(Comparison):
+    """The content of a comparison file: the figures with their names."""
+
+    judge: str
+    dataset: str
+    llm: str
+    backbone: str
+    system: str
+    reference: str
+    alpaca_eval: NamedRate
+
+
 def compare(verdicts: pd.DataFrame, seed: int, *, against_base: bool) -> Comparison:
     """Return all figures of a comparison.
 

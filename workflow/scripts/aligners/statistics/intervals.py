@@ -27,6 +27,11 @@ class Estimate:
     high: float | None
     n: int
 
+    def __post_init__(self) -> None:
+        """Check that there is a value with its interval, or neither."""
+        if len({each is None for each in (self.value, self.low, self.high)}) > 1:
+            raise ValueError("has only some of value, low and high")
+
 
 NO_ESTIMATE = Estimate(None, None, None, 0)
 

@@ -36,6 +36,19 @@ class PairedTest:
     adjusted: float
 
 
+@dataclass(frozen=True)
+class NamedTest:
+    """An element of a file of paired tests: a test with the names of its group."""
+
+    backbone: str
+    reference: str
+    first: str
+    second: str
+    difference: Estimate
+    p_value: float
+    adjusted: float
+
+
 def paired_tests(
     groups: Mapping[Group, Mapping[str, pd.DataFrame]], seed: int, resamples: int = RESAMPLES
 ) -> list[PairedTest]:

@@ -6,11 +6,14 @@ sections: each has a title, and a table whose cells show a value with its interv
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
-from aligners.core.rows import atomic_path
+from aligners.core.errors import UserError
+from aligners.core.rows import atomic_path, read_text
 
 # Special characters of LaTeX, escaped in titles; pandas escapes them in cells.
 LATEX_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "_%&#$"})
@@ -22,6 +25,24 @@ class Section:
 
     title: str
     table: pd.DataFrame
+
+
+def read_numbers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read columns of numbers of a CSV file.
+
+    Raises:
+        UserError: the file cannot be read, a column is missing, or a value is not a number.
+    """
+    try:
+        table = pd.read_csv(StringIO(read_text(path)))[list(columns)]
+    except (ValueError, KeyError) as error:  # such as a missing column, or a line that is too long
+        raise UserError(f"{path}: {error}; delete the file and run again") from None
+    if texts := [name for name in columns if not is_numeric_dtype(table[name])]:
+        raise UserError(
+            f"{path}: the column {texts[0]!r} has a value that is not a number; delete the file "
+            "and run again"
+        )
+    return table
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -28,9 +28,13 @@ COLUMNS = ["id", "category", *ORDERS, *LENGTHS, "unchanged"]
 TIE = 0.5
 
 
-def read_verdicts(path: Path) -> pd.DataFrame:
-    """Read a file of verdicts (docs/data.md) as a table; null becomes NaN."""
-    table = pd.DataFrame(read_rows(path), columns=[*COLUMNS, "category_id"])
+def read_verdicts(path: Path, repeated_ids: bool = False) -> pd.DataFrame:
+    """Read a file of verdicts (docs/data.md) as a table; null becomes NaN.
+
+    `repeated_ids`: whether the file has several verdicts on a question.
+    """
+    columns = (*COLUMNS, "category_id")
+    table = pd.DataFrame(read_rows(path, columns, repeated_ids), columns=columns)
     return table.astype(dict.fromkeys(ORDERS, float))
 
 

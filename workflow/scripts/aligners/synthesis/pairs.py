@@ -5,13 +5,13 @@ messages. The demonstrations in the prompt have the format that the parser reads
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from aligners.configuration.criteria import load_principles, numbered
 from aligners.configuration.kinds.criteria import Demonstration, Principles
 from aligners.core.completions import Completion, Decoding, Failure, Prompt, Request
-from aligners.core.counts import Sieve
+from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.llms.generator import Generator
 from aligners.synthesis.task import Task
@@ -100,9 +100,7 @@ def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
     }
 
 
-def read_pair(
-    criterion: str, question: Row, result: Completion | Failure
-) -> tuple[Row, str | None]:
+def read_pair(criterion: str, question: Row, result: Completion | Failure) -> Filtered:
     """Return the row of a pair, and the reason to drop it or None.
 
     A row without a pair has the completion instead, which shows the teacher's text.
@@ -115,12 +113,10 @@ def read_pair(
 
 def generate_pairs(
     task: Task, generator: Generator, questions: Sequence[Row], description: str
-) -> Sieve:
-    """Return the pairs of questions. `description` names the questions in the log."""
+) -> Iterator[Filtered]:
+    """Yield the pair of each question. `description` names the questions in the log."""
     principles = load_principles(task.criterion)
     request_for = partial(pair_request, task, principles)
-    sieve = Sieve()
     results = generator.complete(questions, request_for, pairs_decoding(task), description)
     for question, result in results:
-        sieve.put(*read_pair(task.criterion, question, result))
-    return sieve
+        yield read_pair(task.criterion, question, result)

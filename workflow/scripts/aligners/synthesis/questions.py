@@ -6,14 +6,14 @@ asks for it again.
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
 from aligners.configuration.criteria import load_question_types
 from aligners.configuration.kinds.criteria import QuestionType
 from aligners.core.completions import Completion, Decoding, Failure, Request
-from aligners.core.counts import Sieve
+from aligners.core.counts import Filtered
 from aligners.core.rows import Row, row_id
 from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import duplicate_reasons
@@ -161,14 +161,14 @@ def question_row(criterion: str, hint: Hint, question: str) -> Row:
     }
 
 
-def deduplicate_questions(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
+def deduplicate_questions(
+    rows: Iterable[Row], shingle: int, similarity: float
+) -> Iterator[Filtered]:
     """Keep the first of several similar questions; drop exact and near-duplicates."""
+    rows = list(rows)
     texts = [row["question"] for row in rows]
     reasons = duplicate_reasons(texts, shingle, similarity, "duplicates of questions")
-    sieve = Sieve()
-    for row, reason in zip(rows, reasons, strict=True):
-        sieve.put(row, reason)
-    return sieve
+    yield from zip(rows, reasons, strict=True)
 
 
 def read_lines(group: HintGroup, result: Completion | Failure) -> list[Line]:
@@ -197,22 +197,24 @@ def ask_questions(
 
 def generate_questions(
     task: Task, generator: Generator, topics: Sequence[Row], count: int
-) -> Sieve:
-    """Return distinct questions for `count` hints.
+) -> Iterator[Filtered]:
+    """Yield distinct questions for `count` hints.
 
     Every line that is not a question is dropped with its reason. If a hint has no question after
     the last attempt, it is dropped as `no_line`.
     """
     hints = make_hints(topics, count)
-    sieve = Sieve()
+    questions = []
     for attempt in range(task.synthesis.questions.attempts):
         lines = ask_questions(task, generator, hints, attempt)
         for line in lines:
-            if line.text:
-                sieve.put(question_row(task.criterion, line.hint, line.text), line.reason)
+            row = question_row(task.criterion, line.hint, line.text)
+            if line.reason is None:
+                questions.append(row)
+            elif line.text:
+                yield row, line.reason
         hints = [line.hint for line in lines if line.reason]
     for hint in hints:
-        sieve.drop(question_row(task.criterion, hint, ""), "no_line")
+        yield question_row(task.criterion, hint, ""), "no_line"
     near = task.synthesis.questions.near_duplicates
-    distinct = deduplicate_questions(sieve.kept, near.shingle, near.similarity)
-    return Sieve(distinct.kept, sieve.dropped + distinct.dropped)
+    yield from deduplicate_questions(questions, near.shingle, near.similarity)

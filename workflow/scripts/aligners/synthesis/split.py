@@ -5,13 +5,15 @@ split. Criteria are split in the order of the configuration, and a group keeps t
 question. So a new criterion at the end does not change the split of the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
-from aligners.core.counts import Sieve
+from aligners.core.counts import Filtered
+from aligners.core.errors import UserError
 from aligners.core.progress import track
 from aligners.core.rows import Row, row_id
 from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts
-from aligners.synthesis.training_sets import SPLITS
+from aligners.synthesis.sides import SPLITS
 
 
 def choose_side(key: str, shares: Mapping[str, float]) -> str:
@@ -45,37 +47,58 @@ class AssignedQuestions:
 
 
 def split_questions(
-    earlier: Sequence[Row],
-    questions: Sequence[Row],
+    earlier: Iterable[Row],
+    questions: Iterable[Row],
     shares: Mapping[str, float],
     shingle: int,
     similarity: float,
-) -> Sieve:
+) -> Iterator[Filtered]:
     """Assign the questions of one criterion to sides, given the rows of the earlier criteria.
 
     If a question has near-duplicates on different sides, it is dropped: on any side, it would be
     similar to a question of another side.
     """
+    earlier, questions = list(earlier), list(questions)
     texts = [row["question"] for row in [*earlier, *questions]]
     assigned = AssignedQuestions(ShingledTexts(texts, shingle, similarity))
     for number, row in enumerate(earlier):
         if row["id"] not in assigned.by_id:
             assigned.add(number, row)
-    sieve = Sieve()
     progress = track(questions, len(questions), "split of questions")
     for number, question in enumerate(progress, start=len(earlier)):
         row = {"id": question["id"], "question": question["question"]}
         known = assigned.by_id.get(row["id"])
         if known:
-            sieve.keep({**row, "group": known["group"], "split": known["split"]})
+            yield {**row, "group": known["group"], "split": known["split"]}, None
             continue
         found = assigned.similar(number)
         group = found[0]["group"] if found else row["id"]
         side = found[0]["split"] if found else choose_side(row["id"], shares)
         row |= {"group": group, "split": side}
         if len(found) > 1:
-            sieve.drop(row, "near_several_splits")
+            yield row, "near_several_splits"
         else:
             assigned.add(number, row)
-            sieve.keep(row)
-    return sieve
+            yield row, None
+
+
+def require_every_side(rows: Iterable[Filtered], questions: Path) -> Iterator[Filtered]:
+    """Yield the rows of a split, and check that each side has one.
+
+    Args:
+        rows: of `split_questions`.
+        questions: the file of the questions, for the message.
+
+    Raises:
+        UserError: a side has no row.
+    """
+    sizes = dict.fromkeys(SPLITS, 0)
+    for row, reason in rows:
+        sizes[row["split"]] += reason is None
+        yield row, reason
+    if empty := [side for side in SPLITS if not sizes[side]]:
+        found = ", ".join(f"{size} {side}" for side, size in sizes.items())
+        raise UserError(
+            f"{questions}: no question is left for {' and '.join(empty)} ({found}); raise "
+            "questions_per_criterion, or the share of this side under split"
+        )

@@ -6,14 +6,15 @@ for more.
 
 import random
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from statistics import median
 
 from aligners.configuration.criteria import load_question_types
+from aligners.configuration.kinds.synthesis import Topics
 from aligners.core.completions import Completion, Decoding, Failure, Request
-from aligners.core.counts import Sieve
+from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import duplicate_reasons
@@ -128,10 +129,9 @@ def read_topics(
     ]
 
 
-def generate_topics(task: Task, generator: Generator, rounds: int) -> Sieve:
-    """Return the topics of all rounds. A round shows examples from all topics before it."""
+def generate_topics(task: Task, generator: Generator, rounds: int) -> Iterator[Filtered]:
+    """Yield the topics of all rounds. A round shows examples from all topics before it."""
     pools = example_pools(task.criterion)
-    sieve = Sieve()
     for number in range(rounds):
         requests = topic_requests(task, pools, number)
         completions = generator.complete_all(
@@ -142,10 +142,8 @@ def generate_topics(task: Task, generator: Generator, rounds: int) -> Sieve:
         for question_type, pool in pools.items():
             lines = read_topics(requests[question_type], completions)
             for position, (topic, reason) in enumerate(lines):
-                row = topic_row(task.criterion, question_type, topic, number, position)
-                sieve.put(row, reason)
+                yield topic_row(task.criterion, question_type, topic, number, position), reason
             pool.extend(topic for topic, reason in lines if reason is None)
-    return sieve
 
 
 def topic_row(criterion: str, question_type: str, topic: str, round_number: int, line: int) -> Row:
@@ -159,8 +157,9 @@ def topic_row(criterion: str, question_type: str, topic: str, round_number: int,
     }
 
 
-def deduplicate_topics(rows: Sequence[Row], shingle: int, similarity: float) -> Sieve:
+def deduplicate_topics(rows: Iterable[Row], shingle: int, similarity: float) -> Iterator[Filtered]:
     """Drop exact and near-duplicates within each question type; keep the first of them."""
+    rows = list(rows)
     by_type: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_type[row["question_type"]].append(row)
@@ -172,24 +171,26 @@ def deduplicate_topics(rows: Sequence[Row], shingle: int, similarity: float) -> 
         )
         for question_type, group in by_type.items()
     }
-    sieve = Sieve()
     for row in rows:
-        sieve.put(row, next(reasons[row["question_type"]]))
-    return sieve
+        yield row, next(reasons[row["question_type"]])
 
 
-def balance_topics(rows: Sequence[Row], largest_to_median: float, seed: int) -> Sieve:
+def distinct_topics(rows: Sequence[Row], settings: Topics, seed: int) -> Iterator[Filtered]:
+    """Drop duplicates and near-duplicates, then balance the others over the question types."""
+    near = settings.near_duplicates
+    kept, dropped = separate(deduplicate_topics(rows, near.shingle, near.similarity))
+    yield from ((row, row["reason"]) for row in dropped)
+    yield from balance_topics(kept, settings.balance.largest_to_median, seed)
+
+
+def balance_topics(rows: Sequence[Row], largest_to_median: float, seed: int) -> Iterator[Filtered]:
     """Limit the topics of each question type to a multiple of the median over types, and shuffle.
 
     With the median, types with few topics do not reduce the others.
     """
-    by_type: dict[str, list[Row]] = defaultdict(list)
+    sizes = Counter(row["question_type"] for row in rows)
+    cap = max(1, int(largest_to_median * median(sizes.values()))) if sizes else 0
+    seen = Counter[str]()
     for row in sorted(rows, key=lambda row: seeded_order(row, seed)):
-        by_type[row["question_type"]].append(row)
-    cap = int(largest_to_median * median(len(group) for group in by_type.values()))
-    sieve = Sieve()
-    for group in by_type.values():
-        for position, row in enumerate(group):
-            sieve.put(row, "over_cap" if position >= max(1, cap) else None)
-    sieve.kept.sort(key=lambda row: seeded_order(row, seed))
-    return sieve
+        yield row, "over_cap" if seen[row["question_type"]] >= cap else None
+        seen[row["question_type"]] += 1

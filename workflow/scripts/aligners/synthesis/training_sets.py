@@ -1,12 +1,41 @@
-"""The training sets of aligners and inspectors, made of cleaned pairs and the split."""
+"""The training sets of aligners and inspectors, made of cleaned pairs and the split.
 
-from collections.abc import Mapping, Sequence
+A criterion can have a million pairs. So the rows are chosen by the ids of the pairs, and each pair
+is read again when its row is written.
+"""
 
-from aligners.core.counts import Sieve
-from aligners.core.rows import Row, row_id, seeded_order
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter, itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
-# The sides of the split, and the files of a training set.
-SPLITS = ("train", "validation", "test")
+from aligners.core.rows import Row, RowFile, row_id
+from aligners.synthesis.sides import SPLITS, missing_question, read_sides
+
+Item = TypeVar("Item")
+
+# What the training sets need of a pair.
+PAIR_FIELDS = ("id", "question", "response", "aligned_response")
+
+
+class PairPlace(NamedTuple):
+    """A pair by its id, its place in its file, and whether it is an identity pair."""
+
+    id: str
+    place: int
+    identity: bool
+
+
+class AlignerRowPlan(NamedTuple):
+    """A row of an aligner set before it is read: its pair, and whether it is an identity row."""
+
+    pair: PairPlace
+    identity: bool
+
+    @property
+    def id(self) -> str:
+        """The id of the row."""
+        return row_id(self.pair.id, "identity" if self.identity else "correction")
 
 
 def is_identity(pair: Row) -> bool:
@@ -14,48 +43,57 @@ def is_identity(pair: Row) -> bool:
     return bool(pair["response"].split() == pair["aligned_response"].split())
 
 
-def aligner_row(pair: Row, response: str) -> Row:
-    """Return a row of an aligner's training set: `response` is its input for the pair."""
-    identity = response == pair["aligned_response"]
-    return {
-        "id": row_id(pair["id"], "identity" if identity else "correction"),
-        "question": pair["question"],
-        "response": response,
-        "aligned_response": pair["aligned_response"],
-        "identity": identity,
-    }
+def pair_places(pairs: RowFile) -> Iterator[tuple[PairPlace, Row]]:
+    """Yield the place of each pair, and the pair."""
+    for place, pair in pairs.places():
+        yield PairPlace(pair["id"], place, is_identity(pair)), pair
 
 
-def with_identity_share(pairs: Sequence[Row], share: float, seed: int) -> Sieve:
-    """Return aligner rows of which `share` (0 to 0.5) are identity rows (y' = y).
+def plan_aligner_rows(
+    pairs: Iterable[PairPlace], share: float, limit: int | None, seed: int
+) -> Iterator[tuple[AlignerRowPlan, str | None]]:
+    """Yield aligner rows of which `share` (0 to 0.5) are identity rows (y' = y).
 
     Pairs whose correction equals the response become identity rows first. If they are too few,
     corrections of other pairs also serve as responses. If they are too many, a seeded sample is
     kept. In Ji et al. (arXiv 2402.02416), a share of 20% was best.
+
+    Yields:
+        Each row with the reason to drop it, or None. At most `limit` rows are kept.
     """
-    ordered = sorted(pairs, key=lambda pair: seeded_order(pair, seed))
-    corrections = [pair for pair in ordered if not is_identity(pair)]
-    identities = [pair for pair in ordered if is_identity(pair)]
+    ordered = sorted(pairs, key=lambda pair: row_id(str(seed), pair.id))
+    corrections = [pair for pair in ordered if not pair.identity]
+    identities = [pair for pair in ordered if pair.identity]
     wanted = round(share / (1 - share) * len(corrections))
-    sieve = Sieve()
-    for pair in corrections:
-        sieve.keep(aligner_row(pair, pair["response"]))
-    for position, pair in enumerate([*identities, *corrections][: max(wanted, len(identities))]):
-        row = aligner_row(pair, pair["aligned_response"])
-        sieve.put(row, "identity_surplus" if position >= wanted else None)
-    return sieve
+    sources = [*identities, *corrections[: max(0, wanted - len(identities))]]
+    rows = [AlignerRowPlan(pair, identity=False) for pair in corrections]
+    rows += [AlignerRowPlan(pair, identity=True) for pair in sources[:wanted]]
+    kept, others = sample(rows, limit, seed, attrgetter("id"))
+    yield from ((row, None) for row in kept)
+    yield from ((AlignerRowPlan(pair, True), "identity_surplus") for pair in sources[wanted:])
+    yield from ((row, "over_limit") for row in others)
 
 
-def drop_near_copies(pairs: Sequence[Row], near_copy_similarity: float) -> Sieve:
-    """Drop identity pairs, and pairs with a similarity of at least `near_copy_similarity`.
+def aligner_row(pair: Row, plan: AlignerRowPlan) -> Row:
+    """Return a row of an aligner's training set; in an identity row, the input is the correction.
+
+    `pair` is the pair of the plan.
+    """
+    return {
+        "id": plan.id,
+        "question": pair["question"],
+        "response": pair["aligned_response" if plan.identity else "response"],
+        "aligned_response": pair["aligned_response"],
+        "identity": plan.identity,
+    }
+
+
+def is_near_copy(pair: Row, near_copy_similarity: float) -> bool:
+    """Return whether a pair is an identity pair, or has at least this similarity.
 
     In such a pair, two almost equal texts would get different labels.
     """
-    sieve = Sieve()
-    for pair in pairs:
-        is_near_copy = is_identity(pair) or pair["similarity"] >= near_copy_similarity
-        sieve.put(pair, "near_copy" if is_near_copy else None)
-    return sieve
+    return is_identity(pair) or bool(pair["similarity"] >= near_copy_similarity)
 
 
 def inspector_rows(pair: Row) -> list[Row]:
@@ -72,17 +110,29 @@ def inspector_rows(pair: Row) -> list[Row]:
     ]
 
 
-def by_split(rows: Sequence[Row], split: Mapping[str, Row]) -> dict[str, list[Row]]:
-    """Group rows by the side of their question. `split` has the rows of the split by id."""
-    sides: dict[str, list[Row]] = {side: [] for side in SPLITS}
-    for row in rows:
-        sides[split[row["id"]]["split"]].append(row)
+def by_split(pairs: Iterable[PairPlace], split: Path) -> dict[str, list[PairPlace]]:
+    """Group pairs by the side of their question in the file `split`.
+
+    Raises:
+        UserError: the file has no row of a question.
+    """
+    side_by_id = read_sides(split)
+    sides: dict[str, list[PairPlace]] = {side: [] for side in SPLITS}
+    for pair in pairs:
+        if pair.id not in side_by_id:
+            raise missing_question(split, pair.id)
+        sides[side_by_id[pair.id]].append(pair)
     return sides
 
 
-def sample(rows: Sequence[Row], limit: int | None, seed: int) -> tuple[list[Row], list[Row]]:
+def sample(
+    rows: Sequence[Item],
+    limit: int | None,
+    seed: int,
+    id_of: Callable[[Any], str] = itemgetter("id"),
+) -> tuple[list[Item], list[Item]]:
     """Return a seeded sample of at most `limit` rows, and the other rows."""
     if limit is None or len(rows) <= limit:
         return list(rows), []
-    ordered = sorted(rows, key=lambda row: seeded_order(row, seed))
+    ordered = sorted(rows, key=lambda row: row_id(str(seed), id_of(row)))
     return ordered[:limit], ordered[limit:]

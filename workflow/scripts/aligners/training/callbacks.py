@@ -1,9 +1,7 @@
 """Callbacks of the Trainer: progress, early stopping, time limits, SIGTERM, non-finite losses."""
 
-import ctypes
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +19,6 @@ from transformers.trainer_callback import ExportableState
 from aligners.core.errors import UserError
 from aligners.core.progress import Progress
 from aligners.training.process import any_process, decided_by_first_process
-
-# An option of prctl(2): the signal that a process gets when its parent ends.
-PR_SET_PDEATHSIG = 1
 
 
 class EarlyStopping(EarlyStoppingCallback):
@@ -145,9 +140,7 @@ class CheckpointOnSigterm(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Install the signal handler; the kernel also sends SIGTERM when the launcher dies."""
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        """Install the signal handler."""
         self.previous_handler = signal.signal(signal.SIGTERM, self.receive)
 
     def receive(self, *_: Any) -> None:
@@ -165,7 +158,12 @@ class CheckpointOnSigterm(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """End the job, now that the checkpoint is written."""
+        """End the job in all processes, now that the checkpoint is written.
+
+        A signal that one process receives during the checkpoint does not end this process alone:
+        the others would wait for it forever.
+        """
+        self.received = any_process(self.received)
         if self.received:
             raise SystemExit(128 + signal.SIGTERM)
 

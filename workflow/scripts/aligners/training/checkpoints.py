@@ -1,10 +1,13 @@
 """Checkpoints of a training: finds the last complete one, and checks the disk space."""
 
+import glob
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
+import psutil
 from transformers import PreTrainedModel
 
 from aligners.core.errors import UserError
@@ -46,7 +49,11 @@ def find_problem(checkpoint: Path) -> str | None:
     """Return why a checkpoint cannot be used, or None if it can."""
     if not (checkpoint / CHECKSUMS).is_file():
         return "the checkpoint is incomplete"
-    for name, expected in read_json(checkpoint / CHECKSUMS).items():
+    try:
+        sums = read_json(checkpoint / CHECKSUMS, dict[str, str])
+    except UserError:
+        return f"{CHECKSUMS} is damaged"
+    for name, expected in sums.items():
         path = checkpoint / name
         if not path.is_file() or file_hash(path) != expected:
             return f"{name} is damaged"
@@ -58,10 +65,29 @@ def step_of(checkpoint: Path) -> int:
     return int(checkpoint.name.rsplit("-", 1)[1])
 
 
-def check_disk(model: PreTrainedModel, directory: Path) -> None:
+def remove_partials(path: Path) -> None:
+    """Remove what killed jobs left of an output: its partial copies (see `atomic_path`)."""
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        process = int(partial.name.split(".")[-2])
+        # In a container, a new job often has the number of an earlier one.
+        if process != os.getpid() and psutil.pid_exists(process):
+            continue
+        logger.info("%s: a killed job left this; it is removed", partial)
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink()
+
+
+def check_disk(model: PreTrainedModel, directory: Path, output: Path) -> None:
     """Log how much disk space the checkpoints of a model need, and check that it is free.
 
     A checkpoint stores each trained weight and its two moments of AdamW in float32.
+
+    Args:
+        model: the model to train.
+        directory: of the checkpoints.
+        output: directory of the trained model, which may be on another disk.
 
     Raises:
         UserError: too little space is free.
@@ -72,13 +98,38 @@ def check_disk(model: PreTrainedModel, directory: Path) -> None:
         # With adapters, only the adapters and the embeddings are saved.
         embeddings: Any = model.get_input_embeddings()
         checkpoint += 4 * embeddings.weight.numel()
-    needed = MAX_CHECKPOINTS * checkpoint + 4 * model.num_parameters()
-    in_use = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    checkpoints = MAX_CHECKPOINTS * checkpoint
+    exported = 4 * model.num_parameters()
+    logger.info("checkpoints need up to %.2f GB in %s", checkpoints / 1e9, directory)
+    # The space of earlier checkpoints is used again.
+    missing = checkpoints - size_of_checkpoints(directory)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if output.parent.stat().st_dev == directory.stat().st_dev:
+        missing += exported
+    else:
+        check_free(output.parent, exported, "the model needs")
+    check_free(
+        directory,
+        missing,
+        f"the model and up to {MAX_CHECKPOINTS} checkpoints of {checkpoint / 1e9:.2f} GB need",
+    )
+
+
+def size_of_checkpoints(directory: Path) -> int:
+    """Return the size of the checkpoints in a directory, in bytes."""
+    files = (path for path in directory.glob("checkpoint-*/**/*") if path.is_file())
+    return sum(path.stat().st_size for path in files)
+
+
+def check_free(directory: Path, needed: float, what: str) -> None:
+    """Check that a directory's disk has the needed number of bytes free.
+
+    Raises:
+        UserError: it has not.
+    """
     free = shutil.disk_usage(directory).free
-    logger.info("checkpoints and model need up to %.2f GB in %s", needed / 1e9, directory)
-    if free + in_use < needed:
+    if free < needed:
         raise UserError(
-            f"{directory}: {free / 1e9:.2f} GB are free, but the model and up to {MAX_CHECKPOINTS} "
-            f"checkpoints of {checkpoint / 1e9:.2f} GB need {(needed - in_use) / 1e9:.2f} GB; "
-            "free some space, or replace results/.working with a link to a larger disk"
+            f"{directory}: {free / 1e9:.2f} GB are free, but {what} {needed / 1e9:.2f} GB; "
+            "free some space, or replace results or results/.working with a link to a larger disk"
         )

@@ -1,12 +1,17 @@
 """The processes of a training: their state, their common decisions, and their memory."""
 
 import ctypes
+import signal
 import sys
 from typing import Any
 
 import torch
 from accelerate import PartialState
 
+from aligners.cluster.gpu_leases import keep_leases
+
+# An option of prctl(2): the signal that a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
 # Parameters of mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
@@ -14,6 +19,13 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 def process_state() -> PartialState:
     """Return the state of this process: its index, and the number of processes of the job."""
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+def follow_launcher() -> None:
+    """Let this process receive SIGTERM when its launcher dies, and keep the GPUs until it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    keep_leases()
 
 
 def decided_by_first_process(*values: bool) -> list[bool]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from aligners.core.hashes import file_hash
-from aligners.core.rows import read_rows
+from aligners.core.rows import number_of_rows
 from aligners.training.process import process_state
 from aligners.training.trainer import BatchTrainer
 
@@ -42,7 +42,7 @@ def library_versions() -> dict[str, str]:
 
 def describe_file(path: Path) -> dict[str, Any]:
     """Return the path, the SHA-256 and the number of rows of a JSON Lines file."""
-    return {"path": path.as_posix(), "sha256": file_hash(path), "rows": len(read_rows(path))}
+    return {"path": path.as_posix(), "sha256": file_hash(path), "rows": number_of_rows(path)}
 
 
 def describe_hardware(dtype: torch.dtype) -> dict[str, Any]:

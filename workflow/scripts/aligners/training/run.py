@@ -2,17 +2,19 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
+from aligners.core.full_disk import explained_full_disk
+from aligners.core.locks import acquire_lock
 from aligners.core.plots import plot_losses
 from aligners.core.rows import atomic_path, write_json
-from aligners.models.pretrained import best_training_dtype, context_length
+from aligners.models.pretrained import best_training_dtype, check_float16, context_length
 from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.callbacks import (
     CheckpointOnSigterm,
@@ -21,9 +23,9 @@ from aligners.training.callbacks import (
     ShowProgress,
     StopOnNonFiniteLoss,
 )
-from aligners.training.checkpoints import check_disk, last_complete_checkpoint
+from aligners.training.checkpoints import check_disk, last_complete_checkpoint, remove_partials
 from aligners.training.packing import pack
-from aligners.training.process import keep_freed_memory, process_state
+from aligners.training.process import follow_launcher, keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
 from aligners.training.trainer import BatchTrainer, training_arguments
 
@@ -41,6 +43,7 @@ class TrainingRun(Generic[R]):
         seed: determines random weights, the order of the rows and the validation sample.
         output_directory: of the trained model; written atomically at the end.
         working_directory: of the checkpoints; a killed job continues from the last complete one.
+        locks: held from the start of the training to the end of the job.
     """
 
     source: Source
@@ -48,13 +51,14 @@ class TrainingRun(Generic[R]):
     seed: int
     output_directory: Path
     working_directory: Path
+    locks: list[IO[str]] = field(default_factory=list, init=False)
 
     def base_model(
         self,
         make: Callable[[FromScratch, Sequence[str], Path, int], None],
         texts: Sequence[str],
     ) -> ModelSource:
-        """Return the model that training starts from.
+        """Return the model that training starts from: the first step of a training.
 
         If the recipe has `from_scratch`, this makes the model with random weights.
 
@@ -62,12 +66,14 @@ class TrainingRun(Generic[R]):
             make: writes a model with random weights; from `aligners.models.from_scratch`.
             texts: training data of a new tokenizer.
         """
+        follow_launcher()
         if self.recipe.from_scratch is None:
             return self.recipe.source()
         # Made once for all processes, and for later jobs that continue this training.
         directory = self.working_directory / "random_weights"
         with process_state().main_process_first():
             if not directory.is_dir():
+                remove_partials(directory)
                 make(self.recipe.from_scratch, texts, directory, self.seed)
         return self.recipe.source(directory)
 
@@ -93,28 +99,23 @@ class TrainingRun(Generic[R]):
             collate: converts rows to the model's inputs and labels: `pack`, or one that pads.
 
         Raises:
-            UserError: there are more processes than rows in a batch.
+            UserError: there are more processes than rows in a batch, or the model overflows in the
+                dtype of the computation.
         """
-        state = process_state()
-        layout = {
-            "packed": collate is pack,
-            "processes": state.num_processes,
-            "process": state.process_index,
-        }
-        micro_batch_tokens = self.recipe.micro_batch_tokens
-        batches = GlobalBatches(
-            [len(row["input_ids"]) for row in train],
+        dtype = best_training_dtype(self.recipe.dtype)
+        check_float16(self.source.recipe_name, model.config.model_type, dtype)
+        packed, tokens = collate is pack, self.recipe.micro_batch_tokens
+        batches = split_into_batches(
+            train,
             self.recipe.global_batch_size,
-            micro_batch_tokens,
+            tokens,
+            packed=packed,
             seed=self.seed,
             epochs=self.recipe.epochs,
-            **layout,
         )
-        validation_batches = GlobalBatches(
-            [len(row["input_ids"]) for row in validation],
-            len(validation),
-            2 * micro_batch_tokens,  # Without gradients, more tokens fit into memory.
-            **layout,
+        # Without gradients, more tokens fit into memory.
+        validation_batches = split_into_batches(
+            validation, len(validation), 2 * tokens, packed=packed
         )
         return BatchTrainer(
             batches,
@@ -144,12 +145,16 @@ class TrainingRun(Generic[R]):
         if state.is_main_process:
             trainer.add_callback(ShowProgress(f"training the {self.source.kind}"))
             model: Any = trainer.model
-            check_disk(model, self.working_directory)
+            # A training whose Snakemake was killed may still write its last checkpoint.
+            self.locks.append(acquire_lock(self.working_directory / "lock"))
+            remove_partials(self.output_directory)
+            check_disk(model, self.working_directory, self.output_directory)
         trainer.add_callback(CheckpointOnSigterm())
         # The main process deletes damaged checkpoints before the others search.
         with state.main_process_first():
             checkpoint = last_complete_checkpoint(self.working_directory)
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with explained_full_disk(self.working_directory):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
 
     def record(self, trainer: BatchTrainer, metrics: dict[str, Any]) -> dict[str, Any]:
         """Return the content of training.json.
@@ -193,7 +198,8 @@ class TrainingRun(Generic[R]):
         model: Any = trainer.model
         model.config.use_cache = True  # The Trainer turns it off.
         if trainer.is_world_process_zero():
-            with atomic_path(self.output_directory) as partial:
+            disk = explained_full_disk(self.output_directory.parent)
+            with disk, atomic_path(self.output_directory) as partial:
                 trainer.save_model(str(partial))
                 (partial / "training_args.bin").unlink()
                 write_more(partial)
@@ -210,3 +216,22 @@ class TrainingRun(Generic[R]):
             plot_losses(metrics["losses"], losses_path, unit)
             write_json(metrics_path, metrics)
             shutil.rmtree(self.working_directory)
+
+
+def split_into_batches(
+    rows: Encoded, batch_size: int, micro_batch_tokens: int, **options: Any
+) -> GlobalBatches:
+    """Return the batches of encoded rows for this process; see `GlobalBatches` for the arguments.
+
+    Raises:
+        UserError: there are more processes than rows in a batch.
+    """
+    state = process_state()
+    return GlobalBatches(
+        [len(row["input_ids"]) for row in rows],
+        batch_size,
+        micro_batch_tokens,
+        processes=state.num_processes,
+        process=state.process_index,
+        **options,
+    )

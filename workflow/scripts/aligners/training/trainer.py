@@ -72,11 +72,13 @@ def mean_cross_entropy(
         outputs: with logits: of an aligner rows x tokens x vocabulary (a pack is one row), of an
             inspector rows x 2.
         labels: rows x tokens, or rows.
-        num_items_in_batch: number of labels in the global batch; by default the size of `labels`.
+        num_items_in_batch: number of labels in the global batch; by default that of `labels`.
     """
+    if num_items_in_batch is None:
+        num_items_in_batch = (labels != IGNORED).sum()
     logits = outputs["logits"].flatten(0, -2).float()  # labels x classes
     total = cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")
-    return total / (num_items_in_batch if num_items_in_batch is not None else labels.numel())
+    return total / num_items_in_batch
 
 
 class BatchTrainer(Trainer):
@@ -130,6 +132,13 @@ class BatchTrainer(Trainer):
             step = self.state.global_step
             write_checksums(Path(str(self.args.output_dir)) / f"checkpoint-{step}")
         self.accelerator.wait_for_everyone()
+
+    def _load_callback_state(self) -> None:
+        # The Trainer makes the callbacks again from the arguments in the checkpoint. This one may
+        # have changed since then, because it decides no result.
+        minutes = self.clock.checkpoint_minutes
+        super()._load_callback_state()
+        self.clock.checkpoint_minutes = minutes
 
     @property
     def clock(self) -> Clock:

@@ -4,9 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
-
-from aligners.configuration.fields import NotDeciding, Section
+from aligners.configuration.fields import (
+    Count,
+    Few,
+    NotDeciding,
+    Positive,
+    RepetitionPenalty,
+    RowTokens,
+    Section,
+    Tokens,
+)
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import (
     Dropout,
@@ -26,9 +33,9 @@ DECIDES = False
 class Lora(Section):
     """Low-rank adapters."""
 
-    rank: int = Field(ge=1)
+    rank: Few
     """Rank of an adapter."""
-    alpha: float = Field(32.0, gt=0)
+    alpha: Positive = 32.0
     """The output of the adapters is scaled by alpha / rank."""
     dropout: Dropout = 0.0
     """Dropout probability before an adapter."""
@@ -37,9 +44,9 @@ class Lora(Section):
 class AlignerDecoding(Section):
     """How an aligner generates corrections."""
 
-    max_new_tokens: int = Field(512, ge=1)
+    max_new_tokens: Tokens = 512
     """Maximum number of tokens of a correction."""
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: RepetitionPenalty = 1.0
     """Repetition penalty. 1 means no penalty."""
 
 
@@ -60,14 +67,14 @@ class BackboneRecipe(TrainingRecipe):
     evaluations_per_epoch: EvaluationsPerEpoch = 4
     attention: Literal["eager", "sdpa", "flash_attention_2"] = "sdpa"
     """Which implementation of attention transformers uses."""
-    max_tokens: int = Field(1024, ge=16)
+    max_tokens: RowTokens = 1024
     """Maximum length of a row in tokens, from its start to the end of the correction."""
     lora: Lora | None = None
     """If given, low-rank adapters in all linear layers are trained, and merged into the weights at
     the end. With `null`, all weights are trained."""
     decoding: AlignerDecoding = AlignerDecoding()
     """How the trained aligner generates corrections."""
-    batch_tokens: NotDeciding[int] = Field(32768, ge=1)
+    batch_tokens: NotDeciding[Count] = 32768
     """Maximum number of tokens in a batch of generation, including padding and the tokens that will
     be generated."""
 

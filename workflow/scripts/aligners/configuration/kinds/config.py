@@ -5,18 +5,23 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from aligners.configuration.fields import (
+    Count,
+    Few,
     Name,
     Names,
     NotDeciding,
     Section,
     Share,
     differ,
+    shortened,
 )
 from aligners.configuration.systems import SYSTEMS
 
 DECIDES = False
 
 SomeNames = Annotated[Names, Field(min_length=1)]
+# A smaller share may select no group at all.
+SideShare = Annotated[float, Field(ge=0.001, lt=1)]
 
 
 def known_system(name: str) -> str:
@@ -26,27 +31,27 @@ def known_system(name: str) -> str:
         ValueError: there is no such system.
     """
     if name not in SYSTEMS:
-        raise ValueError(f"{name!r} is not a system; use one of {', '.join(SYSTEMS)}")
+        raise ValueError(f"{shortened(name)} is not a system; use one of {', '.join(SYSTEMS)}")
     return name
 
 
 class Shards(Section):
     """Number of jobs into which a long generation is divided."""
 
-    pairs: int = Field(ge=1, le=10_000)
+    pairs: Few
     """Number of jobs for the pairs of one criterion."""
-    responses: int = Field(ge=1, le=10_000)
+    responses: Few
     """Number of jobs for the responses of one LLM to one data set."""
 
 
 class SplitShares(Section):
     """Shares of the question groups for training, validation and test. Their sum is 1."""
 
-    train: float = Field(gt=0, lt=1)
+    train: SideShare
     """Share for training."""
-    validation: float = Field(gt=0, lt=1)
+    validation: SideShare
     """Share for the choice of the best step, and for calibration."""
-    test: float = Field(gt=0, lt=1)
+    test: SideShare
     """Share that is held out for the metrics and the synthetic test questions."""
 
     @model_validator(mode="after")
@@ -97,9 +102,9 @@ class Config(Section):
     judges: Names = Field(default_factory=list)
     """Judges of config/judges/ that compare the systems with their references. They run only if you
     request results/judged/all or a file that depends on verdicts."""
-    topic_rounds: int = Field(ge=1)
+    topic_rounds: Few
     """Number of rounds of topic generation for each criterion."""
-    questions_per_criterion: int = Field(ge=1)
+    questions_per_criterion: Count
     """Number of questions that are requested from the teacher for each criterion, before
     deduplication."""
     shards: Shards
@@ -109,15 +114,15 @@ class Config(Section):
     identity_share: float = Field(0.2, ge=0, le=0.5)
     """Share of identity rows in the training set of an aligner. In an identity row, the correction
     equals the response. From these rows, the aligner learns to leave good responses unchanged."""
-    aligner_rows: int = Field(80_000, ge=1)
+    aligner_rows: Count = 80_000
     """Maximum number of training rows of an aligner. If there are more, a random sample is used."""
-    inspector_pairs: int = Field(70_000, ge=1)
+    inspector_pairs: Count = 70_000
     """Maximum number of pairs for an inspector, in all splits together. Each pair gives two rows.
     If there are more, a random sample is used."""
-    inputs_per_criterion: int = Field(5_000, ge=1)
+    inputs_per_criterion: Count = 5_000
     """Maximum number of held-out questions of each criterion in a data set with `source:
     synthetic`."""
-    alpaca_eval_rows: int = Field(800, ge=1)
+    alpaca_eval_rows: Count = 800
     """Maximum number of rows of an AlpacaEval file. If there are more, a random sample is used, the
     same for all comparisons of a data set."""
     squad_threshold: Share = 0.5

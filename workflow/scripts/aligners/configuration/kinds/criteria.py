@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from aligners.configuration.fields import File, Form, Recipe, Section, Share, differ
+from aligners.configuration.fields import File, Form, Recipe, Section, Similarity, differ, shortened
 
 DECIDES = False
 
@@ -19,7 +19,7 @@ def begins_with_a_capital(topic: str) -> str:
         ValueError: it begins with another character.
     """
     if not topic[:1].isupper():
-        raise ValueError(f"{topic!r} is not a topic: begin it with a capital letter")
+        raise ValueError(f"{shortened(topic)} is not a topic; begin it with a capital letter")
     return topic
 
 
@@ -43,7 +43,7 @@ class CriterionRecipe(Recipe):
     pairs."""
     seed_questions: File
     """YAML file with the question types, their example topics and seed questions."""
-    near_copy_similarity: Share = 0.9
+    near_copy_similarity: Similarity = 0.9
     """A pair is a near-copy if the cosine similarity of its response and its correction is at least
     this value. Near-copies are not used to train the inspector. If a correction may change a single
     word only, set a high value."""
@@ -52,7 +52,7 @@ class CriterionRecipe(Recipe):
 class Principle(Section):
     """One principle."""
 
-    name: Annotated[str, Form(r"^[a-z]+$", "one word of lower-case letters")]
+    name: Annotated[str, Form(r"^[a-z]{1,40}$", "one word of at most 40 lower-case letters")]
     """Name of the principle in critiques: one word."""
     text: Paragraph
     """Description of what a good response does."""
@@ -95,14 +95,21 @@ class SeedQuestion(Section):
 
     topic: Topic
     """Topic of the question."""
-    question: Annotated[str, Form(r"\?", "a question with a question mark")]
+    question: Annotated[
+        str, Form(r"^[^\r\n]*\?[^\r\n]*$", "a question in one line with a question mark")
+    ]
     """The question."""
 
 
 class QuestionType(Section):
     """A type of question, topics that fit it, and seed questions."""
 
-    type: Annotated[str, Form(r"^\S", "a text without blanks at its start")]
+    type: Annotated[
+        str,
+        Form(
+            r"^\S[^\r\n]{0,199}$", "one line of at most 200 characters without blanks at its start"
+        ),
+    ]
     """What the questions ask for. In the prompt, this text follows the words "questions that ask
     for"."""
     example_topics: Annotated[

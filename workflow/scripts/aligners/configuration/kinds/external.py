@@ -1,12 +1,19 @@
 """External aligners, each with its own input format."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
-
-from aligners.configuration.fields import Form, Name, NotDeciding, Section, exactly_one
+from aligners.configuration.fields import (
+    Count,
+    Form,
+    Name,
+    NotDeciding,
+    Recipe,
+    RowTokens,
+    Section,
+    Tokens,
+)
 from aligners.configuration.kinds.backbones import AlignerDecoding
-from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
+from aligners.configuration.kinds.pretrained import Dtype, ModelName, PretrainedRecipe, Revision
 
 DECIDES = False
 
@@ -28,11 +35,11 @@ class ExternalTraining(Section):
 class ExternalDecoding(AlignerDecoding):
     """How an external aligner generates corrections."""
 
-    max_new_tokens: int = Field(2048, ge=1)
+    max_new_tokens: Tokens = 2048
     """Maximum number of tokens of a correction."""
 
 
-class ExternalRecipe(PretrainedRecipe):
+class ExternalRecipe(Recipe):
     """An external aligner, with its own input format.
 
     Give either `model` with `revision`, or `train`.
@@ -40,24 +47,44 @@ class ExternalRecipe(PretrainedRecipe):
 
     folder: ClassVar[str] = "external"
 
-    train: ExternalTraining | None = None
-    """Give this instead of `model` to train an aligner on the pairs of all criteria, in this input
-    format."""
     input_format: InputTemplate
     """Text that the aligner reads. {question} and {response} are replaced by the texts of the
     row."""
-    dtype: Dtype = "auto"
-    """Number type of the computation. `auto` selects the best type of the device."""
-    max_tokens: int = Field(4096, ge=16)
-    """Maximum length of a row in tokens, from its start to the end of the correction."""
-    decoding: ExternalDecoding = ExternalDecoding()
-    """How the aligner generates corrections."""
-    batch_tokens: NotDeciding[int] = Field(32768, ge=1)
+    batch_tokens: NotDeciding[Count] = 32768
     """Maximum number of tokens in a batch of generation, including padding and the tokens that will
     be generated."""
 
-    @model_validator(mode="after")
-    def names_one_aligner(self) -> "ExternalRecipe":
-        """Check that either a model or a training is given."""
-        exactly_one(self, "model", "train")
-        return self
+    @classmethod
+    def class_for(cls, values: dict[str, Any]) -> "type[ExternalRecipe]":
+        """Return the class for a trained aligner, or for a released one."""
+        is_trained = "train" in values and "model" not in values
+        return TrainedExternalRecipe if is_trained else ReleasedExternalRecipe
+
+
+class ReleasedExternalRecipe(ExternalRecipe, PretrainedRecipe):
+    """A released model."""
+
+    chosen_by: ClassVar[str] = "model"
+
+    model: ModelName
+    """Repository on the Hugging Face Hub, or a local directory."""
+    revision: Revision
+    """Commit of the repository."""
+    dtype: Dtype = "auto"
+    """Number type of the computation. `auto` selects the best type of the device."""
+    max_tokens: RowTokens = 4096
+    """Maximum length of a row in tokens, from its start to the end of the correction."""
+    decoding: ExternalDecoding = ExternalDecoding()
+    """How the aligner generates corrections."""
+
+
+class TrainedExternalRecipe(ExternalRecipe):
+    """An aligner that the workflow trains on the pairs of all criteria, in this input format.
+
+    How it is trained and how it generates corrections is in the recipe of its backbone.
+    """
+
+    chosen_by: ClassVar[str] = "train"
+
+    train: ExternalTraining
+    """The training."""

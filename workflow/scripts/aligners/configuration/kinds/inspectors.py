@@ -2,8 +2,7 @@
 
 from typing import ClassVar
 
-from pydantic import Field
-
+from aligners.configuration.fields import RowTokens
 from aligners.configuration.kinds.training import (
     Epochs,
     EvaluationsPerEpoch,
@@ -30,5 +29,5 @@ class InspectorRecipe(TrainingRecipe):
     micro_batch_tokens: MicroBatchTokens = 8192
     epochs: Epochs = 40
     evaluations_per_epoch: EvaluationsPerEpoch = 1
-    max_tokens: int = Field(512, ge=16)
+    max_tokens: RowTokens = 512
     """Maximum length of question and response together, in tokens. Longer rows are truncated."""

@@ -3,18 +3,21 @@
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from aligners.configuration.fields import (
     File,
+    Line,
     Name,
     NotDeciding,
     Recipe,
     Section,
     Share,
-    Text,
+    Tokens,
+    WrongKey,
+    shortened,
 )
-from aligners.configuration.kinds.pretrained import PretrainedRecipe
+from aligners.configuration.kinds.pretrained import ModelName, PretrainedRecipe, Revision
 from aligners.core.rows import read_text
 
 DECIDES = False
@@ -41,11 +44,11 @@ def has_each_text_once(prompt: Path) -> Path:
 class Labels(Section):
     """The replies of an LLM that are verdicts."""
 
-    first: Text
+    first: Line
     """Reply if the first response is better. With `logprobs`, one token of the LLM."""
-    second: Text
+    second: Line
     """Reply if the second response is better. With `logprobs`, one token of the LLM."""
-    tie: Text | None = None
+    tie: Line | None = None
     """Reply if neither response is better. Only with `logprobs: false`."""
 
     @property
@@ -59,8 +62,8 @@ class Labels(Section):
         for label in self.all:
             if sum(label in other for other in self.all) > 1:
                 raise ValueError(
-                    f"{label!r} is also part of another label; choose labels that do not contain "
-                    "each other"
+                    f"{shortened(label)} is also part of another label; choose labels that do not "
+                    "contain each other"
                 )
         return self
 
@@ -93,7 +96,7 @@ class LLMJudgeRecipe(JudgeRecipe):
     """If `true`, the preference is the probability of one label against the other as the first
     token of the reply. If `false`, the preference is the label in the reply, which must contain one
     label exactly once."""
-    max_new_tokens: int = Field(1, ge=1)
+    max_new_tokens: Tokens = 1
     """Maximum number of tokens of a reply."""
     most_unusable: NotDeciding[Share] = 0.1
     """The run stops if a larger share of the replies has no label, because the prompt then does not
@@ -103,9 +106,10 @@ class LLMJudgeRecipe(JudgeRecipe):
     def tie_has_no_token(self) -> "LLMJudgeRecipe":
         """Check that a tie is used without log-probabilities only."""
         if self.logprobs and self.labels.tie is not None:
-            raise ValueError(
+            raise WrongKey(
+                "labels.tie",
                 "labels.tie is only for a judge with logprobs: false; remove labels.tie, or set "
-                "logprobs: false"
+                "logprobs: false",
             )
         return self
 
@@ -115,7 +119,7 @@ class PairRMRecipe(JudgeRecipe, PretrainedRecipe):
 
     chosen_by: ClassVar[str] = "model"
 
-    model: Text
+    model: ModelName
     """Repository of PairRM on the Hugging Face Hub, or a local directory with a copy of it."""
-    revision: Text
+    revision: Revision
     """Commit of the repository."""

@@ -1,24 +1,89 @@
 """LLMs: language models that respond to questions, write the data, or judge."""
 
+import shlex
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from aligners.configuration.fields import (
+    Count,
+    Few,
     File,
     Form,
+    Line,
     Name,
     NotDeciding,
+    Positive,
     Recipe,
+    RepetitionPenalty,
     Section,
     Text,
+    Tokens,
+    WrongKey,
     differ,
+    shortened,
 )
-from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
+from aligners.configuration.kinds.pretrained import (
+    Dtype,
+    ModelName,
+    PretrainedRecipe,
+    Revision,
+    existing_model,
+)
 
 DECIDES = False
 
+Price = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Stops = Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(differ)]
+# Parameters of a request without which its reply cannot be read.
+OWN_PARAMETERS = ("model", "prompt", "messages", "n", "stream")
+
+
+def has_a_host(url: str) -> str:
+    """Return a URL of a server.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # such as a port that is no number
+        is_valid = False
+    if not is_valid or " " in url:
+        raise ValueError(
+            f"{shortened(url)} is not a URL that begins with http:// or https:// and has a host; "
+            "correct it"
+        )
+    return url
+
+
+def has_shell_syntax(command: str) -> str:
+    """Return a command that can be split into words.
+
+    Its program is not looked for: it can be in the jobs' environment or on their node alone.
+
+    Raises:
+        ValueError: a quote is not closed.
+    """
+    try:
+        shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"{shortened(command)} is not a command: {error}; correct it") from None
+    return command
+
+
+def only_more(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return additional parameters of a request.
+
+    Raises:
+        ValueError: they contain one that the workflow sets itself.
+    """
+    for name in OWN_PARAMETERS:
+        if name in parameters:
+            raise WrongKey(name, f"the workflow sets the parameter {name} itself; remove it")
+    return parameters
 
 
 class Responses(Section):
@@ -29,9 +94,9 @@ class Responses(Section):
     )
     """Text that a base LLM continues. It contains {question}. A chat LLM gets the question as a
     message instead."""
-    max_new_tokens: int = Field(256, ge=1)
+    max_new_tokens: Tokens = 256
     """Maximum number of tokens of a response."""
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: RepetitionPenalty = 1.0
     """Repetition penalty. 1 means no penalty."""
     stop: Stops = Field(default_factory=list)
     """Stop strings. A response ends before the first of them."""
@@ -40,11 +105,11 @@ class Responses(Section):
 class Prices(Section):
     """Prices of a million tokens, for usage files and estimates."""
 
-    input: float = Field(ge=0)
+    input: Price
     """Price of a million tokens of prompts."""
-    output: float = Field(ge=0)
+    output: Price
     """Price of a million tokens of completions."""
-    currency: str = "USD"
+    currency: Line = "USD"
     """Currency of the prices."""
 
 
@@ -78,9 +143,21 @@ class LLMRecipe(Recipe):
     def finetuned_is_for_base_llms(self) -> "LLMRecipe":
         """Check that a chat LLM names no partner."""
         if self.chat and self.finetuned:
-            raise ValueError(
+            raise WrongKey(
+                "finetuned",
                 "finetuned is only for a base LLM, and this recipe has chat: true; "
-                "remove finetuned or chat"
+                "remove finetuned or chat",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def prompt_is_for_base_llms(self) -> "LLMRecipe":
+        """Check that a chat LLM has no prompt, since it gets the question as a message."""
+        if self.chat and self.responses.prompt != Responses.model_fields["prompt"].default:
+            raise WrongKey(
+                "responses.prompt",
+                "responses.prompt is only for a base LLM, and this recipe has chat: true; "
+                "remove responses.prompt or chat",
             )
         return self
 
@@ -108,9 +185,9 @@ class ClosedWorldRecipe(LLMRecipe):
 class ModelRecipe(LLMRecipe, PretrainedRecipe):
     """An LLM whose model is loaded by a job, or by a server that a job starts."""
 
-    model: Text
+    model: ModelName
     """Repository on the Hugging Face Hub, or a local directory."""
-    revision: Text
+    revision: Revision
     """Commit of the repository."""
 
     def origin(self) -> dict[str, str]:
@@ -128,7 +205,7 @@ class TransformersRecipe(ModelRecipe):
     """Chat template (Jinja) for a chat LLM whose tokenizer has none."""
     dtype: Dtype = "auto"
     """Number type of the computation. `auto` selects the type in which the weights are stored."""
-    batch_tokens: NotDeciding[int] = Field(32768, ge=1)
+    batch_tokens: NotDeciding[Count] = 32768
     """Maximum number of tokens in a batch of generation, including padding and the tokens that will
     be generated."""
 
@@ -136,29 +213,35 @@ class TransformersRecipe(ModelRecipe):
     def chat_template_is_for_chat_llms(self) -> "TransformersRecipe":
         """Check that a base LLM has no chat template."""
         if self.chat_template and not self.chat:
-            raise ValueError("chat_template is for a chat LLM; remove it, or add chat: true")
+            raise WrongKey(
+                "chat_template", "chat_template is for a chat LLM; remove it, or add chat: true"
+            )
         return self
 
 
 class ServerRecipe(LLMRecipe):
     """An LLM on a server with an OpenAI-compatible API."""
 
-    model: Text
+    model: Line
     """Name of the model on the server."""
     limit_parameter: NotDeciding[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
     """Name of the request parameter for the maximum number of tokens of a completion."""
-    extra: dict[str, JsonValue] = Field(default_factory=dict)
+    extra: Annotated[dict[str, JsonValue], AfterValidator(only_more)] = Field(default_factory=dict)
     """Additional parameters of each request, with the names of the server's API."""
-    concurrency: NotDeciding[int] = Field(64, ge=1)
+    concurrency: NotDeciding[Few] = 64
     """Maximum number of requests at the same time."""
-    requests_per_minute: NotDeciding[Annotated[float, Field(gt=0)] | None] = None
+    requests_per_minute: NotDeciding[Positive | None] = None
     """Maximum number of requests in a minute. `null`: no limit."""
-    tokens_per_minute: NotDeciding[Annotated[float, Field(gt=0)] | None] = None
+    tokens_per_minute: NotDeciding[Positive | None] = None
     """Maximum number of tokens in a minute: the tokens of the prompts and the tokens that will be
     generated. `null`: no limit."""
-    timeout_seconds: NotDeciding[float] = Field(600.0, gt=0)
+    timeout_seconds: NotDeciding[Positive] = 600.0
     """Maximum time for a reply. After this time, the request is sent again."""
-    attempts: NotDeciding[int] = Field(12, ge=1)
+    longest_wait_seconds: NotDeciding[Positive] = 3600.0
+    """Maximum time for which the job waits if the server asks it to wait (status 429). After this
+    time without a completion, the job sends its requests again for a minute, and stops if none of
+    them is accepted."""
+    attempts: NotDeciding[Few] = 12
     """Maximum number of times that a request is sent before it counts as failed. Between two
     attempts, the job waits for a random time: at most 0.05 s at first, then at most twice as long
     each time, up to a minute. If the server asks the job to wait (status 429), this does not count
@@ -171,12 +254,12 @@ class OpenAIRecipe(ServerRecipe):
     chosen_by: ClassVar[str] = "engine: openai"
 
     engine: Literal["openai"]
-    endpoint: NotDeciding[
-        Annotated[str, Form(r"^https?://", "a URL that begins with http:// or https://")]
-    ]
+    endpoint: NotDeciding[Annotated[Line, AfterValidator(has_a_host)]]
     """URL of the API. It usually ends in /v1."""
     key_variable: NotDeciding[
-        Annotated[str, Form(r"^[A-Za-z_][A-Za-z0-9_]*$", "the name of an environment variable")]
+        Annotated[
+            str, Form(r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", "the name of an environment variable")
+        ]
         | None
     ] = None
     """Name of the environment variable that contains the API key. `null`: no key is sent."""
@@ -198,13 +281,31 @@ class ServedRecipe(ModelRecipe, ServerRecipe):
     chosen_by: ClassVar[str] = "engine: served"
 
     engine: Literal["served"]
-    command: NotDeciding[Annotated[str, Form(r"\{port\}", "a command with {port} in it")]]
+    # Some servers read a file.
+    model: Annotated[Line, AfterValidator(existing_model)]
+    """Repository on the Hugging Face Hub, or a local file or directory."""
+    command: NotDeciding[
+        Annotated[
+            str, Form(r"\{port\}", "a command with {port} in it"), AfterValidator(has_shell_syntax)
+        ]
+    ]
     """Command that starts the server. The job replaces {model}, {revision}, {port}, {gpus} (the
     number of GPUs of the job) and {workflow} (the directory of the workflow)."""
-    health: NotDeciding[Annotated[str, Form(r"^/", "a path that begins with /")]] = "/health"
+    health: NotDeciding[Annotated[str, Form(r"^/\S*$", "a path that begins with /")]] = "/health"
     """Path at which the server returns status 200 when it is ready."""
-    startup_seconds: NotDeciding[float] = Field(1800.0, gt=0)
+    startup_seconds: NotDeciding[Positive] = 1800.0
     """Maximum time until the server is ready."""
+
+    @model_validator(mode="after")
+    def server_decides_about_code(self) -> "ServedRecipe":
+        """Check that code of the model's repository is allowed in the command alone."""
+        if self.trust_remote_code:
+            raise WrongKey(
+                "trust_remote_code",
+                "trust_remote_code has no effect on a server; remove it, and add the server's "
+                "option to command",
+            )
+        return self
 
 
 class UnknownEngine(LLMRecipe):

@@ -1,18 +1,61 @@
 """Keys of every recipe that may name a pretrained model."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
-from aligners.configuration.fields import NotDeciding, Recipe, Text, together
+from aligners.configuration.fields import Form, Line, NotDeciding, Recipe, WrongKey, shortened
 from aligners.configuration.workflow_files import find_file
 
 DECIDES = False
 
 Weights = Literal["safetensors", "bin"]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+
+
+def looks_local(model: str) -> bool:
+    """Return whether a model is written as a path."""
+    return model.startswith((".", "/", "~")) or model.count("/") > 1
+
+
+def model_directory(model: str) -> str:
+    """Return the name of a repository of the Hub, or the path of a directory.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    found = find_file(model)
+    if os.path.exists(found) and not any(found.glob("*.json")):
+        raise ValueError(
+            f"{model} has no configuration of a model (*.json); give the directory of a model"
+        )
+    return existing_model(model)
+
+
+def existing_model(model: str) -> str:
+    """Return the name of a repository of the Hub, or a path that exists.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if os.path.exists(find_file(model)):
+        return model
+    if looks_local(model):
+        raise ValueError(f"there is no file or directory {shortened(model)}; correct the path")
+    return REPOSITORY.check(model)
+
+
+REPOSITORY = Form(
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95})?$",
+    "a repository of the Hugging Face Hub (owner/name) or a local directory",
+)
+ModelName = Annotated[Line, AfterValidator(model_directory)]
+Revision = Annotated[
+    str, Form(r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}$", "a commit, a branch or a tag")
+]
 
 
 @dataclass(frozen=True)
@@ -38,7 +81,7 @@ class ModelSource:
     @property
     def looks_local(self) -> bool:
         """Whether the model is written as a path."""
-        return self.model.startswith((".", "/", "~")) or self.model.count("/") > 1
+        return looks_local(self.model)
 
     @property
     def is_on_the_hub(self) -> bool:
@@ -49,9 +92,11 @@ class ModelSource:
 class PretrainedRecipe(Recipe):
     """A recipe that may name a pretrained model."""
 
-    model: Text | None = None
+    together: ClassVar[tuple[str, ...]] = ("model", "revision")
+
+    model: ModelName | None = None
     """Repository on the Hugging Face Hub, or a local directory."""
-    revision: Text | None = None
+    revision: Revision | None = None
     """Commit of the repository."""
     gated: NotDeciding[bool] = False
     """If `true`, the model needs `HF_TOKEN` in the environment."""
@@ -63,9 +108,12 @@ class PretrainedRecipe(Recipe):
     code."""
 
     @model_validator(mode="after")
-    def model_has_a_revision(self) -> "PretrainedRecipe":
-        """Check that model and revision are given together."""
-        together(self, "model", "revision")
+    def keys_have_an_effect(self) -> "PretrainedRecipe":
+        """Check that keys of a pretrained model are only given with one."""
+        for key in ("gated", "weights", "trust_remote_code"):
+            has_default = getattr(self, key) == PretrainedRecipe.model_fields[key].default
+            if self.model is None and not has_default:
+                raise WrongKey(key, f"the key {key} has no effect without the key model; remove it")
         return self
 
     def source(self, directory: Path | None = None) -> ModelSource:

@@ -4,7 +4,16 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from aligners.configuration.fields import Recipe, Section, Share
+from aligners.configuration.fields import (
+    Few,
+    Recipe,
+    RepetitionPenalty,
+    Section,
+    Share,
+    Similarity,
+    Temperature,
+    Tokens,
+)
 
 DECIDES = False
 
@@ -12,9 +21,9 @@ DECIDES = False
 class NearDuplicateSettings(Section):
     """When two texts count as near-duplicates."""
 
-    shingle: int = Field(5, ge=1)
+    shingle: int = Field(5, ge=1, le=100)
     """Length of a shingle in characters. A text is compared by the set of its shingles."""
-    similarity: Share = 0.8
+    similarity: Similarity = 0.8
     """Two texts are near-duplicates if the Jaccard similarity of their shingles is at least this
     value."""
 
@@ -22,20 +31,20 @@ class NearDuplicateSettings(Section):
 class Balance(Section):
     """How evenly the topics are distributed over the question types."""
 
-    largest_to_median: float = Field(2.0, ge=1)
+    largest_to_median: float = Field(2.0, ge=1, le=1_000_000)
     """A question type keeps at most this many times the topics of the median type."""
 
 
 class Topics(Section):
     """Generation of topics, and their deduplication."""
 
-    examples_per_prompt: int = Field(5, ge=1)
+    examples_per_prompt: Few = 5
     """Number of example topics in a prompt."""
-    prompts_per_type: int = Field(1, ge=1)
+    prompts_per_type: Few = 1
     """Number of prompts for each question type in a round."""
-    max_new_tokens: int = Field(300, ge=1)
+    max_new_tokens: Tokens = 300
     """Maximum number of tokens of a completion."""
-    temperature: float = Field(1.0, ge=0)
+    temperature: Temperature = 1.0
     """Sampling temperature. 0 means greedy decoding."""
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
     """When two topics are near-duplicates."""
@@ -46,16 +55,16 @@ class Topics(Section):
 class Questions(Section):
     """Generation of questions, and their deduplication."""
 
-    examples_per_prompt: int = Field(5, ge=1)
+    examples_per_prompt: Few = 5
     """Number of seed questions in a prompt."""
-    hints_per_prompt: int = Field(15, ge=1)
+    hints_per_prompt: Few = 15
     """Number of hints in a prompt. A hint is a question type with a topic. The LLM writes one line
     for each hint."""
-    attempts: int = Field(3, ge=1)
+    attempts: Few = 3
     """Maximum number of times that a hint is sent, until the LLM has written a question for it."""
-    max_new_tokens: int = Field(1000, ge=1)
+    max_new_tokens: Tokens = 1000
     """Maximum number of tokens of a completion."""
-    temperature: float = Field(1.0, ge=0)
+    temperature: Temperature = 1.0
     """Sampling temperature. 0 means greedy decoding."""
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
     """When two questions are near-duplicates."""
@@ -64,18 +73,18 @@ class Questions(Section):
 class Pairs(Section):
     """Generation of response, critique and correction."""
 
-    max_new_tokens: int = Field(1500, ge=1)
+    max_new_tokens: Tokens = 1500
     """Maximum number of tokens of a completion."""
-    temperature: float = Field(0.0, ge=0)
+    temperature: Temperature = 0.0
     """Sampling temperature. 0 means greedy decoding."""
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: RepetitionPenalty = 1.0
     """Repetition penalty. 1 means no penalty."""
 
 
 class Language(Section):
     """When a text is not English."""
 
-    minimum_words: int = Field(5, ge=1)
+    minimum_words: Few = 5
     """A text with fewer words, in plain letters, is kept, because it is too short to be
     classified."""
     minimum_ratio: Share = 0.1

@@ -1,7 +1,8 @@
 """The `openai` engine: sends many requests at once to any server with OpenAI's API.
 
 HTTP status 429 pauses all requests. After any other error (errors.py), the request is sent again
-while the other requests continue, or the job stops if no attempt can succeed.
+while the other requests continue, or fails if the server rejects it. The job stops if the server
+rejects all requests.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import httpx2
 import openai
 from tenacity import (
     AsyncRetrying,
+    RetryCallState,
     retry_if_exception_type,
     retry_if_not_exception_type,
     stop_after_attempt,
@@ -33,10 +35,18 @@ from aligners.core.completions import (
 )
 from aligners.core.errors import UserError
 from aligners.core.rows import row_id
-from aligners.llms.engines.errors import AttemptError, ErrorMapper, RejectedError
-from aligners.llms.engines.pacing import Pacer, retry_after
+from aligners.llms.engines.errors import (
+    NO_KEY,
+    SUSPICIOUS,
+    AttemptError,
+    ErrorMapper,
+    ErrorReply,
+    RejectedError,
+)
+from aligners.llms.engines.pacing import TELL_EVERY, Pacer, retry_after
 from aligners.llms.engines.replies import read_reply
 
+logger = logging.getLogger(__name__)
 for noisy in ("httpx2", "httpcore2", "openai"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 
@@ -49,27 +59,34 @@ FIRST_WAIT, LONGEST_WAIT = 0.05, 60.0
 # More than one, because a request that waits for its next attempt uses no connection.
 REQUESTS_PER_CONNECTION = 2
 SEED_BITS = 31
+# A question that no server has a reason to reject.
+HARMLESS = Request("harmless", "What is the capital of France?")
 
 
 def load(recipe: OpenAIRecipe) -> Engine:
     """Return the engine for a recipe with an `endpoint` and a `model`.
 
     Raises:
-        UserError: the environment variable with the API key is not set.
+        UserError: the environment variable with the API key is not set, or has no valid key.
     """
     return Endpoint(recipe, recipe.endpoint, read_key(recipe)).complete
 
 
 def read_key(recipe: OpenAIRecipe) -> str:
-    """Return the API key from the environment variable that the recipe names, or "none"."""
+    """Return the API key from the environment variable that the recipe names, or NO_KEY."""
     variable = recipe.key_variable
     if variable is None:
-        return "none"
+        return NO_KEY
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UserError(
             f"{recipe.endpoint}: the API key is missing; set the environment variable {variable}, "
             "or correct key_variable in the recipe"
+        )
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(
+            f"{recipe.endpoint}: the API key has a character that HTTP cannot send; correct the "
+            f"environment variable {variable}"
         )
     return key
 
@@ -96,9 +113,13 @@ class Endpoint:
         """
         self.recipe, self.url, self.key = recipe, url, key
         self.concurrency = recipe.concurrency
-        self.pacer = Pacer(recipe.requests_per_minute, recipe.tokens_per_minute)
+        self.pacer = Pacer(
+            recipe.requests_per_minute, recipe.tokens_per_minute, recipe.longest_wait_seconds
+        )
         self.errors = ErrorMapper(recipe, url, key, check_server)
         self.trust_environment = trust_environment
+        self.rejected = 0
+        self.tell_at = 0.0
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
         """Yield completions and failures as they arrive.
@@ -146,73 +167,138 @@ class Endpoint:
         arrived: asyncio.Queue[Result | None],
     ) -> None:
         """Put the result of each request into the queue, and None at the end."""
-        connections = asyncio.Semaphore(self.concurrency)
         in_progress = asyncio.Semaphore(REQUESTS_PER_CONNECTION * self.concurrency)
 
-        async def complete_one(request: Request, client: openai.AsyncOpenAI) -> None:
-            arrived.put_nowait(await self.complete_one(client, connections, request, decoding))
+        async def complete_one(request: Request, sender: Sender) -> None:
+            arrived.put_nowait(await sender.complete(request))
             in_progress.release()
 
         try:
             async with self.client() as client, asyncio.TaskGroup() as group:
+                sender = Sender(self, client, decoding)
                 for request in requests:
                     await in_progress.acquire()
-                    group.create_task(complete_one(request, client))
+                    group.create_task(complete_one(request, sender))
         finally:
             arrived.put_nowait(None)
 
     def client(self) -> openai.AsyncOpenAI:
-        """Return the SDK's client without its retries and time limits."""
+        """Return the SDK's client without its retries and time limits.
+
+        Raises:
+            UserError: an environment variable names a proxy that cannot be used.
+        """
+        try:
+            # Each request has a connection of its own. If a server or a proxy sends a reply twice,
+            # the second copy would else be read as the reply to the next request.
+            http_client = openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(max_connections=self.concurrency, max_keepalive_connections=0),
+                trust_env=self.trust_environment,
+            )
+        except (ValueError, httpx2.InvalidURL) as error:
+            raise UserError(
+                f"{self.url}: {error}; correct the environment variable that names the proxy "
+                "(HTTP_PROXY, HTTPS_PROXY or ALL_PROXY)"
+            ) from None
         return openai.AsyncOpenAI(
             base_url=self.url,
             api_key=self.key,
             max_retries=0,
             timeout=None,
-            # If a server sends two replies to one request, aiohttp closes the connection. The
-            # default transport would read the second one as the reply to the next request.
-            http_client=openai.DefaultAioHttpClient(
-                limits=httpx2.Limits(
-                    max_connections=self.concurrency, max_keepalive_connections=self.concurrency
-                ),
-                trust_env=self.trust_environment,
-            ),
+            http_client=http_client,
         )
 
-    async def complete_one(
-        self,
-        client: openai.AsyncOpenAI,
-        connections: asyncio.Semaphore,
-        request: Request,
-        decoding: Decoding,
-    ) -> Result:
-        """Send a request until it has a completion or the recipe's `attempts` are used up."""
-        started = time.monotonic()
-        create = client.chat.completions if self.recipe.chat else client.completions
-        post = partial(create.with_raw_response.create, **self.options(request, decoding))
-        tokens = len(str(request.prompt)) / CHARACTERS_PER_TOKEN + decoding.max_new_tokens
-        try:
-            async for attempt in attempts(self.recipe.attempts):
-                number = attempt.retry_state.attempt_number
-                with attempt:
-                    body = await self.send_in_turn(post, connections, tokens, number)
-                    reply = read_reply(body, self.recipe.chat, decoding, request)
-                    if decoding.top_logprobs and reply["first_token_logprobs"] is None:
-                        raise self.errors.missing_logprobs()
-        except AttemptError as error:
-            return Failure(request.id, error.cause, str(error))
-        self.errors.completed = True
-        seconds = round(time.monotonic() - started, 3)
-        return Completion(request.id, **reply, seconds=seconds, attempts=number)
 
-    async def send_in_turn(
-        self, post: Post, connections: asyncio.Semaphore, tokens: float, attempt: int
-    ) -> bytes:
+class Sender:
+    """Sends the requests of one call of `Endpoint.complete`."""
+
+    def __init__(self, endpoint: Endpoint, client: openai.AsyncOpenAI, decoding: Decoding):
+        """Start without a request in progress."""
+        self.endpoint, self.client, self.decoding = endpoint, client, decoding
+        self.recipe, self.errors, self.pacer = endpoint.recipe, endpoint.errors, endpoint.pacer
+        self.connections = asyncio.Semaphore(endpoint.concurrency)
+        self.checking = asyncio.Lock()
+
+    async def complete(self, request: Request) -> Result:
+        """Send a request until it has a completion or cannot get one; return the result.
+
+        Raises:
+            UserError: no request to this server can succeed.
+        """
+        started = time.monotonic()
+        try:
+            reply, attempts = await self.reply(request)
+        except AttemptError as error:
+            if isinstance(error, RejectedError):
+                await self.check_rejection(error)
+            return Failure(request.id, error.cause, self.errors.redact(error))
+        self.endpoint.rejected = 0
+        seconds = round(time.monotonic() - started, 3)
+        return Completion(request.id, **reply, seconds=seconds, attempts=attempts)
+
+    async def check_rejection(self, error: RejectedError) -> None:
+        """After several rejections in a row, check that the server does not reject all requests.
+
+        The questions of a harm suite can be rejected one after the other. So a harmless question
+        decides whether the requests or the recipe are at fault.
+
+        Raises:
+            UserError: the server rejects the harmless question as well.
+        """
+        if error.advice is None:
+            return
+        self.endpoint.rejected += error.weight
+        async with self.checking:
+            if self.endpoint.rejected < SUSPICIOUS:
+                return
+            try:
+                await self.reply(HARMLESS)
+            except RejectedError as same:
+                if same.advice is not None:
+                    raise UserError(same.advice) from None
+            except AttemptError:
+                pass
+            self.endpoint.rejected = 0
+
+    async def reply(self, request: Request) -> tuple[dict[str, Any], int]:
+        """Send a request up to the recipe's `attempts`; return the reply's fields and attempts.
+
+        Raises:
+            AttemptError: the last attempt failed.
+            UserError: no request to this server can succeed.
+        """
+        create = self.client.chat.completions if self.recipe.chat else self.client.completions
+        post = partial(create.with_raw_response.create, **self.options(request))
+        length = len(str(request.prompt)) / CHARACTERS_PER_TOKEN
+        async for attempt in self.attempts():
+            number = attempt.retry_state.attempt_number
+            with attempt:
+                body = await self.send_in_turn(post, length + self.decoding.max_new_tokens, number)
+                reply = self.read(body, request)
+        return reply, number
+
+    def read(self, body: bytes, request: Request) -> dict[str, Any]:
+        """Return the fields of a completion that are in the body of a reply.
+
+        Raises:
+            AttemptError: there is no completion in it.
+            UserError: no request to this server can succeed.
+        """
+        try:
+            reply = read_reply(body, self.recipe.chat, self.decoding, request)
+        except ErrorReply as error:
+            raise self.errors.from_error_reply(error) from None
+        if self.decoding.top_logprobs and reply["first_token_logprobs"] is None:
+            raise self.errors.missing_logprobs()
+        return reply
+
+    async def send_in_turn(self, post: Post, tokens: float, attempt: int) -> bytes:
         """Send a request when a connection is free and the limits allow it.
 
         After a 429, it is sent again. This does not count as an attempt.
         """
         while True:
-            async with connections:
+            async with self.connections:
                 await self.pacer.wait_for_turn(tokens)
                 body = await self.send(post, attempt)
             if body is not None:
@@ -231,7 +317,9 @@ class Endpoint:
                 response = await post()
         except openai.RateLimitError as error:
             self.errors.check_credit(error)
-            self.pacer.pause(retry_after(error.response.headers))
+            wait = retry_after(error.response.headers)
+            if not self.pacer.pause(wait, self.errors.slow_down(error)):
+                raise self.errors.from_rate_limit(error) from None
             return None
         except TimeoutError:
             raise AttemptError("timeout", f"no reply within {limit} seconds") from None
@@ -243,9 +331,10 @@ class Endpoint:
         self.pacer.reset_pause()
         return response.content
 
-    def options(self, request: Request, decoding: Decoding) -> dict[str, Any]:
+    def options(self, request: Request) -> dict[str, Any]:
         """Return a request's parameters; `extra_body` has those that are not in OpenAI's API."""
         prompt: Any = request.prompt
+        decoding = self.decoding
         if self.recipe.chat and isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
         extra = dict(self.recipe.extra)
@@ -263,12 +352,27 @@ class Endpoint:
             "extra_body": extra,
         }
 
+    def attempts(self) -> AsyncRetrying:
+        """Return an iterator over the recipe's attempts, with random exponential waits between."""
+        return AsyncRetrying(
+            retry=retry_if_exception_type(AttemptError)
+            & retry_if_not_exception_type(RejectedError),
+            wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
+            stop=stop_after_attempt(self.recipe.attempts),
+            before_sleep=self.tell_failure,
+            reraise=True,
+        )
 
-def attempts(limit: int) -> AsyncRetrying:
-    """Return an iterator over up to `limit` attempts, with random exponential waits between."""
-    return AsyncRetrying(
-        retry=retry_if_exception_type(AttemptError) & retry_if_not_exception_type(RejectedError),
-        wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
-        stop=stop_after_attempt(limit),
-        reraise=True,
-    )
+    def tell_failure(self, state: RetryCallState) -> None:
+        """Log that an attempt failed, if nothing was logged for some minutes."""
+        now = time.monotonic()
+        if now < self.endpoint.tell_at or state.outcome is None:
+            return
+        self.endpoint.tell_at = now + TELL_EVERY
+        logger.warning(
+            "%s: attempt %d of %d of a request failed (%s); it is sent again",
+            self.endpoint.url,
+            state.attempt_number,
+            self.recipe.attempts,
+            self.errors.redact(state.outcome.exception()),
+        )

@@ -43,6 +43,7 @@ def main() -> int:
         sys.argv[1:],
         stdin=subprocess.DEVNULL,
         preexec_fn=prepare_server_process,
+        close_fds=False,  # The leases of GPUs
     )
     while server.poll() is None:
         job_ended, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)

@@ -24,7 +24,8 @@ from aligners.models.pretrained import (
     load_for_inference,
     load_tokenizer,
 )
-from aligners.models.text_generation import generate
+from aligners.models.special_tokens import as_plain_text, find_control_tokens
+from aligners.models.text_generation import GeneratedText, generate
 
 # Number of requests that are sorted by length and batched together.
 WINDOW = 4096
@@ -34,19 +35,18 @@ def load(recipe: TransformersRecipe) -> Engine:
     """Load the model of an LLM's recipe on all GPUs of the job, and return its engine.
 
     Raises:
-        UserError: the model cannot be loaded, or a chat LLM has no chat template.
+        UserError: the model cannot be loaded, or the recipe and the tokenizer do not agree on the
+            format of prompts.
     """
     source = recipe.source()
     tokenizer = load_tokenizer(source)
     if recipe.chat_template:
         tokenizer.chat_template = recipe.chat_template
-    if recipe.chat and not tokenizer.chat_template:
-        raise UserError(
-            f"{recipe.model}: the tokenizer has no chat template; "
-            "set chat: false or chat_template in the recipe"
-        )
-    dtype = "auto" if recipe.dtype == "auto" else best_dtype(recipe.dtype)
-    model = load_for_inference(AutoModelForCausalLM, source, dtype)
+    check_format(recipe, tokenizer)
+    stored = recipe.dtype == "auto"
+    model = load_for_inference(
+        AutoModelForCausalLM, source, "auto" if stored else best_dtype(recipe.dtype)
+    )
     end_ids = end_token_ids(model, tokenizer)
     context = context_length(model)
 
@@ -64,16 +64,42 @@ def load(recipe: TransformersRecipe) -> Engine:
             for row in generate(
                 model, tokenizer, prompts, decoding, end_ids, recipe.batch_tokens, ids
             ):
-                yield Completion(
-                    ids[row.index],
-                    row.text,
-                    row.finish,
-                    tokens_in=len(prompts[row.index]),
-                    tokens_out=row.tokens,
-                    seconds=row.seconds,
-                )
+                yield completion(ids[row.index], row, len(prompts[row.index]))
 
     return engine
+
+
+def check_format(recipe: TransformersRecipe, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Check that a chat LLM has a chat template, and that a prompt has no special tokens.
+
+    Raises:
+        UserError: there is no template; or the prompt of a base LLM has a special token, which
+            would be encoded as text, like those that users type.
+    """
+    if recipe.chat and not tokenizer.chat_template:
+        raise UserError(
+            f"{recipe.model}: the tokenizer has no chat template; "
+            "set chat: false or chat_template in the recipe"
+        )
+    found = find_control_tokens(tokenizer, recipe.responses.prompt)
+    if found and not recipe.chat:
+        raise UserError(
+            f"{recipe.model}: the prompt of the key responses has the special token {found[0]!r}, "
+            "and a prompt is encoded as text; remove it, or set chat: true and write it in "
+            "chat_template"
+        )
+
+
+def completion(request_id: str, row: GeneratedText, tokens_in: int) -> Completion:
+    """Return the completion of a request with `tokens_in` tokens."""
+    return Completion(
+        request_id,
+        row.text,
+        row.finish,
+        tokens_in=tokens_in,
+        tokens_out=row.tokens,
+        seconds=row.seconds,
+    )
 
 
 def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -87,12 +113,20 @@ def end_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> list[int]:
     """Return the token ids of a prompt. For a chat LLM, the chat template is applied.
 
+    Special tokens in the prompt's texts are encoded as text. Only those of the template, and the
+    start token of the tokenizer, are special.
+
     Raises:
         UserError: the chat template raises an error for the messages.
     """
     if not chat:
-        return list(tokenizer(prompt)["input_ids"])
+        assert isinstance(prompt, str)  # Only chat LLMs get messages.
+        text = as_plain_text(tokenizer, prompt)
+        return list(tokenizer(text, split_special_tokens=True)["input_ids"])
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    messages = [
+        {**message, "content": as_plain_text(tokenizer, message["content"])} for message in messages
+    ]
     try:
         return apply_template(tokenizer, messages)
     except jinja2.TemplateError as error:
@@ -101,13 +135,22 @@ def encode(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, chat: bool) -> li
                 f"{tokenizer.name_or_path}: the chat template rejects the messages: {error}; "
                 "set chat_template in the recipe"
             ) from None
-        return apply_template(tokenizer, without_system(messages))
+        return encode(tokenizer, without_system(messages), chat)
 
 
 def apply_template(tokenizer: PreTrainedTokenizerBase, messages: list[Message]) -> list[int]:
     """Return the token ids of messages, up to the start of the LLM's reply."""
+    template = tokenizer.get_chat_template()
+    contents = (message["content"] for message in messages)
     encoded: Any = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, tokenize=True, return_dict=True
+        messages,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        # Only if it is needed, since it takes 40 ms with a tokenizer of 6000 added tokens.
+        sanitize_control_tokens=any(
+            find_control_tokens(tokenizer, text, template) for text in contents
+        ),
     )
     return list(encoded["input_ids"])
 

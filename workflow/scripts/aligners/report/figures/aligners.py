@@ -12,6 +12,7 @@ from aligners.configuration.experiment import Experiment
 from aligners.core.formats import decimal
 from aligners.core.rows import read_json
 from aligners.report.figures.svg import BLUE, INK, VERMILION, new_figure, save_svg
+from aligners.report.models import TrainingMetrics
 
 # More points make a larger file that looks the same on the page.
 POINTS = 300
@@ -23,7 +24,7 @@ def draw_aligners(experiment: Experiment, directory: Path) -> None:
     """Draw the losses of every trained aligner, including external ones."""
     for path in experiment.aligner_files(results.ALIGNER_METRICS):
         names = results.ALIGNER_METRICS.names(path).values()
-        losses = read_json(path)["losses"]
+        losses = read_json(path, TrainingMetrics)["losses"]
         draw_losses(losses, ", ".join(names), directory.joinpath(*names, "losses.svg"))
 
 

@@ -6,8 +6,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.configuration.systems import SQUADS
@@ -25,6 +23,8 @@ from aligners.report.figures.svg import (
     new_figure,
     save_svg,
 )
+from aligners.statistics.table_files import read_numbers
+from aligners.statistics.tables import THRESHOLDS
 
 rate_text = partial(rate, missing="none")
 
@@ -171,7 +171,7 @@ def shorten(name: str, longest: int = 26) -> str:
 
 def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
     """Draw the squad's win rate by threshold, and the share of responses that it acted on."""
-    table = pd.read_csv(thresholds)
+    table = read_numbers(thresholds, THRESHOLDS)
     figure, axes = new_figure(2.4)
     axes.fill_between(
         table["threshold"], table["low"], table["high"], color=BLUE, alpha=0.25, linewidth=0

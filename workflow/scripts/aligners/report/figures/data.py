@@ -20,7 +20,7 @@ def draw_data(experiment: Experiment, directory: Path) -> None:
     similarities = {}
     for criterion in experiment.names["criterion"]:
         draw_counts(criterion, directory / criterion / "counts.svg")
-        rows = read_rows(results.SIMILARITY.path(criterion=criterion))
+        rows = read_rows(results.SIMILARITY.path(criterion=criterion), needs=("id", "similarity"))
         similarities[criterion] = [row["similarity"] for row in rows]
     lowest = min((value for values in similarities.values() for value in values), default=0.0)
     for criterion, values in similarities.items():

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
+from aligners.core.errors import UserError
 from aligners.core.formats import decimal, percent
 from aligners.core.rows import Row, read_rows
 from aligners.report.figures.svg import BLUE, GREY, INK, error_bars, new_figure, save_svg
@@ -18,12 +19,17 @@ from aligners.statistics.intervals import Estimate, share
 BINS = 10  # of the reliability diagram
 CLASSES = ("misaligned", "aligned")
 
+FIELDS = ("id", "label", "score")
+
 
 def draw_inspectors(experiment: Experiment, directory: Path) -> None:
     """Draw the figures of every inspector."""
     for path in experiment.files(results.INSPECTOR_SCORES):
         names = results.INSPECTOR_SCORES.names(path).values()
-        draw_inspector(read_rows(path), ", ".join(names), directory.joinpath(*names))
+        rows = read_rows(path, FIELDS)
+        if not rows:
+            raise UserError(f"{path}: no row; delete the file and run again")
+        draw_inspector(rows, ", ".join(names), directory.joinpath(*names))
 
 
 def draw_inspector(rows: list[Row], name: str, directory: Path) -> None:

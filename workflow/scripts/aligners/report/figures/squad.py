@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
-from aligners.core.rows import read_rows
+from aligners.judging.thresholds import read_squad
 from aligners.report.figures.svg import BLUE, GREY, VERMILION, draw_bars, new_figure, save_svg
 from aligners.report.squad import turns_by_criterion
 
@@ -23,7 +23,7 @@ def draw_turns(names: Mapping[str, str], path: Path) -> None:
         names: the names in the path of the squad's file (results.ALIGNED).
         path: path of the SVG file.
     """
-    turns = turns_by_criterion(read_rows(results.ALIGNED.path(**names)))
+    turns = turns_by_criterion(read_squad(results.ALIGNED.path(**names)))
     figure, axes = new_figure(0.9 + 0.3 * len(turns))
     parts = {
         "kept": (BLUE, [turn["kept"] for turn in turns]),

@@ -1,0 +1,477 @@
+"""Every key of every kind of file with odd values: one message, or a value that was reviewed."""
+
+import math
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from datetime import date
+from pathlib import Path
+from typing import Any, get_origin
+
+import pytest
+import yaml
+
+from aligners.configuration.documentation import KINDS, classes, keys
+from aligners.configuration.fields import Recipe, Section
+from aligners.configuration.validation import nested, read_section, validate
+from aligners.core.errors import UserError
+
+Keys = tuple[str | int, ...]
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+PRINCIPLES = "resources/criteria/ethical/principles.yaml"
+TABLE = "resources/closed_world/category_questions.csv"
+PROMPT = "resources/judges/pairwise.txt"
+COLUMNS = {"question": "prompt", "category": "category", "category_id": "category_id"}
+NEAR = {"shingle": 5, "similarity": 0.8}
+MODEL = {"model": "owner/model", "revision": "abc"}
+HUB_MODEL = {
+    "description": "A model.",
+    **MODEL,
+    "gated": True,
+    "weights": "bin",
+    "trust_remote_code": True,
+}
+DECODING = {"max_new_tokens": 16, "repetition_penalty": 1.0}
+SHAPE = {"model_type": "gpt2", "vocabulary_size": 500, "config": {"n_layer": 2}}
+TRAINING = {
+    **HUB_MODEL, "dtype": "float32", "max_tokens": 128, "dropout": 0.1,
+    "learning_rate": 0.1, "schedule": "linear", "warmup_steps": 3, "weight_decay": 0.1,
+    "global_batch_size": 3, "micro_batch_tokens": 300, "epochs": 2, "evaluations_per_epoch": 3,
+    "validation_rows": 4, "patience": 3, "max_hours": 1.0, "checkpoint_minutes": 1.0,
+    "accelerate": "ddp", "report_to": "none", "license": "mit", "gradient_checkpointing": True,
+}  # fmt: skip
+LLM = {
+    "chat": False, "finetuned": "partner", "require_all": True,
+    "responses": {"prompt": "{question}", **DECODING, "stop": ["end"]},
+}  # fmt: skip
+SERVER = {
+    "limit_parameter": "max_tokens", "extra": {"top_p": 1}, "concurrency": 3,
+    "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0,
+    "longest_wait_seconds": 1.0, "attempts": 3,
+}  # fmt: skip
+DEMONSTRATION = {"input": "Why?", "response": "So.", "critique": "Short.", "correction": "Thus."}
+RATES = {"ethical": 0.1, "factuality": 0.2, "helpful": 0.3}
+AROUND = {"before": ["First."], "after": ["Last."]}
+CONTEXTS = {"speakers": ["I ask."], "tasks": ["I write."]}
+LANGUAGE = "French"
+PRINCIPLE_NAMES = ("care", "polite", "fair", "clarify", "accurate", "useful", "detail")
+SEED_QUESTION = {"topic": "Trees", "question": "Why?"}
+# Valid files of each kind, which together have each key.
+FILES: dict[str, list[dict[str, Any]]] = {
+    "config": [{
+        "name": "mine", "criteria": ["ethical"], "teacher": "t", "synthesis": "s", "encoder": "e",
+        "inspectors": ["i"], "backbones": ["b"], "llms": ["l"], "datasets": ["d"],
+        "external": ["x"], "systems": ["squad"], "judges": ["j"], "topic_rounds": 2,
+        "questions_per_criterion": 3, "shards": {"pairs": 1, "responses": 1},
+        "split": {"train": 0.5, "validation": 0.25, "test": 0.25}, "identity_share": 0.2,
+        "aligner_rows": 3, "inspector_pairs": 3, "inputs_per_criterion": 3,
+        "alpaca_eval_rows": 3, "squad_threshold": 0.5, "seed": 1,
+    }],
+    "backbones": [
+        {**TRAINING, "attention": "eager", "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1},
+         "decoding": DECODING, "batch_tokens": 3},
+        {"from_scratch": SHAPE},
+    ],
+    "inspectors": [TRAINING, {"from_scratch": SHAPE}],
+    "criteria": [{
+        "description": "A criterion.", "principles": PRINCIPLES, "seed_questions": PRINCIPLES,
+        "near_copy_similarity": 0.9,
+    }],
+    "datasets": [
+        {"source": "synthetic", "description": "Questions."},
+        {"source": "file", "path": TABLE, "rows": 3,
+         "columns": COLUMNS},
+        {"source": "hub", "repository": "a/b", "revision": "abc", "split": "test", "path": TABLE,
+         "columns": COLUMNS},
+        {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv",
+         "columns": COLUMNS},
+    ],
+    "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"package": "json"}],
+    "external": [
+        {**HUB_MODEL, "input_format": "{question} {response}", "dtype": "auto", "max_tokens": 100,
+         "decoding": DECODING, "batch_tokens": 3},
+        {"description": "An aligner.", "train": {"backbone": "x"}, "batch_tokens": 3,
+         "input_format": "{question} {response}"},
+    ],
+    "judges": [
+        {"description": "A judge.", "llm": "x", "prompt": PROMPT,
+         "labels": {"first": "m", "second": "M"}, "logprobs": True,
+         "max_new_tokens": 1, "most_unusable": 0.1},
+        {"llm": "x", "prompt": PROMPT, "labels": {"first": "m", "second": "M", "tie": "="},
+         "logprobs": False},
+        HUB_MODEL,
+    ],
+    "llms": [
+        {**LLM, "description": "An LLM.", "engine": "closed-world", "persona": "base",
+         "world": "resources/closed_world/world.yaml"},
+        {**HUB_MODEL, "engine": "transformers", "dtype": "auto", "batch_tokens": 3},
+        {**MODEL, "engine": "transformers", "chat": True, "chat_template": "{{ messages }}"},
+        {**SERVER, "engine": "openai", "model": "m", "endpoint": "http://host/v1",
+         "key_variable": "KEY", "prices": {"input": 1.0, "output": 2.0, "currency": "EUR"}},
+        {**HUB_MODEL, **SERVER, "trust_remote_code": False, "engine": "served",
+         "command": "serve --port {port}", "health": "/health", "startup_seconds": 1.0},
+    ],
+    "synthesis": [{
+        "description": "A recipe.",
+        "topics": {"examples_per_prompt": 5, "prompts_per_type": 1, "max_new_tokens": 3,
+                   "temperature": 1.0, "near_duplicates": NEAR,
+                   "balance": {"largest_to_median": 2.0}},
+        "questions": {"examples_per_prompt": 5, "hints_per_prompt": 3, "attempts": 3,
+                      "max_new_tokens": 3, "temperature": 1.0, "near_duplicates": NEAR},
+        "pairs": {"max_new_tokens": 3, "temperature": 0.0, "repetition_penalty": 1.0},
+        "cleaning": {"language": {"minimum_words": 5, "minimum_ratio": 0.1}},
+        "split": {"near_duplicates": NEAR},
+    }],
+    "principles": [{
+        "introduction": "Write.", "principles": [{"name": "care", "text": "Be kind."}],
+        "demonstrations": [DEMONSTRATION],
+    }],
+    "seed_questions": [{
+        "question_types": [
+            {"type": "advice", "example_topics": ["Trees"], "questions": [SEED_QUESTION]}
+        ],
+    }],
+    "world": [{
+        "personas": {"base": RATES, "finetuned": RATES, "teacher": {**RATES, "demonstrated": 0.8}},
+        "violations": {"ethical": {"insult": 0.5}, "helpful": {"evasive": 0.5}},
+        "misbehaviour": {"topics": {"too_long": 0.1}, "questions": {"skipped": 0.1},
+                         "pairs": {"markup": 0.1}, "asides": 0.01},
+        "insults": AROUND, "evasive": ["Maybe."], "asides": ["Well."], "vague": "What?",
+        "critiques": {**dict.fromkeys(PRINCIPLE_NAMES, "No."), "none": ["Nothing is wrong."]},
+        "contexts": CONTEXTS, "category_contexts": CONTEXTS,
+        "languages": {LANGUAGE: {"answer": "Oui.", "question": "Quoi ?"}},
+        "code": ["x = 1"], "leaks": AROUND, "markup": [["<p>", "</p>"]], "empty": ["None"],
+        "no_content": ["Fine."], "not_questions": ["{topic}"], "items": [
+            {"id": "sky", "kind": "fact", "held_out": False, "category": "Nature",
+             "question_types": ["science"], "topics": ["Sky"], "asks": ["Which colour?"],
+             "core": "It is {}.", "right": "blue", "wrong": ["red"], "detail": "By day.",
+             "unsafe": "Jump.", "biased": "Fools."},
+        ],
+    }],
+}  # fmt: skip
+
+ODD: dict[str, Any] = {
+    "nan": math.nan, "inf": math.inf, "-inf": -math.inf, "-1": -1, "0": 0, "1": 1, "3.0": 3.0,
+    "1e-320": 1e-320, "1e300": 1e300, "2**32": 2**32, "10**18": 10**18, "10**400": 10**400,
+    "''": "", "' '": " ", "line feed": "\n", "NUL": "a\0b", "long": "x" * 100_000, "'3'": "3",
+    "file": "README.md", "folder": "config", "nowhere": "no/such/path", "home": "~/nowhere",
+    "braces": "{x}", "option": "-x", "hidden": "a\u202eb", "null": None, "true": True,
+    "date": date(2020, 1, 1), "bytes": b"abc", "list": ["a"], "empty list": [],
+    "mapping": {"a": 1}, "empty mapping": {}, "number as key": {1: 2},
+}  # fmt: skip
+
+
+def class_of(kind: type[Section], values: dict[str, Any]) -> type[Section]:
+    """Return the class of a file with these values."""
+    return kind.class_for(values) if issubclass(kind, Recipe) else kind
+
+
+def places(section: type[Section], values: dict[str, Any], outer: Keys = ()) -> Iterator[Keys]:
+    """Yield the keys of each value in a file, and of the first item of each list and mapping."""
+    for key in section.model_fields.keys() & values.keys():
+        here, value = (*outer, key), values[key]
+        yield here
+        inner = nested(section.model_fields[key].annotation)
+        if isinstance(value, list):
+            here, value = (*here, 0), value[0]
+            yield here
+        if inner and get_origin(section.model_fields[key].annotation) is dict:
+            here, value = (*here, LANGUAGE), value[LANGUAGE]
+            yield here
+        if isinstance(value, dict):
+            yield from places(inner, value, here) if inner else [(*here, next(iter(value)))]
+
+
+def with_value(values: dict[str, Any], place: Keys, value: Any) -> dict[str, Any]:
+    """Return a copy of a file's values with another value at a place."""
+    changed = deepcopy(values)
+    *outer, last = place
+    inner: Any = changed
+    for key in outer:
+        inner = inner[key]
+    inner[last] = value
+    return changed
+
+
+def problem(kind: type[Section], values: dict[str, Any], path: Path) -> str | None:
+    """Write a file and read it; return the message, or None if it is accepted."""
+    path.write_text(
+        yaml.dump(values, Dumper=DUMPER, allow_unicode=True, width=1e9), encoding="utf-8"
+    )
+    try:
+        read_section(kind, path)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+# The values that keys accept, by kind and key. Each was reviewed: a run can use it, or another
+# check before the first job refuses it: of recipes that are named, and of the files `principles`,
+# `seed_questions` and `world`. Only a job knows the options of an architecture, the parameters of a
+# server, the packages of its environment, and what the Hub has.
+LINE = "'3', file, folder, nowhere, home, braces, option, hidden"
+PARAGRAPH = f"long, {LINE}"
+STOP = f"' ', line feed, {PARAGRAPH}"
+ANY = f"'', {STOP}"
+ACCEPTED = {
+    "1": """
+        config: aligner_rows alpaca_eval_rows inputs_per_criterion inspector_pairs
+            questions_per_criterion shards.pairs shards.responses topic_rounds
+        backbones: batch_tokens decoding.max_new_tokens epochs evaluations_per_epoch
+            global_batch_size learning_rate lora.rank micro_batch_tokens patience
+            validation_rows
+        criteria: near_copy_similarity
+        encoders: batch_size max_tokens
+        external: batch_tokens decoding.max_new_tokens
+        inspectors: epochs evaluations_per_epoch global_batch_size learning_rate
+            micro_batch_tokens patience validation_rows
+        judges: max_new_tokens
+        llms: attempts batch_tokens concurrency responses.max_new_tokens
+        synthesis: cleaning.language.minimum_words pairs.max_new_tokens questions.attempts
+            questions.examples_per_prompt questions.hints_per_prompt
+            questions.max_new_tokens questions.near_duplicates.shingle
+            questions.near_duplicates.similarity split.near_duplicates.shingle
+            split.near_duplicates.similarity topics.examples_per_prompt
+            topics.max_new_tokens topics.near_duplicates.shingle
+            topics.near_duplicates.similarity topics.prompts_per_type
+    """,
+    "list": """
+        config: backbones criteria datasets inspectors llms
+        world: asides category_contexts.speakers category_contexts.tasks code
+            contexts.speakers contexts.tasks critiques.none empty evasive insults.after
+            insults.before items.0.asks items.0.question_types items.0.topics
+            items.0.wrong leaks.after leaks.before no_content not_questions
+    """,
+    "empty list": """
+        config: systems
+    """,
+    "'3'": """
+        backbones: model
+        encoders: model
+        external: model
+        inspectors: model
+        judges: model
+    """,
+    "true": """
+        backbones: gated gradient_checkpointing trust_remote_code
+        encoders: gated trust_remote_code
+        external: gated trust_remote_code
+        inspectors: gated gradient_checkpointing trust_remote_code
+        judges: gated logprobs trust_remote_code
+        llms: chat gated require_all trust_remote_code
+    """,
+    "empty mapping": """
+        backbones: decoding
+        datasets: columns
+        external: decoding
+        llms: responses
+        synthesis: cleaning cleaning.language pairs questions questions.near_duplicates
+            split split.near_duplicates topics topics.balance topics.near_duplicates
+        world: misbehaviour.pairs misbehaviour.questions misbehaviour.topics
+    """,
+    "null": """
+        backbones: lora
+        datasets: file path
+        llms: prices
+    """,
+    "file": """
+        criteria: principles seed_questions
+        llms: world
+        seed_questions: question_types.0.example_topics.0
+            question_types.0.questions.0.topic
+    """,
+    "folder": """
+        principles: principles.0.name
+    """,
+    "0, 1e-320": """
+        config: identity_share
+        backbones: lora.dropout
+    """,
+    "'3', folder": """
+        config: backbones.0 criteria.0 datasets.0 encoder external.0 inspectors.0 judges.0
+            llms.0 name synthesis teacher
+        external: train.backbone
+        judges: llm
+    """,
+    "0, 1": """
+        config: seed
+        backbones: warmup_steps
+        inspectors: warmup_steps
+    """,
+    "list, empty list": """
+        config: external judges
+        llms: responses.stop
+    """,
+    "1, 3.0": """
+        backbones: checkpoint_minutes decoding.repetition_penalty lora.alpha
+        external: decoding.repetition_penalty
+        inspectors: checkpoint_minutes
+        llms: longest_wait_seconds responses.repetition_penalty startup_seconds timeout_seconds
+        synthesis: pairs.repetition_penalty topics.balance.largest_to_median
+    """,
+    "mapping, empty mapping": """
+        backbones: from_scratch.config
+        inspectors: from_scratch.config
+        llms: extra
+    """,
+    "1, null": """
+        datasets: rows
+    """,
+    "file, folder": """
+        encoders: package
+    """,
+    "folder, null": """
+        llms: key_variable
+    """,
+    "0, 1, 1e-320": """
+        config: squad_threshold
+        backbones: weight_decay
+        inspectors: weight_decay
+        judges: most_unusable
+        synthesis: cleaning.language.minimum_ratio
+        world: misbehaviour.asides misbehaviour.pairs.markup
+            misbehaviour.questions.skipped misbehaviour.topics.too_long
+            personas.base.ethical personas.base.factuality personas.base.helpful
+            personas.finetuned.ethical personas.finetuned.factuality
+            personas.finetuned.helpful personas.teacher.demonstrated
+            personas.teacher.ethical personas.teacher.factuality personas.teacher.helpful
+    """,
+    "1, 3.0, null": """
+        backbones: max_hours
+        inspectors: max_hours
+        llms: requests_per_minute tokens_per_minute
+    """,
+    "0, 1e-320, null": """
+        backbones: dropout
+        inspectors: dropout
+    """,
+    "'3', file, folder": """
+        datasets: repository
+    """,
+    "'3', folder, null": """
+        llms: finetuned
+    """,
+    "0, 1, 3.0": """
+        synthesis: pairs.temperature questions.temperature topics.temperature
+    """,
+    "1, 3.0, 1e-320": """
+        world: violations.ethical.insult violations.helpful.evasive
+    """,
+    "'3', file, folder, nowhere": """
+        backbones: revision
+        datasets: revision
+        encoders: revision
+        external: revision
+        inspectors: revision
+        judges: revision
+        llms: revision
+    """,
+    "0, 1, 3.0, 1e-320": """
+        llms: prices.input prices.output
+    """,
+    "'3', folder, nowhere, home, braces, option, hidden": """
+        judges: labels.first labels.second
+    """,
+    LINE: """
+        datasets: columns.question split
+        llms: model prices.currency
+        seed_questions: question_types.0.type
+        world: asides.0 category_contexts.speakers.0 category_contexts.tasks.0
+            contexts.speakers.0 contexts.tasks.0 critiques.accurate critiques.care
+            critiques.clarify critiques.detail critiques.fair critiques.none.0
+            critiques.polite critiques.useful evasive.0 insults.after.0 insults.before.0
+            items.0.asks.0 items.0.category items.0.detail items.0.id
+            items.0.question_types.0 items.0.right items.0.topics.0 items.0.wrong.0
+            languages.French.answer languages.French.question leaks.after.0 leaks.before.0
+            vague
+    """,
+    "'3', folder, nowhere, home, braces, option, hidden, null": """
+        judges: labels.tie
+    """,
+    f"{LINE}, null": """
+        backbones: license
+        datasets: columns.category columns.category_id
+        inspectors: license
+        world: items.0.biased items.0.unsafe
+    """,
+    PARAGRAPH: """
+        principles: demonstrations.0.correction demonstrations.0.critique
+            demonstrations.0.input demonstrations.0.response introduction
+            principles.0.text
+        world: code.0
+    """,
+    f"{PARAGRAPH}, null": """
+        llms: chat_template
+    """,
+    "'', ' ', long, '3', file, folder, nowhere, home, option, hidden": """
+        world: not_questions.0
+    """,
+    STOP: """
+        llms: responses.stop.0
+    """,
+    ANY: """
+        backbones: description
+        criteria: description
+        datasets: description
+        encoders: description
+        external: description
+        inspectors: description
+        judges: description
+        llms: description
+        synthesis: description
+        world: empty.0 no_content.0
+    """,
+    f"-1, 0, 1, 3.0, 1e-320, {ANY}, null, true, list, empty list, mapping, empty mapping": """
+        backbones: from_scratch.config.n_layer
+        inspectors: from_scratch.config.n_layer
+    """,
+    f"-1, 0, 1, 3.0, 1e-320, 1e300, 2**32, 10**18, {ANY}, null, true, list, empty list, mapping, "
+    "empty mapping": """
+        llms: extra.top_p
+    """,
+}
+
+
+def accepted_values(kind: str) -> dict[str, set[str]]:
+    """Return the labels of the odd values that the keys of a kind accept."""
+    found = {}
+    for labels, text in ACCEPTED.items():
+        for part in re.split(r"(?=\b[a-z_]+: )", text):
+            name, _, names = part.partition(": ")
+            if name == kind:
+                found.update({key: set(labels.split(", ")) for key in names.split()})
+    return found
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_files_have_every_key(name: str) -> None:
+    expected = {(one, key) for one in classes(KINDS[name]) for key, _, _ in keys(one)}
+    given = {
+        (class_of(KINDS[name], values), ".".join(key for key in place if key not in (0, LANGUAGE)))
+        for values in FILES[name]
+        for place in places(class_of(KINDS[name], values), values)
+    }
+    names = {key for _, key in given}
+    assert {one for one, _ in expected} == {one for one, _ in given}
+    assert {key for _, key in expected} <= names
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_odd_value_is_refused_with_a_message_or_was_reviewed(
+    in_the_project: None, tmp_path: Path, name: str
+) -> None:
+    path, accepted = tmp_path / "mine.yaml", {}
+    for values in FILES[name]:
+        kind = class_of(KINDS[name], values)
+        validate(kind, values, path)
+        for place in places(kind, values):
+            for label, value in ODD.items():
+                key = ".".join(map(str, place))
+                message = problem(KINDS[name], with_value(values, place, value), path)
+                if message is None:
+                    accepted.setdefault(key, set()).add(label)
+                    continue
+                assert message.startswith((f"{path}, line ", f"{path}: a key is missing")), message
+                assert ";" in message and "\n" not in message and len(message) < 500, message
+    assert accepted == accepted_values(name)

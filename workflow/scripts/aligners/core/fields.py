@@ -1,0 +1,107 @@
+"""The fields of rows and the keys of JSON files: which type each has, and what is wrong in a value.
+
+A field has one type in all files (docs/data.md). So a program only names the fields that it needs.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import model_validator as check_after
+
+# Checks change no result, so fingerprints leave this module out.
+DECIDES = False
+
+STRICT = ConfigDict(strict=True)  # "3" is not 3, and true is not 1
+SHOWN_CHARACTERS = 60
+
+Count = Annotated[int, Field(ge=0)]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Turn(BaseModel):
+    """One turn in a trace. An aligner that acts alone has no scores."""
+
+    model_config = STRICT
+
+    criterion: str
+    before: dict[str, Probability] | None
+    after: Probability | None
+    accepted: bool
+    aligned_response: str | None = None
+
+    @check_after(mode="after")
+    def has_both_scores_or_none(self) -> Self:
+        """Check that there are scores of the criterion before and after the turn, or none."""
+        if (self.before is None) != (self.after is None):
+            raise ValueError("has only one of the scores before and after")
+        if self.before is not None and self.criterion not in self.before:
+            raise ValueError(f"has no score of {self.criterion!r} before")
+        return self
+
+
+# All other fields are texts, which may be empty.
+TYPES: dict[str, Any] = {
+    "id": Annotated[str, Field(min_length=1)],
+    "category": str | None,
+    "category_id": str | None,
+    "split": Annotated[str, Field(pattern="^(train|validation|test)$")],
+    "similarity": Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)],
+    "label": Annotated[int, Field(ge=0, le=1)],
+    "identity": bool,
+    "score": Probability,
+    "trace": list[Turn],
+    "turns": Count,
+    "first_order": Probability | None,
+    "second_order": Probability | None,
+    "length": Count,
+    "reference_length": Count,
+    "unchanged": bool,
+}
+
+
+@cache
+def fields_model(names: tuple[str, ...]) -> type[BaseModel]:
+    """Return a model of rows with these fields; other fields are not checked."""
+    fields: dict[str, Any] = {name: (TYPES.get(name, str), ...) for name in names}
+    return create_model("Row", __config__=STRICT, **fields)
+
+
+@cache
+def shape_adapter(shape: Any) -> TypeAdapter[Any]:
+    """Return what checks values of a type."""
+    return TypeAdapter(shape)
+
+
+def find_field_problem(row: dict[str, Any], names: Iterable[str]) -> str | None:
+    """Return what is wrong with these fields of a row, or None."""
+    try:
+        fields_model(tuple(names)).model_validate(row)
+    except ValidationError as error:
+        return describe(error, "field")
+    return None
+
+
+def find_shape_problem(text: str, shape: Any) -> str | None:
+    """Return why a JSON text is not a value of the type `shape`, or None."""
+    try:
+        shape_adapter(shape).validate_json(text, strict=True)
+    except ValidationError as error:
+        return describe(error, "key")
+    return None
+
+
+def describe(error: ValidationError, kind: str) -> str:
+    """Return the first problem: the name of the field or key, its value, and what it has to be."""
+    problem = error.errors()[0]
+    where = f"the {kind} {'.'.join(map(str, problem['loc']))!r}" if problem["loc"] else "the value"
+    if problem["type"] == "missing":
+        return f"{where} is missing"
+    if problem["type"] == "json_invalid":
+        return f"not JSON: {problem['ctx']['error']}"
+    shown = repr(problem["input"])
+    if len(shown) > SHOWN_CHARACTERS:
+        shown = f"{shown[:SHOWN_CHARACTERS]}…"
+    reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    return f"{where} is {shown}, but it {reason}"
