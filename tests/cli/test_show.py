@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from aligners.cli.main import main
+from aligners.core.formats import is_hidden
 from aligners.core.rows import Row, write_rows
 from aligners.correction.word_diff import changed_spans
 
@@ -213,7 +214,24 @@ def test_a_text_controls_neither_the_terminal_nor_the_format(show: Show) -> None
     write_rows(SQUAD, [answer("aa", "[bold]Why?[/bold] :smile:", "\x1b[2J\a\x9b1m", "[/no]", [])])
     output = show(SQUAD)
     assert "question  [bold]Why?[/bold] :smile:" in output
-    assert "before    [-␛[2J␇\ufffd1m-]" in output and "after     {+[/no]+}" in output
+    assert r"before    [-\x1b[2J\x07\x9b1m-]" in output and "after     {+[/no]+}" in output
+
+
+def test_hidden_characters_are_shown(show: Show) -> None:
+    hidden = "\u202eno\u2066w\x1b[2J\u200b"
+    refused = {**turn(hidden, {hidden: 0.9}, 0.1, accepted=False), "aligned_response": hidden}
+    row = answer("aa", f"one\n\ttwo{hidden}", hidden, "", [refused])
+    write_rows(SQUAD, [row])
+    write_rows(Path("results/inputs/mixed.jsonl"), [{"id": "aa", "category": f"{hidden}\n"}])
+    output = show(SQUAD)
+    assert [character for character in set(output) if is_hidden(character)] == ["\n"]
+    shown = r"\u202eno\u2066w\x1b[2J\u200b"
+    assert output.count(shown) == 6
+    assert rf"aa · {shown}\n ─" in output
+    with pytest.raises(SystemExit) as caught:
+        show(SQUAD, "--category", "Cities")
+    assert shown in str(caught.value)
+    assert hidden not in str(caught.value)
 
 
 # Filters

@@ -68,6 +68,10 @@ def test_hidden_characters_become_visible(text: str, shown: str) -> None:
     assert formats.printable(text) == shown
 
 
+def test_lines_and_tabs_of_a_text_stay() -> None:
+    assert formats.printable_lines("one\n\ttwo\r\n\x1b[2J") == "one\n\ttwo\\r\n\\x1b[2J"
+
+
 @pytest.mark.parametrize(
     "text",
     [

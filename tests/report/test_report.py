@@ -10,11 +10,12 @@ from typing import Any
 import draw_figures
 import pytest
 from projects import make_project
-from report_results import CRITERIA, EVIL, make_page, write_results
+from report_results import CRITERIA, EVIL, SHOWN, make_page, write_results
 
 from aligners.configuration.experiment import SECTIONS
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.recipes import read_recipe
+from aligners.core.formats import is_hidden
 from aligners.report.figures.aligners import draw_losses
 from aligners.report.figures.inspectors import draw_inspector
 from aligners.report.figures.svg import new_figure, save_svg
@@ -113,6 +114,20 @@ def test_texts_from_results_are_escaped(pages: dict[str, Path]) -> None:
     page = Page(html)
     assert not any("taken over" in text for text in page.texts["script"])
     assert sum(EVIL in text for texts in page.texts.values() for text in texts) >= 3
+
+
+def test_hidden_characters_are_shown(pages: dict[str, Path]) -> None:
+    """Texts of rows, names of categories in tables and figures, and corrections have some."""
+    html = pages["all"].read_text()
+    assert [character for character in set(html) if is_hidden(character)] == ["\n"]
+    for part in (
+        f'<dd dir="auto">It is wrong. {SHOWN}</dd>',
+        f'<div dir="auto">{SHOWN}</div>',
+        f'<td dir="auto">{SHOWN}</td>',
+        f'<td data-label="correction" dir="auto">Then. <ins>{SHOWN}</ins></td>',
+        f">{SHOWN[:25]}… (3)</text>",
+    ):
+        assert part in html, part
 
 
 def test_changed_words_are_marked(pages: dict[str, Path]) -> None:

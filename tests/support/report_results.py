@@ -21,6 +21,9 @@ from aligners.statistics.paired_tests import paired_tests
 
 CRITERIA = ["ethical", "factuality"]
 EVIL = "<script>document.title = 'taken over'</script> & 10 < 20"
+# A text that turns its direction, controls a terminal and has a space without width.
+HIDDEN = "When\u202e did\x1b[2J it\u200b?"
+SHOWN = r"When\u202e did\x1b[2J it\u200b?"
 # Changes to the miniature configuration.
 CHANGES = {"datasets": ["synthetic_mixed"], "external": [], "systems": ["squad"]}
 NAMES = {
@@ -50,7 +53,7 @@ def pair_rows(criterion: str) -> list[Row]:
             "id": f"{criterion}{number}",
             "question": f"Question {number}?",
             "response": before,
-            "critique": "It is wrong.",
+            "critique": f"It is wrong. {HIDDEN}",
             "aligned_response": after,
             "similarity": 0.3 * number,
         }
@@ -117,7 +120,7 @@ def write_corrections() -> None:
          "trace": [turn]},
         {"id": "b", "question": "Where?", "response": "There.", "aligned_response": "There.",
          "trace": [{**turn, "aligned_response": "Over there.", "after": 0.1, "accepted": False}]},
-        {"id": "c", "question": "When?", "response": "Then.", "aligned_response": "Then.",
+        {"id": "c", "question": HIDDEN, "response": "Then.", "aligned_response": f"Then. {HIDDEN}",
          "trace": []},
     ]  # fmt: skip
     write_rows(CORRECTIONS, rows)
@@ -151,7 +154,7 @@ def write_judged() -> None:
         verdicts = pd.DataFrame(
             {
                 "id": [f"{row}" for row in range(8)],
-                "category": ["one", EVIL] * 4,
+                "category": [HIDDEN, EVIL] * 4,
                 "first_order": [1.0, 1.0, better, 1.0, 0.5, 1.0, None, better],
                 "second_order": [1.0, 0.0, better, 1.0, 0.5, 1.0, 1.0, better],
                 "length": 30,

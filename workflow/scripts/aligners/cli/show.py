@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aligners.core.errors import UserError
+from aligners.core.formats import printable, printable_lines
 from aligners.core.rows import Row, seeded_order
 from aligners.correction.corrections_file import Filters, check_filters, read_corrections
 from aligners.correction.trace import DIGITS, Turn, describe_turn
@@ -16,9 +17,6 @@ Scores = dict[str, float | None]
 
 INDENT = 10  # width of the labels to the left of the texts
 REMOVED, ADDED, REFUSED, NOTE = "bold red", "bold green", "yellow", "dim"
-# Maps control characters, except tab and line feed, to symbols that do not control a terminal.
-CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
-CONTROLS |= {0x7F: 0x2421, **dict.fromkeys(range(0x80, 0xA0), 0xFFFD)}
 
 
 def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> None:
@@ -51,13 +49,13 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
 def print_row(console: Console, row: Row) -> None:
     """Print a row: a rule with its id and category, then its texts, scores and trace."""
     category = f" · {row['category']}" if row["category"] else ""
-    console.rule(Text(visible(row["id"] + category), style="bold"), align="left", style=NOTE)
-    print_field(console, "question", Text(visible(row["question"])))
-    response = visible(row["response"])
+    console.rule(Text(printable(row["id"] + category), style="bold"), align="left", style=NOTE)
+    print_field(console, "question", Text(printable_lines(row["question"])))
+    response = printable_lines(row["response"])
     if "aligned_response" in row:
         trace = row.get("trace", [])
         before, after = mark_changes(
-            response, visible(row["aligned_response"]), brackets=not has_colour(console)
+            response, printable_lines(row["aligned_response"]), brackets=not has_colour(console)
         )
         print_field(console, "before", before)
         print_scores(console, first_scores(trace))
@@ -84,7 +82,7 @@ def print_field(console: Console, label: str, text: Text) -> None:
 def print_scores(console: Console, scores: Scores) -> None:
     """Print the inspectors' scores of the text above, if there are any."""
     parts = [
-        f"{visible(name)} {'-'.rjust(DIGITS + 2) if score is None else f'{score:.{DIGITS}f}'}"
+        f"{printable(name)} {'-'.rjust(DIGITS + 2) if score is None else f'{score:.{DIGITS}f}'}"
         for name, score in scores.items()
     ]
     if parts:
@@ -119,9 +117,9 @@ def trace_lines(trace: Sequence[Turn]) -> Iterator[Text]:
     width = max((len(turn["criterion"]) for turn in trace), default=0)
     for number, turn in enumerate(trace, start=1):
         line = f"{number}. {turn['criterion'].ljust(width)}  {describe_turn(turn)}"
-        yield Text(visible(line), style="" if turn["accepted"] else REFUSED)
+        yield Text(printable(line), style="" if turn["accepted"] else REFUSED)
         if not turn["accepted"] and "aligned_response" in turn:
-            yield Text(f"   {visible(turn['aligned_response'])}", style=NOTE)
+            yield Text(f"   {printable_lines(turn['aligned_response'])}", style=NOTE)
 
 
 def mark_changes(before: str, after: str, brackets: bool) -> tuple[Text, Text]:
@@ -156,11 +154,6 @@ def mark_spans(text: str, spans: Sequence[Span], brackets: tuple[str, str], styl
 def text_or_note(text: str) -> Text:
     """Return a text, or a note that it is empty."""
     return Text(text) if text.strip() else Text("(empty)", style=NOTE)
-
-
-def visible(text: str) -> str:
-    """Return a text in which control characters are replaced by visible symbols."""
-    return text.translate(CONTROLS)
 
 
 def has_colour(console: Console) -> bool:

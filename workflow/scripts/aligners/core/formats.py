@@ -6,6 +6,7 @@ An estimate is a mapping with the fields of statistics.intervals.Estimate: `valu
 (its 95% interval) and `n`. None and NaN count as missing.
 """
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -108,6 +109,13 @@ def printable(text: str) -> str:
         if is_hidden(character) and not is_joiner(before, character, after)
         else character
         for before, character, after in zip(befores, text, afters, strict=False)
+    )
+
+
+def printable_lines(text: str) -> str:
+    """Return a text as `printable` does, but with its line feeds and tabs."""
+    return "".join(
+        part if part in ("\n", "\t") else printable(part) for part in re.split(r"([\n\t])", text)
     )
 
 

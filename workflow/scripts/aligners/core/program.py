@@ -9,6 +9,7 @@ from pathlib import Path
 import tyro
 
 from aligners.core.errors import UserError
+from aligners.core.formats import printable_lines
 from aligners.core.full_disk import explained_full_disk
 
 # No result depends on this module, so fingerprints leave it out.
@@ -46,7 +47,7 @@ def one_message() -> Iterator[None]:
         with explained_full_disk():
             yield
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable_lines(str(error))}")
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in ("", "aligners"):

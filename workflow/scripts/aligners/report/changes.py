@@ -4,19 +4,23 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from aligners.core.formats import printable_lines
 from aligners.correction.word_diff import Span, changed_spans
 
 
 def mark_changes(before: str, after: str) -> dict[str, Markup | None]:
     """Return both texts, escaped, with removed words in <del> and added ones in <ins>.
 
+    Hidden characters become visible (`printable_lines`).
+
     Returns:
         `before` and `after`; `after` is None if the texts are equal.
     """
-    removed, added = changed_spans(before, after)
+    old, new = printable_lines(before), printable_lines(after)
+    removed, added = changed_spans(old, new)
     return {
-        "before": mark_spans(before, removed, "del"),
-        "after": mark_spans(after, added, "ins") if before != after else None,
+        "before": mark_spans(old, removed, "del"),
+        "after": mark_spans(new, added, "ins") if before != after else None,
     }
 
 

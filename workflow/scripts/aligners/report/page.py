@@ -41,11 +41,20 @@ def of_subject(figures: Sequence[dict[str, Any]], *names: str) -> list[dict[str,
     ]
 
 
+def without_hidden_characters(value: Any) -> Any:
+    """Return a value of the template with its hidden characters visible, if it is a text.
+
+    HTML comes from this package, which has done so for each text in it.
+    """
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return formats.printable_lines(value) if is_text else value
+
+
 def render_page(**sections: Any) -> str:
     """Return the page.
 
-    The template escapes all texts from results/. A content security policy in the page forbids all
-    requests and allows only the page's own script.
+    The template escapes all texts from results/ and makes their hidden characters visible. A
+    content security policy in the page forbids all requests and allows only the page's own script.
 
     Args:
         sections: the variables of the template, by name.
@@ -54,6 +63,7 @@ def render_page(**sections: Any) -> str:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=without_hidden_characters,
         trim_blocks=True,
         lstrip_blocks=True,
     )

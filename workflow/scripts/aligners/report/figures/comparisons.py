@@ -9,7 +9,7 @@ from typing import Any
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.configuration.systems import SQUADS
-from aligners.core.formats import percent, rate
+from aligners.core.formats import percent, printable, rate
 from aligners.report.comparisons import has_truth, read_comparisons, read_truth
 from aligners.report.figures.svg import (
     BLUE,
@@ -165,7 +165,8 @@ def draw_categories(comparisons: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def shorten(name: str, longest: int = 26) -> str:
-    """Return a name, cut to at most `longest` characters."""
+    """Return a name without hidden characters, cut to at most `longest` characters."""
+    name = printable(name)
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 

@@ -14,6 +14,7 @@ matplotlib.use("svg")  # Jobs run on servers without a display.
 
 import matplotlib.pyplot as plt
 
+from aligners.core.formats import printable_lines
 from aligners.core.rows import atomic_path
 
 # As in comparison.json: value, low and high. A missing value is None.
@@ -79,7 +80,8 @@ def save_svg(figure: Any, path: Path, title: str, description: str) -> None:
         figure.savefig(partial, format="svg", transparent=True)
         plt.close(figure)
         drawn = partial.read_text(encoding="utf-8")
-        partial.write_text(make_embeddable(drawn, path, title, description), encoding="utf-8")
+        embeddable = make_embeddable(drawn, path, title, description)
+        partial.write_text(printable_lines(embeddable), encoding="utf-8")
 
 
 def make_embeddable(svg: str, path: Path, title: str, description: str) -> str:
