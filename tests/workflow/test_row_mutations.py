@@ -547,6 +547,18 @@ def test_a_damaged_file_gives_one_message(directory: Path, name: str) -> None:
     assert not faults, f"{len(faults)} of {len(damaged)}:\n" + "\n".join(faults)
 
 
+@pytest.mark.parametrize("left", [0, 3])
+def test_verdicts_that_lack_a_question_are_an_error(directory: Path, left: int) -> None:
+    program = PROGRAMS["compare_systems"]
+    write_files(program)
+    path = at(results.VERDICTS)
+    write_rows(Path(path), VERDICTS[:left])
+    missing = {row["id"] for row in VERDICTS[left:]}
+    with pytest.raises(UserError, match=path) as error:
+        program.run()
+    assert any(key in str(error.value) for key in missing)
+
+
 def test_a_checkpoint_with_damaged_checksums_is_not_used(tmp_path: Path) -> None:
     for mutation in mutate_json({"model.safetensors": "0"}):
         checkpoint = tmp_path / "checkpoint-5"
