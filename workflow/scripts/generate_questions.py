@@ -6,8 +6,9 @@ import pandas as pd
 
 from aligners.core.counts import write_filtered
 from aligners.core.program import run
-from aligners.core.rows import atomic_path, read_rows
+from aligners.core.rows import read_rows
 from aligners.llms.generator import Generator
+from aligners.statistics.table_files import write_csv
 from aligners.synthesis.questions import generate_questions
 from aligners.synthesis.task import load_task
 
@@ -29,9 +30,8 @@ def main(
     rows = read_rows(topics, needs=("question_type", "topic"))
     write_filtered(generate_questions(task, generator, rows, questions), output)
     generator.write_usage()
-    with atomic_path(table) as partial:
-        columns = ["question", "topic", "question_type"]
-        pd.DataFrame(read_rows(output), columns=columns).to_csv(partial, index=False)
+    columns = ["question", "topic", "question_type"]
+    write_csv(table, pd.DataFrame(read_rows(output), columns=columns))
 
 
 if __name__ == "__main__":
