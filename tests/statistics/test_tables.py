@@ -1,6 +1,6 @@
 """Tables of an evaluation: their rows, columns and numbers, as CSV, Markdown and LaTeX."""
 
-import csv
+import html
 import json
 import re
 from pathlib import Path
@@ -13,12 +13,12 @@ from projects import MINIATURE, make_project, run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import results
-from aligners.core.csv_files import write_csv
 from aligners.core.formats import rate, rate_with_n
 from aligners.core.rows import read_json, write_json
 from aligners.core.yaml_files import read_yaml
 from aligners.statistics.table_files import (
     Section,
+    write_csv,
     write_latex,
     write_markdown,
 )
@@ -100,7 +100,7 @@ def test_the_csv_has_the_numbers_of_every_comparison(
 def test_every_category_has_a_row_with_its_n(directory: Path) -> None:
     rows = markdown_rows((directory / "categories.md").read_text())
     assert len(rows) == len(REFERENCES) * (1 + len(CATEGORIES))
-    assert sorted(row[0] for row in rows[1:6]) == sorted(CATEGORIES.values())
+    assert sorted(html.unescape(row[0]) for row in rows[1:6]) == sorted(CATEGORIES.values())
     assert all(re.search(r"n=(29|30)$", cell) for row in rows[1:6] for cell in row[1:])
     table = pd.read_csv(directory / "categories.csv")
     assert len(table) == 2 * len(SYSTEMS) * len(REFERENCES) * len(CATEGORIES)
@@ -186,32 +186,52 @@ def test_latex_tables_use_booktabs_and_escape_special_characters(directory: Path
     assert r"R\&D 100\%" in (directory / "categories.tex").read_text()
 
 
-def test_a_vertical_bar_in_a_name_does_not_end_a_cell(tmp_path: Path) -> None:
-    section = Section("s", pd.DataFrame({"category": ["a|b"], "phi-2": ["-"]}))
+@pytest.mark.parametrize(
+    ("name", "markdown", "latex"),
+    [
+        ("a|b", r"a\|b", "a|b"),
+        ("a\\", r"a\\", r"a\textbackslash{}"),
+        ("one\n\n two\r\n## three", "one two ## three", r"one two \#\# three"),
+        ("<img src=x> &lt;", "&lt;img src=x&gt; &amp;lt;", r"<img src=x> \&lt;"),
+        ("[a](b) *c* `d`", r"\[a\](b) \*c\* \`d\`", "{[}a{]}(b) {*}c{*} `d`"),
+        (r"\input{x} %_^~$#", r"\\input{x} %_^~$#", r"\textbackslash{}input\{x\} \%\_"
+         r"\textasciicircum{}\textasciitilde{}\$\#"),
+        ("\u202ea\x1b[2J", r"\\u202ea\\x1b\[2J", r"\textbackslash{}u202ea"
+         r"\textbackslash{}x1b{[}2J"),
+    ],
+)  # fmt: skip
+def test_a_name_stays_text_within_its_cell(
+    tmp_path: Path, name: str, markdown: str, latex: str
+) -> None:
+    section = Section(name, pd.DataFrame({"category": [name], name: ["-"]}))
     write_markdown(tmp_path / "table.md", "t", "n", [section])
-    assert markdown_rows((tmp_path / "table.md").read_text())[1] == [r"a\|b", "-"]
+    text = (tmp_path / "table.md").read_text()
+    assert markdown_rows(text) == [["category", markdown], [markdown, "-"]]
+    assert f"\n## {markdown}\n" in text
     write_latex(tmp_path / "table.tex", "t", [section])
-    assert "a|b & -" in (tmp_path / "table.tex").read_text()
+    text = (tmp_path / "table.tex").read_text()
+    assert f"\n{latex} & - \\\\\n" in text
+    assert f"\ncategory & {latex} \\\\\n" in text
+    assert f"\\caption{{t: {latex}}}" in text
 
 
-def test_a_cell_has_no_line_breaks_html_or_hidden_characters(tmp_path: Path) -> None:
-    text = "a\nb <script>x</script> \u202ec \x1b[31m \\"
-    section = Section("s", pd.DataFrame({"category": [text]}))
-    write_markdown(tmp_path / "table.md", "t", "n", [section])
-    [cell] = markdown_rows((tmp_path / "table.md").read_text())[1]
-    assert cell == r"a b &lt;script&gt;x&lt;/script&gt; \\u202ec \\x1b[31m \\"
-    write_latex(tmp_path / "table.tex", "t", [section])
-    line = next(line for line in (tmp_path / "table.tex").read_text().splitlines() if "a b" in line)
-    assert line.endswith(r"\\") and r"\textbackslash" in line and "\x1b" not in line
+def test_no_text_of_a_csv_is_a_formula(tmp_path: Path) -> None:
+    changed = ["=1+1", "+1", "-1", "@x", "\t=1", "\n=1", "＝1"]
+    unchanged = ["'=1", "a=1", "a\nb", "", 'a,"b']
+    table = pd.DataFrame(
+        {"text": [*changed, *unchanged], "number": [-0.25, None, *[-3.0] * 10], "n": -1}
+    )
+    write_csv(tmp_path / "table.csv", table)
+    read = pd.read_csv(tmp_path / "table.csv", keep_default_na=False, na_values={"number": [""]})
+    assert read["text"].tolist() == [f"'{text}" for text in changed] + unchanged
+    assert read["number"].tolist() == pytest.approx(table["number"].tolist(), nan_ok=True)
+    assert read["n"].tolist() == table["n"].tolist()
+    assert "\n'+1,,-1\n" in (tmp_path / "table.csv").read_text()
 
 
-def test_a_spreadsheet_computes_no_cell_of_a_csv_file(tmp_path: Path) -> None:
-    texts = ["=1+1", "+1", "-1", "@x", "\tx", "a=1", ""]
-    write_csv(tmp_path / "table.csv", pd.DataFrame({"category": texts, "difference": [-0.5] * 7}))
-    with (tmp_path / "table.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    assert [row["category"] for row in rows] == [f"'{text}" for text in texts[:5]] + texts[5:]
-    assert {row["difference"] for row in rows} == {"-0.5"}
+def test_a_carriage_return_does_not_end_a_row_of_a_csv(tmp_path: Path) -> None:
+    write_csv(tmp_path / "table.csv", pd.DataFrame({"text": ["\r=1", "a\r\nb\rc"], "n": 1}))
+    assert (tmp_path / "table.csv").read_bytes() == b'text,n\n"\'\n=1",1\n"a\nb\nc",1\n'
 
 
 def test_without_comparisons_the_tables_are_empty(tmp_path: Path) -> None:

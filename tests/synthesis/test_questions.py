@@ -189,6 +189,17 @@ def test_every_hint_gets_its_own_question(project: Path, engine: FakeEngine, cha
     assert lines == [{field: row[field] for field in fields} for row in questions]
 
 
+def test_a_question_is_no_formula_in_a_spreadsheet(project: Path, engine: FakeEngine) -> None:
+    formula = '=HYPERLINK("http://127.0.0.1", "What?")'
+    engine.reply = lambda request, _: numbered_list(
+        dict.fromkeys(hints_of(text_of(request)), formula)
+    )
+    [row] = generate(10)
+    assert row["question"] == formula
+    with Path("questions.csv").open(encoding="utf-8") as table:
+        assert [line["question"] for line in csv.DictReader(table)] == [f"'{formula}"]
+
+
 def test_hints_without_a_question_are_requested_again(project: Path, engine: FakeEngine) -> None:
     requested: list[set[str]] = []
 

@@ -4,7 +4,6 @@ from aligners.configuration import results
 from aligners.configuration.combinations import combinations
 from aligners.configuration.systems import SQUAD_PAPER
 from aligners.configuration.workflow_files import find_file
-from aligners.core.csv_files import write_csv
 from aligners.core.errors import UserError
 from aligners.core.program import run
 from aligners.statistics.reproduction import (
@@ -12,7 +11,7 @@ from aligners.statistics.reproduction import (
     read_reported,
     reproduction_sections,
 )
-from aligners.statistics.table_files import write_markdown
+from aligners.statistics.table_files import write_csv, write_markdown
 from aligners.statistics.verdicts import read_verdicts
 
 REPORTED = "resources/reported/win_rates.csv"

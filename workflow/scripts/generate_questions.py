@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from aligners.core.counts import write_filtered
-from aligners.core.csv_files import write_csv
 from aligners.core.program import run
 from aligners.core.rows import read_rows
 from aligners.llms.generator import Generator
+from aligners.statistics.table_files import write_csv
 from aligners.synthesis.questions import generate_questions
 from aligners.synthesis.task import load_task
 

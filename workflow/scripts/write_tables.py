@@ -7,7 +7,6 @@ import pandas as pd
 
 from aligners.configuration import results
 from aligners.configuration.combinations import combinations
-from aligners.core.csv_files import write_csv
 from aligners.core.program import run
 from aligners.core.rows import read_json
 from aligners.statistics import tables
@@ -16,6 +15,7 @@ from aligners.statistics.paired_tests import NamedTest
 from aligners.statistics.table_files import (
     Section,
     read_numbers,
+    write_csv,
     write_latex,
     write_markdown,
 )

@@ -2,6 +2,9 @@
 
 A CSV has numbers, one line for each estimate. Markdown and LaTeX have the same numbers as text, in
 sections: each has a title, and a table whose cells show a value with its interval and n.
+
+Names of categories come from data sets, and questions from an LLM. They may contain anything, so
+their special characters are escaped.
 """
 
 import html
@@ -9,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
@@ -17,8 +21,15 @@ from aligners.core.errors import UserError
 from aligners.core.formats import printable
 from aligners.core.rows import atomic_path, read_text
 
-# Special characters of LaTeX, escaped in titles; pandas escapes them in cells.
-LATEX_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "_%&#$"})
+# Spreadsheets read a cell that starts with one of these as a formula, some also with a wide form.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
+MARKDOWN_CHARACTERS = str.maketrans({character: f"\\{character}" for character in "\\`*[]|"})
+# At the start of a row, LaTeX reads [ and * as part of the command that ends the row before.
+LATEX_CHARACTERS = str.maketrans(
+    {character: f"\\{character}" for character in "_%&#${}"}
+    | {character: f"{{{character}}}" for character in "[]*"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+)
 
 
 @dataclass(frozen=True)
@@ -47,26 +58,51 @@ def read_numbers(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     return table
 
 
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table; a missing number is an empty cell.
+
+    A text that a spreadsheet would read as a formula gets an apostrophe in front. A line end within
+    a text is a line feed.
+    """
+    with atomic_path(path) as partial:
+        table.map(in_csv).to_csv(partial, index=False, float_format="%.6g")
+
+
+def in_csv(cell: Any) -> Any:
+    """Return a cell as `write_csv` writes it."""
+    if not isinstance(cell, str):
+        return cell
+    # Until Python 3.12, the writer puts no quotes around a text with a carriage return.
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+
+
+def in_markdown(text: str) -> str:
+    """Return a text as one line of Markdown that shows it, also in a cell of a table."""
+    return html.escape(one_line(text), quote=False).translate(MARKDOWN_CHARACTERS)
+
+
+def in_latex(text: str) -> str:
+    """Return a text as one line of LaTeX that prints it, also in a cell of a table."""
+    return one_line(text).translate(LATEX_CHARACTERS)
+
+
+def one_line(text: str) -> str:
+    """Return a text in one line, with its hidden characters as escape sequences."""
+    return printable(" ".join(text.split()))
+
+
 def write_markdown(path: Path, title: str, notes: str, sections: Sequence[Section]) -> None:
     """Write sections as one page with a title and notes."""
     parts = [f"# {title}", notes]
     for section in sections:
-        text = section.table.map(markdown_cell).to_markdown(index=False, disable_numparse=True)
-        parts += [f"## {section.title}", text]
+        cells = section.table.map(in_markdown).rename(columns=in_markdown)
+        text = cells.to_markdown(index=False, disable_numparse=True)
+        parts += [f"## {in_markdown(section.title)}", text]
     if not sections:
         parts.append("There is no such comparison.")
     with atomic_path(path) as partial:
         partial.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-
-
-def markdown_cell(text: str) -> str:
-    """Return a text as one cell of a Markdown table, without HTML."""
-    return html.escape(one_line(text), quote=False).replace("\\", "\\\\").replace("|", "\\|")
-
-
-def one_line(text: str) -> str:
-    """Return a text on one line, with its hidden characters visible."""
-    return printable(" ".join(text.split()))
 
 
 def write_latex(path: Path, title: str, sections: Sequence[Section]) -> None:
@@ -74,10 +110,12 @@ def write_latex(path: Path, title: str, sections: Sequence[Section]) -> None:
     parts = [f"% {title}. Needs \\usepackage{{booktabs}}; a wide table, a smaller font as well."]
     for section in sections:
         parts.append(
-            section.table.map(one_line).to_latex(
+            section.table.map(in_latex)
+            .rename(columns=in_latex)
+            .to_latex(
                 index=False,
-                escape=True,
-                caption=f"{title}: {section.title}".translate(LATEX_CHARACTERS),
+                escape=False,
+                caption=in_latex(f"{title}: {section.title}"),
                 column_format="l" * len(section.table.columns),
                 position="htbp",
             )
