@@ -77,6 +77,7 @@ class Judge:
             "length": lengths[:, 0],
             "reference_length": lengths[:, 1],
             "unchanged": False,
+            "identical": False,
         }
         for order, bias in zip(("first_order", "second_order"), self.biases(), strict=True):
             total = self.quality + opinions + self.length_preference * length_effect(lengths) + bias

@@ -29,6 +29,7 @@ Benchmark = Literal[
     "kills",
     "training",
     "evaluation_statistics",
+    "interval_coverage",
     "slurm",
     "demo",
 ]

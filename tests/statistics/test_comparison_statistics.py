@@ -246,13 +246,15 @@ def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
 
 
 @pytest.mark.parametrize(("better", "worse"), [(3, 0), (6, 0), (9, 2), (30, 14), (20, 20)])
-def test_the_p_value_is_between_mcnemars_mid_p_and_exact_values(better: int, worse: int) -> None:
+def test_the_p_value_is_near_mcnemars_mid_p_and_not_above_the_exact_value(
+    better: int, worse: int
+) -> None:
     first = [1.0] * better + [0.0] * worse + [1.0] * 50
     second = [0.0] * better + [1.0] * worse + [1.0] * 50
     found = paired_test(first, second).p_value
     exact = min(1.0, 2 * binom.sf(better - 1, better + worse, 0.5))
     middle = 2 * binom.sf(better - 1, better + worse, 0.5) - binom.pmf(better, better + worse, 0.5)
-    assert min(middle, 1) - 0.03 <= found <= exact + 0.03
+    assert 0.8 * min(middle, 1) - 0.005 <= found <= 1.1 * exact + 0.005
 
 
 def test_equal_verdicts_have_a_p_value_of_1_and_an_interval_with_a_width() -> None:

@@ -2,7 +2,7 @@
 
 The test and the interval of the difference are one method, that of aligners.statistics.intervals:
 the p-value is below 0.05 if and only if the 95% interval excludes 0. For verdicts of 0 and 1, the
-p-value is between those of McNemar's mid-P and exact tests.
+p-value is near McNemar's mid-P and not above the exact one.
 """
 
 from collections.abc import Mapping
