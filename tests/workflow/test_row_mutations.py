@@ -141,11 +141,11 @@ SET = [
 ]
 VERDICTS = [
     row(n, category="c", category_id="2", first_order=0.9, second_order=0.8, length=5,
-        reference_length=6 + n, unchanged=False)
+        reference_length=6 + n, unchanged=False, identical=False)
     for n in range(6)
 ]  # fmt: skip
 VERDICT = ("id", "category", "category_id", "first_order", "second_order", "length",
-           "reference_length", "unchanged")  # fmt: skip
+           "reference_length", "unchanged", "identical")  # fmt: skip
 OURS, THEIRS = (
     [{"instruction": each["question"], "output": each[name], "generator": "g"} for each in ALIGNED]
     for name in ("aligned_response", "response")
