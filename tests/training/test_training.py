@@ -167,6 +167,24 @@ def test_a_training_that_has_stopped_early_does_not_continue(tmp_path: Path) -> 
     assert train(tmp_path, settings) == first
 
 
+def test_the_last_checkpoint_stays_until_the_next_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = []
+
+    def record_and_write(checkpoint: Path) -> None:
+        """Record the complete checkpoints before another one becomes complete."""
+        complete = tmp_path.glob("work/checkpoint-*/checksums.json")
+        before.append(sorted(int(path.parent.name.split("-")[1]) for path in complete))
+        write_checksums(checkpoint)
+
+    monkeypatch.setattr("aligners.training.trainer.write_checksums", record_and_write)
+    # The learning rate is so high that an early checkpoint is the best.
+    train(tmp_path, recipe(learning_rate=0.5, evaluations_per_epoch=5, patience=100))
+    assert before[-1] == [2, 9]
+    assert all(step in complete for step, complete in enumerate(before[1:], start=1)), before
+
+
 def test_a_damaged_checkpoint_is_deleted_and_the_one_before_it_is_used(
     undisturbed: Undisturbed, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

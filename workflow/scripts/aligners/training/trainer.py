@@ -8,6 +8,7 @@ import torch
 from accelerate.data_loader import DataLoaderShard
 from torch.nn.functional import cross_entropy
 from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import rotate_checkpoints
 
 from aligners.configuration.kinds.training import TrainingRecipe
 from aligners.models.pretrained import best_training_dtype
@@ -51,7 +52,6 @@ def training_arguments(
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
-        save_total_limit=CHECKPOINTS_KEPT,
         restore_callback_states_from_checkpoint=True,
         remove_unused_columns=False,
         # Every weight has a gradient in every step, so DDP does not have to search for unused ones.
@@ -129,8 +129,11 @@ class BatchTrainer(Trainer):
         super()._save_checkpoint(*args, **kwargs)
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
-            step = self.state.global_step
-            write_checksums(Path(str(self.args.output_dir)) / f"checkpoint-{step}")
+            directory = str(self.args.output_dir)
+            write_checksums(Path(directory) / f"checkpoint-{self.state.global_step}")
+            # Not earlier, as the Trainer with save_total_limit: a job that is killed before the
+            # checksums are written continues from the checkpoint before.
+            rotate_checkpoints(directory, CHECKPOINTS_KEPT, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()
 
     def _load_callback_state(self) -> None:
