@@ -9,6 +9,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import gethostname
 from typing import Any, NamedTuple
 
 import pytest
@@ -301,7 +302,8 @@ def test_what_a_killed_job_left_of_the_model_is_removed(tmp_path: Path) -> None:
     killed = subprocess.Popen(["true"])
     killed.wait()
     left, running = (
-        tmp_path / f".model.{process}.partial" for process in (killed.pid, os.getppid())
+        tmp_path / f".model.{gethostname()}.{process}.partial"
+        for process in (killed.pid, os.getppid())
     )
     for directory in (left, running):
         directory.mkdir()

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, model_validator
 
-from aligners.core.fields import Count, Probability
+from aligners.core.file_checks import Count, Probability
 
 # A scorecard is only shown.
 DECIDES = False

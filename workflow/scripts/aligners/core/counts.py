@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from aligners.core.errors import UserError
-from aligners.core.fields import Count
+from aligners.core.file_checks import Count
 from aligners.core.rows import Row, row_writer, write_json
 
 # A row, and the reason to drop it; None if it is kept.

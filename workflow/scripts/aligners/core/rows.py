@@ -4,6 +4,7 @@ import codecs
 import glob
 import hashlib
 import json
+import logging
 import os
 import shutil
 import socket
@@ -14,7 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from aligners.core.errors import UserError
-from aligners.core.fields import find_field_problem, find_shape_problem
+from aligners.core.file_checks import find_field_problem, find_shape_problem
+
+logger = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 
@@ -53,7 +56,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     writes `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_partials_of_dead_processes(path)
+    remove_partials(path)
     partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.partial")
     try:
         yield partial
@@ -68,7 +71,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         remove(partial)
 
 
-def remove_partials_of_dead_processes(path: Path) -> None:
+def remove_partials(path: Path) -> None:
     """Remove what killed processes of this machine left when they wrote `path`.
 
     The directory may be shared with other machines. Whether their processes live is not known, so
@@ -77,7 +80,9 @@ def remove_partials_of_dead_processes(path: Path) -> None:
     start = f".{path.name}.{socket.gethostname()}."
     for partial in path.parent.glob(f"{glob.escape(start)}*.partial"):
         pid = partial.name.removeprefix(start).removesuffix(".partial")
-        if pid.isdecimal() and not is_alive(int(pid)):
+        # In a container, a new process often has the number of an earlier one.
+        if pid.isdecimal() and (int(pid) == os.getpid() or not is_alive(int(pid))):
+            logger.info("%s: a killed job left this; it is removed", partial)
             remove(partial)
 
 
@@ -144,7 +149,7 @@ def iterate_rows(
     Args:
         path: of the file.
         needs: the fields that the caller reads. Each row must have them, with the types of
-            `aligners.core.fields`.
+            `aligners.core.file_checks`.
         repeated_ids: whether an id may occur several times, if `needs` has "id".
 
     Raises:

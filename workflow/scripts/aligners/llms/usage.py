@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from aligners.configuration.kinds.llms import Prices
-from aligners.core.fields import Count
+from aligners.core.file_checks import Count
 
 TOKENS_PER_PRICE = 1_000_000
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
-from aligners.core.fields import Count, Probability
+from aligners.core.file_checks import Count, Probability
 from aligners.core.rows import read_json
 from aligners.statistics.intervals import share
 

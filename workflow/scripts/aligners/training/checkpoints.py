@@ -1,13 +1,10 @@
 """Checkpoints of a training: finds the last complete one, and checks the disk space."""
 
-import glob
 import logging
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
-import psutil
 from transformers import PreTrainedModel
 
 from aligners.core.errors import UserError
@@ -63,20 +60,6 @@ def find_problem(checkpoint: Path) -> str | None:
 def step_of(checkpoint: Path) -> int:
     """Return the training step of a checkpoint directory."""
     return int(checkpoint.name.rsplit("-", 1)[1])
-
-
-def remove_partials(path: Path) -> None:
-    """Remove what killed jobs left of an output: its partial copies (see `atomic_path`)."""
-    for partial in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        process = int(partial.name.split(".")[-2])
-        # In a container, a new job often has the number of an earlier one.
-        if process != os.getpid() and psutil.pid_exists(process):
-            continue
-        logger.info("%s: a killed job left this; it is removed", partial)
-        if partial.is_dir():
-            shutil.rmtree(partial)
-        else:
-            partial.unlink()
 
 
 def check_disk(model: PreTrainedModel, directory: Path, output: Path) -> None:

@@ -13,7 +13,7 @@ from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
 from aligners.core.full_disk import explained_full_disk
 from aligners.core.locks import acquire_lock
 from aligners.core.plots import plot_losses
-from aligners.core.rows import atomic_path, write_json
+from aligners.core.rows import atomic_path, remove_partials, write_json
 from aligners.models.pretrained import best_training_dtype, check_float16, context_length
 from aligners.training.batches import GlobalBatches, RowDataset
 from aligners.training.callbacks import (
@@ -23,7 +23,7 @@ from aligners.training.callbacks import (
     ShowProgress,
     StopOnNonFiniteLoss,
 )
-from aligners.training.checkpoints import check_disk, last_complete_checkpoint, remove_partials
+from aligners.training.checkpoints import check_disk, last_complete_checkpoint
 from aligners.training.packing import pack
 from aligners.training.process import follow_launcher, keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
@@ -73,7 +73,6 @@ class TrainingRun(Generic[R]):
         directory = self.working_directory / "random_weights"
         with process_state().main_process_first():
             if not directory.is_dir():
-                remove_partials(directory)
                 make(self.recipe.from_scratch, texts, directory, self.seed)
         return self.recipe.source(directory)
 

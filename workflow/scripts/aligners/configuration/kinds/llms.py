@@ -51,7 +51,7 @@ def has_a_host(url: str) -> str:
         is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:  # such as a port that is no number
         is_valid = False
-    if not is_valid or " " in url:
+    if not is_valid or " " in url or not url.isprintable():
         raise ValueError(
             f"{shortened(url)} is not a URL that begins with http:// or https:// and has a host; "
             "correct it"
