@@ -47,7 +47,7 @@ SECOND = "def half(text):\n    return text[: len(text) // 2]\n"
 THIRD = "def late():\n    return 'late'\n\n\ndef early():\n    return 'early'\n"
 BAR = """from aligners.shapes import SHAPE
 
-DECIDES = False
+AFFECTS_RESULTS = False
 SECONDS = 0.5
 
 
@@ -122,7 +122,7 @@ def test_comments_docstrings_and_format_do_not_change_the_hash(
         ("aligners/deep/third.py", "'late'", "'later'"),
         ("aligners/first.py", "import late as", "import early as"),
         ("aligners/first.py", "import json", "import json5 as json"),
-        ("aligners/bar.py", "DECIDES = False\n", ""),
+        ("aligners/bar.py", "AFFECTS_RESULTS = False\n", ""),
     ],
 )
 def test_code_of_every_imported_module_changes_the_hash(

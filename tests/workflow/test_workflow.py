@@ -363,7 +363,11 @@ def test_changes_that_do_not_decide_results_rerun_nothing(copied: Path) -> None:
     library = copied / "workflow/scripts/aligners"
     edit(library / "core/progress.py", "{percentage:3.0f}%", "{percentage:4.0f}%")
     edit(library / "core/plots.py", "linewidth", "lw")
-    edit(library / "publishing/model_card.py", "DECIDES = False", "DECIDES = False\nMORE = 1")
+    edit(
+        library / "publishing/model_card.py",
+        "AFFECTS_RESULTS = False",
+        "AFFECTS_RESULTS = False\nMORE = 1",
+    )
     # Move a module, and change its imports.
     (library / "synthesis/near_duplicates.py").rename(library / "core/duplicates.py")
     for path in library.parent.rglob("*.py"):

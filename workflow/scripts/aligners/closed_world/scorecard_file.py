@@ -7,7 +7,7 @@ from pydantic import BaseModel, model_validator
 from aligners.core.file_checks import Count, Probability
 
 # A scorecard is only shown.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 
 class InspectorScores(BaseModel):

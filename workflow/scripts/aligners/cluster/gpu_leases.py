@@ -9,7 +9,7 @@ from pathlib import Path
 from aligners.core.errors import UserError
 
 # No result depends on this module, so fingerprints leave it out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 # One directory per machine, so that runs of several users share the leases. tempfile.gettempdir()
 # would be another directory while this disk is full.

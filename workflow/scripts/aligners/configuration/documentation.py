@@ -19,7 +19,7 @@ from aligners.configuration.kinds.worlds import WorldFile
 from aligners.configuration.recipes import FOLDERS, decides
 from aligners.configuration.validation import nested, related
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 # What is documented, by the name of the schema.
 KINDS: dict[str, type[Section]] = {

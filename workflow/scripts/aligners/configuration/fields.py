@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema, core_schema
 from aligners.configuration.workflow_files import find_file
 
 # The values of recipes are part of a fingerprint; their descriptions and checks are not.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 T = TypeVar("T")
 Self = TypeVar("Self", bound="Recipe")

@@ -5,8 +5,8 @@ Snakemake runs the job again and shows which part changed.
 
 The hash of the code covers the syntax trees of the program and of the modules that it imports, as a
 set without paths, docstrings and import lines; an imported name counts with the code of its module.
-So comments and renamed or moved modules change no hash. A module with `DECIDES = False` decides no
-result, such as a progress bar. It is left out, with all modules that only it imports.
+So comments and renamed or moved modules change no hash. A module with `AFFECTS_RESULTS = False`,
+such as a progress bar, is left out, with all modules that only it imports.
 """
 
 import ast
@@ -81,9 +81,9 @@ def is_text(statement: ast.stmt) -> bool:
 
 
 def decides(tree: ast.Module) -> bool:
-    """Return whether results depend on a module: not if it sets `DECIDES = False`."""
+    """Return whether results depend on a module: not if it sets `AFFECTS_RESULTS = False`."""
     return not any(
-        isinstance(node, ast.Assign) and ast.unparse(node) == "DECIDES = False"
+        isinstance(node, ast.Assign) and ast.unparse(node) == "AFFECTS_RESULTS = False"
         for node in tree.body
     )
 

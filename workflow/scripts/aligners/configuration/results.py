@@ -11,7 +11,7 @@ from pathlib import Path
 from aligners.configuration.combinations import combinations
 
 # Results do not depend on their paths, so fingerprints ignore this module.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 DIRECTORY = Path("results")
 ROWS = ".jsonl"

@@ -13,7 +13,7 @@ from aligners.configuration.fields import Recipe, Section, WrongKey, shortened
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import find_line, read_yaml
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 
 # Larger numbers are accepted nowhere, and a message would only show many digits.

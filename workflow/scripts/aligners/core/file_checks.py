@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic import model_validator as check_after
 
 # Checks change no result, so fingerprints leave this module out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 STRICT = ConfigDict(strict=True)  # "3" is not 3, and true is not 1
 SHOWN_CHARACTERS = 60

@@ -11,7 +11,7 @@ from pathlib import Path
 from aligners.core.errors import UserError
 
 # No result depends on this module, so fingerprints leave it out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 NUMBERS = (errno.ENOSPC, errno.EDQUOT)
 # Texts of the errors. safetensors and huggingface_hub (in Rust) give the first four, torch.save the

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO
 
 # No result depends on this module, so fingerprints leave it out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 from aligners.core.rows import atomic_path
 
 # No result depends on this module, so fingerprints leave it out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 
 def plot_losses(

@@ -13,7 +13,7 @@ from aligners.core.formats import printable_lines
 from aligners.core.full_disk import explained_full_disk
 
 # No result depends on this module, so fingerprints leave it out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 LAST_LINES = 10
 

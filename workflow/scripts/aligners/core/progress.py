@@ -9,7 +9,7 @@ from typing import IO, Any, TypeVar
 from tqdm import tqdm
 
 # No result depends on this module, so fingerprints leave it out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 Item = TypeVar("Item")
 

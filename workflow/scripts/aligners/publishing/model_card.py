@@ -13,7 +13,7 @@ from aligners.core.rows import read_json
 from aligners.correction.input_format import load_format
 
 # No result depends on this module, so fingerprints leave it out.
-DECIDES = False
+AFFECTS_RESULTS = False
 
 RECORD = "training.json"
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.j2"

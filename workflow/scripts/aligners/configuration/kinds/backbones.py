@@ -27,7 +27,7 @@ from aligners.configuration.kinds.training import (
     WarmupSteps,
 )
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 
 class Lora(Section):

@@ -17,7 +17,7 @@ from aligners.configuration.fields import (
 )
 from aligners.configuration.systems import SYSTEMS
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 SomeNames = Annotated[Names, Field(min_length=1)]
 # A smaller share may select no group at all.

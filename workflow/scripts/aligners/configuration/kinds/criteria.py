@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from aligners.configuration.fields import File, Form, Recipe, Section, Similarity, differ, shortened
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 # Blanks around a text are not part of it.
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

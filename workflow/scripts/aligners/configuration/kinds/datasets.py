@@ -21,7 +21,7 @@ from aligners.configuration.kinds.pretrained import REPOSITORY, Revision
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows, read_text
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 TABLE = Form(
     r"\.(csv|json|jsonl|parquet)$", "a table; its name ends in .csv, .json, .jsonl or .parquet"

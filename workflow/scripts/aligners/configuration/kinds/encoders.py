@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from aligners.configuration.fields import Few, Form, NotDeciding, Tokens
 from aligners.configuration.kinds.pretrained import PretrainedRecipe
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 
 class EncoderRecipe(PretrainedRecipe):

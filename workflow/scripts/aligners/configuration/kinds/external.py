@@ -15,7 +15,7 @@ from aligners.configuration.fields import (
 from aligners.configuration.kinds.backbones import AlignerDecoding
 from aligners.configuration.kinds.pretrained import Dtype, ModelName, PretrainedRecipe, Revision
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 InputTemplate = Annotated[
     str,

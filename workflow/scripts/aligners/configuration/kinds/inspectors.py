@@ -14,7 +14,7 @@ from aligners.configuration.kinds.training import (
     WarmupSteps,
 )
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 
 class InspectorRecipe(TrainingRecipe):

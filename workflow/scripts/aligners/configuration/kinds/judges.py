@@ -20,7 +20,7 @@ from aligners.configuration.fields import (
 from aligners.configuration.kinds.pretrained import ModelName, PretrainedRecipe, Revision
 from aligners.core.rows import read_text
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 JUDGED_TEXTS = ("{instruction}", "{output_1}", "{output_2}")
 

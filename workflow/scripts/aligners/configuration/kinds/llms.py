@@ -32,7 +32,7 @@ from aligners.configuration.kinds.pretrained import (
     existing_model,
 )
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 Price = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Stops = Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(differ)]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, model_validator
 from aligners.configuration.fields import Form, Line, NotDeciding, Recipe, WrongKey, shortened
 from aligners.configuration.workflow_files import find_file
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 Weights = Literal["safetensors", "bin"]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]

@@ -15,7 +15,7 @@ from aligners.configuration.fields import (
     Tokens,
 )
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 
 class NearDuplicateSettings(Section):

@@ -21,7 +21,7 @@ from aligners.configuration.fields import (
 )
 from aligners.configuration.kinds.pretrained import Dtype, PretrainedRecipe
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 # Keys whose defaults differ between backbones and inspectors.
 LearningRate = Annotated[float, Field(ge=1e-9, le=1, description="Maximum learning rate.")]

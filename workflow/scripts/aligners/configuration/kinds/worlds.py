@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from aligners.configuration.fields import Form, Line, Section, Share, Text, WrongKey, differ
 
-DECIDES = False
+AFFECTS_RESULTS = False
 
 Lines = Annotated[list[Line], Field(min_length=1), AfterValidator(differ)]
 # A defect can be a text without content.

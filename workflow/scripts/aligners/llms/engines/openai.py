@@ -43,7 +43,7 @@ from aligners.llms.engines.errors import (
     ErrorReply,
     RejectedError,
 )
-from aligners.llms.engines.pacing import TELL_EVERY, Pacer, retry_after
+from aligners.llms.engines.pacing import LOG_EVERY, Pacer, retry_after
 from aligners.llms.engines.replies import read_reply
 
 logger = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Endpoint:
         self.errors = ErrorMapper(recipe, url, key, check_server)
         self.trust_environment = trust_environment
         self.rejected = 0
-        self.tell_at = 0.0
+        self.log_at = 0.0
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
         """Yield completions and failures as they arrive.
@@ -359,16 +359,16 @@ class Sender:
             & retry_if_not_exception_type(RejectedError),
             wait=wait_random_exponential(multiplier=FIRST_WAIT, max=LONGEST_WAIT),
             stop=stop_after_attempt(self.recipe.attempts),
-            before_sleep=self.tell_failure,
+            before_sleep=self.log_failure,
             reraise=True,
         )
 
-    def tell_failure(self, state: RetryCallState) -> None:
+    def log_failure(self, state: RetryCallState) -> None:
         """Log that an attempt failed, if nothing was logged for some minutes."""
         now = time.monotonic()
-        if now < self.endpoint.tell_at or state.outcome is None:
+        if now < self.endpoint.log_at or state.outcome is None:
             return
-        self.endpoint.tell_at = now + TELL_EVERY
+        self.endpoint.log_at = now + LOG_EVERY
         logger.warning(
             "%s: attempt %d of %d of a request failed (%s); it is sent again",
             self.endpoint.url,

@@ -14,8 +14,8 @@ logger = logging.getLogger(__name__)
 MINUTE = 60.0
 # Seconds of the first and of the longest pause if the server does not give the length.
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0
-# Pauses that are shorter in all are not logged. Longer ones are logged again after TELL_EVERY.
-QUIET, TELL_EVERY = 10.0, 300.0
+# Pauses that are shorter in all are not logged. Longer ones are logged again after LOG_EVERY.
+QUIET, LOG_EVERY = 10.0, 300.0
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -55,8 +55,8 @@ class Pacer:
         self.seconds_per_request = MINUTE / requests_per_minute if requests_per_minute else 0.0
         self.seconds_per_token = MINUTE / tokens_per_minute if tokens_per_minute else 0.0
         self.longest_wait = longest_wait
-        self.next_start = self.resume_at = self.tell_beyond = 0.0
-        self.next_pause, self.tell_at = FIRST_PAUSE, math.inf
+        self.next_start = self.resume_at = self.log_beyond = 0.0
+        self.next_pause, self.log_at = FIRST_PAUSE, math.inf
         self.paused_since: float | None = None
         self.reason = ""
 
@@ -65,9 +65,9 @@ class Pacer:
         start = max(time.monotonic(), self.next_start)
         self.next_start = start + max(self.seconds_per_request, tokens * self.seconds_per_token)
         while (delay := max(start, self.resume_at) - time.monotonic()) > 0:
-            await asyncio.sleep(min(delay, TELL_EVERY))
-            if self.tell_at <= time.monotonic() < self.resume_at - QUIET:
-                self.tell()
+            await asyncio.sleep(min(delay, LOG_EVERY))
+            if self.log_at <= time.monotonic() < self.resume_at - QUIET:
+                self.log_wait()
 
     def pause(self, seconds: float | None, reason: str) -> bool:
         """Pause all requests for a number of seconds, which the server gives.
@@ -81,7 +81,7 @@ class Pacer:
         """
         now = time.monotonic()
         if self.paused_since is None:
-            self.paused_since, self.tell_beyond = now, now + QUIET
+            self.paused_since, self.log_beyond = now, now + QUIET
         end = self.paused_since + self.longest_wait
         if now >= end + LONGEST_PAUSE:
             return False
@@ -92,14 +92,14 @@ class Pacer:
             self.next_pause = min(2 * self.next_pause, LONGEST_PAUSE)
         self.resume_at = max(self.resume_at, min(now + seconds, max(end, now + LONGEST_PAUSE)))
         self.reason = reason
-        if self.resume_at > self.tell_beyond:
-            self.tell()
+        if self.resume_at > self.log_beyond:
+            self.log_wait()
         return True
 
-    def tell(self) -> None:
+    def log_wait(self) -> None:
         """Log that the requests wait, for how long and why."""
         now = time.monotonic()
-        self.tell_at, self.tell_beyond = now + TELL_EVERY, self.resume_at + TELL_EVERY
+        self.log_at, self.log_beyond = now + LOG_EVERY, self.resume_at + LOG_EVERY
         logger.warning(
             "%s. All requests wait for %s, and for at most %s in all (longest_wait_seconds)",
             self.reason,
@@ -109,5 +109,5 @@ class Pacer:
 
     def reset_pause(self) -> None:
         """End the count of pauses, after the server has accepted a request."""
-        self.next_pause, self.tell_at = FIRST_PAUSE, math.inf
+        self.next_pause, self.log_at = FIRST_PAUSE, math.inf
         self.paused_since = None
