@@ -4,12 +4,12 @@ import itertools
 import random
 
 import pytest
+from similarity import jaccard
 
 from aligners.synthesis.near_duplicates import (
     NearDuplicates,
     ShingledTexts,
     duplicate_reasons,
-    jaccard,
     normalise,
     shingles,
 )

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import split_questions as program
+from similarity import jaccard
 
 from aligners.core.counts import separate
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
-from aligners.synthesis.near_duplicates import jaccard, shingles
+from aligners.synthesis.near_duplicates import shingles
 from aligners.synthesis.sides import SPLITS
 from aligners.synthesis.split import choose_side, split_questions
 

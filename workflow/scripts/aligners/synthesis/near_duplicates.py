@@ -50,11 +50,6 @@ def shingles(text: str, size: int) -> set[str]:
     return {text[start : start + size] for start in range(max(1, len(text) - size + 1))}
 
 
-def jaccard(first: set[str], second: set[str]) -> float:
-    """Return the size of the intersection over the size of the union, in [0, 1]."""
-    return len(first & second) / len(first | second)
-
-
 def duplicate_reasons(
     texts: Sequence[str], shingle: int, similarity: float, description: str
 ) -> list[str | None]:

@@ -190,7 +190,7 @@ class Endpoint:
         """
         try:
             # Each request has a connection of its own. If a server or a proxy sends a reply twice,
-            # the second copy would else be read as the reply to the next request.
+            # the second copy would otherwise be read as the reply to the next request.
             http_client = openai.DefaultAsyncHttpxClient(
                 limits=httpx2.Limits(max_connections=self.concurrency, max_keepalive_connections=0),
                 trust_env=self.trust_environment,
