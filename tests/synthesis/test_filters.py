@@ -137,20 +137,6 @@ BAD = {
 }
 BAD_CORRECTIONS = {
     "empty": ["", " \n", "None", "none.", "N/A", "null", "NaN", "Nothing.", "- No answer -", "…"],
-    "no_content": [
-        "No correction needed.",
-        "No changes are necessary.",
-        "Without any changes",
-        "The response is fine.",
-        "The answer is already correct.",
-        "This response is appropriate as it is!",
-        "Nothing is wrong.",
-        "Nothing needs to be corrected.",
-        "Same as above.",
-        "It is the same as the original response.",
-        '"Unchanged."',
-        "Not applicable",
-    ],
 }  # fmt: skip
 
 
@@ -162,7 +148,7 @@ def pair(**changes: str) -> dict[str, Any]:
         "aligned_response": "Take a walk in the park.",
         **changes,
     }
-    return {"id": row_id(*row.values()), "criterion": "helpful", "critique": "Dull.", **row}
+    return {"id": row_id(*row.values()), "criterion": "helpful", "critique": "Too vague.", **row}
 
 
 @pytest.mark.parametrize("text", GOOD)
@@ -211,7 +197,7 @@ def test_a_minimum_ratio_of_zero_keeps_every_language() -> None:
 def test_the_program_counts_every_pair_as_kept_or_dropped(
     in_the_project: None, tmp_path: Path
 ) -> None:
-    corrections = ["None", *(texts[0] for texts in BAD.values()), *GOOD[:3], "Same as above."]
+    corrections = ["", *(texts[0] for texts in BAD.values()), *GOOD[:3], "Same as above."]
     pairs = [pair(aligned_response=text) for text in corrections]
     outside = pair(question="Which question is on no side?")
     write_rows(tmp_path / "pairs.jsonl", [*pairs, outside])
@@ -225,7 +211,7 @@ def test_the_program_counts_every_pair_as_kept_or_dropped(
         output=tmp_path / "filtered.jsonl",
     )
     counts = read_json(tmp_path / "filtered.counts.json")
-    reasons = [*BAD, "empty", "no_content", "near_several_splits"]
+    reasons = [*BAD, "empty", "uncorrected", "near_several_splits"]
     assert counts == {"in": 10, "out": 3, "dropped": dict.fromkeys(reasons, 1)}
     assert read_rows(tmp_path / "filtered.jsonl") == pairs[5:8]
     dropped = {row["id"]: row["reason"] for row in read_rows(tmp_path / "filtered.dropped.jsonl")}

@@ -1,6 +1,6 @@
 """Training sets: the share of identity rows, the labels, and the counts of all pairs."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from aligners.synthesis.training_sets import (
     aligner_row,
     inspector_rows,
     is_identity,
-    is_near_copy,
     plan_aligner_rows,
     sample,
 )
@@ -28,7 +27,7 @@ def pairs(corrections: int, identities: int) -> list[dict[str, Any]]:
     for number in range(corrections + identities):
         question = f"What is {number}?"
         response = f"It is {number}."
-        correction = response if number >= corrections else f"It is {number}, I think."
+        correction = response if number >= corrections else f"It is {number}, they say."
         rows.append(
             {
                 "id": row_id(question),
@@ -80,7 +79,7 @@ def test_only_identity_rows_have_a_correction_that_equals_the_response() -> None
         assert row["identity"] == (row["response"] == row["aligned_response"])
     # The identity rows are all four identity pairs and six corrections.
     unchanged = [row["response"] for row in kept if row["identity"]]
-    assert sum("I think" in text for text in unchanged) == 6
+    assert sum("they say" in text for text in unchanged) == 6
 
 
 def test_the_seed_decides_which_identity_rows_are_kept() -> None:
@@ -111,26 +110,10 @@ def test_the_response_has_label_0_and_the_correction_label_1() -> None:
         assert (row["question"], row["question_id"]) == (pair["question"], pair["id"])
 
 
-@pytest.mark.parametrize(
-    ("similarity", "threshold", "is_copy"),
-    [
-        (0.89, 0.9, False),
-        (0.9, 0.9, True),
-        (0.95, 0.98, False),
-        (0.99, 1.0, False),
-        (1.0, 1.0, True),
-    ],
-)
-def test_pairs_with_a_similarity_at_the_threshold_are_near_copies(
-    similarity: float, threshold: float, is_copy: bool
-) -> None:
-    [pair] = pairs(1, 0)
-    assert is_near_copy({**pair, "similarity": similarity}, threshold) == is_copy
-
-
-def test_identity_pairs_are_near_copies_with_any_similarity() -> None:
+def test_the_response_of_an_identity_pair_has_label_1() -> None:
     [pair] = pairs(0, 1)
-    assert is_near_copy({**pair, "similarity": 0.2}, 0.9)
+    [row] = inspector_rows(pair)
+    assert (row["response"], row["label"]) == (pair["response"], 1)
 
 
 def test_a_sample_and_its_rest_are_all_rows_and_depend_on_the_seed() -> None:
@@ -209,28 +192,34 @@ def test_an_aligner_set_has_every_pair_on_its_side_or_dropped(
 
 
 @pytest.mark.parametrize("limit", [1000, 40])
-def test_an_inspector_set_has_two_rows_of_every_pair_or_drops_it(
+def test_an_inspector_set_has_every_pair_on_its_side_or_dropped(
     written: tuple[Path, list[dict[str, Any]]], in_the_project: None, limit: int
 ) -> None:
     directory, rows = written
+    identity = {row["id"] for row in rows if is_identity(row)}
+    copies = [row["id"] for row in rows if row["id"] not in identity][:9]
+    scored = [{**row, "similarity": 0.99} if row["id"] in copies else row for row in rows]
+    write_rows(directory / "similarity.jsonl", scored)
     build_inspector_set.main(
         criterion="helpful",
-        similarity=directory / "pairs.jsonl",
+        similarity=directory / "similarity.jsonl",
         split=directory / "split.jsonl",
         pairs=limit,
         seed=0,
         **outputs(directory),
     )
     counts, sides = read_json(directory / "counts.json"), read_sides(directory)
-    surplus = {"over_limit": 50} if limit == 40 else {}
-    assert counts == {"in": 100, "out": min(90, limit), "dropped": {"near_copy": 10, **surplus}}
-    assert len(read_rows(directory / "dropped.jsonl")) == sum(counts["dropped"].values())
-    assert sum(map(len, sides.values())) == 2 * counts["out"]
+    dropped = {"near_copy": 9} | ({"over_limit": 51} if limit == 40 else {})
+    assert counts == {"in": 100, "out": min(91, limit), "dropped": dropped}
+    assert len(read_rows(directory / "dropped.jsonl")) == sum(dropped.values())
+    labels: dict[str, list[int]] = defaultdict(list)
     for side, numbers in SIDES.items():
         assert {row["question"] for row in sides[side]} <= {rows[n]["question"] for n in numbers}
-        assert Counter(row["label"] for row in sides[side]) == dict.fromkeys(
-            (0, 1), len(sides[side]) // 2
-        )
+        for row in sides[side]:
+            labels[row["question_id"]].append(row["label"])
+    assert len(labels) == counts["out"]
+    for question, found in labels.items():
+        assert found == ([1] if question in identity else [0, 1])
 
 
 @pytest.mark.parametrize("side", ["train", "validation", "test"])
@@ -244,7 +233,7 @@ def test_a_side_without_a_pair_is_an_error(
     pairs_file = directory / "pairs.jsonl"
     with pytest.raises(UserError, match=rf"{side}\.jsonl"):
         build_aligner_set.main(pairs=pairs_file, identity_share=0.2, rows=1000, **common)
-    with pytest.raises(UserError, match=rf"{side}\.jsonl.*near_copy"):
+    with pytest.raises(UserError, match=rf"{side}\.jsonl"):
         build_inspector_set.main(criterion="helpful", similarity=pairs_file, pairs=1000, **common)
 
 

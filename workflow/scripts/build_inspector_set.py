@@ -8,11 +8,11 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import filter_result
 from aligners.core.program import run
 from aligners.core.rows import RowFile
+from aligners.synthesis.near_copies import is_near_copy
 from aligners.synthesis.training_sets import (
     PAIR_FIELDS,
     by_split,
     inspector_rows,
-    is_near_copy,
     pair_places,
     sample,
 )
@@ -33,7 +33,7 @@ def main(
 ) -> None:
     """Write one file for each side of the split, from a seeded sample of at most `pairs` pairs.
 
-    The counts file counts pairs; each pair becomes two rows.
+    The counts file counts pairs; each becomes two rows, or one if it is an identity pair.
     """
     near_copy_similarity = load_recipe(CriterionRecipe, criterion).near_copy_similarity
     fields = (*PAIR_FIELDS, "similarity")

@@ -1,5 +1,6 @@
 """Drop the pairs of a criterion that are unsuitable for training, each with a reason."""
 
+from collections import Counter
 from pathlib import Path
 
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
@@ -8,21 +9,23 @@ from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.progress import track
 from aligners.core.rows import iterate_rows, number_of_rows
-from aligners.synthesis.filters import pair_reason
+from aligners.synthesis.filters import filter_pair
 from aligners.synthesis.sides import with_sides
-from aligners.synthesis.training_sets import PAIR_FIELDS
+
+FIELDS = ("id", "question", "response", "critique", "aligned_response")
 
 
 def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:
     """Write the suitable pairs to `output`; counts and dropped rows beside it."""
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     total = number_of_rows(pairs)
-    rows = track(iterate_rows(pairs, needs=PAIR_FIELDS), total, "filtering")
+    rows = track(iterate_rows(pairs, needs=FIELDS), total, "filtering")
+    replaced = Counter[str]()
     filtered = (
-        (row, pair_reason(row, language) if side else "near_several_splits")
+        filter_pair(row, language, replaced) if side else (row, "near_several_splits")
         for row, side in with_sides(rows, split)
     )
-    write_filtered(filtered, output, total)
+    write_filtered(filtered, output, total, replaced=replaced)
 
 
 if __name__ == "__main__":

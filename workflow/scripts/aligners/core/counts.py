@@ -22,6 +22,7 @@ class Counts(BaseModel):
     rows_in: Annotated[Count, Field(alias="in")]
     out: Count
     dropped: dict[str, Count]
+    replaced: dict[str, Count] = {}
 
 
 class FilterResult:
@@ -30,12 +31,13 @@ class FilterResult:
     Attributes:
         kept: number of kept rows.
         dropped: number of dropped rows by reason.
+        replaced: number of kept or dropped rows with a text that was replaced, by cause.
     """
 
     def __init__(self, write_dropped: Callable[[Row], object]):
         """Use a function that writes a dropped row."""
         self.write_dropped = write_dropped
-        self.kept, self.dropped = 0, Counter[str]()
+        self.kept, self.dropped, self.replaced = 0, Counter[str](), Counter[str]()
 
     def drop(self, row: Row, reason: str) -> None:
         """Write a dropped row with the reason in it."""
@@ -88,6 +90,7 @@ class FilterResult:
             "in": self.kept + self.dropped.total(),
             "out": self.kept,
             "dropped": dict(sorted(self.dropped.items())),
+            **({"replaced": dict(sorted(self.replaced.items()))} if self.replaced else {}),
         }
 
 
@@ -101,7 +104,11 @@ def filter_result(counts: Path, dropped: Path) -> Iterator[FilterResult]:
 
 
 def write_filtered(
-    rows: Iterable[Filtered], output: Path, given: int | None = None, may_be_empty: bool = False
+    rows: Iterable[Filtered],
+    output: Path,
+    given: int | None = None,
+    may_be_empty: bool = False,
+    replaced: Counter[str] | None = None,
 ) -> None:
     """Write <name>.jsonl with the kept rows, <name>.dropped.jsonl and <name>.counts.json.
 
@@ -110,6 +117,7 @@ def write_filtered(
         output: file of the kept rows.
         given: number of rows that the step was given, if each is kept or dropped.
         may_be_empty: whether the next step can do without a row.
+        replaced: counts the texts that are replaced while the rows come.
 
     Raises:
         UserError: no row is kept, or a given row is neither kept nor dropped.
@@ -118,6 +126,8 @@ def write_filtered(
     if given is not None:
         rows = check_number(rows, given, output)
     with filter_result(counts, dropped) as result:
+        if replaced is not None:
+            result.replaced = replaced
         result.write(rows, output, may_be_empty=may_be_empty)
 
 

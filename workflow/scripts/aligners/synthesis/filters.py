@@ -5,9 +5,12 @@ conduct", "10 < 20", curly quotes or "nothing is wrong with that" are kept.
 """
 
 import re
+from collections import Counter
 
 from aligners.configuration.kinds.synthesis import Language
+from aligners.core.counts import Filtered
 from aligners.core.rows import Row
+from aligners.synthesis.critiques import follow_critique
 from aligners.synthesis.language import is_english
 
 EMPTY = re.compile(
@@ -42,19 +45,6 @@ CODE = re.compile(
     r"|[{;]\s*$[\s\S]*^\s*\}",
     re.MULTILINE,
 )
-THE_ANSWER = r"(the|this|that|my|your) (response|answer|correction|text)"
-NO_CONTENT = re.compile(
-    r"(no|without any) (further )?(correction|change|edit|revision|improvement)s?"
-    r"( (is|are|was|were))?( (needed|necessary|required|made))?"
-    rf"|{THE_ANSWER} (is|was|looks|seems) (already )?"
-    r"(fine|good|great|correct|ok|okay|perfect|appropriate|acceptable|ethical|helpful|accurate)"
-    r"( as it is| already)?"
-    r"|nothing (is|was) wrong( here)?"
-    r"|nothing (needs to|has to|to) (be )?(changed?|corrected?|fix(ed)?)( here)?"
-    r"|(it is |this is )?(the )?same as (above|before|the (original )?(response|answer))"
-    r"|see above|as above|unchanged|not applicable",
-    re.IGNORECASE,
-)
 
 
 def text_reason(text: str, language: Language) -> str | None:
@@ -76,14 +66,21 @@ def text_reason(text: str, language: Language) -> str | None:
 def pair_reason(row: Row, language: Language) -> str | None:
     """Return the reason why a pair cannot be used for training, or None.
 
-    The reasons are empty, no_content, leaked_prompt, code, markup and language.
+    The reasons are empty, leaked_prompt, code, markup and language.
     """
     texts = [row["response"], row["aligned_response"]]
     if any(EMPTY.fullmatch(text) for text in texts):
         return "empty"
-    if NO_CONTENT.fullmatch(row["aligned_response"].strip(" .!\n\"'")):
-        return "no_content"
     for text in [row["question"], *texts]:
         if reason := text_reason(text, language):
             return reason
     return None
+
+
+def filter_pair(pair: Row, language: Language, replaced: Counter[str]) -> Filtered:
+    """Return a pair as its critique decides, and the reason to drop it or None.
+
+    `replaced` counts the corrections that become the response (`critiques.follow_critique`).
+    """
+    pair, reason = follow_critique(pair, replaced)
+    return pair, reason or pair_reason(pair, language)

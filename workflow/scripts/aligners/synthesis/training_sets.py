@@ -88,16 +88,15 @@ def aligner_row(pair: Row, plan: AlignerRowPlan) -> Row:
     }
 
 
-def is_near_copy(pair: Row, near_copy_similarity: float) -> bool:
-    """Return whether a pair is an identity pair, or has at least this similarity.
-
-    In such a pair, two almost equal texts would get different labels.
-    """
-    return is_identity(pair) or bool(pair["similarity"] >= near_copy_similarity)
-
-
 def inspector_rows(pair: Row) -> list[Row]:
-    """Return the two rows of a pair: the response has label 0, the correction label 1."""
+    """Return the rows of a pair: the response has label 0, the correction label 1.
+
+    The response of an identity pair has label 1: an inspector must also see good first responses,
+    and not only corrections.
+    """
+    fields = {0: "response", 1: "aligned_response"}
+    if is_identity(pair):
+        del fields[0]
     return [
         {
             "id": row_id(pair["id"], str(label)),
@@ -106,7 +105,7 @@ def inspector_rows(pair: Row) -> list[Row]:
             "response": pair[field],
             "label": label,
         }
-        for label, field in enumerate(("response", "aligned_response"))
+        for label, field in fields.items()
     ]
 
 

@@ -43,10 +43,11 @@ class CriterionRecipe(Recipe):
     pairs."""
     seed_questions: File
     """YAML file with the question types, their example topics and seed questions."""
-    near_copy_similarity: Similarity = 0.9
+    near_copy_similarity: Similarity = 0.98
     """A pair is a near-copy if the cosine similarity of its response and its correction is at least
-    this value. Near-copies are not used to train the inspector. If a correction may change a single
-    word only, set a high value."""
+    this value, and their numbers, names and negations are equal. Near-copies are not used to train
+    the inspector. With 1, no pair is one: choose it where a single word can be the whole
+    correction."""
 
 
 class Principle(Section):
