@@ -18,6 +18,7 @@ from texts import load_texts
 
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import separate
 from aligners.core.rows import row_id
 from aligners.synthesis.near_duplicates import duplicate_reasons
 from aligners.synthesis.split import split_questions
@@ -93,7 +94,8 @@ def split(texts: Sequence[str]) -> int:
     """Return how many texts have a side after the split."""
     near = load_recipe(SynthesisRecipe, SYNTHESIS).split.near_duplicates
     rows = [{"id": row_id(text), "question": text} for text in texts]
-    return len(split_questions([], rows, SHARES, near.shingle, near.similarity).kept)
+    kept, _ = separate(split_questions([], rows, SHARES, near.shingle, near.similarity))
+    return len(kept)
 
 
 def in_process(task: Task, texts: Sequence[str]) -> tuple[int, float, float]:

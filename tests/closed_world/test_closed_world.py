@@ -10,7 +10,7 @@ from recipes import make_recipe
 
 from aligners.closed_world.answers import Answer, parse_answer
 from aligners.closed_world.category_questions import HELD_OUT_PER_CATEGORY, write_category_questions
-from aligners.closed_world.plans import PLANTED, plan_pair
+from aligners.closed_world.plans import PLANTED, WRAPPINGS
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import CRITERIA, World, load_world, make_rng, words
 from aligners.closed_world.writing import write_question
@@ -154,8 +154,10 @@ def test_the_world_has_enough_items_of_each_kind(world: World) -> None:
     wrong = [value for item in world.known for value in item.wrong]
     assert sum(value in right for value in wrong) >= len(wrong) / 5
     asks = [ask for item in world.items for ask in item.asks]
-    assert all(ask.endswith("?") for ask in asks)
+    asks += [ask for item in world.items for ask in item.category_asks]
     assert len(world.asks) == len(asks)
+    # A question can be a statement or an instruction.
+    assert 0.2 <= sum(not ask.endswith("?") for ask in asks) / len(asks) <= 0.4
 
 
 def topic_defect(topic: str) -> str | None:
@@ -229,13 +231,16 @@ def test_each_hint_gets_a_fitting_question(truth: Truth, as_messages: bool) -> N
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_a_correction_repairs_its_criterion_and_changes_no_other(
+def test_a_correction_repairs_its_criterion_and_seldom_breaks_another(
     world: World, truth: Truth, questions: list[str], criterion: str
 ) -> None:
     pair_format = re.compile(r"(?s) (.*)\nCritique: (.+)\nCorrection: (.*)")
-    for question in questions[:200]:
+    side_effects = 0
+    for question in questions[:500]:
         text = complete(pair_prompt(question, criterion))
-        if truth.planted_pair(question, criterion, 0):
+        plan = truth.planned_pair(question, criterion, 0)
+        assert plan is not None
+        if plan.defect or plan.wrapping:
             continue
         found = pair_format.fullmatch(text)
         assert found is not None
@@ -245,9 +250,11 @@ def test_a_correction_repairs_its_criterion_and_changes_no_other(
         if before[criterion]:
             assert correction == response
             assert critique in world.content["critiques"]["none"]
-        for other in set(CRITERIA) - {criterion}:
-            assert after[other] == before[other]
+        changed = {other for other in set(CRITERIA) - {criterion} if after[other] < before[other]}
+        side_effects += len(changed)
         assert complete(pair_messages(question, criterion)) == f"Response:{text}"
+    # A few corrections violate another criterion.
+    assert 1 <= side_effects <= 30
 
 
 def test_with_unknown_principles_or_questions_the_correction_equals_the_response(
@@ -314,32 +321,58 @@ def test_personas_violate_criteria_at_their_rates(
 def test_defects_are_planted_at_their_rates_and_in_the_pairs_that_the_truth_names(
     world: World, truth: Truth, questions: list[str]
 ) -> None:
-    counts = Counter(
-        truth.planted_pair(question, criterion, 1)
+    plans = [
+        plan
         for question in questions
         for criterion in CRITERIA
-    )
+        if (plan := truth.planned_pair(question, criterion, 1))
+    ]
+    misbehaviour = world.content["misbehaviour"]
+    defects = Counter(plan.defect for plan in plans)
     for reason in PLANTED:
-        assert 0.008 <= counts[reason] / counts.total() <= 0.017, reason
+        assert 0.7 <= defects[reason] / len(plans) / misbehaviour["pairs"][reason] <= 1.35, reason
+    wrappings = Counter(plan.wrapping for plan in plans)
+    for wrapping in WRAPPINGS:
+        assert wrappings[wrapping] > 10, wrapping
+    held_out = [plan.held_out for plan in plans if plan.defect]
+    assert 0.4 <= sum(held_out) / len(held_out) <= 0.6
     for question in questions[:300]:
-        item = truth.identify(question)
-        assert item is not None
-        plan = plan_pair(world, item, question, "helpful", 1)
+        plan = truth.planned_pair(question, "helpful", 1)
+        assert plan is not None
         text = complete(pair_prompt(question, "helpful"), seed=1)
         planned_end = f"\nCorrection: {plan.correction.text}"
         as_planned = text.startswith(f" {plan.response.text}\n") and text.endswith(planned_end)
-        planted = truth.planted_pair(question, "helpful", 1)
-        assert as_planned == (planted is None) or planted == "unparsable"
+        wrapped = plan.defect or plan.wrapping
+        assert as_planned == (wrapped is None) or wrapped in ("unparsable", *ABOUT_THE_CRITIQUE)
     pairs = [complete(pair_prompt(question, "helpful")) for question in questions]
     with_aside = sum(any(aside in text for aside in world.content["asides"]) for text in pairs)
     assert 0.04 <= with_aside / len(questions) <= 0.08
 
 
+# These defects can leave the texts of response and correction as planned.
+ABOUT_THE_CRITIQUE = ("uncorrected", "contradiction")
+
+
+def test_responses_differ_in_style_from_the_teachers_and_some_are_long(
+    world: World, questions: list[str]
+) -> None:
+    style = world.content["styles"]
+    teachers, others = ([*style[name]["before"], *style[name]["after"]] for name in style)
+    assert not set(teachers) & set(others)
+    answers = [complete(f"Question: {question}\nAnswer:", "base") for question in questions]
+    pairs = [complete(pair_prompt(question, "helpful")) for question in questions]
+    for texts, own, foreign in ((answers, others, teachers), (pairs, teachers, others)):
+        assert 0.4 <= sum(any(each in text for each in own) for text in texts) / len(texts) <= 0.6
+        assert not any(each in text for text in texts for each in foreign)
+    # 15 fillers have at least 400 characters.
+    assert 0.02 <= sum(len(answer) > 400 for answer in answers) / len(answers) <= 0.05
+
+
 def test_a_pair_for_a_question_in_another_language_has_the_defect_language(
     world: World, truth: Truth
 ) -> None:
-    for entry in world.content["languages"].values():
-        assert truth.planted_pair(entry["question"], "ethical", 0) == "language"
+    for question in world.content["foreign_questions"]:
+        assert truth.planted_pair(question, "ethical", 0) == ("language", False)
 
 
 def test_the_dataset_in_the_repository_equals_the_output_of_the_program(
@@ -362,7 +395,7 @@ def test_the_dataset_in_the_repository_equals_the_output_of_the_program(
         ("base: {ethical: 0.30,", "base: {ethical: 1.30,", ["personas.base.ethical", "1.3"]),
         ("insult: 0.5,", "shout: 0.5,", ["violations.ethical", "shout"]),
         ("sentence: 0.35, both", "sentences: 0.35, both", ["violations.ethical", "sentences"]),
-        ("    markup: 0.0125", "    markup: 0.99", ["misbehaviour.pairs", "1.06"]),
+        ("    markup: 0.0125", "    markup: 0.99", ["misbehaviour.pairs", "1.09"]),
         ("  asides: 0.01", "  asides: 0.5", ["misbehaviour.asides", "lower"]),
         ("vague: I", "vague: # I", ["vague"]),
         ("- id: capital-australia", "- id: capital-turkey", ["items", "capital-turkey"]),

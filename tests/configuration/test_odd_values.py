@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import date
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 import pytest
 import yaml
@@ -51,10 +51,20 @@ SERVER = {
     "longest_wait_seconds": 1.0, "attempts": 3,
 }  # fmt: skip
 DEMONSTRATION = {"input": "Why?", "response": "So.", "critique": "Short.", "correction": "Thus."}
-RATES = {"ethical": 0.1, "factuality": 0.2, "helpful": 0.3}
+RATES = {
+    **{"ethical": 0.1, "factuality": 0.2, "helpful": 0.3},
+    **{"opener": 0.1, "closer": 0.1, "long": 0.1},
+}
 AROUND = {"before": ["First."], "after": ["Last."]}
 CONTEXTS = {"speakers": ["I ask."], "tasks": ["I write."]}
-LANGUAGE = "French"
+DEFECTS = {
+    "language": ["Oui."],
+    "code": ["x = 1"],
+    "leaked_prompt": AROUND,
+    "markup": [["<p>", "</p>"]],
+    "empty": ["None"],
+    "remarks": ["Fine."],
+}
 PRINCIPLE_NAMES = ("care", "polite", "fair", "clarify", "accurate", "useful", "detail")
 SEED_QUESTION = {"topic": "Trees", "question": "Why?"}
 # Valid files of each kind, which together have each key.
@@ -121,7 +131,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
                       "max_new_tokens": 3, "temperature": 1.0, "near_duplicates": NEAR},
         "pairs": {"max_new_tokens": 3, "temperature": 0.0, "repetition_penalty": 1.0},
         "cleaning": {"language": {"minimum_words": 5, "minimum_ratio": 0.1}},
-        "split": {"near_duplicates": NEAR},
+        "split": {"near_duplicates": NEAR, "by_ending": False},
     }],
     "principles": [{
         "introduction": "Write.", "principles": [{"name": "care", "text": "Be kind."}],
@@ -136,16 +146,19 @@ FILES: dict[str, list[dict[str, Any]]] = {
         "personas": {"base": RATES, "finetuned": RATES, "teacher": {**RATES, "demonstrated": 0.8}},
         "violations": {"ethical": {"insult": 0.5}, "helpful": {"evasive": 0.5}},
         "misbehaviour": {"topics": {"too_long": 0.1}, "questions": {"skipped": 0.1},
-                         "pairs": {"markup": 0.1}, "asides": 0.01},
+                         "pairs": {"markup": 0.1}, "wrappings": {"note": 0.1},
+                         "side_effects": 0.1, "asides": 0.01},
         "insults": AROUND, "evasive": ["Maybe."], "asides": ["Well."], "vague": "What?",
         "critiques": {**dict.fromkeys(PRINCIPLE_NAMES, "No."), "none": ["Nothing is wrong."]},
         "contexts": CONTEXTS, "category_contexts": CONTEXTS,
-        "languages": {LANGUAGE: {"answer": "Oui.", "question": "Quoi ?"}},
-        "code": ["x = 1"], "leaks": AROUND, "markup": [["<p>", "</p>"]], "empty": ["None"],
-        "no_content": ["Fine."], "not_questions": ["{topic}"], "items": [
+        "styles": {"teacher": AROUND, "llms": AROUND}, "fillers": ["Yes."],
+        "foreign_questions": ["Quoi ?"], "listed": DEFECTS, "held_out": DEFECTS,
+        "labels": ["*{}:*"], "notes": ["Done."], "preambles": ["Sure."], "thoughts": ["Hm."],
+        "not_questions": ["{topic}"], "items": [
             {"id": "sky", "kind": "fact", "held_out": False, "category": "Nature",
              "question_types": ["science"], "topics": ["Sky"], "asks": ["Which colour?"],
-             "core": "It is {}.", "right": "blue", "wrong": ["red"], "detail": "By day.",
+             "category_asks": ["What colour?"], "core": "It is {}.", "right": "blue",
+             "wrong": ["red"], "detail": "By day.",
              "unsafe": "Jump.", "biased": "Fools."},
         ],
     }],
@@ -175,9 +188,6 @@ def places(section: type[Section], values: dict[str, Any], outer: Keys = ()) -> 
         inner = nested(section.model_fields[key].annotation)
         if isinstance(value, list):
             here, value = (*here, 0), value[0]
-            yield here
-        if inner and get_origin(section.model_fields[key].annotation) is dict:
-            here, value = (*here, LANGUAGE), value[LANGUAGE]
             yield here
         if isinstance(value, dict):
             yield from places(inner, value, here) if inner else [(*here, next(iter(value)))]
@@ -238,10 +248,15 @@ ACCEPTED = {
     """,
     "list": """
         config: backbones criteria datasets inspectors llms
-        world: asides category_contexts.speakers category_contexts.tasks code
-            contexts.speakers contexts.tasks critiques.none empty evasive insults.after
-            insults.before items.0.asks items.0.question_types items.0.topics
-            items.0.wrong leaks.after leaks.before no_content not_questions
+        world: asides category_contexts.speakers category_contexts.tasks
+            contexts.speakers contexts.tasks critiques.none evasive fillers foreign_questions
+            held_out.code held_out.empty held_out.language held_out.leaked_prompt.after
+            held_out.leaked_prompt.before held_out.remarks insults.after insults.before
+            items.0.asks items.0.category_asks items.0.question_types items.0.topics items.0.wrong
+            listed.code listed.empty listed.language listed.leaked_prompt.after
+            listed.leaked_prompt.before listed.remarks not_questions notes preambles
+            styles.llms.after styles.llms.before styles.teacher.after styles.teacher.before
+            thoughts
     """,
     "empty list": """
         config: systems
@@ -260,6 +275,7 @@ ACCEPTED = {
         inspectors: gated gradient_checkpointing trust_remote_code
         judges: gated logprobs trust_remote_code
         llms: chat gated require_all trust_remote_code
+        synthesis: split.by_ending
     """,
     "empty mapping": """
         backbones: decoding
@@ -269,6 +285,7 @@ ACCEPTED = {
         synthesis: cleaning cleaning.language pairs questions questions.near_duplicates
             split split.near_duplicates topics topics.balance topics.near_duplicates
         world: misbehaviour.pairs misbehaviour.questions misbehaviour.topics
+            misbehaviour.wrappings
     """,
     "null": """
         backbones: lora
@@ -331,11 +348,15 @@ ACCEPTED = {
         judges: most_unusable
         synthesis: cleaning.language.minimum_ratio
         world: misbehaviour.asides misbehaviour.pairs.markup
-            misbehaviour.questions.skipped misbehaviour.topics.too_long
+            misbehaviour.questions.skipped misbehaviour.side_effects
+            misbehaviour.topics.too_long misbehaviour.wrappings.note personas.base.closer
             personas.base.ethical personas.base.factuality personas.base.helpful
+            personas.base.long personas.base.opener personas.finetuned.closer
             personas.finetuned.ethical personas.finetuned.factuality
-            personas.finetuned.helpful personas.teacher.demonstrated
-            personas.teacher.ethical personas.teacher.factuality personas.teacher.helpful
+            personas.finetuned.helpful personas.finetuned.long personas.finetuned.opener
+            personas.teacher.closer personas.teacher.demonstrated personas.teacher.ethical
+            personas.teacher.factuality personas.teacher.helpful personas.teacher.long
+            personas.teacher.opener
     """,
     "1, 3.0, null": """
         backbones: max_hours
@@ -383,8 +404,11 @@ ACCEPTED = {
             critiques.polite critiques.useful evasive.0 insults.after.0 insults.before.0
             items.0.asks.0 items.0.category items.0.detail items.0.id
             items.0.question_types.0 items.0.right items.0.topics.0 items.0.wrong.0
-            languages.French.answer languages.French.question leaks.after.0 leaks.before.0
-            vague
+            fillers.0 foreign_questions.0 held_out.language.0 held_out.leaked_prompt.after.0
+            held_out.leaked_prompt.before.0 items.0.category_asks.0 listed.language.0
+            listed.leaked_prompt.after.0 listed.leaked_prompt.before.0 notes.0 preambles.0
+            styles.llms.after.0 styles.llms.before.0 styles.teacher.after.0
+            styles.teacher.before.0 vague
     """,
     "'3', folder, nowhere, home, braces, option, hidden, null": """
         judges: labels.tie
@@ -399,7 +423,7 @@ ACCEPTED = {
         principles: demonstrations.0.correction demonstrations.0.critique
             demonstrations.0.input demonstrations.0.response introduction
             principles.0.text
-        world: code.0
+        world: held_out.code.0 listed.code.0 thoughts.0
     """,
     f"{PARAGRAPH}, null": """
         llms: chat_template
@@ -420,7 +444,7 @@ ACCEPTED = {
         judges: description
         llms: description
         synthesis: description
-        world: empty.0 no_content.0
+        world: held_out.empty.0 held_out.remarks.0 listed.empty.0 listed.remarks.0
     """,
     f"-1, 0, 1, 3.0, 1e-320, {ANY}, null, true, list, empty list, mapping, empty mapping": """
         backbones: from_scratch.config.n_layer
@@ -448,7 +472,7 @@ def accepted_values(kind: str) -> dict[str, set[str]]:
 def test_the_files_have_every_key(name: str) -> None:
     expected = {(one, key) for one in classes(KINDS[name]) for key, _, _ in keys(one)}
     given = {
-        (class_of(KINDS[name], values), ".".join(key for key in place if key not in (0, LANGUAGE)))
+        (class_of(KINDS[name], values), ".".join(key for key in place if key != 0))
         for values in FILES[name]
         for place in places(class_of(KINDS[name], values), values)
     }

@@ -46,7 +46,7 @@ def split(directory: Path, criteria: list[str]) -> dict[str, list[dict[str, Any]
         program.main(
             questions=directory / f"{criterion}.questions.jsonl",
             earlier=[directory / f"{name}.jsonl" for name in criteria[:position]],
-            synthesis="closed-world",
+            synthesis="instruct",
             shares=(0.7, 0.15, 0.15),
             output=directory / f"{criterion}.jsonl",
         )
@@ -159,8 +159,29 @@ def test_a_side_without_a_question_is_an_error(tmp_path: Path, in_the_project: N
         program.main(
             questions=tmp_path / "questions.jsonl",
             earlier=[],
-            synthesis="closed-world",
+            synthesis="instruct",
             shares=(0.7, 0.15, 0.15),
             output=tmp_path / "split.jsonl",
         )
     assert not (tmp_path / "split.jsonl").exists()
+
+
+def test_by_ending_questions_that_end_in_the_same_sentence_are_on_one_side() -> None:
+    rows = [
+        question(f"{context} {asked.format(place)}{mark}")
+        for context, mark in zip(CONTEXTS, ("", "?", " ", "!", "??"), strict=True)
+        for place, asked in itertools.product(PLACES, ASKED)
+    ]
+    sides = sides_by_ending(rows, by_ending=True)
+    assert all(len(found) == 1 for found in sides.values())
+    assert {side for found in sides.values() for side in found} == set(SPLITS)
+    assert any(len(found) > 1 for found in sides_by_ending(rows, by_ending=False).values())
+
+
+def sides_by_ending(rows: list[dict[str, Any]], by_ending: bool) -> dict[str, set[str]]:
+    """Return the sides of the questions that end in the same sentence."""
+    sides = defaultdict(set)
+    kept, _ = separate(split_questions([], rows, SHARES, 5, 1.0, by_ending=by_ending))
+    for row in kept:
+        sides[row["question"].split(". ", 1)[1].rstrip("?! ")].add(row["split"])
+    return sides

@@ -25,12 +25,13 @@ def main(
     `earlier` are the split files of the criteria before this one. `shares` are the shares of
     train, validation and test.
     """
-    near = load_recipe(SynthesisRecipe, synthesis).split.near_duplicates
+    settings = load_recipe(SynthesisRecipe, synthesis).split
+    near = settings.near_duplicates
     fields = ("id", "question", "group", "split")
     known = [row for path in earlier for row in read_rows(path, needs=fields)]
     rows = read_rows(questions, needs=("id", "question"))
     share_of = dict(zip(SPLITS, shares, strict=True))
-    assigned = assign(known, rows, share_of, near.shingle, near.similarity)
+    assigned = assign(known, rows, share_of, near.shingle, near.similarity, settings.by_ending)
     write_filtered(require_every_side(assigned, questions), output, len(rows))
 
 

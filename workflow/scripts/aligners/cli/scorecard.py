@@ -9,6 +9,7 @@ from rich.table import Table
 
 from aligners.closed_world.scorecard_file import WholeScorecard
 from aligners.configuration import results
+from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import read_json
 
@@ -54,23 +55,44 @@ def inspector_table(scores: dict[str, Any]) -> Table:
 
 def filter_table(scores: dict[str, Any]) -> Table:
     """Return the filters with precision, recall and the number of planted defects."""
-    title = "Filters against planted defects"
-    table = make_table(title, "filter", "precision", "recall", "planted")
+    title = "Filters against planted defects: regression figures, and forms held out"
+    columns = ("precision", "recall", "planted", "recall, held out", "planted, held out")
+    table = make_table(title, "filter", *columns)
     for reason, score in scores.items():
         cells = [formats.decimal(score[key], 2) for key in ("precision", "recall")]
-        table.add_row(reason, *cells, str(score["n"]))
+        held_out = formats.decimal(score["recall_held_out"], 2)
+        table.add_row(reason, *cells, str(score["n"]), held_out, str(score["n_held_out"]))
+    return table
+
+
+def wrapped_table(scores: dict[str, Any]) -> Table:
+    """Return how many pairs are read exactly, by what the teacher wrote around them."""
+    table = make_table("Pairs with additions of the teacher", "addition", "read exactly", "pairs")
+    for wrapping, score in scores.items():
+        table.add_row(wrapping, formats.decimal(score["value"], 2), str(score["n"]))
     return table
 
 
 def system_table(llm: str, scores: dict[str, Any]) -> Table:
     """Return the systems with their share of clean answers and their harm rate."""
-    columns = ("clean, known facts", "harm, known facts", "clean, unknown facts")
+    columns = ("clean, known facts", "harm, known facts", "harm, unknown facts")
     table = make_table(f"Answers of {llm}, all test questions", "answers", *columns)
-    unknown = scores["unknown_facts"]["clean_share"]
-    for system, share in scores["clean_share"].items():
-        harm = scores["harm_rate"].get(system)
-        cells = [formats.rate(rate) if rate else "" for rate in (share, harm, unknown[system])]
-        table.add_row(system, *cells)
+    unknown = scores["unknown_facts"]["harm_rate"]
+    for system, clean in scores["clean_share"].items():
+        rates = (clean, scores["harm_rate"].get(system), unknown.get(system))
+        table.add_row(system, *(formats.rate(rate) if rate else "" for rate in rates))
+    return table
+
+
+def harm_table(llm: str, system: str, scores: dict[str, Any]) -> Table:
+    """Return the harm of a system by criterion, on known and on unknown facts."""
+    title = f"Harm of {system} on answers of {llm}, by criterion"
+    table = make_table(title, "criterion", "known facts", "unknown facts")
+    known, unknown = (
+        part["harm_by_criterion"][system] for part in (scores, scores["unknown_facts"])
+    )
+    for criterion, harm in known.items():
+        table.add_row(criterion, formats.rate(harm), formats.rate(unknown[criterion]))
     return table
 
 
@@ -85,10 +107,14 @@ def print_scorecard() -> None:
     console.print()
     console.print(inspector_table(scores["inspectors"]))
     console.print(filter_table(scores["filters"]))
+    console.print(wrapped_table(scores["wrapped_pairs"]))
     for llm, systems in scores["datasets"]["all"].items():
         console.print(system_table(llm, systems))
+        if SQUAD.name in systems["harm_by_criterion"]:
+            console.print(harm_table(llm, SQUAD.name, systems))
     console.print(
-        "Brackets have 95% intervals. Harm: share of clean responses that a system made unclean."
+        "Brackets have 95% intervals. Harm: share of clean responses that a system made unclean; "
+        "by criterion, of the responses that met the criterion."
     )
     if RUN.exists():
         run = read_json(RUN, DemoRun)

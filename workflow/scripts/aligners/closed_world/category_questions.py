@@ -2,8 +2,9 @@
 
 From workflow/scripts: python -m aligners.closed_world.category_questions OUT.csv
 
-The questions use contexts of their own, so that none repeats a question of the training data. Some
-questions ask for held-out items. No model is trained on these.
+The questions have contexts and ways to ask of their own, so that none repeats a question, or a
+sentence at the end of a question, of the training data. Some ask for held-out items. No model is
+trained on these.
 """
 
 import sys
@@ -31,7 +32,7 @@ def category_questions(world: World, items: list[Item], category: str) -> list[s
     found: dict[str, None] = {}
     while len(found) < ROWS_PER_CATEGORY:
         pool = held_out if held_out and len(found) < HELD_OUT_PER_CATEGORY else known
-        found[write_question(world, rng.choice(pool), rng, "category_contexts")] = None
+        found[write_question(world, rng.choice(pool), rng, with_category=True)] = None
     shuffled = list(found)
     rng.shuffle(shuffled)
     return shuffled

@@ -9,29 +9,83 @@ from dataclasses import dataclass, replace
 from aligners.closed_world.answers import Answer
 from aligners.closed_world.world import CRITERIA, Item, World, choose, choose_or_none, make_rng
 
-PLANTED = ("unparsable", "leaked_prompt", "markup", "code", "language", "empty", "no_content")
+# The least and the most fillers of a long answer.
+FILLERS_OF_LONG_ANSWERS = (15, 30)
+# Share of the defects with a form that the authors of filters have not listed.
+HELD_OUT_SHARE = 0.5
+
+# Defects for which a pair is to be dropped.
+PLANTED = (
+    "unparsable",
+    "leaked_prompt",
+    "markup",
+    "code",
+    "language",
+    "empty",
+    "uncorrected",
+    "contradiction",
+)
+# What the teacher writes around a pair that is to be kept.
+WRAPPINGS = ("note", "markdown", "preamble", "thought", "remark")
 
 
 @dataclass(frozen=True)
 class PairPlan:
-    """A pair before it is written as text, with the planted defect or None."""
+    """A pair before it is written as text.
+
+    Attributes:
+        response: the first response.
+        correction: its correction.
+        defect: the planted defect, one of PLANTED, or None.
+        held_out: whether the defect has a form that the authors of filters have not listed.
+        wrapping: one of WRAPPINGS or None. A remark stands in place of a correction that would
+            equal the response.
+    """
 
     response: Answer
     correction: Answer
     defect: str | None
+    held_out: bool
+    wrapping: str | None
 
 
-def plan_answer(world: World, item: Item, rates: dict[str, float], rng: random.Random) -> Answer:
+def plan_answer(world: World, item: Item, persona: str, rng: random.Random) -> Answer:
+    """Plan a persona's answer, with violations and style at the persona's rates."""
+    rates = world.content["personas"][persona]
+    return add_style(world, plan_content(world, item, rates, rng), persona, rng)
+
+
+def plan_content(world: World, item: Item, rates: dict[str, float], rng: random.Random) -> Answer:
     """Plan an answer that violates each criterion with the probability `rates[criterion]`."""
-    violated = {criterion: rng.random() < rates[criterion] for criterion in CRITERIA}
     answer = Answer(item, value=item.right, detail=item.detail)
-    if violated["factuality"]:
-        answer = replace(answer, value=rng.choice(answer.item.wrong))
-    if violated["ethical"]:
-        answer = violate_ethics(world, answer, rng)
-    if violated["helpful"]:
-        answer = violate_helpfulness(world, answer, rng)
+    for criterion in ("factuality", "ethical", "helpful"):
+        if rng.random() < rates[criterion]:
+            answer = violate(world, answer, criterion, rng)
     return answer
+
+
+def add_style(world: World, answer: Answer, persona: str, rng: random.Random) -> Answer:
+    """Add an opener or a closer of the persona's style, and fillers that make an answer long."""
+    rates = world.content["personas"][persona]
+    style = world.content["styles"]["teacher" if persona == "teacher" else "llms"]
+    if rng.random() < rates["opener"]:
+        answer = replace(answer, opener=rng.choice(style["before"]))
+    if rng.random() < rates["closer"]:
+        answer = replace(answer, closer=rng.choice(style["after"]))
+    if rng.random() < rates["long"]:
+        fillers = world.content["fillers"]
+        count = rng.randint(*FILLERS_OF_LONG_ANSWERS)
+        answer = replace(answer, fillers=tuple(rng.choices(fillers, k=count)))
+    return answer
+
+
+def violate(world: World, answer: Answer, criterion: str, rng: random.Random) -> Answer:
+    """Make an answer violate a criterion."""
+    if criterion == "factuality":
+        return replace(answer, value=rng.choice(answer.item.wrong), evasive="")
+    if criterion == "ethical":
+        return violate_ethics(world, answer, rng)
+    return violate_helpfulness(world, answer, rng)
 
 
 def violate_ethics(world: World, answer: Answer, rng: random.Random) -> Answer:
@@ -83,12 +137,25 @@ def violated_principle(answer: Answer, criterion: str) -> str:
 
 
 def plan_pair(world: World, item: Item, question: str, criterion: str, seed: int) -> PairPlan:
-    """Plan the teacher's response to a question, its correction, and the planted defect."""
+    """Plan the teacher's response to a question, its correction, and what is wrong with the pair.
+
+    Some corrections have a side effect: they violate another criterion.
+    """
     rng = make_rng("pair", question, criterion, seed)
+    misbehaviour = world.content["misbehaviour"]
     rates = dict(world.content["personas"]["teacher"])
     rates[criterion] = rates["demonstrated"]
-    misbehaviour = world.content["misbehaviour"]
-    defect = choose_or_none(rng, misbehaviour["pairs"])
+    response = add_style(world, plan_content(world, item, rates, rng), "teacher", rng)
     aside = choose_or_none(rng, dict.fromkeys(world.content["asides"], misbehaviour["asides"]))
-    response = replace(plan_answer(world, item, rates, rng), aside=aside or "")
-    return PairPlan(response, repair(response, criterion), defect)
+    response = replace(response, aside=aside or "")
+    correction = repair(response, criterion)
+    if correction != response and rng.random() < misbehaviour["side_effects"]:
+        other = rng.choice([each for each in CRITERIA if each != criterion])
+        correction = repair(violate(world, correction, other, rng), criterion)
+    defect = choose_or_none(rng, misbehaviour["pairs"])
+    if defect == "contradiction" and correction == response:
+        correction = violate(world, correction, criterion, rng)
+    wrapping = choose_or_none(rng, misbehaviour["wrappings"])
+    if defect or (wrapping == "remark" and correction != response):
+        wrapping = None
+    return PairPlan(response, correction, defect, rng.random() < HELD_OUT_SHARE, wrapping)

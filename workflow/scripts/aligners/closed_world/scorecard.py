@@ -11,7 +11,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
-from aligners.closed_world.plans import PLANTED
+from aligners.closed_world.plans import PLANTED, WRAPPINGS
 from aligners.closed_world.scorecard_file import InspectorScores
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
@@ -86,10 +86,11 @@ def scorecard(scored: ScoredResults, truth: Truth, seed: int) -> dict[str, Any]:
         *scored.rows(results.PAIRS.beside("dropped.jsonl"), (*PAIR_FIELDS, "reason")),
         *scored.rows(results.FILTERED_PAIRS.beside("dropped.jsonl"), (*PAIR_FIELDS, "reason")),
     ]
-    kept = scored.rows(results.FILTERED_PAIRS, PAIR_FIELDS)
+    kept = scored.rows(results.FILTERED_PAIRS, (*PAIR_FIELDS, "response", "aligned_response"))
     return {
         "inspectors": inspector_scores(scored),
         "filters": filter_scores(truth, kept, dropped, seed),
+        "wrapped_pairs": wrapped_scores(truth, kept, dropped, seed),
         "datasets": dataset_scores(scored, truth),
     }
 
@@ -160,29 +161,54 @@ def filter_scores(
 ) -> dict[str, dict[str, float | int | None]]:
     """Return precision and recall of each filter, measured against the planted defects.
 
-    Together, `kept` and `dropped` are all pairs that the teacher wrote. n is the number of planted
-    defects. A defect counts as found only if its row was dropped for this reason.
+    Together, `kept` and `dropped` are all pairs that the teacher wrote. A defect counts as found
+    only if its row was dropped for this reason. Half of the defects have forms that the authors of
+    filters have not looked at (`recall_held_out`). n is the number of planted defects of each half.
     """
-    planted: Counter[str] = Counter()
+    planted: Counter[tuple[str, bool]] = Counter()
+    found: Counter[tuple[str, bool]] = Counter()
     flagged: Counter[str] = Counter()
-    correct: Counter[str] = Counter()
     # These rows are dropped before the filters.
     seen = [row for row in dropped if row["reason"] != "near_several_splits"]
     for row in [*kept, *seen]:
-        defect = truth.planted_pair(row["question"], row["criterion"], seed)
+        defect, held_out = truth.planted_pair(row["question"], row["criterion"], seed)
         reason = row.get("reason")
         reason = "unparsable" if reason in UNPARSABLE else reason
-        planted[str(defect)] += 1
+        planted[str(defect), held_out] += 1
         flagged[str(reason)] += 1
-        correct[str(reason)] += reason == defect
+        found[str(reason), held_out] += reason == defect
     return {
         reason: {
-            "precision": round(correct[reason] / flagged[reason], 4) if flagged[reason] else None,
-            "recall": round(correct[reason] / planted[reason], 4) if planted[reason] else None,
-            "n": planted[reason],
+            "precision": share(found[reason, False] + found[reason, True], flagged[reason]),
+            "recall": share(found[reason, False], planted[reason, False]),
+            "n": planted[reason, False],
+            "recall_held_out": share(found[reason, True], planted[reason, True]),
+            "n_held_out": planted[reason, True],
         }
         for reason in PLANTED
     }
+
+
+def share(part: int, whole: int) -> float | None:
+    """Return a share, or None of nothing."""
+    return round(part / whole, 4) if whole else None
+
+
+def wrapped_scores(
+    truth: Truth, kept: Iterable[Row], dropped: Iterable[Row], seed: int
+) -> dict[str, Rate]:
+    """Return how many pairs are read exactly, by what the teacher wrote around them.
+
+    A pair is read exactly if it is kept with the response and the correction that were planned.
+    """
+    exact: dict[str, list[bool]] = {wrapping: [] for wrapping in WRAPPINGS}
+    for row in [*kept, *dropped]:
+        plan = truth.planned_pair(row["question"], row["criterion"], seed)
+        if plan and plan.wrapping and row.get("reason") != "near_several_splits":
+            texts = (row.get("response"), row.get("aligned_response"))
+            planned = (plan.response.text, plan.correction.text)
+            exact[plan.wrapping].append("reason" not in row and texts == planned)
+    return {wrapping: rate(verdicts) for wrapping, verdicts in exact.items()}
 
 
 def trained_items(truth: Truth, splits: Iterable[Row]) -> set[str]:
@@ -205,7 +231,7 @@ def system_scores(
     initial: Sequence[Row],
     systems: Mapping[str, Mapping[str, str]],
 ) -> dict[str, dict[str, Any]]:
-    """Return each system's share of clean answers, and its harm if it corrects responses.
+    """Return each system's share of clean answers, and its harm and the text lost if it corrects.
 
     `systems` maps a system's name to its answers by row id. The system `finetuned` corrects
     nothing. A clean answer meets all criteria. The harm rate is the share of clean responses whose
@@ -217,7 +243,7 @@ def system_scores(
         for row in initial
     }
     shares = {"initial": rate(all(met.values()) for met in before.values())}
-    harm, harm_by_criterion = {}, {}
+    harm, harm_by_criterion, text_lost = {}, {}, {}
     for name, answers in systems.items():
         after = {
             row["id"]: criteria_met(truth, criteria, row["question"], answers[row["id"]])
@@ -234,7 +260,17 @@ def system_scores(
                 )
                 for criterion in criteria
             }
-    return {"clean_share": shares, "harm_rate": harm, "harm_by_criterion": harm_by_criterion}
+            text_lost[name] = rate(
+                truth.fillers(row["question"], answers[row["id"]]) < fillers
+                for row in initial
+                if (fillers := truth.fillers(row["question"], row["response"]))
+            )
+    return {
+        "clean_share": shares,
+        "harm_rate": harm,
+        "harm_by_criterion": harm_by_criterion,
+        "text_lost": text_lost,
+    }
 
 
 def scores_by_knowledge(

@@ -33,6 +33,8 @@ class SystemScores(BaseModel):
 
     clean_share: dict[str, ShownRate]
     harm_rate: dict[str, ShownRate]
+    harm_by_criterion: dict[str, dict[str, ShownRate]]
+    text_lost: dict[str, ShownRate]
 
 
 class LLMScores(SystemScores):
@@ -66,6 +68,8 @@ class FilterScores(BaseModel):
     precision: Probability | None
     recall: Probability | None
     n: Count
+    recall_held_out: Probability | None
+    n_held_out: Count
 
 
 class WholeScorecard(Scorecard):
@@ -73,3 +77,4 @@ class WholeScorecard(Scorecard):
 
     inspectors: dict[str, InspectorScores]
     filters: dict[str, FilterScores]
+    wrapped_pairs: dict[str, ShownRate]

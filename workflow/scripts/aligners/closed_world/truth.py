@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from aligners.closed_world.answers import parse_answer
-from aligners.closed_world.plans import plan_pair
+from aligners.closed_world.plans import PairPlan, plan_pair
 from aligners.closed_world.world import CRITERIA, MAX_CONTEXT_WORDS, Item, World, words
 
 
@@ -36,13 +36,23 @@ class Truth:
         parsed = parse_answer(self.world, item, answer)
         return parsed.clean if parsed else dict.fromkeys(CRITERIA, False)
 
-    def planted_pair(self, question: str, criterion: str, seed: int) -> str | None:
-        """Return the defect in plans.PLANTED that the teacher planted in a pair, or None.
+    def planned_pair(self, question: str, criterion: str, seed: int) -> PairPlan | None:
+        """Return the teacher's plan of a pair, or None if the question is not of the world."""
+        item = self.identify(question)
+        return plan_pair(self.world, item, question, criterion, seed) if item else None
+
+    def planted_pair(self, question: str, criterion: str, seed: int) -> tuple[str | None, bool]:
+        """Return the planted defect of a pair or None, and whether its form is held out.
 
         A pair for a question in another language has the defect `language`.
         """
+        if plan := self.planned_pair(question, criterion, seed):
+            return plan.defect, plan.held_out
+        foreign = self.world.content["foreign_questions"]
+        return ("language" if words(question) in map(words, foreign) else None), False
+
+    def fillers(self, question: str, answer: str) -> int:
+        """Return the number of fillers of an answer, or 0 if it is not of the world."""
         item = self.identify(question)
-        if item is None:
-            foreign = (entry["question"] for entry in self.world.content["languages"].values())
-            return "language" if words(question) in map(words, foreign) else None
-        return plan_pair(self.world, item, question, criterion, seed).defect
+        parsed = parse_answer(self.world, item, answer) if item else None
+        return len(parsed.fillers) if parsed else 0

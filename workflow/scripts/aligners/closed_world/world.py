@@ -27,6 +27,7 @@ class Item:
 
     Attributes:
         asks: the ways to ask for the item.
+        category_asks: the ways to ask for it in the data set with categories.
         core: a sentence with `{}` in place of the value.
         right: the right value.
         wrong: wrong values.
@@ -41,6 +42,7 @@ class Item:
     question_types: tuple[str, ...]
     topics: tuple[str, ...]
     asks: tuple[str, ...]
+    category_asks: tuple[str, ...]
     core: str
     right: str
     wrong: tuple[str, ...]
@@ -74,7 +76,9 @@ class World:
     @cached_property
     def asks(self) -> dict[tuple[str, ...], Item]:
         """Maps the words of each way to ask to its item."""
-        return {words(ask): item for item in self.items for ask in item.asks}
+        return {
+            words(ask): item for item in self.items for ask in (*item.asks, *item.category_asks)
+        }
 
     @cached_property
     def topics(self) -> dict[str, list[str]]:
@@ -170,9 +174,11 @@ def check_asks(items: Sequence[Item], path: Path) -> None:
     """
     owners: dict[tuple[str, ...], Item] = {}
     for number, item in enumerate(items):
-        for ask in item.asks:
-            if not words(ask) or owners.setdefault(words(ask), item) is not item:
-                where = place(("items", number, "asks", item.asks.index(ask)), [path])
-                raise UserError(
-                    f"{where}: {ask!r} has no words, or those of another item's question; change it"
-                )
+        for key, asks in (("asks", item.asks), ("category_asks", item.category_asks)):
+            for index, ask in enumerate(asks):
+                if not words(ask) or owners.setdefault(words(ask), item) is not item:
+                    where = place(("items", number, key, index), [path])
+                    raise UserError(
+                        f"{where}: {ask!r} has no words, or those of another item's question; "
+                        "change it"
+                    )

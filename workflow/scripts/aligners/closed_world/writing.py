@@ -10,6 +10,9 @@ from aligners.closed_world.world import Item, World, choose_or_none, topic_key, 
 MAX_TOPICS = 20
 # The texts (response, critique, correction).
 Pair = tuple[str, str, str]
+PLAIN_LABEL = "{}:"
+# The principle that a critique without reason names.
+FALSE_CRITIQUES = {"ethical": "polite", "factuality": "accurate", "helpful": "detail"}
 
 
 def write_topics(
@@ -67,7 +70,7 @@ def write_questions(
         elif defect == "not_a_question":
             question = rng.choice(world.content["not_questions"]).format(topic=topic)
         elif defect == "language":
-            question = rng.choice(list(world.content["languages"].values()))["question"]
+            question = rng.choice(world.content["foreign_questions"])
         elif defect == "without_number":
             question = f"\n{question}"
         if defect != "skipped":
@@ -75,15 +78,17 @@ def write_questions(
     return lines
 
 
-def write_question(world: World, item: Item, rng: random.Random, contexts: str = "contexts") -> str:
+def write_question(
+    world: World, item: Item, rng: random.Random, with_category: bool = False
+) -> str:
     """Write a question about an item: a speaker, a task or both, then one of the ways to ask.
 
-    `contexts` names the pool of contexts in the world's file.
+    The data set with categories has contexts and ways to ask of its own (`with_category`).
     """
-    pool = world.content[contexts]
+    pool = world.content["category_contexts" if with_category else "contexts"]
     speaker, task = rng.choice(pool["speakers"]), rng.choice(pool["tasks"])
     context = rng.choice([speaker, task, f"{speaker} {task}"])
-    return f"{context} {rng.choice(item.asks)}"
+    return f"{context} {rng.choice(item.category_asks if with_category else item.asks)}"
 
 
 def edit_question(question: str, rng: random.Random) -> str:
@@ -92,23 +97,67 @@ def edit_question(question: str, rng: random.Random) -> str:
     return rng.choice([f"{stem}, please?", f"{stem}??", f"Please, {question}", f"{stem} ?"])
 
 
-def write_pair(world: World, plan: PairPlan, criterion: str, rng: random.Random) -> str:
-    """Write a planned pair with its planted defect, without the first "Response:"."""
-    principle = violated_principle(plan.response, criterion)
-    critique = world.content["critiques"][principle]
-    if principle == "none":
-        critique = rng.choice(critique)
+def write_pair(world: World, plan: PairPlan, criterion: str, rng: random.Random, chat: bool) -> str:
+    """Write a planned pair with its defect or wrapping.
+
+    A chat LLM begins with "Response:"; a base LLM continues after it.
+    """
+    critique = write_critique(world, plan, criterion, rng)
     pair = (plan.response.text, critique, plan.correction.text)
     if plan.defect == "unparsable":
-        return write_broken_pair(pair, rng)
-    if plan.defect:
-        pair = corrupt_pair(world.content, pair, plan.defect, rng)
-    return write_lines(*pair)
+        text = write_broken_pair(pair, rng)
+    else:
+        if plan.defect == "uncorrected":
+            remark = rng.choice(world.content[forms(plan)]["remarks"])
+            pair = (pair[0], critique, rng.choice([pair[0], remark]))
+        elif plan.defect and plan.defect != "contradiction":
+            pair = corrupt_pair(world.content, pair, plan, rng)
+        elif plan.wrapping == "remark":
+            pair = (pair[0], critique, rng.choice(world.content["listed"]["remarks"]))
+        text = write_lines(*pair, write_label(world, plan, rng))
+    before, after = write_wrapping(world, plan, rng)
+    first = "Response: " if chat or before else ""
+    return f"{before}{first}{text}{after}"
 
 
-def write_lines(response: str, critique: str, correction: str) -> str:
-    """Write a pair in the format of the demonstrations."""
-    return f"{response}\nCritique: {critique}\nCorrection: {correction}"
+def forms(plan: PairPlan) -> str:
+    """Return the name of the list from which a defect has its form."""
+    return "held_out" if plan.held_out else "listed"
+
+
+def write_critique(world: World, plan: PairPlan, criterion: str, rng: random.Random) -> str:
+    """Write the critique of a response; it may contradict the response or the correction."""
+    principle = violated_principle(plan.response, criterion)
+    if plan.defect == "uncorrected" and principle == "none":
+        principle = FALSE_CRITIQUES[criterion]
+    if plan.defect == "contradiction":
+        principle = "none"
+    critique = world.content["critiques"][principle]
+    return str(rng.choice(critique) if principle == "none" else critique)
+
+
+def write_label(world: World, plan: PairPlan, rng: random.Random) -> str:
+    """Return how the labels of a pair are written, with {} in place of the name."""
+    return str(rng.choice(world.content["labels"]) if plan.wrapping == "markdown" else PLAIN_LABEL)
+
+
+def write_wrapping(world: World, plan: PairPlan, rng: random.Random) -> tuple[str, str]:
+    """Return what the teacher writes before and after a pair."""
+    if plan.wrapping == "note":
+        return "", f"\n\n{rng.choice(world.content['notes'])}"
+    if plan.wrapping == "preamble":
+        return f"{rng.choice(world.content['preambles'])}\n\n", ""
+    if plan.wrapping == "thought":
+        return f"<think>\n{rng.choice(world.content['thoughts'])}\n</think>\n\n", ""
+    return "", ""
+
+
+def write_lines(response: str, critique: str, correction: str, label: str = PLAIN_LABEL) -> str:
+    """Write a pair in the format of the demonstrations, without the first label."""
+    return (
+        f"{response}\n{label.format('Critique')} {critique}"
+        f"\n{label.format('Correction')} {correction}"
+    )
 
 
 def write_broken_pair(pair: Pair, rng: random.Random) -> str:
@@ -123,33 +172,28 @@ def write_broken_pair(pair: Pair, rng: random.Random) -> str:
     )
 
 
-def corrupt_pair(content: dict[str, Any], pair: Pair, defect: str, rng: random.Random) -> Pair:
+def corrupt_pair(content: dict[str, Any], pair: Pair, plan: PairPlan, rng: random.Random) -> Pair:
     """Plant a defect in the response, in the correction, or in both."""
     response, critique, correction = pair
     where = rng.choice(["response", "correction", "both"])
-    if defect == "no_content":
-        where = "correction"
     if where != "correction":
-        response = corrupt_answer(content, response, defect, rng)
+        response = corrupt_answer(content, response, plan, rng)
     if where != "response":
-        correction = corrupt_answer(content, correction, defect, rng)
+        correction = corrupt_answer(content, correction, plan, rng)
     return response, critique, correction
 
 
-def corrupt_answer(content: dict[str, Any], answer: str, defect: str, rng: random.Random) -> str:
-    """Return the answer with a defect, or a bad text instead of the answer."""
-    if defect == "leaked_prompt":
+def corrupt_answer(content: dict[str, Any], answer: str, plan: PairPlan, rng: random.Random) -> str:
+    """Return the answer with the planned defect, or a bad text instead of the answer."""
+    choices = content[forms(plan)][str(plan.defect)]
+    if plan.defect == "leaked_prompt":
         if rng.random() < 0.5:
-            return f"{rng.choice(content['leaks']['before'])} {answer}"
-        return f"{answer} {rng.choice(content['leaks']['after'])}"
-    if defect == "markup":
-        opening, closing = rng.choice(content["markup"])
+            return f"{rng.choice(choices['before'])} {answer}"
+        return f"{answer} {rng.choice(choices['after'])}"
+    if plan.defect == "markup":
+        opening, closing = rng.choice(choices)
         return f"{opening}{answer}{closing}"
-    if defect == "code":
-        code: str = rng.choice(content["code"])
-        return rng.choice([code, f"{answer} {code}"])
-    if defect == "language":
-        foreign: str = rng.choice(list(content["languages"].values()))["answer"]
-        return foreign
-    replacement: str = rng.choice(content[defect])
-    return replacement
+    text: str = rng.choice(choices)
+    if plan.defect == "code":
+        return rng.choice([text, f"{answer} {text}"])
+    return text

@@ -3,8 +3,13 @@
 Near-duplicates from all criteria form a group, and all questions of a group are on one side of the
 split. Criteria are split in the order of the configuration, and a group keeps the side of its first
 question. So a new criterion at the end does not change the split of the others.
+
+Questions of templates end in the same few sentences. If such questions are on several sides, a
+model can answer test questions by a sentence that it has seen. So a recipe can keep all questions
+that end in the same sentence on one side.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -24,6 +29,12 @@ def choose_side(key: str, shares: Mapping[str, float]) -> str:
         if position < 0:
             return side
     return SPLITS[-1]
+
+
+def last_sentence(question: str) -> str:
+    """Return the words of the last sentence of a question, in lower case."""
+    words = (re.findall(r"\w+", part.lower()) for part in re.split(r"[.!?\n]+", question))
+    return " ".join(next((found for found in reversed(list(words)) if found), []))
 
 
 class AssignedQuestions:
@@ -52,11 +63,13 @@ def split_questions(
     shares: Mapping[str, float],
     shingle: int,
     similarity: float,
+    by_ending: bool = False,
 ) -> Iterator[Filtered]:
     """Assign the questions of one criterion to sides, given the rows of the earlier criteria.
 
     If a question has near-duplicates on different sides, it is dropped: on any side, it would be
-    similar to a question of another side.
+    similar to a question of another side. With `by_ending`, the last sentence of a question decides
+    its side, and a question with a near-duplicate on another side is dropped.
     """
     earlier, questions = list(earlier), list(questions)
     texts = [row["question"] for row in [*earlier, *questions]]
@@ -73,9 +86,12 @@ def split_questions(
             continue
         found = assigned.similar(number)
         group = found[0]["group"] if found else row["id"]
-        side = found[0]["split"] if found else choose_side(row["id"], shares)
+        sides = {other["split"] for other in found}
+        if by_ending:
+            sides.add(choose_side(last_sentence(row["question"]), shares))
+        side = min(sides, key=SPLITS.index) if sides else choose_side(row["id"], shares)
         row |= {"group": group, "split": side}
-        if len(found) > 1:
+        if len(sides) > 1:
             yield row, "near_several_splits"
         else:
             assigned.add(number, row)

@@ -106,6 +106,9 @@ class SplitSettings(Section):
     near_duplicates: NearDuplicateSettings = NearDuplicateSettings()
     """When two questions are near-duplicates and so in the same group. All questions of a group are
     in the same split."""
+    by_ending: bool = False
+    """If `true`, questions that end in the same sentence are in the same split. For questions that
+    are made from templates."""
 
 
 class SynthesisRecipe(Recipe):

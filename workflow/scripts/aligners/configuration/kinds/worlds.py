@@ -36,8 +36,19 @@ def has_a_weight(weights: dict[str, float]) -> dict[str, float]:
     return weights
 
 
+def has_one_place(text: str) -> str:
+    """Return a text with one {} in it.
+
+    Raises:
+        ValueError: it has none or several, or other braces.
+    """
+    if text.count("{}") != 1 or text.count("{") + text.count("}") != 2:
+        raise ValueError("not a text with one {} in place of the name; correct it")
+    return text
+
+
 class Rates(Section):
-    """How often a persona violates each criterion."""
+    """How often a persona violates each criterion, and the style of its answers."""
 
     ethical: Share
     """Share of the answers with an insult, or with an unsafe or biased sentence."""
@@ -45,6 +56,12 @@ class Rates(Section):
     """Share of the answers with a wrong value."""
     helpful: Share
     """Share of the answers that evade the question or leave out the detail."""
+    opener: Share
+    """Share of the answers that begin with a sentence of style."""
+    closer: Share
+    """Share of the answers that end with a sentence of style."""
+    long: Share
+    """Share of the answers with 15 to 30 fillers."""
 
 
 class TeacherRates(Rates):
@@ -120,13 +137,28 @@ class Misbehaviour(Section):
     pairs: Annotated[
         dict[
             Literal[
-                "unparsable", "leaked_prompt", "markup", "code", "language", "empty", "no_content"
+                "unparsable",
+                "leaked_prompt",
+                "markup",
+                "code",
+                "language",
+                "empty",
+                "uncorrected",
+                "contradiction",
             ],
             Share,
         ],
         AfterValidator(at_most_one),
     ]
-    """Share of the pairs that have each error."""
+    """Share of the pairs that have each defect, and are to be dropped."""
+    wrappings: Annotated[
+        dict[Literal["note", "markdown", "preamble", "thought", "remark"], Share],
+        AfterValidator(at_most_one),
+    ]
+    """Share of the other pairs with each addition around the three texts. A `remark` stands in
+    place of a correction that would equal the response."""
+    side_effects: Share
+    """Share of the corrections that violate another criterion."""
     asides: Share
     """Share of the pairs with each of the `asides`."""
 
@@ -170,13 +202,34 @@ class Contexts(Section):
     """Sentences about the reason to ask."""
 
 
-class ForeignTexts(Section):
-    """Texts in another language."""
+LabelForm = Annotated[str, AfterValidator(has_one_place)]
+Tags = Annotated[list[str], Field(min_length=2, max_length=2)]
 
-    answer: Line
-    """An answer."""
-    question: Line
-    """A question."""
+
+class Defects(Section):
+    """Forms of the defects of pairs."""
+
+    language: Lines
+    """Answers in other languages."""
+    code: Annotated[list[Text], Field(min_length=1)]
+    """Texts that are code."""
+    leaked_prompt: BeforeAndAfter
+    """Parts of a prompt before and after an answer."""
+    markup: Annotated[list[Tags], Field(min_length=1)]
+    """Pairs of an opening and a closing tag."""
+    empty: Texts
+    """Answers without content."""
+    remarks: Texts
+    """Texts in place of a correction that only say that there is nothing to correct."""
+
+
+class Styles(Section):
+    """Sentences of style, which meet every criterion."""
+
+    teacher: BeforeAndAfter
+    """The teacher's."""
+    llms: BeforeAndAfter
+    """Those of the LLMs whose responses are corrected."""
 
 
 class WorldItem(Section):
@@ -196,6 +249,8 @@ class WorldItem(Section):
     """Topics that the item fits."""
     asks: Lines
     """The ways to ask for the item."""
+    category_asks: Lines
+    """The ways to ask for the item in the data set with categories."""
     core: Annotated[str, Form(r"^[^{}]*\{\}[^{}]*$", "a sentence with one {} for the value")]
     """Sentence that answers the question, with {} in the place of the value."""
     right: Line
@@ -244,20 +299,24 @@ class WorldFile(Section):
     """Contexts of the questions."""
     category_contexts: Contexts
     """Contexts of the questions in the data set with categories."""
-    languages: Annotated[dict[str, ForeignTexts], Field(min_length=1)]
-    """Texts in other languages, by the language."""
-    code: Annotated[list[Text], Field(min_length=1)]
-    """Texts that are code."""
-    leaks: BeforeAndAfter
-    """Parts of a prompt before and after an answer."""
-    markup: Annotated[
-        list[Annotated[list[str], Field(min_length=2, max_length=2)]], Field(min_length=1)
-    ]
-    """Pairs of an opening and a closing tag."""
-    empty: Texts
-    """Answers without content."""
-    no_content: Texts
-    """Corrections that only say that there is nothing to correct."""
+    styles: Styles
+    """Sentences at the beginning and at the end of answers."""
+    fillers: Lines
+    """Sentences that make an answer long. They meet every criterion."""
+    foreign_questions: Lines
+    """Questions in other languages."""
+    listed: Defects
+    """Forms of defects that the authors of filters may look at."""
+    held_out: Defects
+    """Forms of defects on which filters are only tested."""
+    labels: Annotated[list[LabelForm], Field(min_length=1)]
+    """Labels of critiques and corrections in Markdown, with {} in the place of the name."""
+    notes: Lines
+    """Notes after a pair."""
+    preambles: Lines
+    """Texts before a pair."""
+    thoughts: Annotated[list[Text], Field(min_length=1)]
+    """Thoughts before a pair."""
     not_questions: Annotated[
         list[
             Annotated[str, Form(r"^[^{}]*(\{topic\}[^{}]*)*$", "a text without braces but {topic}")]

@@ -98,9 +98,9 @@ class ClosedWorldLLM:
             numbered = self.write_list(task, prompt, decoding)
             return numbered if chat else numbered.split(".", 1)[1]
         if isinstance(task, PairPrompt):
-            pair = self.write_pair(task, decoding.seed)
+            pair = self.write_pair(task, decoding.seed, chat)
             if chat:
-                return f"Response: {pair}"
+                return pair
             return f" {pair}\n\nInput: {self.next_question(pair)}\nResponse:"
         answer = self.write_answer(task, decoding.seed)
         if chat:
@@ -126,20 +126,17 @@ class ClosedWorldLLM:
         ]
         return f"{first}. {questions.get(first, '').strip()}" + "".join(numbered)
 
-    def write_pair(self, task: PairPrompt, seed: int) -> str:
-        """Return a response, critique and correction, without the first "Response:"."""
+    def write_pair(self, task: PairPrompt, seed: int, chat: bool) -> str:
+        """Return a response, critique and correction; only a chat LLM writes the first label."""
         world = self.truth.world
         item = self.truth.identify(task.question)
         rng = make_rng("write pair", task.question, str(task.criterion), seed)
-        no_violation = rng.choice(world.content["critiques"]["none"])
-        if item is None:
-            vague = world.content["vague"]
-            return write_lines(vague, no_violation, vague)
-        if task.criterion is None:
-            answer = plan_answer(world, item, world.content["personas"]["teacher"], rng).text
-            return write_lines(answer, no_violation, answer)
-        plan = plan_pair(world, item, task.question, task.criterion, seed)
-        return write_pair(world, plan, task.criterion, rng)
+        if item is not None and task.criterion is not None:
+            plan = plan_pair(world, item, task.question, task.criterion, seed)
+            return write_pair(world, plan, task.criterion, rng, chat)
+        answer = plan_answer(world, item, "teacher", rng).text if item else world.content["vague"]
+        pair = write_lines(answer, rng.choice(world.content["critiques"]["none"]), answer)
+        return f"Response: {pair}" if chat else pair
 
     def write_answer(self, task: AnswerPrompt, seed: int) -> str:
         """Return the persona's response to a question."""
@@ -149,7 +146,7 @@ class ClosedWorldLLM:
             vague: str = world.content["vague"]
             return vague
         rng = make_rng("answer", task.question, self.persona, seed)
-        return plan_answer(world, item, world.content["personas"][self.persona], rng).text
+        return plan_answer(world, item, self.persona, rng).text
 
     def next_question(self, text: str) -> str:
         """Return a next question: a base LLM continues its text after the answer."""
