@@ -233,3 +233,35 @@ def test_a_pair_whose_question_the_split_does_not_have_is_an_error(
             synthesis="closed-world",
             output=tmp_path / "filtered.jsonl",
         )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Who was Antonín Dvořák?",
+        "Did Frédéric Chopin live in Żelazowa Wola?",
+        "Why is Łódź called that?",
+        "What does “Weltschmerz” mean?",
+        "Who wrote Les Misérables?",
+        "Señora Núñez lives in Córdoba.",
+        "Beyoncé?",
+        "It’s 20 °C.",
+    ],
+)
+def test_names_and_quoted_words_of_other_languages_are_kept(text: str) -> None:
+    assert text_reason(text, LANGUAGE) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Die Hauptstadt von Österreich ist Wien, und sie liegt an der Donau.",
+        "La capitale de la Belgique est Bruxelles.",
+        "El gato está durmiendo en el sofá.",
+        "Das weiß ich nicht.",
+        "Это правда.",
+        "我不知道",
+    ],
+)
+def test_a_text_in_another_language_is_dropped_even_if_it_has_names(text: str) -> None:
+    assert text_reason(text, LANGUAGE) == "language"

@@ -93,8 +93,10 @@ def write_question(
 
 def edit_question(question: str, rng: random.Random) -> str:
     """Return the same question with a trivial edit."""
-    stem = question.removesuffix("?")
-    return rng.choice([f"{stem}, please?", f"{stem}??", f"Please, {question}", f"{stem} ?"])
+    stem, mark = question[:-1], question[-1]
+    return rng.choice(
+        [f"{stem}, please{mark}", f"{question}{mark}", f"Please, {question}", f"{stem} {mark}"]
+    )
 
 
 def write_pair(world: World, plan: PairPlan, criterion: str, rng: random.Random, chat: bool) -> str:

@@ -87,9 +87,9 @@ class Language(Section):
     minimum_words: Few = 5
     """A text with fewer words, in plain letters, is kept, because it is too short to be
     classified."""
-    minimum_ratio: Share = 0.1
+    minimum_ratio: Share = 0.3
     """A text is not English if the probability of English, divided by that of the most probable
-    language, is below this value."""
+    language, is below this value, both with and without names."""
 
 
 class Cleaning(Section):
