@@ -1,5 +1,6 @@
 """The comparisons section of the page: rates, tests, and rates by the closed world's truth."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:
     """Return for each LLM the rates by the closed world's truth, one row for each system.
 
     Each row has a `name` (`base` for the LLM itself) and the rates `clean` and `harm` on known
-    facts, `unknown_clean` and `unknown_harm` on unknown facts. A missing rate is None.
+    facts, `unknown_clean` and `unknown_harm` on unknown facts. A missing rate is None. Those that
+    correct have `harm_by_criterion`: each criterion's harm on known and on unknown facts.
     """
     return {
         llm: [
@@ -70,8 +72,17 @@ def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:
                 "harm": scores["harm_rate"].get(name),
                 "unknown_clean": scores["unknown_facts"]["clean_share"][name],
                 "unknown_harm": scores["unknown_facts"]["harm_rate"].get(name),
+                "harm_by_criterion": harm_by_criterion(scores, name),
             }
             for name, clean in scores["clean_share"].items()
         ]
         for llm, scores in read_json(scorecard, Scorecard)["datasets"]["all"].items()
     }
+
+
+def harm_by_criterion(scores: Mapping[str, Any], system: str) -> dict[str, tuple[Any, Any]]:
+    """Return a system's harm to each criterion, on known and on unknown facts."""
+    known, unknown = (
+        part["harm_by_criterion"].get(system, {}) for part in (scores, scores["unknown_facts"])
+    )
+    return {criterion: (rate, unknown[criterion]) for criterion, rate in known.items()}
