@@ -89,8 +89,8 @@ FILES: dict[str, list[dict[str, Any]]] = {
     ],
     "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"package": "json"}],
     "external": [
-        {**HUB_MODEL, "input_format": "{question} {response}", "end": "[DONE]", "dtype": "auto", "max_tokens": 100,
-         "decoding": DECODING, "batch_tokens": 3},
+        {**HUB_MODEL, "input_format": "{question} {response}", "end": "[DONE]", "dtype": "auto",
+         "max_tokens": 100, "decoding": DECODING, "batch_tokens": 3},
         {"description": "An aligner.", "train": {"backbone": "x"}, "batch_tokens": 3,
          "input_format": "{question} {response}"},
     ],

@@ -84,7 +84,7 @@ class Aligner:
         source = recipe.source()
         tokenizer = load_tokenizer(source)
         end = find_token(tokenizer, recipe.end) if recipe.end else ""
-        # An end that is no token is found as text, which has no space at its start if it comes first.
+        # An end that is no token is found as text; decoded first, it has no space before it.
         stop = (recipe.end.strip(),) if recipe.end and not end else ()
         return cls(
             load_for_inference(AutoModelForCausalLM, source, best_dtype(recipe.dtype)),
