@@ -158,13 +158,6 @@ def test_revision_is_a_commit_or_marked_as_unpinned(kind: str, name: str) -> Non
         assert re.fullmatch(r"revision: [0-9a-f]{40}( +#.*)?|revision: main +# UNPINNED: .+", line)
 
 
-def test_external_aligner_of_the_demo_has_the_format_of_the_real_one() -> None:
-    demo, real = (
-        load_recipe(ExternalRecipe, name) for name in ("ji-et-al-closed-world", "ji-et-al")
-    )
-    assert demo.input_format == real.input_format
-
-
 @pytest.mark.parametrize("kind", [BackboneRecipe, ExternalRecipe])
 def test_rows_leave_room_for_question_and_response(
     kind: type[BackboneRecipe] | type[ExternalRecipe],

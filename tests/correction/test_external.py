@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from llama_like import llama_like_tokenizer
+from projects import ROOT
 from recipes import changed
 from tokenizers import AddedToken
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -30,6 +31,8 @@ PROMPTS = {
     "ji-et-al-trained": "BEGINNING OF CONVERSATION: USER: ##Question: Is it 3.14?\n"
     "##Answer: No! Never.\n##Correction:  ASSISTANT:",
 }
+PROMPTS["ji-et-al-closed-world"] = PROMPTS["ji-et-al"]
+RECIPES = sorted(path.stem for path in (ROOT / "config/external").glob("*.yaml"))
 SEPARATORS = [" [INIT] ", " [ALIGNED] ", " [DONE]", " [SEP] "]
 
 
@@ -83,7 +86,7 @@ def align(name: str, directory: Path) -> str:
     return correction
 
 
-@pytest.mark.parametrize("name", PROMPTS)
+@pytest.mark.parametrize("name", RECIPES)
 def test_the_prompt_is_that_of_the_source(name: str) -> None:
     tokenizer = tokenizer_with(SEPARATORS)
     input_format = InputFormat(load_recipe(ExternalRecipe, name).input_format)
