@@ -26,11 +26,13 @@ from aligners.configuration.recipes import FOLDERS, load_recipe
 from aligners.configuration.validation import validate
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
+from aligners.statistics.reproduction import AS_IN_THE_PAPER
 from aligners.synthesis.pairs import pairs_prompt
 from aligners.synthesis.topics import topic_reason
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENTS = ["config.yaml", "demo.yaml"]
+REPRODUCTION = "paper-reproduction.yaml"
 RECIPES = sorted(
     (kind, path.stem) for kind in FOLDERS for path in (ROOT / "config" / kind).glob("*.yaml")
 )
@@ -123,6 +125,21 @@ def test_experiment_is_valid_with_all_its_recipes(experiment: str) -> None:
         assert partner is None or load_recipe(LLMRecipe, partner).chat
 
 
+def test_the_reproduction_has_the_papers_llms_and_trained_models() -> None:
+    paper, changes = (read_yaml(Path("config") / name) for name in ("config.yaml", REPRODUCTION))
+    # No model is trained on what these keys name.
+    assert set(changes) == {"llms", "datasets", "systems"}
+    path = Path("config") / REPRODUCTION
+    config = validate_experiment({**paper, **changes}, path, Path("config/config.yaml"))
+    assert config.llms == [f"{name}{AS_IN_THE_PAPER}" for name in paper["llms"]]
+    for name, own in zip(config.llms, paper["llms"], strict=True):
+        recipe, usual = load_recipe(LLMRecipe, name), load_recipe(LLMRecipe, own)
+        assert recipe.origin() == usual.origin()
+        decoding = recipe.responses.repetition_penalty, recipe.responses.first_sentence
+        assert decoding == (2.0, True)
+        assert usual.responses.repetition_penalty <= 1.1 and not usual.responses.first_sentence
+
+
 def test_demo_sets_every_key() -> None:
     """Laid over config.yaml, whatever it left out would be the paper's."""
     paper, demo = (read_yaml(Path("config") / name) for name in EXPERIMENTS)
@@ -139,16 +156,6 @@ def test_revision_is_a_commit_or_marked_as_unpinned(kind: str, name: str) -> Non
         return  # A file of the project, with a revision of our own.
     for line in re.findall(r"^revision:.*$", text, re.MULTILINE):
         assert re.fullmatch(r"revision: [0-9a-f]{40}( +#.*)?|revision: main +# UNPINNED: .+", line)
-
-
-def test_external_aligner_of_the_demo_has_the_format_of_the_real_one() -> None:
-    formats = {load_recipe(ExternalRecipe, name).input_format for _, name in external_recipes()}
-    assert len(formats) == 1
-
-
-def external_recipes() -> list[tuple[str, str]]:
-    """Return the recipes of external aligners."""
-    return [recipe for recipe in RECIPES if recipe[0] == "external"]
 
 
 @pytest.mark.parametrize("kind", [BackboneRecipe, ExternalRecipe])

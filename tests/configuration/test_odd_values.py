@@ -43,7 +43,7 @@ TRAINING = {
 }  # fmt: skip
 LLM = {
     "chat": False, "finetuned": "partner", "require_all": True,
-    "responses": {"prompt": "{question}", **DECODING, "stop": ["end"]},
+    "responses": {"prompt": "{question}", **DECODING, "stop": ["end"], "first_sentence": True},
 }  # fmt: skip
 SERVER = {
     "limit_parameter": "max_tokens", "extra": {"top_p": 1}, "concurrency": 3,
@@ -99,8 +99,8 @@ FILES: dict[str, list[dict[str, Any]]] = {
     ],
     "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"package": "json"}],
     "external": [
-        {**HUB_MODEL, "input_format": "{question} {response}", "dtype": "auto", "max_tokens": 100,
-         "decoding": DECODING, "batch_tokens": 3},
+        {**HUB_MODEL, "input_format": "{question} {response}", "end": "[DONE]", "dtype": "auto",
+         "max_tokens": 100, "decoding": DECODING, "batch_tokens": 3},
         {"description": "An aligner.", "train": {"backbone": "x"}, "batch_tokens": 3,
          "input_format": "{question} {response}"},
     ],
@@ -274,7 +274,7 @@ ACCEPTED = {
         external: gated trust_remote_code
         inspectors: gated gradient_checkpointing trust_remote_code
         judges: gated logprobs trust_remote_code
-        llms: chat gated require_all trust_remote_code
+        llms: chat gated require_all responses.first_sentence trust_remote_code
         synthesis: split.by_ending
     """,
     "empty mapping": """
@@ -426,6 +426,7 @@ ACCEPTED = {
         world: held_out.code.0 listed.code.0 thoughts.0
     """,
     f"{PARAGRAPH}, null": """
+        external: end
         llms: chat_template
     """,
     "'', ' ', long, '3', file, folder, nowhere, home, option, hidden": """

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from llama_like import llama_like_tokenizer
 from tiny_models import load, make_model
 from tiny_training import recipe
-from tokenizers import Tokenizer, decoders, models, normalizers, processors
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer
 from unigram import make_unigram_tokenizer
 
 from aligners.core.errors import UserError
@@ -116,20 +116,6 @@ def test_a_format_is_saved_with_the_settings_for_inference(tmp_path: Path) -> No
     assert load_format(tmp_path) == (OWN_FORMAT, settings)
     with pytest.raises(UserError, match=r"elsewhere: .*input_format\.json"):
         load_format(tmp_path / "elsewhere")
-
-
-def llama_like_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a tokenizer with a start token and words that begin with a visible space."""
-    vocabulary = {"<s>": 0, "</s>": 1, "<unk>": 2, "\u2581": 3}
-    for letter in "abcdefghijklmnopqrstuvwxyz[]ABCDEFGHIJKLMNOPQRSTUVWXYZ?.":
-        vocabulary[letter] = len(vocabulary)
-    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
-    )
-    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.Fuse()])
-    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", None, [("<s>", 0)])
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>")
 
 
 def test_a_llama_like_tokenizer_keeps_its_start_token_and_separators(tmp_path: Path) -> None:

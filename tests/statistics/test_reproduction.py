@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import compare_with_reported
+import judge_reproduction
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,11 +16,12 @@ from projects import ROOT
 from aligners.configuration import results
 from aligners.core.errors import UserError
 from aligners.core.rows import write_rows
+from aligners.core.sentences import first_of_correction, first_of_response
+from aligners.judging.comparison_files import TextPair
 from aligners.statistics.intervals import share
 from aligners.statistics.reproduction import (
     NOT_REPORTED,
     PROTOCOL_CATEGORIES,
-    first_sentence,
     macro_mean,
     protocol_rates,
     protocol_rows,
@@ -53,18 +55,38 @@ def test_a_data_set_without_a_category_is_an_error(number: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cut"),
+    ("text", "of_correction", "of_response"),
     [
-        ("It is Venus. Thick clouds keep the heat in.", "It is Venus."),
-        ("No stop at all", "No stop at all"),
-        ("It is 3.14, e.g. so.", "It is 3."),
-        ("Well... it is Venus. Really.", "Well... it is Venus."),
-        ("Why? Because! So\nit is.\nYes.", "Why? Because! So\nit is."),
-        ("", ""),
+        ("It is Venus. Thick clouds keep the heat in.", "It is Venus.", "It is Venus."),
+        ("No stop at all", "No stop at all", "No stop at all"),
+        ("It is 3.14, e.g. so.", "It is 3.", "It is 3."),
+        ("Well... it is Venus. Really.", "Well... it is Venus.", "Well..."),
+        ("Why? Because! So\nit is.\nYes.", "Why? Because! So\nit is.", "Why? Because!"),
+        ("", "", ""),
     ],
 )
-def test_a_text_is_cut_at_its_first_full_stop(text: str, cut: str) -> None:
-    assert first_sentence(text) == cut
+def test_a_text_is_cut_where_the_papers_code_stopped(
+    text: str, of_correction: str, of_response: str
+) -> None:
+    assert first_of_correction(text) == of_correction
+    assert first_of_response(text) == of_response
+
+
+@pytest.mark.parametrize(
+    ("reference", "unchanged", "output", "reference_output"),
+    [
+        ("base", False, "Oh! No.", "Oh!"),
+        ("finetuned", False, "Oh! No.", "Oh!"),
+        ("ji-et-al", False, "Oh! No.", "Oh! Yes. It is."),
+        ("base", True, "Oh!", "Oh!"),
+    ],
+)
+def test_only_an_external_aligners_text_is_whole(
+    reference: str, unchanged: bool, output: str, reference_output: str
+) -> None:
+    pair = TextPair({"id": "1"}, "Oh! No. It is not.", "Oh! Yes. It is.", unchanged)
+    judged = judge_reproduction.as_in_the_paper(pair, reference)
+    assert judged == TextPair({"id": "1"}, output, reference_output, unchanged)
 
 
 # Rates
@@ -190,7 +212,12 @@ def test_the_table_has_reported_rates_beside_ours(
     monkeypatch.chdir(tmp_path)
     rows = simulated_verdicts(200, 0.8, seed=1)
     unusable = [{**row, "first_order": None, "second_order": None} for row in rows]
-    llms = {"llama-2-13b": rows, "own-llm": rows, "falcon-40b": unusable}
+    llms = {
+        "llama-2-13b": rows,
+        "llama-2-13b-paper": rows,
+        "own-llm": rows,
+        "falcon-40b": unusable,
+    }
     for llm, verdicts in llms.items():
         write_cell(llm, verdicts)
     names = {field: [name] for field, name in CELL.items()} | {"llm": list(llms)}
@@ -200,7 +227,7 @@ def test_the_table_has_reported_rates_beside_ours(
         for form in ("csv", "md")
     }
     table = pd.read_csv(written["csv"], dtype={"category_id": str})
-    assert len(table) == 3 * 5
+    assert len(table) == 4 * 5
     means = table[table["category_id"].isna()].set_index("llm")
     [known, unknown, unjudged] = [
         means.loc[llm] for llm in ("llama-2-13b", "own-llm", "falcon-40b")
@@ -208,6 +235,7 @@ def test_the_table_has_reported_rates_beside_ours(
     assert known["reported"] == pytest.approx(0.810719)
     assert known["difference"] == pytest.approx(known["ours"] - 0.810719, abs=1e-5)
     assert known["n"] + known["ties"] + known["unusable"] == 160
+    assert means.loc["llama-2-13b-paper", "reported"] == known["reported"]
     assert unknown["ours"] == known["ours"]
     assert pd.isna(unknown["reported"]) and pd.isna(unknown["difference"])
     assert (unjudged["n"], unjudged["unusable"]) == (0, 160)

@@ -26,6 +26,7 @@ TARGETS = [
     "results/report.html",
 ]
 CRITERIA = ["ethical", "factuality"]
+EXTERNAL = "results/external/categories-miniature/closed-world-base/ji-et-al-miniature.jsonl"
 SYSTEMS = ["squad", "squad-paper", "conditioned", "squad-conditioned"]
 JUDGED = "results/judged/closed-world/{}/closed-world-base/gpt2-miniature"
 ALIGNED = "results/aligned/{}/closed-world-base/gpt2-miniature/{}.jsonl"
@@ -261,6 +262,10 @@ def test_the_reproduction_judges_first_sentences_of_four_categories(finished: Pa
     for row in rows:
         first_sentence, *_ = corrected[row["id"]]["aligned_response"].split(".")
         assert row["length"] <= len(first_sentence) + 1
+    external = path.parents[1] / "ji-et-al-miniature/verdicts.jsonl"
+    whole = by_id(read_rows(finished / EXTERNAL))
+    for row in read_rows(external):
+        assert row["reference_length"] == len(whole[row["id"]]["aligned_response"])
 
 
 def test_a_changed_judge_stops_the_run_before_its_verdicts_are_deleted(finished: Path) -> None:

@@ -16,12 +16,12 @@ from aligners.statistics.verdicts import read_verdicts
 
 REPORTED = "resources/reported/win_rates.csv"
 NOTES = """\
-Protocol: the squad in the paper's order, answers cut at their first full stop, four of the 14
-categories, ties dropped. *Reported*: figures of the paper's code, judged by GPT-4 through
-AlpacaEval 2, without n and interval. *Ours*: n is the number of decided questions. Differences are
-in percentage points. A tie is a mean preference of exactly 0.5 over both orders, even if the orders
-contradict each other. AlpacaEval judges in one order only: then fewer questions are ties, and rates
-are closer to 50%."""
+Protocol: the squad in the paper's order, first sentences except of external aligners, four of
+the 14 categories, ties dropped. *Reported*: figures of the paper's code, judged by GPT-4
+through AlpacaEval 2, without n and interval. *Ours*: n is the number of decided questions.
+Differences are in percentage points. A tie is a mean preference of exactly 0.5 over both
+orders, even if the orders contradict each other. AlpacaEval judges in one order only: then
+fewer questions are ties, and rates are closer to 50%."""
 
 
 def main(*, judge: str, names: str) -> None:

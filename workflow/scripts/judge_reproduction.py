@@ -3,14 +3,15 @@
 from dataclasses import replace
 
 from aligners.configuration import results
-from aligners.configuration.systems import SQUAD_PAPER
+from aligners.configuration.systems import LLM_REFERENCES, SQUAD_PAPER
 from aligners.core.program import run
 from aligners.core.rows import by_id, read_rows, write_json
+from aligners.core.sentences import first_of_correction, first_of_response
 from aligners.judging.comparison_files import TextPair
 from aligners.judging.judge import load_judge
 from aligners.judging.record import check_judge, record_judge
 from aligners.judging.verdict_files import judge_files, read_comparisons
-from aligners.statistics.reproduction import first_sentence, protocol_rows
+from aligners.statistics.reproduction import protocol_rows
 
 
 def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
@@ -30,9 +31,10 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     inputs = results.INPUTS.path(dataset=dataset)
     chosen = by_id(protocol_rows(read_rows(inputs, needs=("id", "category_id")), dataset))
     loaded = load_judge(judge, usage)
+    compared = results.REPRODUCED_VERDICTS.combinations(given)
     comparisons = [
-        [first_sentences(pair) for pair in pairs if pair.input["id"] in chosen]
-        for pairs in read_comparisons(results.REPRODUCED_VERDICTS.combinations(given))
+        [as_in_the_paper(pair, cell["reference"]) for pair in pairs if pair.input["id"] in chosen]
+        for cell, pairs in zip(compared, read_comparisons(compared), strict=True)
     ]
     verdicts = results.REPRODUCED_VERDICTS.paths(given)
     judge_files(loaded.judge, dict(zip(verdicts, comparisons, strict=True)), {})
@@ -40,13 +42,16 @@ def main(*, judge: str, dataset: str, llm: str, names: str) -> None:
     write_json(usage, loaded.usage.summary())
 
 
-def first_sentences(pair: TextPair) -> TextPair:
-    """Return a pair with both texts cut; `unchanged` still describes the whole texts."""
-    return replace(
-        pair,
-        output=first_sentence(pair.output),
-        reference_output=first_sentence(pair.reference_output),
-    )
+def as_in_the_paper(pair: TextPair, reference: str) -> TextPair:
+    """Return a pair with the texts that the paper compared; `unchanged` describes the whole texts.
+
+    LLMs and the paper's aligners wrote first sentences. Only external aligners wrote whole texts.
+    """
+    ours = first_of_response if pair.unchanged else first_of_correction
+    theirs = pair.reference_output
+    if reference in LLM_REFERENCES:
+        theirs = first_of_response(theirs)
+    return replace(pair, output=ours(pair.output), reference_output=theirs)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,12 @@ from aligners.configuration.recipes import (
     recipe_path,
 )
 from aligners.configuration.results import ResultPath
-from aligners.configuration.systems import SQUAD, SYSTEMS, aligners_of
+from aligners.configuration.systems import LLM_REFERENCES, SQUAD, SYSTEMS, aligners_of
 from aligners.configuration.validation import place, validate
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 
-RESERVED = {"all", "base", "finetuned", "initial", *SYSTEMS}
+RESERVED = {"all", "initial", *LLM_REFERENCES, *SYSTEMS}
 RECORD = results.EXPERIMENT_RECORD.path()
 
 
@@ -64,7 +64,7 @@ class Experiment:
         self.config = config
         self.systems = [*config.criteria, *config.systems]
         self.squads = [name for name in config.systems if SYSTEMS[name].squad]
-        self.references = ["base", "finetuned", *config.external]
+        self.references = [*LLM_REFERENCES, *config.external]
         self.traced = config.backbones if SQUAD.name in self.systems else []
         self.names: dict[str, Sequence[str]] = {
             "criterion": config.criteria,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONDITIONED = "conditioned"
+# What a system is compared with besides external aligners: the base LLM, and its finetuned partner.
+LLM_REFERENCES = ("base", "finetuned")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.core.progress import track
-from aligners.correction.input_format import InputFormat, load_format
+from aligners.correction.input_format import InputFormat, find_token, load_format
 from aligners.models.pretrained import (
     best_dtype,
     context_length,
@@ -82,12 +82,15 @@ class Aligner:
             UserError: the model cannot be loaded.
         """
         source = recipe.source()
+        tokenizer = load_tokenizer(source)
+        end = find_token(tokenizer, recipe.end) if recipe.end else ""
+        # An end that is no token is found as text; decoded first, it has no space before it.
+        stop = (recipe.end.strip(),) if recipe.end and not end else ()
         return cls(
             load_for_inference(AutoModelForCausalLM, source, best_dtype(recipe.dtype)),
-            load_tokenizer(source),
-            # An external aligner ends at the tokenizer's own end token.
-            InputFormat(prompt=recipe.input_format),
-            Decoding(**recipe.decoding.model_dump()),
+            tokenizer,
+            InputFormat(prompt=recipe.input_format, end=end),
+            Decoding(**recipe.decoding.model_dump(), stop=stop),
             recipe.max_tokens,
             recipe.batch_tokens,
         )

@@ -169,6 +169,12 @@ def fill(template: str, question: str, response: str, principles: str = "") -> s
     return re.sub("|".join(map(re.escape, values)), lambda match: values[match.group()], template)
 
 
+def find_token(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:
+    """Return the added token with a text, with or without spaces around it, or an empty text."""
+    added = tokenizer.get_added_vocab()
+    return next((token for token in added if token.strip() == text.strip()), "")
+
+
 def start_ids(tokenizer: "PreTrainedTokenizerBase") -> list[int]:
     """Return the ids that the tokenizer puts before every text: its start token, or nothing."""
     start = tokenizer.bos_token_id

@@ -5,12 +5,11 @@ from aligners.configuration.experiment import base_llms
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.recipes import load_recipe
+from aligners.configuration.systems import LLM_REFERENCES
 from aligners.estimate.stages import Stage, dataset_rows, interleave
 from aligners.judging.prompts import judge_decoding, judge_requests
 
 ORDERS = 2
-# The base LLM and its finetuned partner; external aligners come on top.
-OWN_REFERENCES = 2
 
 
 def verdicts_stages(config: Config, examples: int) -> list[Stage]:
@@ -43,7 +42,7 @@ def count_verdicts(config: Config) -> int:
     rows = sum(sample_rows if size is None else min(size, sample_rows) for size in sizes)
     criteria = len(config.criteria)
     systems = criteria + len(config.systems)
-    comparisons = systems * (OWN_REFERENCES + len(config.external))
+    comparisons = systems * (len(LLM_REFERENCES) + len(config.external))
     # The intermediate corrections of a squad are compared with the responses too.
     earlier_turns = criteria - 1 if "squad" in config.systems else 0
     models = len(base_llms(config)) * len(config.backbones)

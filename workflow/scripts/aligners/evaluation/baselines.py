@@ -7,6 +7,7 @@ from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.core.completions import Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
+from aligners.core.sentences import first_of_response
 from aligners.llms.generator import Generator, llm_prompt
 
 
@@ -22,7 +23,7 @@ def response_request(llm: LLMRecipe, question: Row) -> Request:
 
 
 def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
-    """Return how responses are decoded: greedily, with the key `answers` of the LLM's recipe."""
+    """Return how responses are decoded: greedily, with the key `responses` of the LLM's recipe."""
     return Decoding(
         max_new_tokens=llm.responses.max_new_tokens,
         repetition_penalty=llm.responses.repetition_penalty,
@@ -39,6 +40,7 @@ def generate_responses(
     An empty response is kept. If a request fails, its row is dropped with the cause.
     """
     llm = generator.recipe
+    shown = first_of_response if llm.responses.first_sentence else str
     request_for = partial(response_request, llm)
     results = generator.complete(questions, request_for, response_decoding(llm, seed), description)
     for question, result in results:
@@ -46,4 +48,4 @@ def generate_responses(
         if isinstance(result, Failure):
             yield row, result.cause
         else:
-            yield {**row, "response": result.text.strip()}, None
+            yield {**row, "response": shown(result.text.strip())}, None

@@ -1,8 +1,8 @@
 """The paper's evaluation protocol, to compare our win rates with those that its code reported.
 
-As in the paper: the squad in the paper's order (squad-paper); texts cut at their first full stop; 4
-of the 14 categories of BeaverTails-Evaluation; ties dropped; the mean of the categories' rates with
-equal weights.
+As in the paper: the squad in the paper's order (squad-paper); first sentences, except of external
+aligners (aligners.core.sentences); 4 of the 14 categories of BeaverTails-Evaluation; ties dropped;
+the mean of the categories' rates with equal weights.
 
 Unlike the paper: each question is judged in both orders, while AlpacaEval judges it in one random
 order. A tie is a mean preference of exactly 0.5, which includes two orders that contradict each
@@ -13,7 +13,6 @@ So a difference can have many causes.
 This protocol is for this comparison only; docs/evaluation.md describes the evaluation.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,8 +45,9 @@ COLUMNS = [
 NOT_REPORTED = "not reported"
 # Of the resamples.
 SEED = 0
-# Several full stops in a row are a different token than a single one.
-FULL_STOP = re.compile(r"(?<!\.)\.(?!\.)")
+# Ends the name of the recipe of an LLM that responds as in the paper: the rates are reported under
+# the name of the LLM itself.
+AS_IN_THE_PAPER = "-paper"
 
 
 def protocol_rows(inputs: Sequence[Row], dataset: str) -> list[Row]:
@@ -66,17 +66,6 @@ def protocol_rows(inputs: Sequence[Row], dataset: str) -> list[Row]:
             "the numbers"
         )
     return [row for row in inputs if row["category_id"] in PROTOCOL_CATEGORIES]
-
-
-def first_sentence(text: str) -> str:
-    """Return a text up to its first full stop, or all of it if there is none.
-
-    The paper's code stopped generating at the first "." token, also in "3.14" and "e.g.". A full
-    stop next to a quotation mark or a bracket is this token in some tokenizers only; here it always
-    ends the text.
-    """
-    found = FULL_STOP.search(text)
-    return text[: found.end()] if found else text
 
 
 def protocol_rates(verdicts: pd.DataFrame) -> list[dict[str, Any]]:
@@ -164,7 +153,8 @@ def compare_with_reported(
     rows = []
     for cell, table in verdicts:
         for rate in protocol_rates(table):
-            key = (*(cell[name] for name in CELL), rate["category_id"] or "")
+            names = {**cell, "llm": cell["llm"].removesuffix(AS_IN_THE_PAPER)}
+            key = (*(names[name] for name in CELL), rate["category_id"] or "")
             theirs = reported.get(key)
             known = theirs is not None and rate["ours"] is not None
             difference = rate["ours"] - theirs if known else None

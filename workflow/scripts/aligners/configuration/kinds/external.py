@@ -10,6 +10,7 @@ from aligners.configuration.fields import (
     Recipe,
     RowTokens,
     Section,
+    Text,
     Tokens,
 )
 from aligners.configuration.kinds.backbones import AlignerDecoding
@@ -70,6 +71,8 @@ class ReleasedExternalRecipe(ExternalRecipe, PretrainedRecipe):
     """Repository on the Hugging Face Hub, or a local directory."""
     revision: Revision
     """Commit of the repository."""
+    end: Text | None = None
+    """Token or text with which a correction ends. The tokenizer's own end token ends it too."""
     dtype: Dtype = "auto"
     """Number type of the computation. `auto` selects the best type of the device."""
     max_tokens: RowTokens = 4096

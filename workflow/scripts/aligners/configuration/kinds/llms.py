@@ -100,6 +100,9 @@ class Responses(Section):
     """Repetition penalty. 1 means no penalty."""
     stop: Stops = Field(default_factory=list)
     """Stop strings. A response ends before the first of them."""
+    first_sentence: bool = False
+    """If `true`, only the text up to the first full stop or exclamation mark is kept, as in the
+    paper's experiment. Use it only to reproduce the paper."""
 
 
 class Prices(Section):
