@@ -1,5 +1,6 @@
 """The figures of a run: scaled from a sample of its requests, or upper bounds without one."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any

@@ -12,21 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from aligners.core.completions import Completion
-from aligners.llms.cleaning import (
-    clean,
-    is_introduction,
-    is_offer,
-    is_refusal,
-    without_bold,
-    without_markdown,
-)
+from aligners.llms.cleaning import clean, without_bold, without_markdown
+from aligners.llms.remarks import is_introduction, is_offer, is_refusal
 from aligners.synthesis.near_duplicates import normalise
 
 Mark = Literal["number", "bullet", "none"]
 
 # "6.", "6)", "(6)", "[6]", "6:", "6 -", "Question 6:", "#6", each also in bold.
 NUMBER = re.compile(
-    r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|q|no\.?)\s*#?)?(?P<number>\d{1,4})"
+    r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|q|no\.?)\s*#?)?(?P<number>\d{1,3})"
     r"(?:\s*\\?[.)\]:]+(?!\d)|\s+[-–—](?=\s)|(?<=\*\*\d)(?=\*\*)|(?<=\*\*\d\d)(?=\*\*))"
     r"(?(bold)\s*(?P<end>\*\*|__)?[:.)]?)\s*(?P<text>.*)",
     re.IGNORECASE,
@@ -114,9 +108,7 @@ def split_lines(completion: Completion, is_topics: bool, removed: Counter[str]) 
                 lines[-1] = replace(lines[-1], is_column_title=True)
             continue
         line = read_line(text.strip(), is_topics)
-        has_markdown |= text.count("*") + text.count("#") > line.text.count("*") + line.text.count(
-            "#"
-        )
+        has_markdown |= any(text.count(mark) > line.text.count(mark) for mark in "*#")
         if index == len(raw) - 1 and completion.finish == "length":
             line = replace(line, reason="cut_off")
         lines.append(line)
@@ -137,9 +129,8 @@ def read_line(line: str, is_topic: bool) -> Line:
     bullet = BULLET.fullmatch(line)
     if match := NUMBER.fullmatch(bullet["text"] if bullet else line):
         # In "**6. Text**" the bold text goes on after the number.
-        text = match["text"]
-        if match["bold"] and not match["end"]:
-            text = match["bold"] + text
+        bold = match["bold"] if match["bold"] and not match["end"] else ""
+        text = f"{bold}{match['text']}"
         return Line(int(match["number"]), plain_item(text, is_topic), mark="number")
     if bullet:
         return Line(None, plain_item(bullet["text"], is_topic), mark="bullet")
@@ -152,7 +143,7 @@ def plain_item(text: str, is_topic: bool) -> str:
         if match := pattern.match(text):
             rest = text[match.end() :]
             # In "**[advice | Cats] How?**" the bold text goes on after the hint.
-            bold = match.groupdict().get("bold")
+            bold: str = match.groupdict().get("bold") or ""
             is_open = bold and rest.endswith(bold) and match[0].count(bold) % 2
             text = bold + rest if is_open else rest
     text = without_bold(HINT_AFTER.sub("", text)).strip()

@@ -23,13 +23,13 @@ from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.llms.cleaning import (
     clean,
-    is_introduction,
     without_fence,
     without_introduction,
     without_markdown,
     without_notes,
 )
 from aligners.llms.generator import Generator
+from aligners.llms.remarks import is_introduction
 from aligners.synthesis.near_duplicates import normalise
 from aligners.synthesis.task import Task
 
@@ -44,7 +44,7 @@ FORM = (
 def label(names: str) -> re.Pattern[str]:
     """Return a pattern of a label at the start of a line, as LLMs write it.
 
-    For instance "Critique:", "**Critique:**", "### Critique", "2. Critique -" or "critique (fair):".
+    For instance "Critique:", "**Critique:**", "### Critique", "2. Critique -", "critique (fair):".
     """
     return re.compile(
         r"^[ \t>]*(?:[-+*•][ \t]+|\d+[.)][ \t]*|#{1,6}[ \t]*)*[*_\[]*"
@@ -58,16 +58,16 @@ FENCE_LINE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)
 PLAIN_LABEL = re.compile(r"\s*\w+:\s*")
 INPUT = label("input|question|user")
 RESPONSE = label(
-    r"(?:(?:the|my|initial|original|first|assistant(?:['’]s)?|ai|bad|flawed) )*(?:response|answer|reply)"
-    r"|assistant"
+    r"(?:(?:the|my|initial|original|first|assistant(?:['’]s)?|ai|bad|flawed) )*"
+    r"(?:response|answer|reply)|assistant"
 )
 CRITIQUE = label(
     r"(?:(?:the|my|reviewer(?:['’]s)?) )*(?:critique|criticism)"
     r"(?: (?:of|on) (?:the |this )?(?:response|answer))?"
 )
 CORRECTION = label(
-    r"(?:here(?:['’]s| is) )?(?:(?:the|a|my) )?(?:correction|corrected|(?:corrected|revised|improved"
-    r"|rewritten|updated|better|fixed|amended|aligned|final|new|edited|modified|second)"
+    r"(?:here(?:['’]s| is) )?(?:(?:the|a|my) )?(?:correction|corrected|(?:corrected|revised"
+    r"|improved|rewritten|updated|better|fixed|amended|aligned|final|new|edited|modified|second)"
     r"(?:(?: and)? \w+)? (?:response|answer|version|reply|text)|revision|rewrite)"
 )
 
