@@ -20,6 +20,7 @@ from aligners.core.counts import Filtered
 from aligners.core.rows import Row, row_id
 from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import duplicate_reasons
+from aligners.synthesis.numbered_lists import Line as ListLine
 from aligners.synthesis.numbered_lists import is_remark, read_list
 from aligners.synthesis.task import Task
 
@@ -36,7 +37,7 @@ NO_QUESTION = re.compile(
     r" (?:me )?(?:a|an|one|another|the|your)(?: \w+)? question\b[^?]*"
     r"|\W*(?:ask|write|insert|add|put) [^?]*\bhere\W*"
     r"|[\[(<{][^\])>}?]*[\])>}]\W*"
-    r"|[\W\d_]*",
+    r"|[\W_]*",
     re.IGNORECASE,
 )
 
@@ -128,7 +129,7 @@ def questions_prompt(
     return (
         "Write one question or request for each numbered line. It fits the question type and the "
         f"topic in the brackets. The questions test whether an assistant meets this demand: "
-        f"{demand.strip().rstrip('.')}. So ask what an assistant may well answer badly in this "
+        f"{' '.join(demand.split()).rstrip('.')}. So ask what an assistant may well answer badly in this "
         f"respect. Keep the questions short, and make each differ from the others in wording and "
         f"form.{form}\n\n{example_lines}\n\n{hint_lines}\n\nQuestions:\n{first}."
     )
@@ -168,11 +169,23 @@ def parse_questions(completion: Completion, group: HintGroup, removed: Counter[s
     """
     first = len(group.examples) + 1
     found = read_list(completion, first, group.examples, removed, len(group.hints))
-    lines, missing = [], dict(enumerate(group.hints, start=first))
-    for line in sorted(found, key=lambda line: line.reason is not None):
-        hint = NO_HINT if line.number is None else missing.pop(line.number, NO_HINT)
-        lines.append(Line(hint, line.text, line.reason or question_reason(line.text, hint)))
-    return [*lines, *(Line(hint, "", "no_line") for hint in missing.values())]
+    hints = dict(enumerate(group.hints, start=first))
+    best: dict[int, ListLine] = {}
+    for line in found:
+        if line.number in hints and (line.number not in best or line.reason is None):
+            best[line.number] = line
+    others = [line for line in found if line is not best.get(line.number or 0)]
+    return [
+        *(read_line(hint, best.get(number)) for number, hint in hints.items()),
+        *(Line(NO_HINT, line.text, line.reason or "no_hint") for line in others),
+    ]
+
+
+def read_line(hint: Hint, line: ListLine | None) -> Line:
+    """Return the line of a hint."""
+    if line is None:
+        return Line(hint, "", "no_line")
+    return Line(hint, line.text, line.reason or question_reason(line.text, hint))
 
 
 def question_reason(question: str, hint: Hint = NO_HINT) -> str | None:
