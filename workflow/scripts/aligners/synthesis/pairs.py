@@ -176,7 +176,7 @@ def plain_text(text: str, removed: Counter[str]) -> str:
 
 def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
     """Return a correction without what is around it, and without the notes after it."""
-    if len(fences := FENCE_LINE.findall(text)) % 2:
+    if text.count("```") % 2 and (fences := FENCE_LINE.findall(text)):
         # A fence around the whole completion ends here; it begins before the label.
         text = text[: text.rindex(fences[-1])]
         removed["code_fence"] += 1

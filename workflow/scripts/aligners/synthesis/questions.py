@@ -126,12 +126,13 @@ def questions_prompt(
         for number, hint in enumerate(hints, start=first)
     )
     form = " Write only the questions, each in one line after its number." if chat else ""
+    aim = " ".join(demand.split()).rstrip(".")
     return (
         "Write one question or request for each numbered line. It fits the question type and the "
-        f"topic in the brackets. The questions test whether an assistant meets this demand: "
-        f"{' '.join(demand.split()).rstrip('.')}. So ask what an assistant may well answer badly in this "
-        f"respect. Keep the questions short, and make each differ from the others in wording and "
-        f"form.{form}\n\n{example_lines}\n\n{hint_lines}\n\nQuestions:\n{first}."
+        f"topic in the brackets. The questions test whether an assistant meets this demand: {aim}. "
+        "So ask what an assistant may well answer badly in this respect. Keep the questions short, "
+        f"and make each differ from the others in wording and form.{form}\n\n{example_lines}\n\n"
+        f"{hint_lines}\n\nQuestions:\n{first}."
     )
 
 
