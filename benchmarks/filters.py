@@ -4,6 +4,7 @@ The closed world's teacher writes questions and then pairs, with the prompts, th
 parsers of the workflow. A defect is found if the pair is dropped for the planted reason.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
@@ -23,13 +24,13 @@ from aligners.llms.engines import load_engine
 from aligners.synthesis.filters import pair_reason
 from aligners.synthesis.pairs import STOP, pair_row, pairs_prompt, parse_pair
 from aligners.synthesis.questions import (
-    choose_seed_questions,
     make_hints,
     parse_questions,
-    question_reason,
+    question_requests,
     question_row,
-    questions_prompt,
+    questions_decoding,
 )
+from aligners.synthesis.task import load_task
 
 CRITERIA = ("ethical", "factuality", "helpful")
 TEACHER, SYNTHESIS = "closed-world-teacher", "closed-world"
@@ -61,31 +62,26 @@ def generate_questions(engine: Engine, criterion: str, wanted: int) -> list[Row]
     questions: dict[str, Row] = {}
     while len(questions) < wanted:
         row = next(written)
-        if question_reason(row["question"]) is None:
-            questions[row["id"]] = row
+        questions[row["id"]] = row
     return list(questions.values())
 
 
 def written_questions(engine: Engine, criterion: str) -> Iterator[Row]:
     """Yield the questions that the teacher writes, prompt by prompt."""
-    settings = load_recipe(SynthesisRecipe, SYNTHESIS).questions
-    types = load_question_types(criterion)
+    task = load_task(criterion, TEACHER, SYNTHESIS, SEED)
     topics = [
         {"question_type": kind.type, "topic": topic}
-        for kind in types
+        for kind in load_question_types(criterion)
         for topic in kind.example_topics
     ]
-    size, examples = settings.hints_per_prompt, settings.examples_per_prompt
+    size = task.synthesis.questions.hints_per_prompt
     for number in count():
         hints = make_hints(topics, (number + 1) * size)[-size:]
-        seeds = choose_seed_questions(types, examples, SEED, number)
-        request = Request(str(number), questions_prompt(seeds, hints))
-        decoding = Decoding(settings.max_new_tokens, settings.temperature, seed=SEED)
-        (completion,) = engine([request], decoding)
-        lines = parse_questions(completion.text, examples + 1, completion.finish == "stop")
-        for line, hint in enumerate(hints, start=examples + 1):
-            if line in lines:
-                yield question_row(criterion, hint, lines[line])
+        (group,) = question_requests(task, hints, number)
+        (completion,) = engine([group.request], questions_decoding(task, number))
+        for line in parse_questions(completion, group, Counter()):
+            if line.reason is None:
+                yield question_row(criterion, line.hint, line.text)
 
 
 def write_pairs(
@@ -100,6 +96,6 @@ def write_pairs(
     decoding = Decoding(**settings.pairs.model_dump(), stop=(STOP,), seed=SEED)
     completions = {completion.id: completion for completion in engine(requests, decoding)}
     for question in questions:
-        fields, reason = parse_pair(completions[question["id"]])
+        fields, reason = parse_pair(completions[question["id"]], Counter())
         row = pair_row(criterion, question, fields)
         yield row, reason or pair_reason(row, settings.cleaning.language)

@@ -222,6 +222,8 @@ EDITS: list[tuple[str, str, dict[str, Any], bool]] = [
     ("synthesis.pairs", "synthesis/closed-world", {"pairs": {"max_new_tokens": 3}}, True),
     ("criterion.principles", "criteria/ethical", {"near_copy_similarity": 0.5}, False),
     ("criterion.near_copy_similarity", "criteria/ethical", {"near_copy_similarity": 0.5}, True),
+    ("criterion.description", "criteria/ethical", {"description": "x"}, True),
+    ("criterion.principles", "criteria/ethical", {"description": "x"}, False),
     ("teacher", "llms/closed-world-teacher", {"require_all": False}, False),
     ("teacher", "llms/closed-world-teacher", {"responses": {"max_new_tokens": 3}}, False),
     ("teacher", "llms/closed-world-teacher", {"persona": "base"}, True),

@@ -427,7 +427,7 @@ def test_after_a_change_of_the_parser_nothing_is_requested_again(
     generate()
     [pair] = read_rows(Path("pairs.jsonl"))
     assert (pair["response"], pair["critique"], pair["aligned_response"]) == ("So.", "Fine.", "So.")
-    monkeypatch.setattr("aligners.synthesis.pairs.parse_pair", lambda _: ({}, "too_dull"))
+    monkeypatch.setattr("aligners.synthesis.pairs.parse_pair", lambda *_: ({}, "too_dull"))
     generate()
     assert read_json(Path("pairs.counts.json")) == {"in": 1, "out": 0, "dropped": {"too_dull": 1}}
     [dropped] = read_rows(Path("pairs.dropped.jsonl"))

@@ -1,5 +1,6 @@
 """Pairs: one format and one parser for all criteria, for base and chat LLMs."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from fake_engine import FakeEngine
 from aligners.configuration.criteria import load_principles
 from aligners.core.completions import Completion, Decoding, Request
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
-from aligners.synthesis.pairs import STOP, pairs_prompt, parse_pair
+from aligners.synthesis.pairs import FORM, STOP, pairs_prompt, parse_pair
 
 CRITERIA = ["ethical", "factuality", "helpful"]
 TEACHERS = {False: "closed-world-teacher", True: "closed-world-finetuned"}
@@ -47,7 +48,7 @@ def test_the_parser_reads_every_demonstration_of_the_prompt(
         assert roles == ["system", *["user", "assistant"] * len(pairs), "user"]
     assert questions == [item.input for item in principles.demonstrations] + ["Shall I?"]
     for pair, item in zip(pairs, principles.demonstrations, strict=True):
-        fields, reason = parse_pair(Completion("", pair, "stop"))
+        fields, reason = parse_pair(Completion("", pair, "stop"), Counter())
         assert reason is None
         assert fields == {
             "response": item.response,
@@ -62,6 +63,7 @@ def test_the_prompt_starts_with_the_numbered_principles(in_the_project: None, ch
     prompt = pairs_prompt(principles, "Shall I?", chat)
     start = prompt if isinstance(prompt, str) else prompt[0]["content"]
     assert start.startswith(principles.introduction)
+    assert start.endswith(FORM) == chat
     for number, principle in enumerate(principles.principles, start=1):
         assert f"\n{number}. {principle.name}: {principle.text}" in start
 
@@ -79,7 +81,7 @@ def test_the_prompt_starts_with_the_numbered_principles(in_the_project: None, ch
     ids=["base", "chat", "blank lines around", "stop text left in", "blank lines", "indented"],
 )
 def test_a_pair_is_read_in_every_format(text: str) -> None:
-    assert parse_pair(Completion("", text, "stop")) == (FIELDS, None)
+    assert parse_pair(Completion("", text, "stop"), Counter()) == (FIELDS, None)
 
 
 @pytest.mark.parametrize(
@@ -96,15 +98,15 @@ def test_a_pair_is_read_in_every_format(text: str) -> None:
     ],
 )
 def test_a_completion_without_a_pair_has_a_reason(text: str, finish: Any, reason: str) -> None:
-    assert parse_pair(Completion("", text, finish)) == ({}, reason)
+    assert parse_pair(Completion("", text, finish), Counter()) == ({}, reason)
 
 
 def test_responses_and_corrections_may_have_several_lines_or_be_empty() -> None:
     lines = "One.\n\nTwo: 10 < 20.\n\n- Three"
     text = f" {lines}\nCritique: c\nCorrection: {lines}"
-    fields, reason = parse_pair(Completion("", text, "stop"))
+    fields, reason = parse_pair(Completion("", text, "stop"), Counter())
     assert (fields["response"], fields["aligned_response"], reason) == (lines, lines, None)
-    fields, reason = parse_pair(Completion("", "\nCritique: c\nCorrection:", "stop"))
+    fields, reason = parse_pair(Completion("", "\nCritique: c\nCorrection:", "stop"), Counter())
     assert (fields["response"], fields["aligned_response"], reason) == ("", "", None)
 
 
@@ -139,6 +141,32 @@ def question_of(request: Request) -> str:
     if isinstance(request.prompt, str):
         return request.prompt.rsplit("Input: ", 1)[1].split("\n")[0]
     return request.prompt[-1]["content"].removeprefix("Input: ")
+
+
+def test_a_pair_with_a_text_of_a_demonstration_is_dropped(
+    project: Path, engine: FakeEngine
+) -> None:
+    item = load_principles("helpful").demonstrations[0]
+    replies = {
+        "Is 3 right?": f" {item.response.upper()}\nCritique: c\nCorrection: So.",
+        "Is 4 right?": f" So.\nCritique: c\nCorrection: {item.correction}",
+    }
+    engine.reply = lambda request, _: replies.get(question_of(request), f" {PAIR}")
+    counts = generate(2, TEACHERS[False])
+    assert counts["dropped"] == {"copied_demonstration": 2}
+    dropped = {row["question"]: row["completion"] for row in read_rows(Path("pairs.dropped.jsonl"))}
+    assert dropped == replies
+
+
+def test_gathered_counts_have_what_was_removed_in_all_shards(
+    project: Path, engine: FakeEngine
+) -> None:
+    thinking = ("Is 3 right?", "Is 4 right?", "Is 5 right?")
+    engine.reply = lambda request, _: (
+        f"<think>Hm.</think>{PAIR}" if question_of(request) in thinking else PAIR
+    )
+    counts = generate(3, TEACHERS[True])
+    assert counts == {"in": 12, "out": 12, "dropped": {}, "replaced": {"thought": 3}}
 
 
 @pytest.mark.parametrize("chat", [False, True])

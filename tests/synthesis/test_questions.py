@@ -2,12 +2,14 @@
 
 import csv
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import generate_questions
 import pytest
 from fake_engine import FakeEngine
+from yaml_edits import set_keys
 
 from aligners.configuration.kinds.criteria import QuestionType, SeedQuestion
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
@@ -17,7 +19,10 @@ from aligners.core.counts import separate
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_rows
 from aligners.synthesis.questions import (
+    NO_HINT,
+    STOP,
     Hint,
+    HintGroup,
     choose_seed_questions,
     deduplicate_questions,
     make_hints,
@@ -35,57 +40,163 @@ HINTS = [Hint("advice", "White lies", 0), Hint("beliefs", "Rock & roll [music]",
 
 
 def test_the_prompt_numbers_examples_and_then_hints() -> None:
-    prompt = questions_prompt(EXAMPLES, HINTS)
+    prompt = questions_prompt(EXAMPLES, HINTS, "Kind responses.", chat=False)
     numbers = [int(number) for number in re.findall(r"^(\d+)\.", prompt, re.MULTILINE)]
     assert numbers == [1, 2, 3, 4, 5, 6, 7, 6]
     assert "\n1. [advice | Old age] How do I cheer up my grandfather?\n" in prompt
     assert "\n7. [beliefs | Rock & roll [music]]\n" in prompt
     assert prompt.endswith("\nQuestions:\n6.")
+    assert f"\n\n{prompt}".startswith(STOP)
+
+
+def test_the_prompt_names_what_the_criterion_demands(project: Path, engine: FakeEngine) -> None:
+    set_keys("config/criteria/ethical.yaml", description="Short verses.")
+    engine.reply = lambda request, _: numbered_list(
+        {number: f"Who is {chr(90 - number) * 9}?" for number in hints_of(text_of(request))}
+    )
+    generate(10)
+    assert all("demand: Short verses. " in text_of(request) for request in engine.asked)
+
+
+def test_the_prompt_for_a_chat_llm_says_which_form_is_wanted() -> None:
+    base, chat = (questions_prompt(EXAMPLES, HINTS, "Kind.", chat) for chat in (False, True))
+    assert chat.replace(" Write only the questions, each in one line after its number.", "") == base
+    assert chat != base
 
 
 @pytest.mark.parametrize(
-    ("completion", "complete", "questions"),
+    ("reply", "complete", "questions"),
     [
-        (" Why?\n7. How?", True, {6: "Why?", 7: "How?"}),
-        ("6. Why?\n7. How?", True, {6: "Why?", 7: "How?"}),
-        ("\n7. How?", True, {7: "How?"}),
-        (" Why?\n7. How is i", False, {6: "Why?"}),
-        (" Why?\n7. How?\n", False, {6: "Why?", 7: "How?"}),
-        (" Is 5. 6?\n7) 2 < 3?\n 8 . So?", True, {6: "Is 5. 6?", 7: "2 < 3?", 8: "So?"}),
-        (" Why?\nAnd now for something else.\n\n8. How?", True, {6: "Why?", 8: "How?"}),
-        (" Why?\n7.\n8.  \n9. How?", True, {6: "Why?", 9: "How?"}),
-        (" Why?\n7. How?\n7. When?", True, {6: "Why?", 7: "How?"}),
-        (" [advice | White lies] Why?\n7. [a | b] How?", True, {6: "Why?", 7: "How?"}),
-        (" [sic] Why?", True, {6: "[sic] Why?"}),
+        (" Why so?\n7. How so?", True, {6: "Why so?", 7: "How so?"}),
+        ("6. Why so?\n7. How so?", True, {6: "Why so?", 7: "How so?"}),
+        ("\n7. How so?", True, {7: "How so?"}),
+        (" Why so?\n7. How is i", False, {6: "Why so?"}),
+        (" Why so?\n7. How so?\n", False, {6: "Why so?", 7: "How so?"}),
+        (" Is 5. 6?\n7) 2 < 3?\n 8 . So what?", True, {6: "Is 5. 6?", 7: "2 < 3?", 8: "So what?"}),
+        (" Why so?\nNow something else.\n\n8. How so?", True, {6: "Why so?", 8: "How so?"}),
+        (" Why so?\n7.\n8.  \n9. How so?", True, {6: "Why so?", 9: "How so?"}),
+        (" Why so?\n7. How so?\n7. When so?", True, {6: "Why so?", 7: "How so?"}),
+        (" Why so?\n7. How so?\n10. When so?", True, {6: "Why so?", 7: "How so?"}),
+        (" [advice | White lies] Why so?\n7. [a | b] How so?", True, {6: "Why so?", 7: "How so?"}),
+        (" [sic] Why so?", True, {6: "[sic] Why so?"}),
         ("", True, {}),
         (" Wh", False, {}),
     ],
     ids=[
         "without the first number", "with the first number, as a chat LLM", "no first line",
         "last line cut off", "cut off after the last line", "numbers in questions", "unnumbered",
-        "empty lines", "number twice", "hint repeated", "other brackets", "empty",
-        "cut off in the first line",
+        "empty lines", "number twice", "number of no hint", "hint repeated", "other brackets",
+        "empty", "cut off in the first line",
     ],
 )  # fmt: skip
 def test_questions_are_found_by_their_number(
-    completion: str, complete: bool, questions: dict[int, str]
+    reply: str, complete: bool, questions: dict[int, str]
 ) -> None:
-    assert parse_questions(completion, 6, complete) == questions
+    lines = parse(reply, complete)
+    found = {hint.ordinal: text for hint, text, reason in lines if reason is None}
+    assert found == questions
+    # Each hint has one line, with a question or a reason.
+    assert sorted(hint.ordinal for hint, *_ in lines if hint is not NO_HINT) == [6, 7, 8, 9]
+
+
+def parse(reply: str, complete: bool = True) -> list[tuple[Hint, str, str | None]]:
+    """Parse a reply to a prompt with five examples and four hints, numbered 6 to 9."""
+    hints = [Hint("advice", f"Topic {number}", number) for number in range(6, 10)]
+    examples = [question for *_, question in EXAMPLES]
+    group = HintGroup(Request("", ""), examples, hints)
+    completion = Completion("", reply, "stop" if complete else "length")
+    return [
+        (line.hint, line.text, line.reason)
+        for line in parse_questions(completion, group, Counter())
+    ]
+
+
+def test_every_line_of_a_reply_has_a_reason_if_it_is_no_question() -> None:
+    example = EXAMPLES[0][2]
+    reply = (
+        f"Sure!\n5. {example}\n6. Why so?\n7. How?\n7. How so?\n8. Topic 8\n10. When so?\n\n"
+        "Would you like more?\n\n1. What now?\n9. Cut of"
+    )
+    lines = parse(reply, complete=False)
+    assert {
+        (hint.ordinal if hint is not NO_HINT else None, text): reason
+        for hint, text, reason in lines
+    } == {
+        (None, "Sure!"): "unnumbered",
+        (None, example): "repeats_example",
+        (6, "Why so?"): None,
+        (7, "How?"): "not_a_question",
+        (None, "How so?"): "repeated_number",
+        (8, "Topic 8"): "not_a_question",
+        (None, "When so?"): "no_hint",
+        (None, "Would you like more?"): "unnumbered",
+        (None, "What now?"): "next_list",
+        (None, "Cut of"): "next_list",
+        (9, ""): "no_line",
+    }
 
 
 @pytest.mark.parametrize(
-    ("question", "reason"),
+    "question",
     [
-        ("What is a security code?", None),
-        ("I am sad. What now? Help me.", None),
-        ("He asked “why?”", None),
-        ("Tell me a joke.", "not_a_question"),
-        ("Why?", "not_a_question"),
-        ("x " * 500 + "?", "too_long"),
+        "What is a security code?",
+        "I am sad. What now? Help me.",
+        "He asked “why?”",
+        "Tell me a joke.",
+        "Explain how a lock works.",
+        "Write down ten questions for a job interview.",
+        "I cannot sleep.",
+        "I can't help laughing at funerals.",
+        "I can't write well. Any tips?",
+        "Sorry is not enough, she says.",
+        "Here is my dog. Is he too fat?",
+        "Would you like to live on Mars?",
+        "Should I continue my studies?",
+        "Sure, but why?",
+        "I left my wife, and the advice I got was wrong.",
+        "Describe White lies in three words.",
     ],
 )
-def test_a_line_is_a_question_or_has_a_reason(question: str, reason: str | None) -> None:
-    assert question_reason(question) == reason
+def test_requests_are_questions_with_and_without_a_question_mark(question: str) -> None:
+    assert question_reason(question, HINTS[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("", "empty"),
+        ("x " * 500 + "?", "too_long"),
+        *[
+            (line, "not_a_question")
+            for line in [
+                "Why?",
+                "...",
+                "White lies",
+                "white lies.",
+                "[advice | White lies]",
+                "advice: White lies",
+                "Here is a question about White lies",
+                "A question about lies.",
+                "Write a question about White lies.",
+                "Ask about White lies here.",
+                "[Your question here]",
+                "I cannot think of one for White lies.",
+                "I'm sorry, but I can't help with that.",
+                "I can’t assist with this request.",
+                "As an AI, I cannot create content that harms.",
+                "I'm unable to write a question on this.",
+                "I will not write questions about it.",
+                "Sure! Here are the questions:",
+                "Let me know if you'd like more.",
+                "Would you like me to write more questions?",
+                "I hope this helps!",
+                "Note: these are all harmless.",
+            ]
+        ],
+    ],
+)
+def test_a_line_that_is_no_question_has_a_reason(line: str, reason: str) -> None:
+    assert question_reason(line, HINTS[0]) == reason
 
 
 def test_hints_use_the_topics_in_turn() -> None:
@@ -209,7 +320,7 @@ def test_hints_without_a_question_are_requested_again(project: Path, engine: Fak
         lines = {
             number: f"{chr(ord('A') + number) * 20} in {topic}?" for number, topic in hints.items()
         }
-        lines[7] = "Not one"  # no question
+        lines[7] = "None"  # no question
         lines.pop(8, None)  # no line
         # The last line is cut off.
         return Completion(request.id, numbered_list(lines), "length")
@@ -222,7 +333,7 @@ def test_hints_without_a_question_are_requested_again(project: Path, engine: Fak
     assert requested == [topics, {"Topic B", "Topic C", "Topic J"}, {"Topic C", "Topic J"}]
     assert {row["topic"] for row in questions} == topics - {"Topic J"}
     counts = read_json(Path("questions.counts.json"))
-    assert counts["dropped"] == {"no_line": 1, "not_a_question": 1}
+    assert counts["dropped"] == {"cut_off": 3, "no_line": 1, "not_a_question": 1}
     # Every hint has a question or is counted as dropped.
     assert counts["out"] + counts["dropped"]["no_line"] == 10
 

@@ -16,6 +16,7 @@ from aligners.core.completions import Completion, Decoding, Request
 from aligners.core.counts import separate
 from aligners.core.rows import read_json, read_rows, write_rows
 from aligners.synthesis.topics import (
+    STOP,
     balance_topics,
     choose_examples,
     deduplicate_topics,
@@ -48,41 +49,60 @@ def continue_list(prompt: str, topics: list[str]) -> str:
 # Prompt and parser
 
 
+def parse(reply: str, complete: bool = True) -> list[tuple[str, str | None]]:
+    """Parse a reply to the prompt with EXAMPLES."""
+    completion = Completion("", reply, "stop" if complete else "length")
+    return parse_topics(completion, EXAMPLES, Counter())
+
+
 @pytest.mark.parametrize("chat", [False, True])
 def test_the_parser_reads_the_list_of_base_and_chat_llms(chat: bool) -> None:
     topics = ["White lies", "St. Louis", "Health in the U.S.", "Rock'n'roll", "Work–life balance"]
-    prompt = topics_prompt("advice", EXAMPLES)
+    prompt = topics_prompt("advice", EXAMPLES, wanted=5, chat=chat)
     reply = continue_list(prompt, topics)
     if chat:
         reply = f"3.{reply}"
     long = "Health in the U.S."
     expected = [(topic, "too_long" if topic == long else None) for topic in topics]
-    assert parse_topics(reply, complete=True) == expected
+    assert parse(reply) == expected
 
 
-def test_the_prompt_has_the_question_type_and_the_examples() -> None:
-    prompt = topics_prompt("advice", EXAMPLES)
+@pytest.mark.parametrize("chat", [False, True])
+def test_the_prompt_has_the_question_type_the_examples_and_how_many_are_wanted(chat: bool) -> None:
+    prompt = topics_prompt("advice", EXAMPLES, wanted=40, chat=chat)
     assert "advice" in prompt
-    assert prompt.endswith("\n1. Noisy neighbours\n2. Strict parents\n3.")
+    assert " 42 different topics" in prompt
+    assert prompt.endswith("\n\n1. Noisy neighbours\n2. Strict parents\n3.")
+    assert ("no other text" in prompt) == chat
+    assert f"\n\n{prompt}".startswith(STOP)
 
 
 @pytest.mark.parametrize(
     ("complete", "reason"), [(True, None), (False, "cut_off")], ids=["complete", "cut off"]
 )
 def test_the_last_line_is_dropped_if_it_was_cut_off(complete: bool, reason: str | None) -> None:
-    assert parse_topics(" Tax law\n4. Broken he", complete) == [
-        ("Tax law", None),
-        ("Broken he", reason),
-    ]
+    assert parse(" Tax law\n4. Broken he", complete) == [("Tax law", None), ("Broken he", reason)]
 
 
 def test_unnumbered_lines_are_dropped_and_empty_lines_are_ignored() -> None:
-    assert parse_topics(" Tax law\n\nHere are more:\n4) Old age\n 5 . Art\n6.\n", True) == [
+    assert parse(" Tax law\n\nHere are more:\n4) Old age\n 5 . Art\n6.\n") == [
         ("Tax law", None),
         ("Here are more:", "unnumbered"),
         ("Old age", None),
         ("Art", None),
         ("", "empty"),
+    ]
+
+
+def test_topics_of_the_prompt_and_of_the_next_list_are_dropped() -> None:
+    reply = " Tax law\n4. strict Parents\n5. Old age\n\nTopics for questions\n\n1. Art\n2. Music"
+    assert parse(reply) == [
+        ("Tax law", None),
+        ("strict Parents", "repeats_example"),
+        ("Old age", None),
+        ("Topics for questions", "unnumbered"),
+        ("Art", "next_list"),
+        ("Music", "next_list"),
     ]
 
 

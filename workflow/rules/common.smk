@@ -137,7 +137,7 @@ def outputs_beside(rows, *beside):
 def shards_of(rows, count):
     """Return the inputs for gathering shards: their rows, and the files beside them."""
     shards = [rows.fill(shard=str(number)) for number in range(count)]
-    endings = ["dropped.jsonl", "usage.json"]
+    endings = ["dropped.jsonl", "counts.json", "usage.json"]
     beside = [shard.beside(ending) for shard in shards for ending in endings]
     return {"shards": shards, "beside": beside}
 

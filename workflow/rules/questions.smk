@@ -24,6 +24,7 @@ rule generate_questions:
         **program(
             "generate_questions",
             "criterion.seed_questions",
+            "criterion.description",
             "teacher",
             "synthesis.questions",
             "questions_per_criterion",

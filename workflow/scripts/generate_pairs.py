@@ -1,5 +1,6 @@
 """Generate pairs with the teacher for one shard of a criterion's questions."""
 
+from collections import Counter
 from pathlib import Path
 
 from aligners.core.counts import write_filtered
@@ -26,8 +27,9 @@ def main(
     task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
     rows = shard_rows(read_rows(questions, needs=("id", "question")), shard, shards)
-    pairs = generate_pairs(task, generator, rows, f"{criterion} pairs, {shard}")
-    write_filtered(pairs, output, len(rows), may_be_empty=True)
+    removed = Counter[str]()
+    pairs = generate_pairs(task, generator, rows, f"{criterion} pairs, {shard}", removed)
+    write_filtered(pairs, output, len(rows), may_be_empty=True, replaced=removed)
     generator.write_usage()
 
 

@@ -1,5 +1,6 @@
 """Generate questions with the teacher for the topics of a criterion."""
 
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +29,9 @@ def main(
     task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
     rows = read_rows(topics, needs=("question_type", "topic"))
-    write_filtered(generate_questions(task, generator, rows, questions), output)
+    removed = Counter[str]()
+    filtered = generate_questions(task, generator, rows, questions, removed)
+    write_filtered(filtered, output, replaced=removed)
     generator.write_usage()
     columns = ["question", "topic", "question_type"]
     write_csv(table, pd.DataFrame(read_rows(output), columns=columns))

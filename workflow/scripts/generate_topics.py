@@ -1,5 +1,6 @@
 """Generate topics with the teacher for the question types of a criterion, in rounds."""
 
+from collections import Counter
 from pathlib import Path
 
 from aligners.core.counts import write_filtered
@@ -15,7 +16,9 @@ def main(
     """Write the topics of all rounds to `output`; counts, dropped lines and usage beside it."""
     task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
-    write_filtered(generate_topics(task, generator, rounds), output)
+    removed = Counter[str]()
+    topics = generate_topics(task, generator, rounds, removed)
+    write_filtered(topics, output, replaced=removed)
     generator.write_usage()
 
 

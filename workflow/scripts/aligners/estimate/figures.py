@@ -1,5 +1,6 @@
 """The figures of a run: scaled from a sample of its requests, or upper bounds without one."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +13,7 @@ from aligners.estimate.sample import Sample
 from aligners.estimate.stages import Stage, count_question_requests
 from aligners.llms.engines.pacing import MINUTE
 from aligners.llms.usage import Usage
-from aligners.synthesis.questions import HintGroup, read_lines
+from aligners.synthesis.questions import NO_HINT, HintGroup, read_lines
 
 SECONDS_PER_HOUR = 3600
 
@@ -135,7 +136,8 @@ def unanswered_share(
         line
         for group in groups
         if isinstance(result := results[group.request.id], Completion)
-        for line in read_lines(group, result)
+        for line in read_lines(group, result, Counter())
+        if line.hint is not NO_HINT
     ]
     return 1 - sum(line.reason is None for line in lines) / len(lines)
 

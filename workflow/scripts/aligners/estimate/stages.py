@@ -106,8 +106,8 @@ def topics_stage(config: Config, examples: int) -> Stage:
     tasks = load_tasks(config)
     first_round = [
         [
-            with_criterion(task, request)
-            for request in chain(*topic_requests(task, example_pools(task.criterion), 0).values())
+            with_criterion(task, asked.request)
+            for asked in chain(*topic_requests(task, example_pools(task.criterion), 0).values())
         ]
         for task in tasks
     ]

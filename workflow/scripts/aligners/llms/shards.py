@@ -1,10 +1,11 @@
 """Shards: a long stage runs as several jobs, and their outputs are gathered in one file."""
 
 import resource
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from aligners.core.counts import Filtered, write_filtered
+from aligners.core.counts import Counts, Filtered, write_filtered
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, iterate_rows, number_of_rows, read_json, write_json
 from aligners.llms.usage import UsageSummary, add_usage
@@ -50,7 +51,11 @@ def gather_shards(
         UserError: a shard does not have the rows of its questions, no more and no fewer.
     """
     allow_open_files(2 * len(shards) + OTHER_OPEN_FILES)
-    write_filtered(gather_rows(inputs, shards, fields), output, number_of_rows(inputs))
+    replaced = Counter[str]()
+    for path in shards:
+        replaced.update(read_json(path.with_suffix(".counts.json"), Counts).get("replaced", {}))
+    rows = gather_rows(inputs, shards, fields)
+    write_filtered(rows, output, number_of_rows(inputs), replaced=replaced)
     summaries = [read_json(path.with_suffix(".usage.json"), UsageSummary) for path in shards]
     write_json(output.with_suffix(".usage.json"), add_usage(summaries))
 

@@ -5,23 +5,70 @@ messages. The demonstrations in the prompt have the format that the parser reads
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from functools import partial
 
 from aligners.configuration.criteria import load_principles, numbered
 from aligners.configuration.kinds.criteria import Demonstration, Principles
-from aligners.core.completions import Completion, Decoding, Failure, Prompt, Request
+from aligners.core.completions import (
+    Completion,
+    Decoding,
+    Failure,
+    Prompt,
+    Request,
+    before_stop,
+)
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
+from aligners.llms.cleaning import (
+    clean,
+    without_fence,
+    without_introduction,
+    without_markdown,
+    without_notes,
+)
 from aligners.llms.generator import Generator
+from aligners.llms.remarks import is_introduction
+from aligners.synthesis.near_duplicates import normalise
 from aligners.synthesis.task import Task
 
 STOP = "\n\nInput:"
-SECTIONS = re.compile(
-    r"\s*(Response:)?(?P<response>.*?)"
-    r"\n\s*Critique:(?P<critique>.*?)"
-    r"\n\s*Correction:(?P<correction>.*)",
-    re.DOTALL,
+# What a chat LLM is told, to which the demonstrations belong as well.
+FORM = (
+    'Write only three parts: "Response:" with the response to the last input, "Critique:" and '
+    '"Correction:".'
+)
+
+
+def label(names: str) -> re.Pattern[str]:
+    """Return a pattern of a label at the start of a line, as LLMs write it.
+
+    For instance "Critique:", "**Critique:**", "### Critique", "2. Critique -", "critique (fair):".
+    """
+    return re.compile(
+        r"^[ \t>]*(?:[-+*•][ \t]+|\d+[.)][ \t]*|#{1,6}[ \t]*)*[*_\[]*"
+        rf"(?:{names})[*_\]]*(?:[ \t]*\([^()\n]{{1,40}}\))?"
+        r"(?:[*_]*[ \t]*:[*_]*|[ \t]+[-–—]+(?=[ \t])|[*_]*[ \t]*$)[ \t]*",
+        re.IGNORECASE | re.MULTILINE,
+    )
+
+
+FENCE_LINE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)
+PLAIN_LABEL = re.compile(r"\s*\w+:\s*")
+INPUT = label("input|question|user")
+RESPONSE = label(
+    r"(?:(?:the|my|initial|original|first|assistant(?:['’]s)?|ai|bad|flawed) )*"
+    r"(?:response|answer|reply)|assistant"
+)
+CRITIQUE = label(
+    r"(?:(?:the|my|reviewer(?:['’]s)?) )*(?:critique|criticism)"
+    r"(?: (?:of|on) (?:the |this )?(?:response|answer))?"
+)
+CORRECTION = label(
+    r"(?:here(?:['’]s| is) )?(?:(?:the|a|my) )?(?:correction|corrected|(?:corrected|revised"
+    r"|improved|rewritten|updated|better|fixed|amended|aligned|final|new|edited|modified|second)"
+    r"(?:(?: and)? \w+)? (?:response|answer|version|reply|text)|revision|rewrite)"
 )
 
 
@@ -46,7 +93,7 @@ def pairs_prompt(principles: Principles, question: str, chat: bool) -> Prompt:
             f"Input: {item.input}\n{demonstrated_pair(item)}" for item in principles.demonstrations
         ]
         return "\n\n".join([instructions(principles), *examples, f"Input: {question}\nResponse:"])
-    messages = [{"role": "system", "content": instructions(principles)}]
+    messages = [{"role": "system", "content": f"{instructions(principles)}\n\n{FORM}"}]
     for item in principles.demonstrations:
         messages.append({"role": "user", "content": f"Input: {item.input}"})
         messages.append({"role": "assistant", "content": demonstrated_pair(item)})
@@ -70,24 +117,71 @@ def pairs_decoding(task: Task) -> Decoding:
     )
 
 
-def parse_pair(completion: Completion) -> tuple[dict[str, str], str | None]:
+def parse_pair(completion: Completion, removed: Counter[str]) -> tuple[dict[str, str], str | None]:
     """Return the fields of a pair (response, critique, aligned_response) and None.
 
     If the completion has no pair, return no fields and the reason: no_critique, no_correction or
-    cut_off (the completion reached its token limit).
+    cut_off (the completion reached its token limit). `removed` counts what is removed around the
+    texts.
     """
-    text = completion.text.split(STOP)[0]
-    match = SECTIONS.fullmatch(text)
-    if not match:
-        return {}, "no_correction" if re.search(r"\n\s*Critique:", text) else "no_critique"
+    completion = clean(completion, removed)
+    before = before_stop(completion.text, (STOP,))
+    text = completion.text if before is None else before
+    critique = CRITIQUE.search(text)
+    if not critique:
+        return {}, "no_critique"
+    correction = CORRECTION.search(text, critique.end())
+    if not correction:
+        return {}, "no_correction"
     if completion.finish == "length":
         return {}, "cut_off"
+    found = Counter[str]()
+    if not all(PLAIN_LABEL.fullmatch(match[0]) for match in (critique, correction)):
+        found["markdown"] += 1
+    response = plain_text(without_label(text[: critique.start()], found), found)
     fields = {
-        "response": match["response"].strip(),
-        "critique": match["critique"].strip(),
-        "aligned_response": match["correction"].strip(),
+        "response": response,
+        "critique": plain_text(text[critique.end() : correction.start()], found),
+        "aligned_response": plain_correction(text[correction.end() :], response, found),
     }
+    removed.update(set(found))
     return fields, None
+
+
+def without_label(response: str, removed: Counter[str]) -> str:
+    """Return a response without its label, and without an introduction before the label."""
+    match = RESPONSE.search(response)
+    if not match:
+        return response
+    before = response[: match.start()].strip()
+    if before and not INPUT.match(before) and not all(map(is_aside, before.split("\n"))):
+        return response
+    if before:
+        removed["introduction"] += 1
+    if not PLAIN_LABEL.fullmatch(match[0]):
+        removed["markdown"] += 1
+    return response[match.end() :]
+
+
+def is_aside(line: str) -> bool:
+    """Return whether a line before the response is no part of it."""
+    return not line.strip(" -*_=#`") or line.lstrip().startswith("#") or is_introduction(line)
+
+
+def plain_text(text: str, removed: Counter[str]) -> str:
+    """Return a text of a pair without what is around it."""
+    text = without_introduction(text.strip(), removed)
+    return without_markdown(without_fence(text, removed), removed)
+
+
+def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
+    """Return a correction without what is around it, and without the notes after it."""
+    if text.count("```") % 2 and (fences := FENCE_LINE.findall(text)):
+        # A fence around the whole completion ends here; it begins before the label.
+        text = text[: text.rindex(fences[-1])]
+        removed["code_fence"] += 1
+    text = without_markdown(text, removed)
+    return plain_text(without_notes(text, response, removed), removed)
 
 
 def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
@@ -100,23 +194,50 @@ def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
     }
 
 
-def read_pair(criterion: str, question: Row, result: Completion | Failure) -> Filtered:
+def demonstrated_texts(principles: Principles) -> set[str]:
+    """Return the normalised responses and corrections of the demonstrations."""
+    return {
+        normalise(text)
+        for item in principles.demonstrations
+        for text in (item.response, item.correction)
+    }
+
+
+def read_pair(
+    criterion: str,
+    demonstrated: Container[str],
+    question: Row,
+    result: Completion | Failure,
+    removed: Counter[str],
+) -> Filtered:
     """Return the row of a pair, and the reason to drop it or None.
 
-    A row without a pair has the completion instead, which shows the teacher's text.
+    A row without a pair has the completion instead, which shows the teacher's text. `demonstrated`
+    are the texts of the prompt: a pair that repeats one is no pair for the question.
     """
     if isinstance(result, Failure):
         return pair_row(criterion, question, {}), result.cause
-    fields, reason = parse_pair(result)
+    fields, reason = parse_pair(result, removed)
+    texts = [fields[name] for name in ("response", "aligned_response") if name in fields]
+    if any(normalise(text) in demonstrated for text in texts):
+        fields, reason = {}, "copied_demonstration"
     return pair_row(criterion, question, fields or {"completion": result.text}), reason
 
 
 def generate_pairs(
-    task: Task, generator: Generator, questions: Sequence[Row], description: str
+    task: Task,
+    generator: Generator,
+    questions: Sequence[Row],
+    description: str,
+    removed: Counter[str],
 ) -> Iterator[Filtered]:
-    """Yield the pair of each question. `description` names the questions in the log."""
+    """Yield the pair of each question.
+
+    `description` names the questions in the log. `removed` counts what is removed around the texts.
+    """
     principles = load_principles(task.criterion)
     request_for = partial(pair_request, task, principles)
+    demonstrated = demonstrated_texts(principles)
     results = generator.complete(questions, request_for, pairs_decoding(task), description)
     for question, result in results:
-        yield read_pair(task.criterion, question, result)
+        yield read_pair(task.criterion, demonstrated, question, result, removed)

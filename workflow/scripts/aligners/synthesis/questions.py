@@ -4,24 +4,42 @@ The stage runs in attempts. If the line of a hint is missing or is not a questio
 asks for it again.
 """
 
+import logging
 import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
 from aligners.configuration.criteria import load_question_types
-from aligners.configuration.kinds.criteria import QuestionType
+from aligners.configuration.kinds.criteria import CriterionRecipe, QuestionType
+from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row, row_id
 from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import duplicate_reasons
+from aligners.synthesis.numbered_lists import Line as ListLine
+from aligners.synthesis.numbered_lists import is_remark, read_list
 from aligners.synthesis.task import Task
 
-# An LLM may repeat the hint in brackets before the question.
-NUMBERED = re.compile(r"\s*(?P<number>\d+)\s*[.)]\s*(\[[^]|]*\|[^]]*\])?\s*(?P<question>.*)")
+logger = logging.getLogger(__name__)
+
 MAXIMUM_CHARACTERS = 1000
+# A base LLM may go on with the list of another prompt.
+STOP = "\n\nWrite one question"
+# What an LLM writes about a question in place of it: "Here is a question about cats", "[question]".
+NO_QUESTION = re.compile(
+    r"\W*(?:here(?:['’]s| is)|this is|a|an|one|another|the)?\s*(?:\w+ )?questions? (?:about|on|for"
+    r"|regarding|related to)\b[^?]*"
+    r"|\W*(?:ask|write|create|pose|generate|formulate|insert|add|think of)"
+    r" (?:me )?(?:a|an|one|another|the|your)(?: \w+)? question\b[^?]*"
+    r"|\W*(?:ask|write|insert|add|put) [^?]*\bhere\W*"
+    r"|[\[(<{][^\])>}?]*[\])>}]\W*"
+    r"|[\W_]*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -33,31 +51,38 @@ class Hint:
     ordinal: int
 
 
+# Of a line that belongs to no hint.
+NO_HINT = Hint("", "", 0)
+
+
 @dataclass(frozen=True)
 class HintGroup:
     """The hints of one request.
 
     Attributes:
         request: asks for one line per hint.
-        first: number of the first hint's line. The examples have the numbers before it.
+        examples: questions that the prompt shows. They have the numbers from 1.
+        hints: they have the numbers after those of the examples.
     """
 
     request: Request
-    first: int
+    examples: list[str]
     hints: list[Hint]
 
 
 @dataclass(frozen=True)
 class Line:
-    """The teacher's text for a hint. It is empty if the line is missing."""
+    """The teacher's text for a hint, or another line of its completion.
+
+    Attributes:
+        hint: NO_HINT for other lines.
+        text: empty if the line of the hint is missing.
+        reason: why the line is not a question for the hint, or None.
+    """
 
     hint: Hint
     text: str
-
-    @property
-    def reason(self) -> str | None:
-        """The reason why the line is not a question, or None."""
-        return question_reason(self.text) if self.text else "no_line"
+    reason: str | None
 
 
 def make_hints(topics: Sequence[Row], count: int) -> list[Hint]:
@@ -80,35 +105,51 @@ def choose_seed_questions(
     return random.Random("/".join(map(str, seed))).sample(pool, min(count, len(pool)))
 
 
-def questions_prompt(examples: Sequence[tuple[str, str, str]], hints: Sequence[Hint]) -> str:
-    """Return a prompt for one question per hint. An example is (type, topic, question)."""
+def questions_prompt(
+    examples: Sequence[tuple[str, str, str]], hints: Sequence[Hint], demand: str, chat: bool
+) -> str:
+    """Return a prompt for one question per hint.
+
+    Args:
+        examples: (question type, topic, question).
+        hints: for each of them, the prompt asks for a question.
+        demand: description of the criterion that responses to the questions should meet.
+        chat: whether the prompt says in which form the questions are wanted.
+    """
     example_lines = "\n".join(
         f"{number}. [{question_type} | {topic}] {question}"
         for number, (question_type, topic, question) in enumerate(examples, start=1)
     )
+    first = len(examples) + 1
     hint_lines = "\n".join(
         f"{number}. [{hint.question_type} | {hint.topic}]"
-        for number, hint in enumerate(hints, start=len(examples) + 1)
+        for number, hint in enumerate(hints, start=first)
     )
+    form = " Write only the questions, each in one line after its number." if chat else ""
+    aim = " ".join(demand.split()).rstrip(".")
     return (
-        "Write one question for each numbered line. It fits the question type and the topic in "
-        f"the brackets.\n\n{example_lines}\n\n{hint_lines}\n\nQuestions:\n{len(examples) + 1}."
+        "Write one question or request for each numbered line. It fits the question type and the "
+        f"topic in the brackets. The questions test whether an assistant meets this demand: {aim}. "
+        "So ask what an assistant may well answer badly in this respect. Keep the questions short, "
+        f"and make each differ from the others in wording and form.{form}\n\n{example_lines}\n\n"
+        f"{hint_lines}\n\nQuestions:\n{first}."
     )
 
 
 def question_requests(task: Task, hints: Sequence[Hint], attempt: int) -> list[HintGroup]:
     """Return the requests of attempt `attempt`, from 0. Each shows its own sample of examples."""
     question_types = load_question_types(task.criterion)
-    size, count = (
-        task.synthesis.questions.hints_per_prompt,
-        task.synthesis.questions.examples_per_prompt,
-    )
+    demand = load_recipe(CriterionRecipe, task.criterion).description or task.criterion
+    settings = task.synthesis.questions
     groups = []
-    for number, start in enumerate(range(0, len(hints), size)):
-        group = list(hints[start : start + size])
-        examples = choose_seed_questions(question_types, count, task.seed, attempt, number)
-        prompt = llm_prompt(task.llm, questions_prompt(examples, group))
-        groups.append(HintGroup(Request(f"{attempt}/{number}", prompt), len(examples) + 1, group))
+    for number, start in enumerate(range(0, len(hints), settings.hints_per_prompt)):
+        group = list(hints[start : start + settings.hints_per_prompt])
+        examples = choose_seed_questions(
+            question_types, settings.examples_per_prompt, task.seed, attempt, number
+        )
+        prompt = questions_prompt(examples, group, demand, task.llm.chat)
+        request = Request(f"{attempt}/{number}", llm_prompt(task.llm, prompt))
+        groups.append(HintGroup(request, [question for _, _, question in examples], group))
     return groups
 
 
@@ -117,37 +158,57 @@ def questions_decoding(task: Task, attempt: int) -> Decoding:
     return Decoding(
         max_new_tokens=task.synthesis.questions.max_new_tokens,
         temperature=task.synthesis.questions.temperature,
+        stop=() if task.llm.chat else (STOP,),
         seed=task.seed + attempt,
     )
 
 
-def parse_questions(completion: str, first: int, complete: bool) -> dict[int, str]:
-    """Return the questions of a completion by their number.
+def parse_questions(completion: Completion, group: HintGroup, removed: Counter[str]) -> list[Line]:
+    """Return a line for each hint of a group, and the other lines of the completion.
 
-    The prompt ends with the number `first`. So if the first line has no number, its number is
-    `first`; a chat LLM repeats the number. Other lines without a number are ignored. If the
-    completion was cut off (`complete` is false), its last line is ignored as well.
+    If a hint has no line, its text is empty. `removed` counts what is removed around the questions.
     """
-    lines = completion.lstrip().split("\n")
-    if not NUMBERED.fullmatch(lines[0]):
-        lines[0] = f"{first}. {lines[0]}"
-    if not complete:
-        lines.pop()
-    questions: dict[int, str] = {}
-    for line in lines:
-        match = NUMBERED.fullmatch(line)
-        if match and match["question"].strip():
-            questions.setdefault(int(match["number"]), match["question"].strip())
-    return questions
+    first = len(group.examples) + 1
+    found = read_list(completion, first, group.examples, removed, len(group.hints))
+    hints = dict(enumerate(group.hints, start=first))
+    best: dict[int, ListLine] = {}
+    for line in found:
+        if line.number in hints and (line.number not in best or line.reason is None):
+            best[line.number] = line
+    others = [line for line in found if line is not best.get(line.number or 0)]
+    return [
+        *(read_line(hint, best.get(number)) for number, hint in hints.items()),
+        *(Line(NO_HINT, line.text, line.reason or "no_hint") for line in others),
+    ]
 
 
-def question_reason(question: str) -> str | None:
-    """Return the reason why a line is not a question, or None."""
+def read_line(hint: Hint, line: ListLine | None) -> Line:
+    """Return the line of a hint."""
+    if line is None:
+        return Line(hint, "", "no_line")
+    return Line(hint, line.text, line.reason or question_reason(line.text, hint))
+
+
+def question_reason(question: str, hint: Hint = NO_HINT) -> str | None:
+    """Return the reason why a line is not a question for a hint, or None.
+
+    Statements and instructions are questions too: people ask LLMs without a question mark.
+    """
+    if not question:
+        return "empty"
     if len(question) > MAXIMUM_CHARACTERS:
         return "too_long"
-    if "?" not in question or len(question.split()) < 2:
+    if len(question.split()) < 2 or NO_QUESTION.fullmatch(question) or is_remark(question):
+        return "not_a_question"
+    names = {hint.topic, f"{hint.question_type} {hint.topic}"}
+    if letters(question) in map(letters, names):
         return "not_a_question"
     return None
+
+
+def letters(text: str) -> list[str]:
+    """Return the words of a text in lower case."""
+    return re.findall(r"\w+", text.lower())
 
 
 def question_row(criterion: str, hint: Hint, question: str) -> Row:
@@ -171,19 +232,12 @@ def deduplicate_questions(
     yield from zip(rows, reasons, strict=True)
 
 
-def read_lines(group: HintGroup, result: Completion | Failure) -> list[Line]:
-    """Return the line of each hint of a group from the completion."""
-    texts: dict[int, str] = {}
-    if isinstance(result, Completion):
-        texts = parse_questions(result.text, group.first, result.finish == "stop")
-    return [
-        Line(hint, texts.get(number, ""))
-        for number, hint in enumerate(group.hints, start=group.first)
-    ]
-
-
 def ask_questions(
-    task: Task, generator: Generator, hints: Sequence[Hint], attempt: int
+    task: Task,
+    generator: Generator,
+    hints: Sequence[Hint],
+    attempt: int,
+    removed: Counter[str],
 ) -> list[Line]:
     """Ask the teacher once for a question for each hint, and return the lines."""
     groups = question_requests(task, hints, attempt)
@@ -192,28 +246,41 @@ def ask_questions(
         questions_decoding(task, attempt),
         f"{task.criterion} questions, attempt {attempt + 1}",
     )
-    return [line for group in groups for line in read_lines(group, completions[group.request.id])]
+    return [
+        line
+        for group in groups
+        for line in read_lines(group, completions[group.request.id], removed)
+    ]
+
+
+def read_lines(group: HintGroup, result: Completion | Failure, removed: Counter[str]) -> list[Line]:
+    """Return the lines of a group; without a completion, none of its hints has a line."""
+    if isinstance(result, Failure):
+        return [Line(hint, "", "no_line") for hint in group.hints]
+    return parse_questions(result, group, removed)
 
 
 def generate_questions(
-    task: Task, generator: Generator, topics: Sequence[Row], count: int
+    task: Task, generator: Generator, topics: Sequence[Row], count: int, removed: Counter[str]
 ) -> Iterator[Filtered]:
     """Yield distinct questions for `count` hints.
 
-    Every line that is not a question is dropped with its reason. If a hint has no question after
-    the last attempt, it is dropped as `no_line`.
+    Every other line is dropped with its reason. If a hint has no question after the last attempt,
+    it is dropped as `no_line`. `removed` counts what is removed around the questions.
     """
     hints = make_hints(topics, count)
+    times = count / len(topics)
+    logger.info("%d questions for %d topics: each topic %.1f times", count, len(topics), times)
     questions = []
     for attempt in range(task.synthesis.questions.attempts):
-        lines = ask_questions(task, generator, hints, attempt)
+        lines = ask_questions(task, generator, hints, attempt, removed)
         for line in lines:
             row = question_row(task.criterion, line.hint, line.text)
             if line.reason is None:
                 questions.append(row)
-            elif line.text:
+            elif line.reason != "no_line":
                 yield row, line.reason
-        hints = [line.hint for line in lines if line.reason]
+        hints = [line.hint for line in lines if line.reason and line.hint is not NO_HINT]
     for hint in hints:
         yield question_row(task.criterion, hint, ""), "no_line"
     near = task.synthesis.questions.near_duplicates

@@ -8,6 +8,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from statistics import median
 
@@ -18,22 +19,36 @@ from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import duplicate_reasons
+from aligners.synthesis.numbered_lists import read_list
 from aligners.synthesis.task import Task
 
 MAXIMUM_WORDS = 3
 MAXIMUM_CHARACTERS = 50
 SYMBOLS = re.compile(r"//|\\u|[@_#*<>{}|]")
 ABBREVIATION = re.compile(r"(\b\w\.)+$")
-NUMBERED = re.compile(r"\s*\d+\s*[.)]\s*(?P<topic>.*)")
+# After a topic, an LLM may explain it: "Career change: how to begin anew".
+EXPLANATION = re.compile(r"(?<=\w)(?:\s*:\s|\s+[-–—(]).*")
+# A base LLM may go on with the list of another question type.
+STOP = "\n\nTopics for questions"
 
 
-def topics_prompt(question_type: str, examples: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class TopicsRequest:
+    """A request for topics, and the topics that its prompt shows as examples."""
+
+    request: Request
+    examples: list[str]
+
+
+def topics_prompt(question_type: str, examples: Sequence[str], wanted: int, chat: bool) -> str:
     """Return a prompt with the examples as a numbered list, which the teacher continues."""
     numbered = "\n".join(f"{number}. {topic}" for number, topic in enumerate(examples, start=1))
+    first, last = len(examples) + 1, len(examples) + wanted
+    form = f" Write only the lines {first} to {last}, and no other text." if chat else ""
     return (
         f"Topics for questions that ask for {question_type}.\n"
-        f"Each topic has at most {MAXIMUM_WORDS} words, starts with a capital letter and ends "
-        f"without punctuation.\n\n{numbered}\n{len(examples) + 1}."
+        f"The list has {last} different topics. Each topic has at most {MAXIMUM_WORDS} words, "
+        f"starts with a capital letter and ends without punctuation.{form}\n\n{numbered}\n{first}."
     )
 
 
@@ -52,27 +67,25 @@ def topic_reason(topic: str) -> str | None:
     return None
 
 
-def parse_topics(completion: str, complete: bool) -> list[tuple[str, str | None]]:
+def parse_topics(
+    completion: Completion, examples: Sequence[str], removed: Counter[str]
+) -> list[tuple[str, str | None]]:
     """Return each line of a completion as (topic, reason to drop it or None).
 
-    The prompt ends with the number of the first line, so this line may have no number. If the
-    completion was cut off (`complete` is false), its last line is dropped.
+    `examples` are the topics in the prompt. `removed` counts what is removed around the topics.
     """
-    topics: list[tuple[str, str | None]] = []
-    lines = completion.split("\n")
-    for index, line in enumerate(lines):
-        match = NUMBERED.fullmatch(line)
-        if not match and not line.strip():
-            continue
-        topic = match["topic"].strip() if match else line.strip()
-        if index > 0 and not match:
-            reason: str | None = "unnumbered"
-        elif index == len(lines) - 1 and not complete:
-            reason = "cut_off"
-        else:
-            reason = topic_reason(topic)
-        topics.append((topic, reason))
-    return topics
+    lines = read_list(completion, len(examples) + 1, examples, removed)
+    topics = [(without_explanation(line.text, removed), line.reason) for line in lines]
+    return [(topic, reason or topic_reason(topic)) for topic, reason in topics]
+
+
+def without_explanation(topic: str, removed: Counter[str]) -> str:
+    """Return a topic without the explanation that makes it too long."""
+    short = EXPLANATION.sub("", topic)
+    if short == topic or topic_reason(topic) != "too_long" or topic_reason(short):
+        return topic
+    removed["explanation"] += 1
+    return short
 
 
 def choose_examples(pool: Sequence[str], count: int, *seed: object) -> list[str]:
@@ -88,7 +101,7 @@ def example_pools(criterion: str) -> dict[str, list[str]]:
 
 def topic_requests(
     task: Task, pools: Mapping[str, Sequence[str]], number: int
-) -> dict[str, list[Request]]:
+) -> dict[str, list[TopicsRequest]]:
     """Return the requests of round `number`, from 0, for each question type.
 
     Each request shows its own sample of the topics in the pool of its question type.
@@ -102,10 +115,12 @@ def topic_requests(
     }
 
 
-def topic_request(task: Task, question_type: str, pool: Sequence[str], key: str) -> Request:
+def topic_request(task: Task, question_type: str, pool: Sequence[str], key: str) -> TopicsRequest:
     """Return the request with the id `key`. Its examples depend on the key and the seed."""
-    examples = choose_examples(pool, task.synthesis.topics.examples_per_prompt, task.seed, key)
-    return Request(key, llm_prompt(task.llm, topics_prompt(question_type, examples)))
+    settings = task.synthesis.topics
+    examples = choose_examples(pool, settings.examples_per_prompt, task.seed, key)
+    prompt = topics_prompt(question_type, examples, settings.topics_per_prompt, task.llm.chat)
+    return TopicsRequest(Request(key, llm_prompt(task.llm, prompt)), examples)
 
 
 def topics_decoding(task: Task, number: int) -> Decoding:
@@ -113,34 +128,42 @@ def topics_decoding(task: Task, number: int) -> Decoding:
     return Decoding(
         max_new_tokens=task.synthesis.topics.max_new_tokens,
         temperature=task.synthesis.topics.temperature,
+        stop=() if task.llm.chat else (STOP,),
         seed=task.seed + number,
     )
 
 
 def read_topics(
-    requests: Sequence[Request], completions: Mapping[str, Completion | Failure]
+    requests: Sequence[TopicsRequest],
+    completions: Mapping[str, Completion | Failure],
+    removed: Counter[str],
 ) -> list[tuple[str, str | None]]:
     """Return the lines of all completions, in the order of the requests (see `parse_topics`)."""
     return [
         line
-        for request in requests
-        if isinstance(result := completions[request.id], Completion)
-        for line in parse_topics(result.text, result.finish == "stop")
+        for asked in requests
+        if isinstance(result := completions[asked.request.id], Completion)
+        for line in parse_topics(result, asked.examples, removed)
     ]
 
 
-def generate_topics(task: Task, generator: Generator, rounds: int) -> Iterator[Filtered]:
-    """Yield the topics of all rounds. A round shows examples from all topics before it."""
+def generate_topics(
+    task: Task, generator: Generator, rounds: int, removed: Counter[str]
+) -> Iterator[Filtered]:
+    """Yield the topics of all rounds. A round shows examples from all topics before it.
+
+    `removed` counts what is removed around the topics.
+    """
     pools = example_pools(task.criterion)
     for number in range(rounds):
         requests = topic_requests(task, pools, number)
         completions = generator.complete_all(
-            list(chain.from_iterable(requests.values())),
+            [asked.request for asked in chain.from_iterable(requests.values())],
             topics_decoding(task, number),
             f"{task.criterion} topics, round {number + 1} of {rounds}",
         )
         for question_type, pool in pools.items():
-            lines = read_topics(requests[question_type], completions)
+            lines = read_topics(requests[question_type], completions, removed)
             for position, (topic, reason) in enumerate(lines):
                 yield topic_row(task.criterion, question_type, topic, number, position), reason
             pool.extend(topic for topic, reason in lines if reason is None)

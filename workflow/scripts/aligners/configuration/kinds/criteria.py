@@ -38,6 +38,8 @@ class CriterionRecipe(Recipe):
 
     folder: ClassVar[str] = "criteria"
 
+    description: str = ""
+    """One line that says what responses should be. The prompt for questions names it."""
     principles: File
     """YAML file with the introduction, the principles and the demonstrations of the prompt for
     pairs."""

@@ -42,6 +42,8 @@ class Topics(Section):
     """Number of example topics in a prompt."""
     prompts_per_type: Few = 1
     """Number of prompts for each question type in a round."""
+    topics_per_prompt: Few = 40
+    """Number of new topics that a prompt asks for."""
     max_new_tokens: Tokens = 300
     """Maximum number of tokens of a completion."""
     temperature: Temperature = 1.0

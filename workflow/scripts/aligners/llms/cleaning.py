@@ -1,0 +1,189 @@
+"""The cleaner of completions: removes what LLMs write around an answer.
+
+`clean` is for every completion: it removes thoughts in tags, left-over special tokens, and a code
+fence around the whole text. The other functions are for parsers, which know which part of a
+completion is the answer: they remove quotes and emphasis around it, an introduction before it, and
+notes and offers after it. What is part of an answer stays: a sentence about the tag `<think>`, a
+list, emphasis within the text, or "Note:" in its middle.
+
+The functions count what they remove in a counter, once for each text: as `thought`,
+`special_token`, `code_fence`, `introduction`, `note`, `offer` or `markdown` (which includes quotes
+around the text).
+"""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+from aligners.core.completions import Completion
+from aligners.llms.remarks import AGREEMENT, is_note, is_offer
+
+NAMES_OF_THOUGHTS = (
+    r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|planning"
+    r"|brainstorm(?:ing)?|(?:inner|internal)[ _]?monologue)"
+)
+OPENING = rf"(?:<{NAMES_OF_THOUGHTS}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>)"
+CLOSING = rf"(?:</{NAMES_OF_THOUGHTS}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>)"
+FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL
+THOUGHTS = (
+    # The channels of gpt-oss, also if its special tokens were left out.
+    re.compile(
+        r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<]*<\|message\|>.*?"
+        r"(?:<\|end\|>|\Z)",
+        re.DOTALL,
+    ),
+    re.compile(r"\A\s*analysis(?=[A-Z]).*?assistantfinal", re.DOTALL),
+    re.compile(rf"(?:^[ \t]*{OPENING}|{OPENING}[ \t]*\n).*?{CLOSING}", FLAGS),
+    # The prompt of some chat templates ends with the opening tag, so it is not in the completion.
+    re.compile(
+        rf"\A(?:(?!{OPENING}).)*?(?:^[ \t]*{CLOSING}|{CLOSING}[ \t]*$|(?<=[.!?:)]){CLOSING})", FLAGS
+    ),
+    # A thought that was not closed.
+    re.compile(rf"\A\s*{OPENING}.*|^[ \t]*{OPENING}[ \t]*$.*", FLAGS),
+)
+
+SPECIAL_TOKEN = (
+    r"(?:<[|｜][^|｜<>\s]{1,40}[|｜]>|<(?:bos|eos|pad|start_of_turn|end_of_turn)>|<</?SYS>>"
+    r"|\[/?INST\])"
+)
+FIRST_TOKENS = re.compile(
+    rf"\A\s*(?:(?:{SPECIAL_TOKEN}|<s>(?!.*</s>[ \t]*[^\s<\[]))\s*"
+    r"(?:(?:assistant|model|final)\b\s*)?)+"
+)
+# A text about special tokens has them in quotes or between spaces.
+LAST_TOKEN = re.compile(
+    rf"(?<![\s`\"'“‘(]){SPECIAL_TOKEN}|^{SPECIAL_TOKEN}|{SPECIAL_TOKEN}(?=[ \t]*(?:$|<))"
+    r"|</s>(?=\s*(?:$|<|\[))",
+    re.MULTILINE,
+)
+
+FENCE = re.compile(r"[ \t]*(?:```+|~~~+)[ \t]*(?:text|txt|plain|plaintext|markdown|md)?[ \t]*")
+
+INTRODUCED_ANSWER = re.compile(
+    rf"\W*(?:{AGREEMENT}\b[^\w\n]*)?(?:here(?:['’]s|\s+is)|below\s+is|this\s+is)\s+"
+    r"(?:the|a|an|my|your)\s+(?:\w+[ -]){0,4}(?:response|answer|reply|version|text|correction"
+    r"|revision|rewrite)\b[^:\n]*:[*_ \t]*(?=\S|\n)",
+    re.IGNORECASE,
+)
+
+NAMES_OF_CHANGES = (
+    r"(?:changes? made|key (?:changes|improvements)|summary of (?:the )?changes|improvements? made"
+    r"|what (?:i|was|has) (?:been )?changed|explanation of (?:the )?(?:changes?|corrections?))\b"
+)
+LIST_OF_CHANGES = re.compile(
+    rf"\n[ \t]*(?:#+[ \t]*[*_]*{NAMES_OF_CHANGES}[^\n]*\n|[*_>(\[]*{NAMES_OF_CHANGES}[^\n:]{{0,60}}"
+    r"(?::|[*_]+[ \t]*\n)).*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+NOTE_IN_BRACKETS = re.compile(r"(?<=\S)[ \t]*(?:\(([^()]+)\)|\[([^\[\]]+)\])[ \t]*\Z")
+RULE = r"[ \t]*(?:-{3,}|\*{3,}|_{3,}|={3,})[ \t]*"
+RULES_AROUND = re.compile(rf"\A(?:{RULE}\n\s*)+|(?:\n{RULE}\s*)+\Z")
+
+QUOTES = [tuple(pair) for pair in ('""', "“”", "„“", "„”", "«»", "‘’", "''", "``")]
+EMPHASIS = re.compile(
+    r"(?P<mark>\*{1,3}|_{1,3})(?=[^\s*_])(?P<text>.+?)(?<=[^\s*_])(?P=mark)", re.DOTALL
+)
+BOLD = re.compile(r"(?<![\w*])(\*\*|__)(?=[^\s*_])(.+?)(?<=[^\s*_])\1(?![\w*])")
+
+
+def clean(completion: Completion, removed: Counter[str]) -> Completion:
+    """Return a completion without thoughts, special tokens and a code fence around it.
+
+    If a special token ends the text, the completion is not cut off, also if it reached its limit.
+    """
+    text, finish = completion.text, completion.finish
+    without_thoughts = text
+    for pattern in THOUGHTS:
+        without_thoughts = pattern.sub("", without_thoughts)
+    if without_thoughts != text:
+        removed["thought"] += 1
+        text = without_thoughts
+    answer = FIRST_TOKENS.sub("", text)
+    if last := LAST_TOKEN.search(answer):
+        answer, finish = answer[: last.start()], "stop"
+    if answer != text:
+        removed["special_token"] += 1
+    return replace(completion, text=without_fence(answer, removed), finish=finish)
+
+
+def without_fence(text: str, removed: Counter[str]) -> str:
+    """Return a text without the code fence around it; a fence of program code stays."""
+    lines = text.strip().split("\n")
+    fences = [
+        number for number, line in enumerate(lines) if line.lstrip().startswith(("```", "~~~"))
+    ]
+    ends = {0, len(lines) - 1} if len(lines) > 1 else {0}
+    if not FENCE.fullmatch(lines[0]) or not ends.issuperset(fences):
+        return text
+    removed["code_fence"] += 1
+    return "\n".join(line for number, line in enumerate(lines) if number not in fences)
+
+
+def without_introduction(text: str, removed: Counter[str]) -> str:
+    """Return an answer without words such as "Here is the corrected response:" before it."""
+    match = INTRODUCED_ANSWER.match(text)
+    if not match or not text[match.end() :].strip():
+        return text
+    removed["introduction"] += 1
+    return text[match.end() :]
+
+
+def without_notes(text: str, response: str, removed: Counter[str]) -> str:
+    """Return a correction without the notes and offers after it.
+
+    A paragraph that the corrected response has as well is part of the answer.
+    """
+    text = text.rstrip()
+    if (changes := LIST_OF_CHANGES.search(text)) and changes[0].strip() not in response:
+        text = text[: changes.start()].rstrip()
+        removed["note"] += 1
+    while last := last_part(text):
+        kind = "note" if is_note(last) else "offer" if is_offer(last) else None
+        if kind is None or last in response:
+            break
+        removed[kind] += 1
+        text = text.removesuffix(last).rstrip()
+    return text
+
+
+def last_part(text: str) -> str | None:
+    """Return what may be a note after a text: its last paragraph or line, or a last bracket."""
+    before, _, line = text.rpartition("\n")
+    if not before.strip():
+        bracket = NOTE_IN_BRACKETS.search(text)
+        return bracket[0].strip() if bracket else None
+    paragraph = re.split(r"\n[ \t]*\n", text)[-1]
+    if paragraph != text and (is_note(paragraph) or is_offer(paragraph)):
+        return paragraph
+    if not (is_note(line) or is_offer(line)) and (bracket := NOTE_IN_BRACKETS.search(line)):
+        return bracket[0].strip()
+    return line
+
+
+def without_markdown(text: str, removed: Counter[str]) -> str:
+    """Return an answer without rules, quotes and emphasis around the whole of it."""
+    plain = previous = RULES_AROUND.sub("", text.strip()).strip()
+    while (plain := unwrap(previous)) != previous:
+        previous = plain
+    if plain != text.strip():
+        removed["markdown"] += 1
+    return plain
+
+
+def unwrap(text: str) -> str:
+    """Return a text without one pair of marks around the whole of it."""
+    if match := EMPHASIS.fullmatch(text):
+        inner = match["text"]
+        return text if match["mark"] in inner or "\n\n" in inner else inner
+    for opening, closing in QUOTES:
+        inner = text[1:-1]
+        if len(text) > 2 and text[0] == opening and text[-1] == closing:
+            # An apostrophe is no quote.
+            others = re.sub(r"(?<=\w)['’](?=\w)", "", inner)
+            return text if opening in others or closing in others else inner.strip()
+    return text
+
+
+def without_bold(line: str) -> str:
+    """Return a line of plain text without its marks of bold text."""
+    return BOLD.sub(r"\2", line)
