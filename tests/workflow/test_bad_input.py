@@ -100,7 +100,7 @@ BOMB = "a0: &a0 [x]\n" + "".join(
 )
 
 CONFIGURATION = [
-    Case("misspelt key", partial(set_keys, DEMO, squad_treshold=0.5), check,
+    Case("misspelt key", partial(set_keys, DEMO, squad_margn=1.0), check,
          [DEMO, "squad_margn", "squad_margin"]),
     Case("unknown key", partial(set_keys, DEMO, flavour="vanilla"), check,
          [DEMO, "flavour", "criteria"]),

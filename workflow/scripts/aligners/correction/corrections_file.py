@@ -109,8 +109,8 @@ def check_reasons(rows: Sequence[Row], path: Path) -> None:
         UserError: a row has both, or neither.
     """
     for row in rows:
-        reason = row.get("reason")
-        if (reason is not None if row.get("trace") else reason not in ROW_REASONS):
+        reason = row.get("reason", "")
+        if reason is not None if row.get("trace") else reason not in ROW_REASONS:
             raise UserError(
                 f"{path}: the row {row['id']} has the reason {reason!r}, but a row without turns "
                 f"has one of {', '.join(ROW_REASONS)}, and a row with turns has null; delete the "

@@ -105,7 +105,12 @@ def count_reasons(rows: Sequence[Row]) -> list[dict[str, Any]]:
     turns = Counter(turn["reason"] for row in rows for turn in row["trace"])
     left_alone = Counter(row["reason"] for row in rows if not row["trace"])
     return [
-        {"reason": reason, "words": WORDS[reason], "turns": turns[reason], "rows": left_alone[reason]}
+        {
+            "reason": reason,
+            "words": WORDS[reason],
+            "turns": turns[reason],
+            "rows": left_alone[reason],
+        }
         for reason in (*TURN_REASONS, *ROW_REASONS)
         if turns[reason] or left_alone[reason]
     ]

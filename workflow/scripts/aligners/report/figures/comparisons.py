@@ -37,7 +37,7 @@ def draw_comparisons(experiment: Experiment, directory: Path) -> None:
         subject = directory.joinpath(names["judge"], names["dataset"], names["llm"], "base")
         draw_thresholds(
             results.THRESHOLDS.path(**names),
-            "{dataset}, {llm}, {backbone}, judge {judge}: the squad by offset of its thresholds".format(**names),
+            "{dataset}, {llm}, {backbone}, judge {judge}: the squad by offset".format(**names),
             subject / names["backbone"] / "thresholds.svg",
         )
     if has_truth(experiment.config):
