@@ -325,7 +325,6 @@ ACCEPTED = {
         llms: key_variable
     """,
     "0, 1, 1e-320": """
-        config: squad_threshold
         backbones: weight_decay
         inspectors: weight_decay
         judges: most_unusable
@@ -368,6 +367,7 @@ ACCEPTED = {
         llms: revision
     """,
     "0, 1, 3.0, 1e-320": """
+        config: squad_margin
         llms: prices.input prices.output
     """,
     "'3', folder, nowhere, home, braces, option, hidden": """
