@@ -335,6 +335,16 @@ def test_rows_with_the_same_turn_are_corrected_in_one_call() -> None:
         assert 1 <= len(counts) <= 3 and min(counts) > 0 and max(counts) > 1
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_inspector_that_scores_another_number_of_texts_stops_the_squad(count: int) -> None:
+    class Careless(Table):
+        def log_odds(self, questions: Sequence[str], texts: Sequence[str]) -> list[float | None]:
+            return [3.0] * count
+
+    with pytest.raises(ValueError, match="zip"):
+        align_with_squad(["q"] * 2, ["a"] * 2, {"x": aligner({})}, {"x": Careless()}, LEAST_RISE)
+
+
 def test_without_rows_there_are_no_results() -> None:
     assert align_with_squad([], [], *RANDOM, LEAST_RISE) == []
     assert align_with_squad_paper([], [], *RANDOM) == []

@@ -101,15 +101,13 @@ class Squad:
     ) -> list[RowState]:
         """Return the rows before their first turn; those that cannot be read are left alone."""
         names = [str(number) for number in range(1, len(questions) + 1)] if ids is None else ids
-        columns = self.log_odds(questions, responses)
+        scored = self.log_odds(questions, responses)
         states = []
-        for index, name in enumerate(names):
-            log_odds = {criterion: column[index] for criterion, column in columns.items()}
+        for name, question, text, log_odds in zip(names, questions, responses, scored, strict=True):
             read = {key: value for key, value in log_odds.items() if value is not None}
             scores = self.measure(name, read)
             initial = {criterion: scores.probabilities.get(criterion) for criterion in log_odds}
-            result = Result(responses[index], initial)
-            state = RowState(name, questions[index], result, list(self.aligners), scores)
+            state = RowState(name, question, Result(text, initial), list(self.aligners), scores)
             if len(read) < len(log_odds):
                 state.leave_alone(QUESTION_TOO_LONG)
             states.append(state)
@@ -117,9 +115,10 @@ class Squad:
 
     def log_odds(
         self, questions: Sequence[str], texts: Sequence[str]
-    ) -> dict[str, Sequence[float | None]]:
-        """Return the log odds of all texts by criterion."""
-        return {name: self.inspectors[name].log_odds(questions, texts) for name in self.aligners}
+    ) -> list[dict[str, float | None]]:
+        """Return the log odds of each text by criterion."""
+        columns = [self.inspectors[name].log_odds(questions, texts) for name in self.aligners]
+        return [dict(zip(self.aligners, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def measure(self, row: str, log_odds: Mapping[str, float | None]) -> Scores:
         """Return a row's log odds with their margins.
@@ -156,13 +155,11 @@ class Squad:
                 passed.append((state, criterion, correction))
             else:
                 end_turn(state, criterion, correction.text, None, Decision(refusal))
-        if not passed:
-            return
-        columns = self.log_odds(
+        scored = self.log_odds(
             [state.question for state, _, _ in passed], [each.text for _, _, each in passed]
         )
-        for index, (state, criterion, correction) in enumerate(passed):
-            after = self.measure(state.name, {name: each[index] for name, each in columns.items()})
+        for (state, criterion, correction), log_odds in zip(passed, scored, strict=True):
+            after = self.measure(state.name, log_odds)
             decision = self.gate.decide(criterion, state.scores.margins, after.margins)
             end_turn(state, criterion, correction.text, after, decision)
 
