@@ -117,6 +117,8 @@ class Squad:
         self, questions: Sequence[str], texts: Sequence[str]
     ) -> list[dict[str, float | None]]:
         """Return the log odds of each text by criterion."""
+        if not texts:
+            return []
         columns = [self.inspectors[name].log_odds(questions, texts) for name in self.aligners]
         return [dict(zip(self.aligners, row, strict=True)) for row in zip(*columns, strict=True)]
 
