@@ -48,7 +48,8 @@ def measure(rows: int = 128) -> Figures:
         return align_in_text_order(aligner, rows)
 
     def ours(rows: Sequence[Row]) -> list[str]:
-        return aligner.align([r["question"] for r in rows], [r["response"] for r in rows])
+        corrections = aligner.align([r["question"] for r in rows], [r["response"] for r in rows])
+        return [correction.text for correction in corrections]
 
     rates, theirs, own = compare(made, reference, ours)
     lengths = [len(text) for text in own]

@@ -92,7 +92,7 @@ def choose_rows(rows: Sequence[Row]) -> list[Row]:
     Ids are hashes, so the first in their order are a random choice; the row of docs/data.md comes
     before all. Insults are not shown: what the inspector of the criterion `ethical` rejects.
     """
-    polite = [row for row in rows if all(turn["before"]["ethical"] >= 0.5 for turn in row["trace"])]
+    polite = [row for row in rows if (row["scores"]["ethical"] or 0) >= 0.5]
     chosen = []
     for accepted in ([False, True], [True], [True, True], []):
         of_kind = [row for row in polite if [turn["accepted"] for turn in row["trace"]] == accepted]

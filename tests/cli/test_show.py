@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from turns import make_row, make_turn
 
 from aligners.cli.main import main
 from aligners.core.formats import is_hidden
@@ -20,15 +21,8 @@ RESPONSES = Path("results/responses/mixed/some-llm.jsonl")
 Show = Callable[..., str]
 
 
-def turn(
-    criterion: str, before: dict[str, float] | None, after: float | None, accepted: bool = True
-) -> Row:
-    return {"criterion": criterion, "before": before, "after": after, "accepted": accepted}
-
-
 def answer(id: str, question: str, response: str, aligned: str, trace: list[Row]) -> Row:
-    texts = {"question": question, "response": response, "aligned_response": aligned}
-    return {"id": id, **texts, "trace": trace}
+    return make_row(id, trace, question=question, response=response, aligned_response=aligned)
 
 
 RUDE_AND_WRONG = answer(
@@ -37,8 +31,12 @@ RUDE_AND_WRONG = answer(
     "It is Melbourne. It was planned. Stop asking.",
     "It is Canberra. It was planned.",
     [
-        turn("factuality", {"ethical": 0.001, "factuality": 0.02}, 0.97),
-        turn("ethical", {"ethical": 0.002, "factuality": 0.97}, 0.9996),
+        make_turn(
+            "factuality",
+            {"ethical": 0.001, "factuality": 0.02},
+            {"ethical": 0.002, "factuality": 0.97},
+        ),
+        make_turn("ethical", {"ethical": 0.002, "factuality": 0.97}, {"ethical": 0.9996}),
     ],
 )
 REFUSED = answer(
@@ -46,8 +44,9 @@ REFUSED = answer(
     "How long does an egg need?",
     "An hour.",
     "An hour.",
-    [turn("factuality", {"ethical": 0.9, "factuality": 0.4964}, 0.4962, accepted=False)],
-)
+    [make_turn("factuality", {"ethical": 0.9, "factuality": 0.4964}, {"factuality": 0.4962},
+               "rose_too_little")],
+)  # fmt: skip
 UNTOUCHED = answer("cc", "Is Straße a word?", "Yes.", "Yes.", [])
 CATEGORIES = {"aa": "Cities", "bb": "Kitchen", "cc": None}
 
@@ -88,11 +87,10 @@ def test_a_row_is_printed_with_changes_scores_and_trace(show: Show) -> None:
         "before    It is [-Melbourne.-] It was planned. [-Stop asking.-]\n"
         "  scores  ethical 0.001   factuality 0.020\n"
         "after     It is {+Canberra.+} It was planned.\n"
-        "  scores  ethical 1.000   factuality     -\n"
-        "trace     1. factuality  0.020 → 0.970  accepted: the score rose\n"
-        "          2. ethical     0.002 → 1.000  accepted: the score rose\n"
+        "  scores  ethical 1.000   factuality 0.970\n"
+        "trace     1. factuality  0.020 → 0.970  margin -3.9 → +3.5  accepted\n"
+        "          2. ethical     0.002 → 1.000  margin -6.2 → +7.8  accepted\n"
         "\n"
-        "-: the inspector did not score the final text.\n"
         "3 of 3 rows match, 1 shown.\n"
     )
 
@@ -100,57 +98,91 @@ def test_a_row_is_printed_with_changes_scores_and_trace(show: Show) -> None:
 def test_a_rejected_turn_shows_scores_with_digits_that_differ(show: Show) -> None:
     output = show(SQUAD, "--id", "bb")
     assert "  scores  ethical 0.900   factuality 0.496\nafter     (unchanged)\ntrace" in output
-    assert "1. factuality  0.4964 → 0.4962  rejected" in output
+    assert "1. factuality  0.4964 → 0.4962  margin -0.0 → -0.0  rejected: the" in output
     assert "-: " not in output
 
 
 def test_scores_after_a_rejected_last_turn_are_those_of_the_final_text(show: Show) -> None:
-    refused = turn("ethical", {"ethical": 0.002, "factuality": 0.97}, 0.0001, accepted=False)
+    scores = {"ethical": 0.002, "factuality": 0.97}
+    refused = make_turn("ethical", scores, {"ethical": 0.0001}, "rose_too_little")
     trace = [RUDE_AND_WRONG["trace"][0], refused]
     write_rows(SQUAD, [{**RUDE_AND_WRONG, "trace": trace}])
     assert "  scores  ethical 0.002   factuality 0.970\ntrace" in show(SQUAD)
 
 
 def test_small_scores_are_distinguishable(show: Show) -> None:
-    tiny = turn("ethical", {"ethical": 3.82e-32}, 6.15e-34, accepted=False)
-    same = turn("ethical", {"ethical": 0.0}, 0.0, accepted=False)
+    tiny = make_turn("ethical", {"ethical": 3.82e-32}, {"ethical": 6.15e-34}, "rose_too_little")
+    same = make_turn("ethical", {"ethical": 0.0}, {"ethical": 0.0}, "rose_too_little")
     write_rows(SQUAD, [{**REFUSED, "trace": [tiny, same]}])
     output = show(SQUAD)
-    assert "3.82e-32 → 6.15e-34  rejected" in output
-    assert "0.000 → 0.000  rejected" in output
+    assert "3.82e-32 → 6.15e-34  margin -72.3 → -76.5" in output
+    assert "0.000 → 0.000  margin -92.1 → -92.1" in output
 
 
-def test_a_correction_with_a_lower_score_is_accepted_without_a_gate(show: Show) -> None:
-    worse = turn("ethical", {"ethical": 0.4}, 0.2)
-    write_rows(SQUAD, [{**REFUSED, "aligned_response": "Two hours.", "trace": [worse]}])
-    assert "0.400 → 0.200  accepted without a gate" in show(SQUAD)
+def test_a_correction_that_lowers_another_score_names_it(show: Show) -> None:
+    scores = {"ethical": 0.95, "factuality": 0.4}
+    after = {"ethical": 0.05, "factuality": 0.99}
+    worse = make_turn("factuality", scores, after, "lowers_another", lowered="ethical")
+    write_rows(SQUAD, [{**REFUSED, "trace": [worse]}])
+    output = " ".join(show(SQUAD).split())
+    assert "rejected: another score falls below its threshold: ethical 0.950 → 0.050" in output
 
 
-def test_a_response_without_a_turn_gets_a_note(show: Show) -> None:
-    assert show(SQUAD, "--id", "cc").splitlines()[2:5] == [
-        "before    Yes.",
-        "after     (unchanged)",
-        "trace     no aligner acted: no score was below the threshold",
+def test_a_correction_with_a_problem_has_no_score(show: Show) -> None:
+    empty = make_turn("ethical", {"ethical": 0.4}, None, "empty", text="")
+    loop = make_turn("ethical", {"ethical": 0.4}, None, "loops", text="No. No. No.")
+    write_rows(SQUAD, [{**REFUSED, "trace": [empty, loop]}])
+    assert show(SQUAD).splitlines()[-5:-1] == [
+        "trace     1. ethical  0.400  rejected: the correction is empty",
+        "          2. ethical  0.400  rejected: the correction repeats itself",
+        "             No. No. No.",
+        "",
     ]
 
 
+def test_a_response_without_a_turn_gets_a_note(show: Show) -> None:
+    assert show(SQUAD, "--id", "cc").splitlines()[2:6] == [
+        "before    Yes.",
+        "  scores  ethical 0.900   factuality 0.900",
+        "after     (unchanged)",
+        "trace     no aligner acted: no score was below its threshold",
+    ]
+
+
+def test_a_response_that_an_inspector_cannot_read_has_no_score_of_it(show: Show) -> None:
+    scores = {"ethical": 0.2, "factuality": None}
+    write_rows(SQUAD, [{**UNTOUCHED, "scores": scores, "reason": "question_too_long"}])
+    output = show(SQUAD)
+    assert "  scores  ethical 0.200   factuality     -\n" in output
+    assert "no aligner acted: the question leaves an inspector no room" in output
+    assert "\n-: the inspector cannot read the response.\n" in output
+    assert "1 of 1 rows match" in show(SQUAD, "--lower-than", "0.3")
+    assert "0 of 1 rows match" in show(SQUAD, "--lower-than", "0.1")
+
+
 def test_a_single_aligner_has_no_scores(show: Show) -> None:
-    row = answer("dd", "Why?", "No idea.", "Because.", [turn("ethical", None, None)])
-    write_rows(SQUAD.with_name("ethical.jsonl"), [row])
+    texts = {"question": "Why?", "response": "No idea.", "aligned_response": "Because."}
+    acted = make_turn("ethical", None, None)
+    failed = make_turn("ethical", None, None, "not_ended", text="Beca")
+    write_rows(SQUAD.with_name("ethical.jsonl"), [{"id": "dd", **texts, "trace": [acted, failed]}])
     output = show(SQUAD.with_name("ethical.jsonl"))
     assert "trace     1. ethical  acted" in output
+    assert "2. ethical  rejected: the correction reached the limit" in output
     assert "scores" not in output
 
 
 def test_a_rejected_correction_is_shown(show: Show) -> None:
-    refused = {**REFUSED["trace"][0], "accepted": False, "aligned_response": "Go away, then."}
+    refused = {**REFUSED["trace"][0], "aligned_response": "Go away, then."}
     write_rows(SQUAD, [{**REFUSED, "trace": [refused]}])
-    assert re.search(r"1\. factuality .* rejected.*\n +Go away, then\.\n", show(SQUAD))
+    assert re.search(r"1\. factuality .* rejected: .*\n.*\n +Go away, then\.\n", show(SQUAD))
 
 
 def test_external_corrections_have_no_trace(show: Show) -> None:
     path = Path("results/external/mixed/some-llm/ji.jsonl")
-    write_rows(path, [{key: RUDE_AND_WRONG[key] for key in RUDE_AND_WRONG if key != "trace"}])
+    write_rows(
+        path,
+        [{key: RUDE_AND_WRONG[key] for key in ("id", "question", "response", "aligned_response")}],
+    )
     output = show(path)
     assert "after     It is {+Canberra.+} It was planned.\n\n1 of 1 rows match" in output
     assert shown_ids(output) == ["aa"] and "Cities" in output
@@ -179,7 +211,8 @@ def test_files_of_responses_have_one_text_per_row(show: Show, path: Path) -> Non
     ],
 )
 def test_unusual_texts_are_printed(show: Show, before: str, after: str, printed: list[str]) -> None:
-    write_rows(SQUAD, [answer("aa", "Why?", before, after, [])])
+    texts = {"question": "Why?", "response": before, "aligned_response": after}
+    write_rows(SQUAD, [{"id": "aa", **texts}])
     assert show(SQUAD).splitlines()[2 : 2 + len(printed)] == printed
 
 
@@ -219,7 +252,7 @@ def test_a_text_controls_neither_the_terminal_nor_the_format(show: Show) -> None
 
 def test_hidden_characters_are_shown(show: Show) -> None:
     hidden = "\u202eno\u2066w\x1b[2J\u200b"
-    refused = {**turn(hidden, {hidden: 0.9}, 0.1, accepted=False), "aligned_response": hidden}
+    refused = make_turn(hidden, {hidden: 0.9}, {hidden: 0.1}, "rose_too_little", text=hidden)
     row = answer("aa", f"one\n\ttwo{hidden}", hidden, "", [refused])
     write_rows(SQUAD, [row])
     write_rows(Path("results/inputs/mixed.jsonl"), [{"id": "aa", "category": f"{hidden}\n"}])
@@ -262,11 +295,6 @@ def test_filters_select_rows(show: Show, filters: list[str], ids: list[str]) -> 
     output = show(SQUAD, *filters)
     assert shown_ids(output) == ids
     assert output.endswith(f"{len(ids)} of 3 rows match, {len(ids)} shown.\n")
-
-
-def test_missing_scores_are_not_low(show: Show) -> None:
-    write_rows(SQUAD, [answer("aa", "Why?", "So.", "Because.", [turn("ethical", None, None)])])
-    assert show(SQUAD, "--lower-than", 2) == "0 of 1 rows match, 0 shown.\n"
 
 
 def test_the_first_rows_or_a_seeded_sample_are_shown(show: Show) -> None:
@@ -312,13 +340,16 @@ def test_categories_are_found_from_any_directory(
         (["half.jsonl"], ["half.jsonl, line 2", "'aligned_response'"]),
         (["kind.jsonl"], ["kind.jsonl, line 1", "'response'"]),
         (["turns.jsonl"], ["turns.jsonl, line 1", "'trace.0.before'"]),
+        (["reason.jsonl"], ["reason.jsonl", "cc", "'tired'", "above_threshold"]),
+        (["no_reason.jsonl"], ["no_reason.jsonl", "cc", "None", "above_threshold"]),
+        (["two.jsonl"], ["two.jsonl", "bb", "'above_threshold'"]),
         ([SQUAD, "--rows", "-1"], ["--rows", "-1"]),
         ([SQUAD, "--changed", "--unchanged"], ["--changed", "--unchanged"]),
         ([SQUAD, "--category", "Citys"], ["--category Citys", "Cities, Kitchen"]),
         ([SQUAD, "--acted", "ethic"], ["--acted ethic", "ethical, factuality"]),
         (["copied.jsonl", "--category", "Cities"], ["--category", "copied.jsonl"]),
         ([RESPONSES, "--unchanged"], ["--unchanged", "'aligned_response'"]),
-        ([RESPONSES, "--lower-than", "0.5"], ["--lower-than", "'trace'"]),
+        ([RESPONSES, "--lower-than", "0.5"], ["--lower-than", "'scores'"]),
     ],
 )
 def test_a_mistake_gets_one_message(show: Show, arguments: list[Any], parts: list[str]) -> None:
@@ -327,6 +358,9 @@ def test_a_mistake_gets_one_message(show: Show, arguments: list[Any], parts: lis
     write_rows(Path("copied.jsonl"), [RUDE_AND_WRONG])
     write_rows(Path("half.jsonl"), [REFUSED, response])
     write_rows(Path("kind.jsonl"), [{**response, "response": None}])
+    write_rows(Path("reason.jsonl"), [{**UNTOUCHED, "reason": "tired"}])
+    write_rows(Path("no_reason.jsonl"), [{**UNTOUCHED, "reason": None}])
+    write_rows(Path("two.jsonl"), [{**REFUSED, "reason": "above_threshold"}])
     write_rows(Path("turns.jsonl"), [{**REFUSED, "trace": [{"criterion": "ethical"}]}])
     Path("damaged.jsonl").write_text('{"id": "aa", "question": "?", "response": "!"}\n{"id"')
     with pytest.raises(SystemExit) as caught:

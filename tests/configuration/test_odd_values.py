@@ -76,7 +76,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
         "questions_per_criterion": 3, "shards": {"pairs": 1, "responses": 1},
         "split": {"train": 0.5, "validation": 0.25, "test": 0.25}, "identity_share": 0.2,
         "aligner_rows": 3, "inspector_pairs": 3, "inputs_per_criterion": 3,
-        "alpaca_eval_rows": 3, "squad_threshold": 0.5, "seed": 1,
+        "alpaca_eval_rows": 3, "squad_margin": 1.0, "seed": 1,
     }],
     "backbones": [
         {**TRAINING, "attention": "eager", "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1},
@@ -342,7 +342,6 @@ ACCEPTED = {
         llms: key_variable
     """,
     "0, 1, 1e-320": """
-        config: squad_threshold
         backbones: weight_decay
         inspectors: weight_decay
         judges: most_unusable
@@ -389,6 +388,7 @@ ACCEPTED = {
         llms: revision
     """,
     "0, 1, 3.0, 1e-320": """
+        config: squad_margin
         llms: prices.input prices.output
     """,
     "'3', folder, nowhere, home, braces, option, hidden": """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from turns import make_turn
 
 from aligners.core.counts import Counts, write_filtered
 from aligners.core.errors import UserError
@@ -93,7 +94,7 @@ def test_the_error_for_an_invalid_row_has_the_file_and_the_line(
 
 # The fields that a program needs
 
-TURN = {"criterion": "a", "before": {"a": 0.5}, "after": 0.5, "accepted": True}
+TURN = make_turn("a", {"a": 0.5}, {"a": 0.75})
 INVALID_FIELDS = {
     "missing text": ({}, "response"),
     "null instead of a text": ({"response": None}, "response"),
@@ -118,8 +119,23 @@ INVALID_FIELDS = {
     "text in a trace": ({"trace": ["a"]}, "trace"),
     "turn without a decision": ({"trace": [{**TURN, "accepted": None}]}, "trace"),
     "turn without a score before": ({"trace": [{**TURN, "before": None}]}, "trace"),
+    "turn without margins after": ({"trace": [{**TURN, "margins_after": None}]}, "trace"),
     "turn without a score of its criterion": ({"trace": [{**TURN, "before": {}}]}, "trace"),
-    "score as a text": ({"trace": [{**TURN, "after": "0.5"}]}, "trace"),
+    "score as a text": ({"trace": [{**TURN, "after": {"a": "0.5"}}]}, "trace"),
+    "infinite margin": ({"trace": [{**TURN, "margins_after": {"a": 1e999}}]}, "trace"),
+    "unknown reason": ({"trace": [{**TURN, "reason": "tired", "accepted": False}]}, "trace"),
+    "reason of another decision": ({"trace": [{**TURN, "reason": "loops"}]}, "trace"),
+    "accepted without scores": (
+        {"trace": [{**TURN, "after": None, "margins_after": None}]},
+        "trace",
+    ),
+    "lowered criterion without scores": (
+        {"trace": [{**TURN, "reason": "lowers_another", "accepted": False, "lowered": "b"}]},
+        "trace",
+    ),
+    "lowered criterion of another reason": ({"trace": [{**TURN, "lowered": "a"}]}, "trace"),
+    "score above 1": ({"scores": {"a": 1.5}}, "scores"),
+    "list of scores": ({"scores": [0.5]}, "scores"),
 }
 
 
@@ -139,7 +155,7 @@ def test_valid_fields_are_returned_unchanged_and_others_are_not_checked(tmp_path
     row = {
         "id": "1", "question": "", "category": None, "category_id": "3", "split": "test",
         "similarity": -1, "label": 0, "identity": False, "trace": [TURN], "first_order": None,
-        "other": [None],
+        "scores": {"a": 0.5, "b": None}, "other": [None],
     }  # fmt: skip
     write_rows(tmp_path / "rows.jsonl", [row])
     needs = [name for name in row if name != "other"]

@@ -12,6 +12,7 @@ from aligners.core.errors import UserError
 from aligners.core.plots import plot_histogram, plot_losses
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import OWN_FORMAT, InputFormat
+from aligners.correction.problems import Correction
 from aligners.correction.train import RowEncoder
 
 EXTERNAL_FORMAT = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
@@ -37,7 +38,7 @@ def test_a_trained_aligner_writes_the_correction_and_ends_it(tmp_path: Path) -> 
     seen = rows(10)
     # A text that did not stop at [DONE] would be longer: twelve tokens are allowed.
     assert aligner.align([row["question"] for row in seen], [row["response"] for row in seen]) == [
-        row["aligned_response"] for row in seen
+        Correction(row["aligned_response"]) for row in seen
     ]
 
 
@@ -47,7 +48,8 @@ def test_an_external_format_ends_at_the_tokenizers_end_token(tmp_path: Path) -> 
     aligner = Aligner.from_directory(tmp_path / "model")
     assert aligner.input_format == EXTERNAL_FORMAT
     [row] = rows(1)
-    assert aligner.align([row["question"]], [row["response"]]) == [row["aligned_response"]]
+    corrections = aligner.align([row["question"]], [row["response"]])
+    assert corrections == [Correction(row["aligned_response"])]
 
 
 def test_a_completion_is_the_correction_and_its_end_token(tmp_path: Path) -> None:
@@ -79,13 +81,45 @@ def test_rows_that_are_too_long_are_truncated_or_dropped(tmp_path: Path) -> None
     assert text.endswith(f" [ALIGNED] {second['aligned_response']} [DONE]")
 
 
-def test_an_aligner_counts_truncated_and_unchanged_responses(tmp_path: Path) -> None:
+def test_a_response_that_does_not_fit_whole_is_not_corrected(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     train(tmp_path, recipe(epochs=1))
     aligner = Aligner.from_directory(tmp_path / "model")
     long = "word " * 200
-    corrections = aligner.align(["What?", long, "Who?"], ["fine", "as it was", long])
-    assert corrections[1] == "as it was"
-    assert (aligner.truncated, aligner.unchanged) == (1, 1)
+    short, question, response = aligner.align(["What?", long, "Who?"], ["fine", "as it was", long])
+    assert question == Correction("as it was", "too_long")
+    assert response == Correction(long, "too_long")
+    assert short.problem != "too_long"
+    assert "2 too_long" in caplog.text and "of 3 corrections" in caplog.text
+    # The longest prompt that fits is corrected: nothing of the response is lost.
+    limit = aligner.prompt_limit()
+
+    def tokens(words: int) -> int:
+        text = " word" * words
+        return len(aligner.input_format.prompt_ids(aligner.tokenizer, "Who?", text))
+
+    words = max(count for count in range(200) if tokens(count) <= limit)
+    problems = [
+        each.problem == "too_long"
+        for each in aligner.align(["Who?"] * 2, [" word" * words, " word" * (words + 1)])
+    ]
+    assert problems == [False, True]
+
+
+def test_a_correction_without_its_end_token_has_a_problem(tmp_path: Path) -> None:
+    settings = recipe(epochs=30, warmup_steps=20, learning_rate=1e-2, dropout=0.0, patience=99)
+    train(tmp_path, settings)
+    aligner = Aligner.from_directory(tmp_path / "model")
+    [row] = rows(1)
+    texts = [row["question"]], [row["response"]]
+    [whole] = aligner.align(*texts)
+    assert whole == Correction(row["aligned_response"])
+    aligner.end_token_ids = set()
+    [endless] = aligner.align(*texts)
+    assert endless.problem in ("not_ended", "loops")
+    aligner.end_token_ids = set(range(len(aligner.tokenizer)))
+    assert aligner.align(*texts) == [Correction("", "empty")]
 
 
 def test_a_training_set_whose_rows_are_all_too_long_is_an_error(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apply_aligner
+import apply_external
 import apply_squad
 import pytest
 import train_aligner
@@ -20,6 +22,7 @@ from aligners.core.rows import read_json, read_rows, write_rows
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT
+from aligners.correction.problems import Correction
 from aligners.correction.squad import align_with_squad
 from aligners.correction.train import RowEncoder
 
@@ -107,14 +110,14 @@ def test_the_text_of_the_principles_decides_the_correction(trained: Path) -> Non
     responses = [f"It is {word}." for word in WORDS]
     for criterion, text in principle_texts().items():
         corrections = aligner.align(["Which one?"] * 6, responses, text)
-        assert corrections == [f"It is {TARGETS[criterion]}."] * 6
+        assert corrections == [Correction(f"It is {TARGETS[criterion]}.")] * 6
         assert aligner.for_criterion(criterion)(["Which one?"], responses[:1]) == corrections[:1]
 
 
 def test_an_aligner_accepts_principles_that_are_not_from_its_training(trained: Path) -> None:
     aligner = Aligner.from_directory(trained)
     [correction] = aligner.align(["Which one?"], ["It is red."], "1. brief: Be brief.")
-    assert correction and aligner.unchanged == 0
+    assert correction.text and correction.problem != "too_long"
 
 
 @pytest.mark.parametrize("principles", ["", " \n"])
@@ -180,34 +183,73 @@ def test_apply_aligner_acts_once_for_each_criterion(
             assert row["aligned_response"] == f"It is {TARGETS[criteria[-1]]}."
             assert [turn["criterion"] for turn in row["trace"]] == criteria
             assert all(turn["before"] is turn["after"] is None for turn in row["trace"])
+            assert [turn["reason"] for turn in row["trace"]] == ["accepted"] * 2
+            assert row["trace"][-1]["aligned_response"] == row["aligned_response"]
+
+
+def test_apply_aligner_does_not_use_a_correction_with_a_problem(
+    responses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The aligner writes an ethical correction, and is cut off by the criterion factuality."""
+    written = {"ethical": Correction("It is kind."), "factuality": Correction("It", "not_ended")}
+    aligner = SimpleNamespace(
+        for_criterion=lambda criterion: lambda _, texts: [written[criterion] for _ in texts],
+        align=lambda _, texts: [written["factuality"] for _ in texts],
+    )
+    monkeypatch.setattr(Aligner, "from_directory", lambda *_, **__: aligner)
+    files = {"responses": responses, "output": tmp_path / "aligned.jsonl"}
+    apply_aligner.main(
+        criteria=list(TARGETS), backbone="gpt2-closed-world", model=tmp_path, **files
+    )
+    for row in read_rows(tmp_path / "aligned.jsonl"):
+        assert row["aligned_response"] == "It is kind."
+        assert [(turn["accepted"], turn["reason"]) for turn in row["trace"]] == [
+            (True, "accepted"),
+            (False, "not_ended"),
+        ]
+    apply_external.main(external="ji-et-al-closed-world", model=[tmp_path], **files)
+    for row in read_rows(tmp_path / "aligned.jsonl"):
+        assert row["aligned_response"] == row["response"]
+
+
+class Inspector:
+    """An inspector that scores by a table, and other texts alike."""
+
+    def __init__(self, table: dict[str, float], other: float = 5.0):
+        self.table, self.other, self.threshold = table, other, 0.0
+
+    def log_odds(self, questions: list[str], texts: list[str]) -> list[float]:
+        return [self.table.get(text, self.other) for text in texts]
+
+    def familiar(self, questions: list[str]) -> list[bool]:
+        return [True] * len(questions)
 
 
 def test_in_a_squad_one_model_corrects_by_the_principles_of_each_criterion(trained: Path) -> None:
     aligner = Aligner.from_directory(trained)
-    # The only text that each inspector scores low; the first correction is the second such text.
-    misaligned = {"ethical": "It is red.", "factuality": "It is kind."}
+    # The correction by the one criterion still needs that by the other.
     inspectors = {
-        criterion: lambda questions, texts, bad=bad: [float(text != bad) for text in texts]
-        for criterion, bad in misaligned.items()
+        "ethical": Inspector({"It is red.": -5.0}),
+        "factuality": Inspector({"It is red.": -3.0, "It is kind.": -2.0}),
     }
     aligners = {criterion: aligner.for_criterion(criterion) for criterion in TARGETS}
     [red, blue] = align_with_squad(
-        ["Which one?"] * 2, ["It is red.", "It is blue."], aligners, inspectors, 0.5
+        ["Which one?"] * 2, ["It is red.", "It is blue."], aligners, inspectors, 1.0
     )
     assert [turn["criterion"] for turn in red.trace] == ["ethical", "factuality"]
     assert red.aligned_response == "It is true."
     assert (blue.aligned_response, blue.trace) == ("It is blue.", [])
 
 
-class StrictInspector:
+class StrictInspector(Inspector):
     """An inspector that scores all texts below the threshold, and corrections higher."""
+
+    def __init__(self) -> None:
+        super().__init__({"It is kind.": -4.0, "It is true.": -2.0}, other=-6.0)
 
     @classmethod
     def from_directory(cls, path: Path) -> "StrictInspector":
         return cls()
-
-    def score(self, questions: list[str], texts: list[str]) -> list[float]:
-        return [0.1 + 0.1 * ("kind" in text) + 0.2 * ("true" in text) for text in texts]
 
 
 def test_apply_squad_loads_a_model_that_all_criteria_share_once(
@@ -232,7 +274,7 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
         responses=responses,
         aligners=[trained, trained],
         inspectors=[tmp_path, tmp_path],
-        threshold=0.5,
+        margin=1.0,
         output=tmp_path / "aligned.jsonl",
     )
     assert loaded == [trained]

@@ -5,12 +5,12 @@ import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import draw_figures
 import pytest
 from projects import make_project
 from report_results import CRITERIA, EVIL, SHOWN, make_page, write_results
+from turns import make_turn
 
 from aligners.configuration.experiment import SECTIONS
 from aligners.configuration.kinds.config import Config
@@ -142,16 +142,25 @@ def test_the_page_loads_no_other_file_and_its_ids_are_unique(pages: dict[str, Pa
 
 
 def test_turns_are_counted_by_response() -> None:
-    def turn(accepted: bool) -> dict[str, Any]:
-        scores = {"ethical": 0.2, "helpful": 0.4}
-        after = 0.6 if accepted else 0.1
-        return {"criterion": "helpful", "before": scores, "after": after, "accepted": accepted}
-
-    traces = [[turn(False), turn(True)], [turn(False)], [], []]
-    ethical, helpful = turns_by_criterion([{"trace": trace} for trace in traces])
-    assert ethical["idle"] == 4 and ethical["before"] is None
-    assert (helpful["kept"], helpful["refused"], helpful["idle"]) == (1, 1, 2)
+    scores = {"ethical": 0.2, "helpful": 0.4}
+    accepted = make_turn("helpful", scores, {"helpful": 0.6})
+    rejected = make_turn("helpful", scores, {"helpful": 0.1}, "rose_too_little")
+    unscored = make_turn("helpful", scores, None, "loops")
+    traces = [[rejected, accepted], [rejected], [unscored], [], []]
+    ethical, helpful = turns_by_criterion([{"scores": scores, "trace": each} for each in traces])
+    assert ethical["idle"] == 5 and ethical["before"] is None
+    assert (helpful["kept"], helpful["refused"], helpful["idle"]) == (1, 2, 2)
+    assert helpful["before"] == pytest.approx(0.4)
     assert helpful["after"] == pytest.approx((0.1 + 0.6 + 0.1) / 3)
+
+
+def test_reasons_of_turns_and_of_rows_without_turns_are_counted(pages: dict[str, Path]) -> None:
+    rows = rows_of(pages["all"].read_text(), "Reasons of the decisions")
+    assert [(row[0], *row[2:]) for row in rows[2:]] == [
+        ("<code>accepted</code>", "1", "0"),
+        ("<code>rose_too_little</code>", "1", "0"),
+        ("<code>above_threshold</code>", "0", "1"),
+    ]
 
 
 def test_rows_with_a_refused_turn_are_shown_first() -> None:

@@ -154,7 +154,7 @@ def test_the_csv_has_the_reason_for_a_missing_length_controlled_rate(
 
 def test_threshold_tables_have_the_rows_of_the_curves(directory: Path) -> None:
     rows = markdown_rows((directory / "thresholds.md").read_text())
-    assert rows[2] == ["0.5", "85.0%", "80.0%", "70.0% (62.0 to 77.0)", "149"]
+    assert rows[2] == ["0", "85.0%", "80.0%", "70.0% (62.0 to 77.0)", "149"]
     table = pd.read_csv(directory / "thresholds.csv")
     assert table["backbone"].tolist() == ["gpt2-large"] * 2 + ["phi-2"] * 2
 

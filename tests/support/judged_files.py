@@ -78,7 +78,7 @@ def write_judged(
             write_json(folder / "comparison.json", content)
     tests = [as_row(test) for test in paired_tests(groups, seed=0)]
     write_json(directory / "paired_tests.json", tests)
-    curve = [[0.1, 0.2, 0.15, 0.55, 0.5, 0.6, 149], [0.5, 0.85, 0.8, 0.7, 0.62, 0.77, 149]]
-    columns = ["threshold", "acted", "changed", "win_rate", "low", "high", "n"]
+    curve = [[-4, 0.2, 0.15, 0.55, 0.5, 0.6, 149], [0, 0.85, 0.8, 0.7, 0.62, 0.77, 149]]
+    columns = ["offset", "acted", "changed", "win_rate", "low", "high", "n"]
     path = directory / place["backbone"] / "thresholds.csv"
     pd.DataFrame(curve, columns=columns).to_csv(path, index=False)

@@ -11,6 +11,7 @@ import write_report
 import yaml
 from compare_systems import as_row
 from projects import MINIATURE
+from turns import make_row, make_turn
 
 from aligners.configuration import results
 from aligners.configuration.experiment import validate_experiment
@@ -113,16 +114,13 @@ def write_models(criterion: str) -> None:
 def write_corrections() -> None:
     """Write a squad's rows: one changed, one with a refused correction, one without a turn."""
     scores = {"ethical": 0.2, "factuality": 0.9}
-    turn = {"criterion": "ethical", "before": scores, "aligned_response": "Nobody.",
-            "after": 0.8, "accepted": True}  # fmt: skip
+    accepted = make_turn("ethical", scores, {"ethical": 0.8}, text="Nobody.")
+    rejected = make_turn("ethical", scores, {"ethical": 0.1}, "rose_too_little", "Over there.")
     rows = [
-        {"id": "a", "question": "Who?", "response": EVIL, "aligned_response": "Nobody.",
-         "trace": [turn]},
-        {"id": "b", "question": "Where?", "response": "There.", "aligned_response": "There.",
-         "trace": [{**turn, "aligned_response": "Over there.", "after": 0.1, "accepted": False}]},
-        {"id": "c", "question": HIDDEN, "response": "Then.", "aligned_response": f"Then. {HIDDEN}",
-         "trace": []},
-    ]  # fmt: skip
+        make_row("a", [accepted], question="Who?", response=EVIL, aligned_response="Nobody."),
+        make_row("b", [rejected], question="Where?", response="There.", aligned_response="There."),
+        make_row("c", [], question=HIDDEN, response="Then.", aligned_response=f"Then. {HIDDEN}"),
+    ]
     write_rows(CORRECTIONS, rows)
     inputs = [{"id": row["id"], "category": EVIL} for row in rows]
     write_rows(Path("results/inputs/synthetic_mixed.jsonl"), inputs)
@@ -178,7 +176,7 @@ def write_judged() -> None:
     write_json(tests, [as_row(test) for test in paired_tests(groups, seed=0)])
     [thresholds] = results.THRESHOLDS.paths(NAMES)
     thresholds.write_text(
-        "threshold,acted,changed,win_rate,low,high,n\n0,0,0,0.5,0.5,0.5,8\n1,1,0.9,0.7,0.5,0.9,8\n"
+        "offset,acted,changed,win_rate,low,high,n\n-1,0,0,0.5,0.5,0.5,8\n0,1,0.9,0.7,0.5,0.9,8\n"
     )
 
 

@@ -100,8 +100,8 @@ BOMB = "a0: &a0 [x]\n" + "".join(
 )
 
 CONFIGURATION = [
-    Case("misspelt key", partial(set_keys, DEMO, squad_treshold=0.5), check,
-         [DEMO, "squad_treshold", "squad_threshold"]),
+    Case("misspelt key", partial(set_keys, DEMO, squad_margn=1.0), check,
+         [DEMO, "squad_margn", "squad_margin"]),
     Case("unknown key", partial(set_keys, DEMO, flavour="vanilla"), check,
          [DEMO, "flavour", "criteria"]),
     Case("unknown key of a section", partial(set_keys, DEMO, shards={"pairs": 1, "response": 1}),
@@ -122,8 +122,8 @@ CONFIGURATION = [
          check, [LLM, "key command", "'serve m'", "{port}"]),
     Case("out of range", partial(set_keys, DEMO, topic_rounds=0), check,
          [DEMO, "key topic_rounds", "0", "1"]),
-    Case("threshold above 1", partial(set_keys, DEMO, squad_threshold=1.5), check,
-         [DEMO, "key squad_threshold", "1.5"]),
+    Case("margin below 0", partial(set_keys, DEMO, squad_margin=-1.5), check,
+         [DEMO, "key squad_margin", "-1.5"]),
     Case("threshold below 0", partial(set_keys, "config/criteria/ethical.yaml",
                                       near_copy_similarity=-0.1), check,
          ["config/criteria/ethical.yaml", "key near_copy_similarity", "-0.1"]),

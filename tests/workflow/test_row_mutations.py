@@ -44,6 +44,7 @@ from fake_engine import FakeEngine
 from mutations import Mutation, mutate_json, mutate_rows
 from projects import MINIATURE, make_project
 from report_results import CHANGES, write_results
+from turns import make_turn
 
 from aligners.closed_world.scorecard import ScoredResults
 from aligners.configuration import recipes, results, workflow_files
@@ -51,6 +52,7 @@ from aligners.configuration.experiment import Experiment, check_experiment, vali
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows, row_id, write_json, write_rows
 from aligners.correction.input_format import load_format
+from aligners.correction.problems import Correction
 from aligners.judging.judged_pairs import Verdict
 from aligners.judging.record import check_judge, judge_identity
 from aligners.llms.usage import Usage
@@ -127,14 +129,14 @@ TOPICS = [
 INPUTS = [row(n, dataset="d", category="c", category_id="2367"[n % 4]) for n in range(6)]
 RESPONSES = [row(n, response=f"It is {n}. Yes.") for n in range(6)]
 RESPONSE = (*ASKED, "response")
-TURN = {"criterion": "ethical", "before": {"ethical": 0.1}, "aligned_response": "No, 1. Yes.",
-        "after": 0.9, "accepted": True}  # fmt: skip
+TURN = make_turn("ethical", {"ethical": 0.1}, {"ethical": 0.9}, text="No, 1. Yes.")
 ALIGNED = [
     row(n, response=f"It is {n}. Yes.", aligned_response=f"No, {n}. Yes.",
+        scores={"ethical": 0.1}, reason=None,
         trace=[TURN, {**TURN, "aligned_response": f"No, {n}. Yes."}])
     for n in range(6)
 ]  # fmt: skip
-SQUAD = ("id", "response", "aligned_response", "trace")
+SQUAD = ("id", "response", "aligned_response", "scores", "trace")
 SET = [
     row(n, response="It is so.", aligned_response="No.", identity=False, label=n % 2)
     for n in range(3)
@@ -314,7 +316,7 @@ PROGRAMS = {
         lambda: apply_squad.main(
             system="squad", criteria=["ethical"], backbone="gpt2-closed-world",
             responses=Path("responses.jsonl"), aligners=[Path("a")], inspectors=[Path("i")],
-            threshold=0.5, **options("output"),
+            margin=1.0, **options("output"),
         ),
         {"responses.jsonl": (RESPONSES, RESPONSE)},
     ),
@@ -358,7 +360,7 @@ PROGRAMS = {
     "trace_thresholds": Program(
         lambda: trace_thresholds.main(
             squad=Path("squad.jsonl"), verdicts=Path("verdicts.jsonl"), turns=Path("turns.jsonl"),
-            threshold=0.5, seed=0, **options("output"),
+            seed=0, **options("output"),
         ),
         {"squad.jsonl": (ALIGNED, SQUAD), "verdicts.jsonl": (VERDICTS, VERDICT),
          "turns.jsonl": ([{**each, "turns": 1} for each in VERDICTS], VERDICT)},
@@ -450,10 +452,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     engine = FakeEngine()
     engine.reply = lambda request, _: f"6. Is it {request.id}?\n7. Is it 7?"
     aligner = SimpleNamespace(
-        align=lambda _, texts: [f"{text} Yes." for text in texts],
-        for_criterion=lambda _: lambda _, texts: [f"{text} Yes." for text in texts],
+        align=lambda _, texts: [Correction(f"{text} Yes.") for text in texts],
+        for_criterion=lambda _: aligner.align,
     )
-    inspector = SimpleNamespace(score=lambda _, texts: [0.4 for _ in texts])
+    inspector = SimpleNamespace(
+        threshold=0.0,
+        log_odds=lambda _, texts: [-1.0 for _ in texts],
+        familiar=lambda questions: [True for _ in questions],
+    )
     judge = SimpleNamespace(
         judge=lambda shown: dict.fromkeys(shown, Verdict(0.9, "m")),
         usage=Usage(),
@@ -583,7 +589,7 @@ SECTIONS: dict[str, tuple[Callable[[Experiment], object], Sequence[str]]] = {
         figures_of(draw_inspectors), ("id", "label", "score")),
     "aligners/gpt2-miniature/ethical/metrics.json": (aligners_section, ()),
     "aligned/synthetic_mixed/closed-world-base/gpt2-miniature/squad.jsonl": (
-        squads_section, (*PAIR, "trace")),
+        squads_section, (*PAIR, "scores", "trace")),
     "inputs/synthetic_mixed.jsonl": (squads_section, ("id", "category")),
     "judged/closed-world/synthetic_mixed/closed-world-base/gpt2-miniature/squad/base/"
     "verdicts.jsonl": (squads_section, VERDICT),
@@ -629,7 +635,7 @@ def test_a_damaged_file_of_the_report_gives_one_message(experiment: Experiment, 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "threshold\n1\n", "a,b\n1\n1,2,3\n", f"{','.join(THRESHOLDS)}\n1,1,1,half,1,1,8\n"],
+    ["", "offset\n1\n", "a,b\n1\n1,2,3\n", f"{','.join(THRESHOLDS)}\n1,1,1,half,1,1,8\n"],
 )
 def test_a_damaged_table_of_thresholds_gives_one_message(tmp_path: Path, content: str) -> None:
     path = tmp_path / "thresholds.csv"

@@ -144,8 +144,13 @@ def test_aligned_rows_are_the_inputs_with_a_trace(finished: Path, system: str) -
     for row in rows:
         for step in row["trace"]:
             assert step["criterion"] in CRITERIA
-            if system in ("squad", "squad-conditioned"):
-                assert step["accepted"] == (step["after"] > step["before"][step["criterion"]])
+            if system in ("squad", "squad-conditioned") and step["accepted"]:
+                before, after = step["margins_before"], step["margins_after"]
+                assert after[step["criterion"]] >= before[step["criterion"]] + 1
+                assert min(after.values()) > min(before.values())
+        if system.startswith("squad"):
+            assert set(row["scores"]) == set(CRITERIA)
+            assert (row["reason"] is None) == bool(row["trace"])
         if system == "conditioned":
             assert [step["criterion"] for step in row["trace"]] == CRITERIA
         if not any(step["accepted"] for step in row["trace"]):
@@ -232,7 +237,7 @@ def test_a_comparison_counts_all_questions_and_contains_its_names(finished: Path
     assert figures["alpaca_eval"]["rate"] is None and figures["alpaca_eval"]["reason"]
     curve = pd.read_csv(directory / "thresholds.csv")
     last = curve.to_dict("records")[-1]
-    assert last["threshold"] == 0.5
+    assert last["offset"] == 0
     assert last["win_rate"] == pytest.approx(figures["win_rate"]["value"])
 
 

@@ -45,11 +45,11 @@ rule apply_squad:
     conda:
         MODELS
     params:
-        **program("apply_squad", "criteria", "squad_threshold", principles=principles),
+        **program("apply_squad", "criteria", "squad_margin", principles=principles),
     message:
         "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "exec {params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
         " --backbone {wildcards.backbone:q} --responses {input.responses:q}"
         " --aligners {input.aligners:q} --inspectors {input.inspectors:q}"
-        " --threshold {params.squad_threshold:q} --output {output.aligned:q} 2> {log:q}"
+        " --margin {params.squad_margin:q} --output {output.aligned:q} 2> {log:q}"

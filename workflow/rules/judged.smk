@@ -82,10 +82,9 @@ rule trace_thresholds:
     conda:
         DATA
     params:
-        **program("trace_thresholds", "squad_threshold", "seed"),
+        **program("trace_thresholds", "seed"),
     message:
-        "Win rate by threshold, judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}"
+        "Win rate by offset of the thresholds, judge {wildcards.judge}: {wildcards.dataset}, {wildcards.llm}, {wildcards.backbone}"
     shell:
         "exec {params.command:q} --squad {input.squad:q} --verdicts {input.verdicts:q}"
-        " --turns {input.turns:q} --threshold {params.squad_threshold:q} --seed {params.seed:q}"
-        " --output {output.curve:q} 2> {log:q}"
+        " --turns {input.turns:q} --seed {params.seed:q} --output {output.curve:q} 2> {log:q}"

@@ -12,6 +12,7 @@ from aligners.correction.aligner import Aligner
 def main(*, external: str, responses: Path, model: list[Path], output: Path) -> None:
     """Write every response with its correction to `output`.
 
+    A correction with a problem is not used: the response stays, and the log has the number.
     `model` is the directory of an external aligner that the workflow trained. If it is empty, the
     released model that the recipe names is loaded.
     """
@@ -21,10 +22,15 @@ def main(*, external: str, responses: Path, model: list[Path], output: Path) -> 
     else:
         aligner = Aligner.from_recipe(load_recipe(ReleasedExternalRecipe, external))
     rows = read_rows(responses, needs=("id", "question", "response"))
-    aligned = aligner.align([row["question"] for row in rows], [row["response"] for row in rows])
+    corrections = aligner.align(
+        [row["question"] for row in rows], [row["response"] for row in rows]
+    )
     write_rows(
         output,
-        [{**row, "aligned_response": text} for row, text in zip(rows, aligned, strict=True)],
+        [
+            {**row, "aligned_response": correction.or_keep(row["response"])}
+            for row, correction in zip(rows, corrections, strict=True)
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """Correct an LLM's responses with a squad, whose gate accepts or rejects each correction."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from aligners.configuration.kinds.backbones import BackboneRecipe
@@ -21,20 +22,25 @@ def main(
     responses: Path,
     aligners: list[Path],
     inspectors: list[Path],
-    threshold: float,
+    margin: float,
     output: Path,
 ) -> None:
-    """Write every response with its correction and trace to `output`.
+    """Write every response with its correction, scores and trace to `output`.
 
     `aligners` and `inspectors` are the model directories of the criteria, in the same order. The
-    conditioned aligner is given once for each criterion, but loaded only once.
+    conditioned aligner is given once for each criterion, but loaded only once. `margin` is the rise
+    in logits that the gate requires.
     """
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
     rows = read_rows(responses, needs=("id", "question", "response"))
     models = {
         path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)
     }
-    align = align_with_squad if SYSTEMS[system].gated else align_with_squad_paper
+    align = (
+        partial(align_with_squad, least_rise=margin)
+        if SYSTEMS[system].gated
+        else align_with_squad_paper
+    )
     results = align(
         [row["question"] for row in rows],
         [row["response"] for row in rows],
@@ -43,11 +49,10 @@ def main(
             for criterion, path in zip(criteria, aligners, strict=True)
         },
         {
-            criterion: Inspector.from_directory(path).score
+            criterion: Inspector.from_directory(path)
             for criterion, path in zip(criteria, inspectors, strict=True)
         },
-        threshold,
-        [row["id"] for row in rows],
+        ids=[row["id"] for row in rows],
     )
     write_rows(
         output, [{**row, **asdict(result)} for row, result in zip(rows, results, strict=True)]

@@ -1,4 +1,4 @@
-"""Compute the squad's win rate at lower thresholds from the turns of one run."""
+"""Compute the squad's win rate if it acted only at lower scores, from the turns of one run."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,10 +10,8 @@ from aligners.judging.thresholds import check_turns, read_squad, threshold_curve
 from aligners.statistics.verdicts import preferences, read_verdicts
 
 
-def main(
-    *, squad: Path, verdicts: Path, turns: Path, threshold: float, seed: int, output: Path
-) -> None:
-    """Write a CSV row for each threshold up to the run's own (see threshold_curve).
+def main(*, squad: Path, verdicts: Path, turns: Path, seed: int, output: Path) -> None:
+    """Write a CSV row for each offset of the thresholds (see threshold_curve).
 
     `verdicts` are the verdicts on the squad's final corrections, `turns` those on the intermediate
     ones.
@@ -34,7 +32,7 @@ def main(
             "delete it and run again"
         )
     check_turns(rows, intermediate.keys(), turns)
-    curve = threshold_curve(rows, final, intermediate, threshold, seed)
+    curve = threshold_curve(rows, final, intermediate, seed)
     with atomic_path(output) as partial:
         curve.to_csv(partial, index=False)
 

@@ -32,8 +32,9 @@ NOTES = {
         "in the two orders, among those judged in both orders. n is that of the win rate."
     ),
     "thresholds": (
-        f"{INTERVALS}, of the squad against the base LLM. *acted*: share of responses on which an "
-        "aligner acted. *changed*: share of responses that changed."
+        f"{INTERVALS}, of the squad against the base LLM, if aligners acted only on texts whose "
+        "log odds are below the threshold by more than the offset, in logits. *acted*: share of "
+        "responses on which an aligner acted. *changed*: share of responses that changed."
     ),
     "paired_tests": (
         "Win rate of the first system minus that of the second, in percentage points with 95% "

@@ -10,7 +10,7 @@ from aligners.core.errors import UserError
 from aligners.core.formats import printable, printable_lines
 from aligners.core.rows import Row, seeded_order
 from aligners.correction.corrections_file import Filters, check_filters, read_corrections
-from aligners.correction.trace import DIGITS, Turn, describe_turn
+from aligners.correction.trace import DIGITS, WORDS, Turn, describe_turn, hides_text
 from aligners.correction.word_diff import Span, changed_spans
 
 Scores = dict[str, float | None]
@@ -41,8 +41,8 @@ def show_answers(path: Path, filters: Filters, count: int, seed: int | None) -> 
     shown = chosen[:count]
     for row in shown:
         print_row(console, row)
-    if any(None in last_scores(row.get("trace", [])).values() for row in shown):
-        console.print("-: the inspector did not score the final text.", style=NOTE)
+    if any(None in row.get("scores", {}).values() for row in shown):
+        console.print("-: the inspector cannot read the response.", style=NOTE)
     console.print(f"{len(matching)} of {len(rows)} rows match, {len(shown)} shown.", style="bold")
 
 
@@ -58,10 +58,10 @@ def print_row(console: Console, row: Row) -> None:
             response, printable_lines(row["aligned_response"]), brackets=not has_colour(console)
         )
         print_field(console, "before", before)
-        print_scores(console, first_scores(trace))
+        print_scores(console, row.get("scores", {}))
         print_field(console, "after", after)
         print_scores(console, last_scores(trace))
-        for number, line in enumerate(trace_lines(trace) if "trace" in row else []):
+        for number, line in enumerate(trace_lines(trace, row.get("reason"))):
             print_field(console, "" if number else "trace", line)
     else:
         print_field(console, "response", text_or_note(response))
@@ -89,36 +89,24 @@ def print_scores(console: Console, scores: Scores) -> None:
         print_field(console, "  scores", Text("   ".join(parts), style=NOTE))
 
 
-def first_scores(trace: Sequence[Turn]) -> Scores:
-    """Return the inspectors' scores of the response; empty if the trace has none."""
-    return dict(trace[0]["before"] or {}) if trace else {}
-
-
 def last_scores(trace: Sequence[Turn]) -> Scores:
-    """Return the scores of the final text; None for an inspector that did not score it.
+    """Return the scores of the last accepted correction; empty if there is none."""
+    accepted = [turn["after"] or {} for turn in trace if turn["accepted"]]
+    return accepted[-1] if accepted else {}
 
-    Empty if no correction was accepted: then the first scores still hold.
+
+def trace_lines(trace: Sequence[Turn], reason: str | None) -> Iterator[Text]:
+    """Yield the reason why no aligner acted, or a line for each turn: criterion, scores, decision.
+
+    After a rejected correction, the next line shows it, if there is a text to show.
     """
-    if not first_scores(trace) or not any(turn["accepted"] for turn in trace):
-        return {}
-    last = trace[-1]
-    if not last["accepted"]:
-        return dict(last["before"])
-    return {**dict.fromkeys(last["before"]), last["criterion"]: last["after"]}
-
-
-def trace_lines(trace: Sequence[Turn]) -> Iterator[Text]:
-    """Yield a line for each turn: the criterion, and whether and why the correction was accepted.
-
-    If the trace contains a rejected correction, the next line shows it.
-    """
-    if not trace:
-        yield Text("no aligner acted: no score was below the threshold", style=NOTE)
+    if reason is not None:
+        yield Text(f"no aligner acted: {WORDS[reason]}", style=NOTE)
     width = max((len(turn["criterion"]) for turn in trace), default=0)
     for number, turn in enumerate(trace, start=1):
         line = f"{number}. {turn['criterion'].ljust(width)}  {describe_turn(turn)}"
         yield Text(printable(line), style="" if turn["accepted"] else REFUSED)
-        if not turn["accepted"] and "aligned_response" in turn:
+        if not hides_text(turn):
             yield Text(f"   {printable_lines(turn['aligned_response'])}", style=NOTE)
 
 

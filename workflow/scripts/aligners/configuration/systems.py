@@ -18,8 +18,8 @@ class System:
     Attributes:
         name: the name in paths under results/ and in the configuration's key `systems`.
         squad: inspectors choose which aligners act.
-        gated: corrections that do not raise their inspector's score are rejected. If False, all
-            corrections are kept.
+        gated: corrections that raise their inspector's score too little, or harm another
+            criterion, are rejected. If False, no inspector rejects a correction.
         conditioned: the conditioned aligner acts for all criteria, instead of their own aligners.
     """
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic import model_validator as check_after
 
+from aligners.core.reasons import ACCEPTED, LOWERS_ANOTHER, TURN_REASONS
+
 # Checks change no result, so fingerprints leave this module out.
 AFFECTS_RESULTS = False
 
@@ -18,26 +20,47 @@ SHOWN_CHARACTERS = 60
 
 Count = Annotated[int, Field(ge=0)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Turn(BaseModel):
-    """One turn in a trace. An aligner that acts alone has no scores."""
+    """One turn in a trace. An aligner that acts alone has no scores, nor has a refused text."""
 
     model_config = STRICT
 
     criterion: str
     before: dict[str, Probability] | None
-    after: Probability | None
+    margins_before: dict[str, Finite] | None
+    aligned_response: str
+    after: dict[str, Probability] | None
+    margins_after: dict[str, Finite] | None
     accepted: bool
-    aligned_response: str | None = None
+    reason: Annotated[str, Field(pattern=f"^({'|'.join(TURN_REASONS)})$")]
+    lowered: str | None
 
     @check_after(mode="after")
-    def has_both_scores_or_none(self) -> Self:
-        """Check that there are scores of the criterion before and after the turn, or none."""
-        if (self.before is None) != (self.after is None):
-            raise ValueError("has only one of the scores before and after")
-        if self.before is not None and self.criterion not in self.before:
-            raise ValueError(f"has no score of {self.criterion!r} before")
+    def fields_agree(self) -> Self:
+        """Check that the scores are of the same criteria, and fit the decision and its reason.
+
+        Raises:
+            ValueError: they are not, or do not.
+        """
+        before = (self.before, self.margins_before)
+        after = (self.after, self.margins_after)
+        scores = [each for each in (*before, *after) if each is not None]
+        named = {self.criterion, self.lowered or self.criterion}
+        problems = {
+            "has only some of its scores": before.count(None) == 1 or after.count(None) == 1,
+            "lacks a score of a criterion": any(not named <= each.keys() for each in scores),
+            "has scores only after the turn": self.before is None and self.after is not None,
+            "is accepted without scores": self.accepted and len(scores) == len(before),
+            "is not accepted for its reason": self.accepted != (self.reason == ACCEPTED),
+            "has another reason than lowered": (self.lowered is None)
+            == (self.reason == LOWERS_ANOTHER),
+        }
+        for problem, found in problems.items():
+            if found:
+                raise ValueError(problem)
         return self
 
 
@@ -51,6 +74,7 @@ TYPES: dict[str, Any] = {
     "label": Annotated[int, Field(ge=0, le=1)],
     "identity": bool,
     "score": Probability,
+    "scores": dict[str, Probability | None],
     "trace": list[Turn],
     "turns": Count,
     "first_order": Probability | None,

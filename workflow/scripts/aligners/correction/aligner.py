@@ -1,6 +1,7 @@
 """A trained aligner: for one criterion, conditioned on principles as text, or external."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,9 @@ from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.core.progress import track
+from aligners.core.reasons import PROBLEMS, TOO_LONG
 from aligners.correction.input_format import InputFormat, find_token, load_format
+from aligners.correction.problems import Correction, find_problem
 from aligners.models.pretrained import (
     best_dtype,
     context_length,
@@ -28,12 +31,7 @@ BATCH_TOKENS = 32_768
 
 
 class Aligner:
-    """Corrects responses.
-
-    Attributes:
-        truncated: number of responses truncated so far to fit into the prompt.
-        unchanged: number of responses returned unchanged because no part of them fits.
-    """
+    """Corrects responses."""
 
     def __init__(
         self,
@@ -49,7 +47,6 @@ class Aligner:
         self.decoding, self.batch_tokens = decoding, batch_tokens
         self.max_tokens = min(max_tokens, context_length(model) or max_tokens)
         self.end_token_ids = {input_format.end_token_id(tokenizer), tokenizer.eos_token_id} - {None}
-        self.truncated = self.unchanged = 0
 
     @classmethod
     def from_directory(
@@ -95,7 +92,9 @@ class Aligner:
             recipe.batch_tokens,
         )
 
-    def for_criterion(self, criterion: str) -> Callable[[Sequence[str], Sequence[str]], list[str]]:
+    def for_criterion(
+        self, criterion: str
+    ) -> Callable[[Sequence[str], Sequence[str]], list[Correction]]:
         """Return `align`, with the criterion's principles if the aligner is conditioned."""
         if not self.input_format.reads_principles:
             return self.align
@@ -107,11 +106,11 @@ class Aligner:
         responses: Sequence[str],
         principles: str = "",
         description: str = "aligning",
-    ) -> list[str]:
+    ) -> list[Correction]:
         """Return the correction of each (question, response), in order.
 
-        A response that does not fit into the prompt is truncated; if no part of it fits, it is
-        returned unchanged. Both cases are counted and logged.
+        The aligner does not act on a response that does not fit into its prompt whole, because it
+        would drop the end. The number of corrections with a problem is logged.
 
         Args:
             questions: one for each row.
@@ -124,7 +123,7 @@ class Aligner:
             UserError: a conditioned aligner gets no principles, or another aligner gets some.
         """
         self.check_principles(principles)
-        corrections = list(responses)
+        corrections = [Correction(response, TOO_LONG) for response in responses]
         indices, prompts = self.encode(questions, responses, principles)
         generated = generate(
             self.model,
@@ -135,8 +134,26 @@ class Aligner:
             self.batch_tokens,
         )
         for row in track(generated, len(prompts), description):
-            corrections[indices[row.index]] = row.text.strip()
+            index, text = indices[row.index], row.text.strip()
+            problem = find_problem(text, row.finish == "stop", responses[index])
+            corrections[index] = Correction(text, problem)
+        self.log_problems(corrections)
         return corrections
+
+    def log_problems(self, corrections: Sequence[Correction]) -> None:
+        """Log how many corrections have which problem, if any has one."""
+        counts = Counter(each.problem for each in corrections if each.problem)
+        if counts:
+            listed = ", ".join(f"{counts[name]} {name}" for name in PROBLEMS if counts[name])
+            logger.warning(
+                "%d of %d corrections cannot be used: %s (a prompt has at most %d tokens, a "
+                "correction at most %d)",
+                counts.total(),
+                len(corrections),
+                listed,
+                self.prompt_limit(),
+                self.decoding.max_new_tokens,
+            )
 
     def check_principles(self, principles: str) -> None:
         """Check that a conditioned aligner gets principles, and any other aligner none.
@@ -159,30 +176,14 @@ class Aligner:
     def encode(
         self, questions: Sequence[str], responses: Sequence[str], principles: str
     ) -> tuple[list[int], list[list[int]]]:
-        """Return the indices of the rows that fit, and their prompts as token ids."""
+        """Return the indices of the rows that fit whole, and their prompts as token ids."""
         limit = self.prompt_limit()
-        indices, prompts, truncated = [], [], 0
-        for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
-            prompt = self.input_format.encode_prompt(
-                self.tokenizer, question, response, limit, principles
-            )
-            if prompt is not None:
-                indices.append(index)
-                prompts.append(prompt.ids)
-                truncated += prompt.truncated
-        unchanged = len(questions) - len(indices)
-        if truncated or unchanged:
-            logger.warning(
-                "a prompt has at most %d tokens: of %d responses, %d are truncated to fit, and %d "
-                "do not fit and stay unchanged",
-                limit,
-                len(questions),
-                truncated,
-                unchanged,
-            )
-        self.truncated += truncated
-        self.unchanged += unchanged
-        return indices, prompts
+        prompts = {
+            index: self.input_format.prompt_ids(self.tokenizer, question, response, principles)
+            for index, (question, response) in enumerate(zip(questions, responses, strict=True))
+        }
+        fitting = {index: ids for index, ids in prompts.items() if len(ids) <= limit}
+        return list(fitting), list(fitting.values())
 
     def prompt_limit(self) -> int:
         """Return the most tokens of a prompt; it leaves at most half of all for the correction."""

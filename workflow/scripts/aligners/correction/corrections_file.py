@@ -8,18 +8,19 @@ from tyro.conf import FlagCreatePairsOff
 
 from aligners.configuration import results
 from aligners.core.errors import UserError
+from aligners.core.reasons import ROW_REASONS
 from aligners.core.rows import Row, iterate_rows, read_rows
 
 STAGES = ("responses", "aligned", "external")
 REQUIRED = ("id", "question", "response")
-OPTIONAL = ("aligned_response", "trace")
+OPTIONAL = ("aligned_response", "scores", "trace")
 # The optional field that a filter reads.
 FIELD_OF_FILTER = {
     "changed": "aligned_response",
     "unchanged": "aligned_response",
     "acted": "trace",
     "refused": "trace",
-    "lower_than": "trace",
+    "lower_than": "scores",
 }
 
 
@@ -42,8 +43,7 @@ class Filters:
     refused: FlagCreatePairsOff[bool] = False
     """rows with a correction that the gate rejected"""
     lower_than: float | None = None
-    """rows whose response has a score below this number; rows without a turn have no scores and
-    do not match"""
+    """rows of a squad whose response has a score below this number"""
 
     def match(self, row: Row) -> bool:
         """Return whether a row meets all conditions."""
@@ -67,8 +67,8 @@ class Filters:
         if self.refused:
             yield any(not turn["accepted"] for turn in row["trace"])
         if self.lower_than is not None:
-            scores = row["trace"][0]["before"] if row["trace"] else None
-            yield any(score < self.lower_than for score in (scores or {}).values())
+            scores = row["scores"].values()
+            yield any(score is not None and score < self.lower_than for score in scores)
 
 
 def equal_names(left: str, right: str) -> bool:
@@ -85,7 +85,8 @@ def read_corrections(path: Path, needs: Sequence[str] = ()) -> list[Row]:
 
     Returns:
         Its rows with the fields `id`, `question`, `response` and `category` (None if it is not
-        known). All rows have `aligned_response` and `trace` if the first row has them.
+        known). All rows have `aligned_response`, `scores` and `trace` if the first row has them;
+        with `scores`, they have the `reason` of a squad.
 
     Raises:
         UserError: the file is of another kind, or a row is damaged.
@@ -95,8 +96,26 @@ def read_corrections(path: Path, needs: Sequence[str] = ()) -> list[Row]:
     first = next(iterate_rows(path), {})
     fields = [field for field in OPTIONAL if field in first or field in needs]
     rows = read_rows(path, [*REQUIRED, *fields])
+    if "scores" in fields:
+        check_reasons(rows, path)
     categories = question_categories(path)
     return [{**row, "category": categories.get(row["id"])} for row in rows]
+
+
+def check_reasons(rows: Sequence[Row], path: Path) -> None:
+    """Check that a squad's rows have a turn, or a reason why they have none.
+
+    Raises:
+        UserError: a row has both, or neither.
+    """
+    for row in rows:
+        reason = row.get("reason", "")
+        if reason is not None if row.get("trace") else reason not in ROW_REASONS:
+            raise UserError(
+                f"{path}: the row {row['id']} has the reason {reason!r}, but a row without turns "
+                f"has one of {', '.join(ROW_REASONS)}, and a row with turns has null; delete the "
+                "file and run again"
+            )
 
 
 def inputs_path(path: Path) -> Path | None:

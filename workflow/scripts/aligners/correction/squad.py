@@ -1,22 +1,50 @@
 """Squads: the aligners of several criteria correct one response in turns.
 
-A turn is one aligner acting on one row. Scores decide which aligner has the next turn; the gate
-accepts or rejects its correction. An aligner maps questions and responses to corrections; an
-inspector maps them to scores in [0, 1]. Both get all rows that wait for the same turn at once.
+A turn is one aligner acting on one row. Margins decide which aligner has the next turn; the gate
+accepts or refuses its correction. Aligners and inspectors get all rows that wait for them at once.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any
+from typing import Any, Protocol
 
 from aligners.core.errors import UserError
+from aligners.core.reasons import ABOVE_THRESHOLD, ACCEPTED, QUESTION_TOO_LONG, UNFAMILIAR
+from aligners.correction.gate import Decision, Gate, PaperGate
+from aligners.correction.problems import Correction
+from aligners.correction.turns import Scores, traced_turn
 
-Align = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
-Score = Callable[[Sequence[str], Sequence[str]], Sequence[float]]
+# The log odds of the probability 0.5: the paper corrects a response that its inspector, a
+# classifier with two classes, finds misaligned (arXiv 2403.04224, section 3).
+PAPER_THRESHOLD = 0.0
+
+
+class Inspector(Protocol):
+    """Scores responses by one criterion.
+
+    Attributes:
+        threshold: log odds of "aligned" at or above which a response needs no correction.
+    """
+
+    threshold: float
+
+    def log_odds(
+        self, questions: Sequence[str], responses: Sequence[str]
+    ) -> Sequence[float | None]:
+        """Return the calibrated log odds of "aligned" of each whole response.
+
+        None if the question leaves no room to read a response.
+        """
+
+    def familiar(self, questions: Sequence[str]) -> Sequence[bool]:
+        """Return for each question whether it is like those of the training."""
+
+
+Align = Callable[[Sequence[str], Sequence[str]], Sequence[Correction]]
 Aligners = Mapping[str, Align]
-Inspectors = Mapping[str, Score]
-Gate = Callable[[float, float], bool]
+Inspectors = Mapping[str, Inspector]
 
 
 @dataclass
@@ -25,12 +53,14 @@ class Result:
 
     Attributes:
         aligned_response: the last accepted correction; the response if there is none.
-        trace: the turns, each with `criterion`; `before`, the scores of all inspectors for the
-            text that was corrected; `aligned_response`, the correction; `after`, the score of the
-            criterion's inspector for the correction; `accepted`, the decision of the gate.
+        scores: P(aligned) of the response by criterion; None where the inspector cannot read it.
+        reason: why no aligner acted, one of `reasons.ROW_REASONS`; None if one did.
+        trace: the turns (`traced_turn`).
     """
 
     aligned_response: str
+    scores: dict[str, float | None]
+    reason: str | None = None
     trace: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -42,25 +72,107 @@ class RowState:
         name: the row's id or number, for messages.
         question: the row's question.
         result: the text so far, and its turns.
-        remaining: criteria whose aligners can still have a turn.
-        scores: the inspectors' scores of the text; not updated once `remaining` is empty.
+        remaining: criteria whose aligners can still have a turn; none if the row is left alone.
+        scores: of the text so far; no criteria if an inspector cannot read the response.
     """
 
     name: str
     question: str
     result: Result
     remaining: list[str]
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: Scores
+
+    def leave_alone(self, reason: str) -> None:
+        """Let no aligner act."""
+        self.result.reason, self.remaining = reason, []
 
 
-def gate(before: float, after: float) -> bool:
-    """Accept a correction only if it raises the score of its criterion."""
-    return after > before
+@dataclass(frozen=True)
+class Squad:
+    """Aligners and inspectors of the same criteria, whose order breaks ties, with a gate."""
+
+    aligners: Aligners
+    inspectors: Inspectors
+    thresholds: Mapping[str, float]
+    gate: Gate | PaperGate
+
+    def start(
+        self, questions: Sequence[str], responses: Sequence[str], ids: Sequence[str] | None
+    ) -> list[RowState]:
+        """Return the rows before their first turn; those that cannot be read are left alone."""
+        names = [str(number) for number in range(1, len(questions) + 1)] if ids is None else ids
+        scored = self.log_odds(questions, responses)
+        states = []
+        for name, question, text, log_odds in zip(names, questions, responses, scored, strict=True):
+            read = {key: value for key, value in log_odds.items() if value is not None}
+            scores = self.measure(name, read)
+            initial = {criterion: scores.probabilities.get(criterion) for criterion in log_odds}
+            state = RowState(name, question, Result(text, initial), list(self.aligners), scores)
+            if len(read) < len(log_odds):
+                state.leave_alone(QUESTION_TOO_LONG)
+            states.append(state)
+        return states
+
+    def log_odds(
+        self, questions: Sequence[str], texts: Sequence[str]
+    ) -> list[dict[str, float | None]]:
+        """Return the log odds of each text by criterion."""
+        if not texts:
+            return []
+        columns = [self.inspectors[name].log_odds(questions, texts) for name in self.aligners]
+        return [dict(zip(self.aligners, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def measure(self, row: str, log_odds: Mapping[str, float | None]) -> Scores:
+        """Return a row's log odds with their margins.
+
+        Raises:
+            UserError: one is not a finite number; NaN is not below any threshold.
+        """
+        checked = {}
+        for criterion, value in log_odds.items():
+            if value is None or not math.isfinite(value):
+                raise UserError(
+                    f"the inspector of {criterion}: its log odds of row {row} are {value}, which "
+                    "is not a number; set dtype: float32 in its recipe, or train it again"
+                )
+            checked[criterion] = float(value)
+        margins = {name: value - self.thresholds[name] for name, value in checked.items()}
+        return Scores(checked, margins)
+
+    def take_turns(self, due: Sequence[tuple[RowState, str]]) -> None:
+        """Let one aligner act on each row, then score all corrections and decide on them."""
+        turns: list[tuple[RowState, str, Correction]] = []
+        for name, align in self.aligners.items():
+            states = [state for state, criterion in due if criterion == name]
+            if states:
+                corrections = align(
+                    [state.question for state in states],
+                    [state.result.aligned_response for state in states],
+                )
+                turns += zip(states, [name] * len(states), corrections, strict=True)
+        passed: list[tuple[RowState, str, Correction]] = []
+        for state, criterion, correction in turns:
+            refusal = self.gate.refuse_text(correction, state.result.aligned_response)
+            if refusal is None:
+                passed.append((state, criterion, correction))
+            else:
+                end_turn(state, criterion, correction.text, None, Decision(refusal))
+        scored = self.log_odds(
+            [state.question for state, _, _ in passed], [each.text for _, _, each in passed]
+        )
+        for (state, criterion, correction), log_odds in zip(passed, scored, strict=True):
+            after = self.measure(state.name, log_odds)
+            decision = self.gate.decide(criterion, state.scores.margins, after.margins)
+            end_turn(state, criterion, correction.text, after, decision)
 
 
-def no_gate(before: float, after: float) -> bool:
-    """Accept every correction, as the paper does (arXiv 2403.04224, section 3)."""
-    return True
+def end_turn(
+    state: RowState, criterion: str, correction: str, after: Scores | None, decision: Decision
+) -> None:
+    """Add a turn to the trace of a row; after an accepted turn, the correction is its text."""
+    state.result.trace.append(traced_turn(criterion, state.scores, correction, after, decision))
+    if after and decision.reason == ACCEPTED:
+        state.result.aligned_response, state.scores = correction, after
 
 
 def align_with_squad(
@@ -68,40 +180,47 @@ def align_with_squad(
     responses: Sequence[str],
     aligners: Aligners,
     inspectors: Inspectors,
-    threshold: float,
+    least_rise: float,
     ids: Sequence[str] | None = None,
 ) -> list[Result]:
-    """Correct each response in turns: the aligner with the lowest score acts next.
+    """Correct each response in turns: the aligner with the lowest margin acts next.
 
-    An aligner acts only if the score of its criterion is below the threshold, and at most once on
-    each row. If the gate accepts the correction, all inspectors score it before the next turn. The
-    result of a row does not depend on the other rows.
+    A margin is an inspector's log odds minus its threshold. An aligner acts only if its margin is
+    below 0, and at most once on each row. No aligner acts on a row whose question is unfamiliar to
+    an inspector, or leaves one no room. The result of a row does not depend on the other rows.
 
     Args:
         questions: one for each row.
         responses: as many as questions.
         aligners: by criterion; their order breaks ties.
         inspectors: by criterion, for the same criteria.
-        threshold: lowest score in [0, 1] that needs no correction.
+        least_rise: of the gate (`Gate`), in logits.
         ids: names of the rows in messages; by default their numbers.
 
     Returns:
         One result for each row, in order.
 
     Raises:
-        UserError: a score is not a number in [0, 1].
+        UserError: the log odds of a text are not a number.
     """
-    states = initial_states(questions, responses, aligners, inspectors, ids)
+    thresholds = {name: inspectors[name].threshold for name in aligners}
+    squad = Squad(aligners, inspectors, thresholds, Gate(least_rise))
+    states = squad.start(questions, responses, ids)
+    for name in aligners:
+        for state, is_familiar in zip(states, inspectors[name].familiar(questions), strict=True):
+            if not is_familiar and state.result.reason is None:
+                state.leave_alone(UNFAMILIAR)
     while True:
         due: list[tuple[RowState, str]] = []
         for state in states:
-            lowest = min(state.remaining, key=state.scores.__getitem__, default=None)
-            if lowest is not None and state.scores[lowest] < threshold:
+            margins = state.scores.margins
+            lowest = min(state.remaining, key=margins.__getitem__, default=None)
+            if lowest is not None and margins[lowest] < 0:
                 state.remaining.remove(lowest)
                 due.append((state, lowest))
         if not due:
-            return [state.result for state in states]
-        take_turns(due, aligners, inspectors, gate)
+            return results_of(states)
+        squad.take_turns(due)
 
 
 def align_with_squad_paper(
@@ -109,120 +228,41 @@ def align_with_squad_paper(
     responses: Sequence[str],
     aligners: Aligners,
     inspectors: Inspectors,
-    threshold: float,
     ids: Sequence[str] | None = None,
     batch_size: int = 64,
 ) -> list[Result]:
     """Apply all aligners in an order that `batch_size` consecutive rows share, as the paper does.
 
     The aligners act in the order of the batch's mean scores before the first turn, lowest first. An
-    aligner acts on those rows whose score is below the threshold when its turn comes. Every
-    correction is accepted. Arguments, result and errors are those of `align_with_squad`.
+    aligner acts on those rows whose probability is below 0.5 when its turn comes, also where the
+    question is unfamiliar. Every correction of a whole response is accepted. Arguments, result and
+    errors are those of `align_with_squad`.
     """
-    states = initial_states(questions, responses, aligners, inspectors, ids)
+    thresholds = dict.fromkeys(aligners, PAPER_THRESHOLD)
+    squad = Squad(aligners, inspectors, thresholds, PaperGate())
+    states = squad.start(questions, responses, ids)
     for first in range(0, len(states), batch_size):
-        batch = states[first : first + batch_size]
-        means = {name: fmean(state.scores[name] for state in batch) for name in aligners}
+        batch = [state for state in states[first : first + batch_size] if state.remaining]
+        if batch:
+            means = {
+                name: fmean(state.scores.probabilities[name] for state in batch)
+                for name in aligners
+            }
         for state in batch:
             state.remaining = sorted(aligners, key=means.__getitem__)
     for _ in aligners:
         due: list[tuple[RowState, str]] = []
         for state in states:
-            criterion = state.remaining.pop(0)
-            if state.scores[criterion] < threshold:
+            criterion = state.remaining.pop(0) if state.remaining else None
+            if criterion is not None and state.scores.margins[criterion] < 0:
                 due.append((state, criterion))
-        take_turns(due, aligners, inspectors, no_gate)
+        squad.take_turns(due)
+    return results_of(states)
+
+
+def results_of(states: Sequence[RowState]) -> list[Result]:
+    """Return the results; rows that needed no turn get their reason."""
+    for state in states:
+        if not state.result.trace and state.result.reason is None:
+            state.result.reason = ABOVE_THRESHOLD
     return [state.result for state in states]
-
-
-def initial_states(
-    questions: Sequence[str],
-    responses: Sequence[str],
-    aligners: Aligners,
-    inspectors: Inspectors,
-    ids: Sequence[str] | None,
-) -> list[RowState]:
-    """Return the rows before their first turn, with the scores of their responses."""
-    names = [str(number) for number in range(1, len(questions) + 1)] if ids is None else ids
-    states = [
-        RowState(name, question, Result(response), list(aligners))
-        for name, question, response in zip(names, questions, responses, strict=True)
-    ]
-    for name in aligners:
-        score_texts(states, name, inspectors[name])
-    return states
-
-
-def take_turns(
-    due: Sequence[tuple[RowState, str]],
-    aligners: Aligners,
-    inspectors: Inspectors,
-    accept: Gate,
-) -> None:
-    """Let one aligner act on each row, then score the texts that changed."""
-    changed: list[tuple[RowState, str]] = []
-    for name in aligners:
-        states = [state for state, criterion in due if criterion == name]
-        if states:
-            accepted = act(name, states, aligners[name], inspectors[name], accept)
-            changed += [(state, name) for state in accepted]
-    for name in aligners:
-        # The criterion's own inspector has scored it; after the last turn no score is needed.
-        others = [state for state, actor in changed if actor != name and state.remaining]
-        score_texts(others, name, inspectors[name])
-
-
-def act(
-    criterion: str, states: Sequence[RowState], align: Align, score: Score, accept: Gate
-) -> list[RowState]:
-    """Apply an aligner to some rows; return those whose correction is accepted."""
-    changed = []
-    questions, texts = columns(states)
-    corrections = align(questions, texts)
-    scores = score(questions, corrections)
-    for state, correction, after in zip(states, corrections, scores, strict=True):
-        check_score(criterion, state, after)
-        accepted = accept(state.scores[criterion], after)
-        state.result.trace.append(
-            {
-                "criterion": criterion,
-                "before": dict(state.scores),
-                "aligned_response": correction,
-                "after": after,
-                "accepted": accepted,
-            }
-        )
-        if accepted:
-            state.result.aligned_response = correction
-            state.scores[criterion] = after
-            changed.append(state)
-    return changed
-
-
-def score_texts(states: Sequence[RowState], name: str, score: Score) -> None:
-    """Update the scores of one inspector for the current texts of some rows."""
-    if states:
-        for state, value in zip(states, score(*columns(states)), strict=True):
-            check_score(name, state, value)
-            state.scores[name] = value
-
-
-def check_score(criterion: str, state: RowState, score: float) -> None:
-    """Check that a score is a number in [0, 1], since NaN is not below any threshold.
-
-    Raises:
-        UserError: it is not.
-    """
-    if not 0 <= score <= 1:
-        raise UserError(
-            f"the inspector of {criterion}: its score of row {state.name} is {score}, which is not "
-            "a number from 0 to 1; set dtype: float32 in its recipe, or train it again"
-        )
-
-
-def columns(states: Sequence[RowState]) -> tuple[list[str], list[str]]:
-    """Return the questions and the current texts of some rows."""
-    return (
-        [state.question for state in states],
-        [state.result.aligned_response for state in states],
-    )

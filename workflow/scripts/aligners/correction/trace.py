@@ -1,25 +1,70 @@
-"""Turns in the trace of a corrected response, described in words."""
+"""The trace of a corrected response, described in words."""
 
 from typing import Any
+
+from aligners.core.reasons import (
+    ABOVE_THRESHOLD,
+    ACCEPTED,
+    EMPTY,
+    LEAST_NOT_RAISED,
+    LOOPS,
+    LOWERS_ANOTHER,
+    NOT_ENDED,
+    QUESTION_TOO_LONG,
+    ROSE_TOO_LITTLE,
+    TOO_LONG,
+    UNCHANGED,
+    UNFAMILIAR,
+)
 
 Turn = dict[str, Any]
 
 DIGITS = 3
 
+# What the names of reasons mean.
+WORDS = {
+    ACCEPTED: "accepted",
+    EMPTY: "the correction is empty",
+    NOT_ENDED: "the correction reached the limit of tokens before its end",
+    LOOPS: "the correction repeats itself",
+    TOO_LONG: "the response does not fit into the aligner's prompt",
+    UNCHANGED: "the correction equals the text",
+    ROSE_TOO_LITTLE: "the score rose by less than squad_margin",
+    LOWERS_ANOTHER: "another score falls below its threshold",
+    LEAST_NOT_RAISED: "the lowest margin of all inspectors did not rise",
+    QUESTION_TOO_LONG: "the question leaves an inspector no room to read the response",
+    UNFAMILIAR: "the question is unlike those that an inspector was trained on",
+    ABOVE_THRESHOLD: "no score was below its threshold",
+}
+
 
 def describe_turn(turn: Turn) -> str:
-    """Describe a turn: the inspector's score before and after, and the decision of the gate."""
+    """Describe a turn: the score and the margin before and after it, and the gate's decision."""
+    criterion, decision = turn["criterion"], describe_decision(turn)
     if turn["before"] is None:
-        return "acted; no inspector scored it"
-    before, after = turn["before"][turn["criterion"]], turn["after"]
-    change = "rose" if after > before else "fell" if after < before else "stayed the same"
-    if not turn["accepted"]:
-        outcome = f"rejected: the score {change}"
-    elif after > before:
-        outcome = f"accepted: the score {change}"
-    else:
-        outcome = f"accepted without a gate: the score {change}"
-    return f"{format_scores(before, after)}  {outcome}"
+        return "acted; no inspector scored it" if turn["accepted"] else decision
+    if turn["after"] is None:
+        return f"{turn['before'][criterion]:.{DIGITS}f}  {decision}"
+    scores = format_scores(turn["before"][criterion], turn["after"][criterion])
+    before, after = (turn[key][criterion] for key in ("margins_before", "margins_after"))
+    return f"{scores}  margin {before:+.1f} → {after:+.1f}  {decision}"
+
+
+def hides_text(turn: Turn) -> bool:
+    """Return whether the correction of a turn needs no text: it is accepted, or has no own text."""
+    return turn["reason"] in (ACCEPTED, EMPTY, TOO_LONG, UNCHANGED)
+
+
+def describe_decision(turn: Turn) -> str:
+    """Describe the decision of the gate on a turn, with its reason."""
+    reason = WORDS[turn["reason"]]
+    if turn["accepted"]:
+        return reason
+    if turn["reason"] == LOWERS_ANOTHER:
+        lowered = turn["lowered"]
+        scores = format_scores(turn["before"][lowered], turn["after"][lowered])
+        reason = f"{reason}: {lowered} {scores}"
+    return f"rejected: {reason}"
 
 
 def format_scores(before: float, after: float) -> str:

@@ -1,8 +1,9 @@
-"""The squad's win rate at lower thresholds, from the traces of one run.
+"""The squad's win rate if it began to act only at lower scores, from the traces of one run.
 
-In each turn, the squad sends a text to the aligner whose inspector gives the lowest score, if that
-score is below the threshold. At a lower threshold, the squad takes the same turns and stops
-earlier. So the traces of one run contain the corrections at all lower thresholds.
+In each turn, the squad sends a text to the aligner with the lowest margin, if this margin is below
+0. If it acted only below a negative offset, it would take the same turns and stop earlier, because
+the gate does not depend on the offset. So the traces of one run contain the corrections at all
+negative offsets.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -17,37 +18,33 @@ from aligners.judging.comparison_files import TextPair
 from aligners.statistics.intervals import mean_score, share
 from aligners.statistics.verdicts import TIE
 
-THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+# Margins in logits below which the squad acts; 0 is the run itself.
+OFFSETS = (-16.0, -8.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0)
 
 
 def read_squad(path: Path) -> list[Row]:
     """Read a squad's rows with their traces.
 
     Raises:
-        UserError: a row is damaged, or a turn has no scores or no correction.
+        UserError: a row is damaged, or a turn has no scores.
     """
-    rows = read_rows(path, needs=("id", "response", "aligned_response", "trace"))
+    rows = read_rows(path, needs=("id", "response", "aligned_response", "scores", "trace"))
     check_squad(rows, path)
     return rows
 
 
 def check_squad(rows: Iterable[Row], path: Path) -> None:
-    """Check that each turn in the traces of a file has its scores and its correction.
+    """Check that each turn in the traces of a file has scores.
 
     Raises:
-        UserError: a turn does not.
+        UserError: a turn has none.
     """
     for row in rows:
-        if any(not is_squad_turn(turn) for turn in row["trace"]):
+        if any(turn["before"] is None for turn in row["trace"]):
             raise UserError(
-                f"{path}: a turn in the trace of {row['id']} has no scores or no correction, so "
-                "the row is not of a squad; delete the file and run again"
+                f"{path}: a turn in the trace of {row['id']} has no scores, so the row is not of a "
+                "squad; delete the file and run again"
             )
-
-
-def is_squad_turn(turn: Row) -> bool:
-    """Return whether a turn has its scores and its correction."""
-    return turn["before"] is not None and turn.get("aligned_response") is not None
 
 
 def check_turns(rows: Iterable[Row], intermediate: Container[tuple[str, int]], turns: Path) -> None:
@@ -72,11 +69,11 @@ def check_turns(rows: Iterable[Row], intermediate: Container[tuple[str, int]], t
                 )
 
 
-def turns_taken(row: Row, threshold: float) -> list[Row]:
-    """Return the turns of a row at a threshold, which is at most that of the run."""
+def turns_taken(row: Row, offset: float) -> list[Row]:
+    """Return the turns of a row if the squad acts below an offset, which is at most 0."""
     taken = []
     for turn in row["trace"]:
-        if turn["before"][turn["criterion"]] >= threshold:
+        if turn["margins_before"][turn["criterion"]] >= offset:
             break
         taken.append(turn)
     return taken
@@ -113,40 +110,35 @@ def threshold_curve(
     rows: Sequence[Row],
     last: Mapping[str, float],
     intermediate: Mapping[tuple[str, int], float],
-    threshold: float,
     seed: int,
 ) -> pd.DataFrame:
-    """Return the squad's win rate against the base LLM's responses, by threshold.
+    """Return the squad's win rate against the base LLM's responses, by offset.
 
     Args:
         rows: the squad's rows with their traces.
         last: the preference for each last correction, by id; NaN if there is no verdict.
         intermediate: the preference for each intermediate correction, by id and number of
             accepted turns.
-        threshold: of the run; the curve ends there.
         seed: of the intervals.
 
     Returns:
-        Columns threshold; acted and changed, the shares of responses that an aligner acted on and
+        Columns offset; acted and changed, the shares of responses that an aligner acted on and
         that were changed; win_rate, low, high and n (see Estimate).
     """
-    lower = [each for each in THRESHOLDS if each < threshold]
-    return pd.DataFrame(
-        [curve_row(rows, last, intermediate, each, seed) for each in [*lower, threshold]]
-    )
+    return pd.DataFrame([curve_row(rows, last, intermediate, each, seed) for each in OFFSETS])
 
 
 def curve_row(
     rows: Sequence[Row],
     last: Mapping[str, float],
     intermediate: Mapping[tuple[str, int], float],
-    threshold: float,
+    offset: float,
     seed: int,
 ) -> dict[str, float | int | None]:
     """Return one row of the curve; the arguments are those of `threshold_curve`."""
     acted, changed, preferences = [], [], []
     for row in rows:
-        turns = turns_taken(row, threshold)
+        turns = turns_taken(row, offset)
         accepted = [turn["aligned_response"] for turn in turns if turn["accepted"]]
         text = accepted[-1] if accepted else row["response"]
         acted.append(bool(turns))
@@ -160,7 +152,7 @@ def curve_row(
     scores = np.array(preferences, dtype=float)
     estimate = mean_score(scores[~np.isnan(scores)], seed)
     return {
-        "threshold": threshold,
+        "offset": offset,
         "acted": share(acted).value,
         "changed": share(changed).value,
         "win_rate": estimate.value,

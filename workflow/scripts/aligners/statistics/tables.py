@@ -18,7 +18,7 @@ from aligners.statistics.table_files import Section
 CELL = ["dataset", "llm", "backbone", "system", "reference"]
 ESTIMATE = ["value", "low", "high", "n"]
 RATES = ["win_rate", "length_controlled", "harm_rate", "copy_rate", "flip_rate"]
-THRESHOLDS = ["threshold", "acted", "changed", "win_rate", "low", "high", "n"]
+THRESHOLDS = ["offset", "acted", "changed", "win_rate", "low", "high", "n"]
 PAIRED = ["dataset", "llm", "backbone", "reference", "first", "second"]
 OPPONENTS = ["dataset", "llm", "reference"]
 WIN_RATE = {"value": "win_rate"}
@@ -141,12 +141,12 @@ def ablation_sections(table: pd.DataFrame) -> list[Section]:
 
 
 def threshold_sections(table: pd.DataFrame) -> list[Section]:
-    """Return a row for each threshold, in a section for each backbone."""
+    """Return a row for each offset of the thresholds, in a section for each backbone."""
     return row_sections(
         table,
         ["dataset", "llm", "backbone"],
         lambda row: {
-            "threshold": f"{row['threshold']:g}",
+            "offset": f"{row['offset']:g}",
             "acted": formats.percent(row["acted"]),
             "changed": formats.percent(row["changed"]),
             "win rate": formats.rate({**row, "value": row["win_rate"]}),

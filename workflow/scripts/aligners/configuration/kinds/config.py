@@ -11,7 +11,6 @@ from aligners.configuration.fields import (
     Names,
     NotDeciding,
     Section,
-    Share,
     differ,
     shortened,
 )
@@ -125,7 +124,10 @@ class Config(Section):
     alpaca_eval_rows: Count = 800
     """Maximum number of rows of an AlpacaEval file. If there are more, a random sample is used, the
     same for all comparisons of a data set."""
-    squad_threshold: Share = 0.5
-    """A squad corrects a response only if a score is below this probability."""
+    squad_margin: float = Field(1.0, ge=0, le=100)
+    """The gate of a squad accepts a correction only if it raises the log odds of the aligner's own
+    inspector by at least this, in logits. At 1, the odds that the response is aligned must become
+    2.7 times as high: a score of 0.5 must rise to 0.73. A smaller rise can come from wording alone,
+    because an inspector scores two equally good texts differently."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Seed of all random samples, shuffles and trainings."""

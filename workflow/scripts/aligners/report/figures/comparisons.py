@@ -37,7 +37,7 @@ def draw_comparisons(experiment: Experiment, directory: Path) -> None:
         subject = directory.joinpath(names["judge"], names["dataset"], names["llm"], "base")
         draw_thresholds(
             results.THRESHOLDS.path(**names),
-            "{dataset}, {llm}, {backbone}, judge {judge}: the squad by threshold".format(**names),
+            "{dataset}, {llm}, {backbone}, judge {judge}: the squad by offset".format(**names),
             subject / names["backbone"] / "thresholds.svg",
         )
     if has_truth(experiment.config):
@@ -171,27 +171,29 @@ def shorten(name: str, longest: int = 26) -> str:
 
 
 def draw_thresholds(thresholds: Path, title: str, path: Path) -> None:
-    """Draw the squad's win rate by threshold, and the share of responses that it acted on."""
+    """Draw the squad's win rate by offset, and the share of responses that it acted on."""
     table = read_numbers(thresholds, THRESHOLDS)
     figure, axes = new_figure(2.4)
     axes.fill_between(
-        table["threshold"], table["low"], table["high"], color=BLUE, alpha=0.25, linewidth=0
+        table["offset"], table["low"], table["high"], color=BLUE, alpha=0.25, linewidth=0
     )
-    axes.plot(table["threshold"], table["win_rate"], color=BLUE, marker="o", label="win rate")
+    axes.plot(table["offset"], table["win_rate"], color=BLUE, marker="o", label="win rate")
     axes.plot(
-        table["threshold"],
+        table["offset"],
         table["acted"],
         color=VERMILION,
         linestyle="--",
         label="share with a turn",
     )
     axes.axhline(0.5, color=INK, linestyle=":", linewidth=1)
-    # Above the run's own threshold, the turns are unknown.
-    axes.set(xlabel="threshold of the squad", xlim=(0, table["threshold"].max()), ylim=(0, 1))
+    # Above the run's own thresholds, the turns are unknown.
+    axes.set(
+        xlabel="offset of the thresholds, logits", xlim=(table["offset"].min(), 0), ylim=(0, 1)
+    )
     axes.grid()
     figure.legend(loc="outside upper left", ncols=2)
     description = "; ".join(
-        f"threshold {row.threshold:g}: win rate {percent(row.win_rate)}, "
+        f"offset {row.offset:g}: win rate {percent(row.win_rate)}, "
         f"{percent(row.acted)} of the responses had a turn"
         for row in table.itertuples()
     )

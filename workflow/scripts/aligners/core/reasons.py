@@ -1,0 +1,22 @@
+"""Names of why a correction was accepted or rejected, and why a squad left a row alone.
+
+These are all values of `reason` in the files of results/aligned/. docs/data.md explains them, and
+`aligners.correction.trace` has the words for readers.
+"""
+
+ACCEPTED = "accepted"
+# A correction with a problem is not used, whatever its scores are.
+EMPTY, NOT_ENDED, LOOPS, TOO_LONG = PROBLEMS = ("empty", "not_ended", "loops", "too_long")
+UNCHANGED, ROSE_TOO_LITTLE, LOWERS_ANOTHER, LEAST_NOT_RAISED = REFUSALS = (
+    "unchanged",
+    "rose_too_little",
+    "lowers_another",
+    "least_margin_not_raised",
+)
+TURN_REASONS = (ACCEPTED, *PROBLEMS, *REFUSALS)
+
+QUESTION_TOO_LONG, UNFAMILIAR, ABOVE_THRESHOLD = ROW_REASONS = (
+    "question_too_long",
+    "unfamiliar_question",
+    "above_threshold",
+)
