@@ -32,27 +32,32 @@ def test_calibration_corrects_overconfident_log_odds() -> None:
     assert after["brier"] < before["brier"]  # type: ignore[operator]
 
 
-def test_a_temperature_below_1_needs_evidence() -> None:
-    """Far too small log odds of many rows are evidence; slightly small ones of few are not."""
-    assert fit_temperature(*drawn(2000, 0.3)) == pytest.approx(0.3, rel=0.2)
-    assert [fit_temperature(*drawn(60, 0.9, seed)) for seed in range(3)] >= [1.0] * 3
-    log_odds, labels, _ = drawn(2000, 0.3)
+@pytest.mark.parametrize("factor", [0.3, 3])
+def test_another_temperature_than_1_needs_evidence(factor: float) -> None:
+    """Many rows are evidence; rows of one question, or few rows, are not."""
+    assert fit_temperature(*drawn(2000, factor)) == pytest.approx(factor, rel=0.2)
+    log_odds, labels, _ = drawn(2000, factor)
     assert fit_temperature(log_odds, labels, ["one"] * 2000) == 1
+    slightly = 1 + (factor - 1) / 20
+    temperatures = [fit_temperature(*drawn(60, slightly, seed)) for seed in range(20)]
+    assert temperatures.count(1) >= 13
 
 
 @pytest.mark.parametrize("count", [20, 400])
-def test_without_errors_the_temperature_keeps_the_doubt_of_few_rows(count: int) -> None:
-    """Platt's targets: N rows without an error do not show that errors are rarer than 1 in N."""
-    labels = np.arange(count) % 2
-    log_odds = np.where(labels == 1, 12.0, -12.0)
-    temperature = fit_temperature(log_odds, labels, [str(row // 2) for row in range(count)])
-    assert 12 / temperature == pytest.approx(np.log(count / 2 + 1), rel=1e-3)
+def test_rows_without_errors_keep_the_doubt_of_their_number(count: int) -> None:
+    """Platt's targets: N rows of a class without an error do not show fewer than 1 in N + 2."""
+    labels, questions = np.arange(count) % 2, [str(row // 2) for row in range(count)]
+    temperature = fit_temperature(np.where(labels == 1, 1.0, -1.0), labels, questions)
+    assert 1 / temperature == pytest.approx(np.log(count / 2 + 1), rel=1e-3)
+    # Log odds that are larger already are not made smaller, because no error shows that they are
+    # too large.
+    assert fit_temperature(np.where(labels == 1, 12.0, -12.0), labels, questions) == 1
 
 
 def test_rows_of_one_label_can_be_calibrated() -> None:
     log_odds = np.linspace(1, 12, 20)
     temperature = fit_temperature(log_odds, np.ones(20, int), [str(row) for row in range(20)])
-    assert 1 <= temperature <= 10
+    assert 0.1 <= temperature <= 10
 
 
 # Log odds of misaligned and aligned rows, cost of a false alarm, and the threshold.

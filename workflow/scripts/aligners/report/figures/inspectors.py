@@ -92,7 +92,8 @@ def draw_roc(
     axes.grid()
     description = (
         f"ROC curve with area {decimal(area)}. At the threshold "
-        f"{decimal(threshold)}, {percent(point[1])} of the aligned rows and {percent(point[0])} of the misaligned rows are predicted aligned."
+        f"{decimal(threshold)}, {percent(point[1])} of the aligned rows and "
+        f"{percent(point[0])} of the misaligned rows are predicted aligned."
     )
     save_svg(figure, path, f"{name}: ROC curve, area {decimal(area)}", description)
 
