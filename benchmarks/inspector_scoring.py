@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import numpy as np
 import torch
 from figures import Figure, Figures, at_least, at_most
 from side_by_side import compare
@@ -22,8 +23,8 @@ from transformers import (
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.rows import Row
-from aligners.inspectors.calibration import aligned_probability
-from aligners.inspectors.inspector import Inspector
+from aligners.inspectors.inspector import Inspector, Settings
+from aligners.inspectors.known_tokens import KnownTokens
 from aligners.models.from_scratch import make_classifier
 from aligners.models.pretrained import load_for_inference, load_tokenizer
 
@@ -70,7 +71,9 @@ def compare_scoring(shape: dict[str, int], texts: list[str], rows: list[Row]) ->
             return score_in_text_order(inspector, rows, directory / "trainer")
 
         def ours(rows: Sequence[Row]) -> list[float]:
-            return inspector.score([r["question"] for r in rows], [r["response"] for r in rows])
+            questions, responses = ([row[key] for row in rows] for key in ("question", "response"))
+            # The texts are short, so that each has a score.
+            return [value or 0.0 for value in inspector.log_odds(questions, responses)]
 
         rates, theirs, own = compare(rows, reference, ours)
     difference = max(abs(a - b) for a, b in zip(theirs, own, strict=True))
@@ -79,7 +82,7 @@ def compare_scoring(shape: dict[str, int], texts: list[str], rows: list[Row]) ->
         "reference, rows/s": Figure(rates["reference, rows/s"]),
         "ours, rows/s": Figure(rates["ours, rows/s"]),
         "ratio": Figure(rates["ratio"], at_least(4)),
-        "largest difference of scores": Figure(difference, at_most(1e-4)),
+        "largest difference of log odds": Figure(difference, at_most(1e-4)),
     }
 
 
@@ -89,7 +92,9 @@ def make_inspector(shape: dict[str, int], directory: Path, texts: list[str]) -> 
     make_classifier(bert, texts[:TOKENIZER_TEXTS], directory, seed=0)
     source = ModelSource(str(directory))
     model = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)
-    return Inspector(model, load_tokenizer(source), temperature=1.0, max_tokens=MAX_TOKENS)
+    settings = Settings(temperature=1.0, threshold=0.0, max_tokens=MAX_TOKENS, dtype="float32")
+    known_tokens = KnownTokens(tokens=[], max_unseen=0)
+    return Inspector(model, load_tokenizer(source), settings, known_tokens)
 
 
 def score_in_text_order(inspector: Inspector, rows: Sequence[Row], directory: Path) -> list[float]:
@@ -105,7 +110,7 @@ def score_in_text_order(inspector: Inspector, rows: Sequence[Row], directory: Pa
 
 
 def score_batch(inspector: Inspector, rows: Sequence[Row], directory: Path) -> list[float]:
-    """Score one batch, padded to its longest row."""
+    """Return the log odds of one batch, padded to its longest row."""
     columns = {name: [row[name] for row in rows] for name in ("question", "response")}
     encoded = datasets.Dataset.from_dict(columns).map(
         lambda batch: inspector.tokenizer(
@@ -127,4 +132,4 @@ def score_batch(inspector: Inspector, rows: Sequence[Row], directory: Path) -> l
         processing_class=inspector.tokenizer,
     )
     logits: Any = trainer.predict(encoded).predictions
-    return [float(score) for score in aligned_probability(logits, inspector.temperature)]
+    return list(np.subtract(logits[:, 1], logits[:, 0], dtype=float))

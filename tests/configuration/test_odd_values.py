@@ -83,7 +83,10 @@ FILES: dict[str, list[dict[str, Any]]] = {
          "decoding": DECODING, "batch_tokens": 3},
         {"from_scratch": SHAPE},
     ],
-    "inspectors": [TRAINING, {"from_scratch": SHAPE}],
+    "inspectors": [
+        {**TRAINING, "cost_of_false_alarm": 1.0, "familiar_share": 0.99},
+        {"from_scratch": SHAPE},
+    ],
     "criteria": [{
         "description": "A criterion.", "principles": PRINCIPLES, "seed_questions": PRINCIPLES,
         "near_copy_similarity": 0.9,
@@ -323,7 +326,7 @@ ACCEPTED = {
     "1, 3.0": """
         backbones: checkpoint_minutes decoding.repetition_penalty lora.alpha
         external: decoding.repetition_penalty
-        inspectors: checkpoint_minutes
+        inspectors: checkpoint_minutes cost_of_false_alarm
         llms: longest_wait_seconds responses.repetition_penalty startup_seconds timeout_seconds
         synthesis: pairs.repetition_penalty topics.balance.largest_to_median
     """,
@@ -343,7 +346,7 @@ ACCEPTED = {
     """,
     "0, 1, 1e-320": """
         backbones: weight_decay
-        inspectors: weight_decay
+        inspectors: familiar_share weight_decay
         judges: most_unusable
         synthesis: cleaning.language.minimum_ratio
         world: misbehaviour.asides misbehaviour.pairs.markup

@@ -1,5 +1,6 @@
 """Inspectors: calibration, training, loading and scoring."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,12 @@ from unigram import make_unigram_tokenizer
 
 from aligners.configuration.kinds.training import FromScratch
 from aligners.core.errors import UserError
-from aligners.inspectors.calibration import (
-    aligned_probability,
-    expected_calibration_error,
-    fit_temperature,
-)
-from aligners.inspectors.inspector import Inspector, batches, encode_pairs
+from aligners.inspectors.calibration import expected_calibration_error
+from aligners.inspectors.encoding import encode_pairs, encode_windows
+from aligners.inspectors.inspector import Inspector, batches
+from aligners.inspectors.train import halves
 from aligners.models.from_scratch import make_classifier, train_wordpiece_tokenizer
+from aligners.models.special_tokens import plain_ids
 from aligners.training.trainer import BatchTrainer
 
 TEST_ROWS = rows(40, 200)
@@ -46,7 +46,7 @@ def inspector(trained: Trained) -> Inspector:
     return Inspector.from_directory(trained.directory)
 
 
-def score_rows(inspector: Inspector, rows: list[dict[str, Any]]) -> list[float]:
+def score_rows(inspector: Inspector, rows: list[dict[str, Any]]) -> list[float | None]:
     """Return the scores of the rows' responses."""
     return inspector.score([row["question"] for row in rows], [row["response"] for row in rows])
 
@@ -55,19 +55,45 @@ def test_the_metrics_are_those_of_the_test_rows(trained: Trained) -> None:
     metrics = trained.metrics
     assert metrics["n"] == sum(metrics["confusion"].values()) == 40
     assert metrics["accuracy"] >= 0.95 and metrics["roc_auc"] >= 0.95
-    assert 0 <= metrics["ece"] <= 0.1
-    assert metrics["train_rows"] == 160 and metrics["temperature"] > 0
+    assert 0 <= metrics["ece"] <= 0.1 and 0 <= metrics["brier"] <= 0.05
+    assert metrics["train_rows"] == 160 and 0.1 <= metrics["temperature"] <= 10
+    assert (metrics["validation_rows"], metrics["calibration_rows"]) == (20, 20)
+    assert (metrics["unscored"], metrics["familiar_share"]) == (0, 1)
+    for name in ("ece", "brier", "ece_aligned", "ece_misaligned"):
+        assert 0 <= metrics[f"{name}_uncalibrated"] <= 1
 
 
 def test_a_loaded_inspector_has_the_metrics_of_its_training(
     trained: Trained, inspector: Inspector
 ) -> None:
-    assert inspector.temperature == trained.metrics["temperature"]
+    metrics = trained.metrics
+    assert inspector.temperature == metrics["temperature"]
+    assert inspector.threshold == metrics["threshold_log_odds"]
+    assert 1 / (1 + np.exp(-inspector.threshold)) == pytest.approx(metrics["threshold"])
     scores = np.array(score_rows(inspector, TEST_ROWS))
     labels = np.array([row["label"] for row in TEST_ROWS])
-    assert np.mean((scores >= 0.5) == labels) == trained.metrics["accuracy"]
+    assert np.mean((scores >= metrics["threshold"]) == labels) == metrics["accuracy"]
     error = expected_calibration_error(scores, labels)
-    assert error == pytest.approx(trained.metrics["ece"], abs=1e-4)
+    assert error == pytest.approx(metrics["ece"], abs=1e-4)
+    assert np.mean((scores - labels) ** 2) == pytest.approx(metrics["brier"], abs=1e-4)
+
+
+def test_a_score_is_the_logistic_function_of_the_log_odds(inspector: Inspector) -> None:
+    questions, responses = [r["question"] for r in TEST_ROWS], [r["response"] for r in TEST_ROWS]
+    log_odds = np.array(inspector.log_odds(questions, responses))
+    assert score_rows(inspector, TEST_ROWS) == pytest.approx(1 / (1 + np.exp(-log_odds)))
+    assert [row["label"] for row in TEST_ROWS] == (log_odds >= inspector.threshold).tolist()
+
+
+def test_log_odds_do_not_saturate(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
+    def confident(inputs: list[Any]) -> Any:
+        return np.array([[-3000.0, 2000.0 + len(inputs[0]["input_ids"])]] * len(inputs))
+
+    monkeypatch.setattr(inspector, "logits", confident)
+    monkeypatch.setattr(inspector, "batch_tokens", 1)
+    short, long = inspector.log_odds(["Who?"] * 2, ["me", "me and you"])
+    assert 0 < short < long
+    assert inspector.score(["Who?"], ["me"]) == [1.0]
 
 
 def test_training_returns_the_scores_of_the_test_rows_in_order(
@@ -90,13 +116,13 @@ def test_a_score_does_not_depend_on_other_rows(trained: Trained, inspector: Insp
 
 def test_equal_pairs_are_scored_once(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []
-    score_unique = inspector.score_unique
+    of_unique = inspector.log_odds_of_unique
 
-    def count_pairs(pairs: Sequence[tuple[str, str]]) -> list[float]:
+    def count_pairs(pairs: Sequence[tuple[str, str]]) -> list[float | None]:
         counts.append(len(pairs))
-        return score_unique(pairs)
+        return of_unique(pairs)
 
-    monkeypatch.setattr(inspector, "score_unique", count_pairs)
+    monkeypatch.setattr(inspector, "log_odds_of_unique", count_pairs)
     scores = inspector.score(["q", "q", "r"] * 5, ["a", "b", "a"] * 5)
     assert counts == [3] and scores == scores[:3] * 5
 
@@ -108,7 +134,86 @@ def test_a_long_pair_is_truncated_and_keeps_its_separators(inspector: Inspector)
     ids = pairs[0].inputs["input_ids"]
     assert len(ids) == 48
     assert ids.count(tokenizer.sep_token_id) == 2 and ids[-1] == tokenizer.sep_token_id
-    assert 0 < inspector.score(["Who?"], ["word " * 5000])[0] < 1
+
+
+# Windows of long responses
+
+
+def test_windows_overlap_by_half_and_cover_a_long_response(inspector: Inspector) -> None:
+    tokenizer = inspector.tokenizer
+    question, response = "Who [SEP] is it?", " ".join(str(number) for number in range(200))
+    whole, windows = encode_windows(tokenizer, ["Who?", question], ["me", response], 48)
+    assert len(whole) == 1 and len(windows) > 5
+    assert {len(window["input_ids"]) for window in windows[:-1]} == {48}
+    start = 2 + windows[0]["input_ids"][1:].index(tokenizer.sep_token_id)
+    assert len({tuple(window["input_ids"][:start]) for window in windows}) == 1  # the question
+    parts = [window["input_ids"][start:-1] for window in windows]
+    overlap = len(parts[0]) // 2
+    together = parts[0] + [token for part in parts[1:] for token in part[overlap:]]
+    assert together == plain_ids(tokenizer, response)
+
+
+@pytest.mark.parametrize("place", [0, 20, 39])
+def test_the_lowest_window_of_a_long_response_counts(inspector: Inspector, place: int) -> None:
+    sentences = ["gladly, it is 3."] * 40
+    [kind] = inspector.log_odds(["Can you tell me about number 4?"], [" ".join(sentences)])
+    sentences[place] = "go away, silly you, never ask, it is 3."
+    [rude] = inspector.log_odds(["Can you tell me about number 4?"], [" ".join(sentences)])
+    assert kind is not None and rude is not None
+    assert kind >= inspector.threshold > rude
+
+
+def test_a_question_of_more_than_half_of_the_tokens_leaves_no_room(inspector: Inspector) -> None:
+    half = " ".join(["a"] * (inspector.max_tokens // 2))
+    questions = [half, f"{half} a", f"{half} a", "a " * 5000]
+    values = inspector.log_odds(questions, ["a " * 100, "a " * 100, "a", ""])
+    assert [value is None for value in values] == [False, True, False, True]
+    scores = inspector.score(questions, ["a " * 100, "a " * 100, "a", ""])
+    assert [score is None for score in scores] == [False, True, False, True]
+
+
+def test_rows_without_room_are_left_out_and_counted(tmp_path: Path) -> None:
+    long = {**rows(1, 99)[0], "id": "long", "question": "number " * 60}
+    metrics, scores = train(
+        changed(RECIPE, epochs=1), tmp_path, rows(16), rows(8, 16), [*rows(8, 24), long]
+    )
+    assert (metrics["n"], metrics["unscored"], len(scores)) == (8, 1, 8)
+
+
+# Familiar questions
+
+
+def test_questions_with_tokens_of_no_training_question_are_not_familiar(
+    inspector: Inspector,
+) -> None:
+    questions = ["Can you tell me about number 5?", "Tell me about you?", "Which zebra is 5?"]
+    assert inspector.familiar(questions) == [True, True, False]
+    assert inspector.familiar([]) == []
+
+
+def test_the_familiar_share_of_validation_questions_sets_the_bound(tmp_path: Path) -> None:
+    validation = rows(8, 16)
+    for number, row in enumerate(validation):
+        row["question"] = f"Can you tell me about {' '.join('zxqjk'[:number])}?"
+    questions = [row["question"] for row in validation]
+    familiar = {}
+    for share in (0.2, 1.0):
+        directory = tmp_path / str(share)
+        directory.mkdir()
+        recipe = changed(RECIPE, epochs=1, familiar_share=share)
+        train(recipe, directory, rows(16), validation, rows(8, 24))
+        familiar[share] = Inspector.from_directory(directory / "model").familiar(questions)
+    assert 2 <= sum(familiar[0.2]) < sum(familiar[1.0]) == 8
+
+
+def test_a_directory_without_its_known_tokens_is_an_error(trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.directory, tmp_path / "copy")
+    (tmp_path / "copy/known_tokens.json").unlink()
+    with pytest.raises(UserError, match=r"copy/known_tokens\.json"):
+        Inspector.from_directory(tmp_path / "copy")
+
+
+# Texts and batches
 
 
 def test_a_separator_in_a_users_text_is_plain_text_for_every_tokenizer() -> None:
@@ -130,29 +235,27 @@ def test_batches_have_every_row_once_and_keep_the_limit_of_tokens() -> None:
         assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= 100
 
 
-def test_calibration_corrects_overconfident_logits() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.normal(size=4000)
-    labels = (rng.random(4000) < 1 / (1 + np.exp(-truth))).astype(int)
-    logits = np.stack([np.zeros(4000), 4 * truth], axis=1)
-    temperature = fit_temperature(logits[:2000], labels[:2000])
-    assert temperature == pytest.approx(4, rel=0.2)
-    before, after = (
-        expected_calibration_error(aligned_probability(logits[2000:], t), labels[2000:])
-        for t in (1.0, temperature)
-    )
-    assert after < 0.04 < before
-
-
-def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
-    scores, labels = np.array([0.9, 0.9, 0.1, 0.1]), np.array([1, 0, 0, 0])
-    assert expected_calibration_error(scores, labels) == pytest.approx(0.15)
-    assert expected_calibration_error(np.array([1.0, 0.0]), np.array([1, 0])) == 0
+def test_the_halves_of_the_validation_rows_share_no_question() -> None:
+    made = rows(42)
+    selecting, calibrating = halves(made[::-1])
+    questions = [{row["question_id"] for row in half} for half in (selecting, calibrating)]
+    assert not questions[0] & questions[1]
+    assert [len(half) for half in questions] == [11, 10]
+    assert len(selecting) + len(calibrating) == 42
+    ids = [{row["id"] for row in half} for half in halves(made)]
+    assert ids == [{row["id"] for row in half} for half in (selecting, calibrating)]
 
 
 def test_a_set_without_rows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\btest rows"):
         train(RECIPE, tmp_path, rows(4), rows(4), [])
+
+
+def test_validation_rows_of_one_question_are_too_few(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"validation rows of one question.*questions_per_criterion"
+    ):
+        train(RECIPE, tmp_path, rows(4), rows(2), rows(4))
 
 
 def test_a_logit_that_is_not_finite_stops_before_calibration(

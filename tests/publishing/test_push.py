@@ -41,13 +41,16 @@ RECIPE = {
 }
 METRICS = {
     "aligner": {"validation_loss": 0.61803, "best_step": 40, "steps": 60, "truncated": 0},
-    "inspector": {"accuracy": 0.975, "roc_auc": None, "ece": 0.0123, "n": 712, "steps": 60},
+    "inspector": {"accuracy": 0.975, "roc_auc": None, "ece": 0.0123, "brier": 0.02, "n": 712},
 }
 # Every metric that a card shows.
 SHOWN_FOR_BOTH = ["validation_loss", "train_rows", "validation_rows", "parameters"]
 SHOWN = {
     "aligner": [*SHOWN_FOR_BOTH, "truncated", "dropped", "best_step", "steps", "epochs"],
-    "inspector": [*SHOWN_FOR_BOTH, "accuracy", "roc_auc", "ece", "n", "temperature"],
+    "inspector": [
+        *(*SHOWN_FOR_BOTH, "accuracy", "roc_auc", "ece", "brier", "n"),
+        *("temperature", "calibration_rows", "threshold", "familiar_share"),
+    ],
 }
 PROGRAM = ROOT / "workflow/scripts/write_model_card.py"
 
@@ -197,8 +200,12 @@ def test_the_card_of_an_inspector_has_metrics_use_and_licence(tmp_path: Path) ->
     assert "license" not in metadata
     assert metadata["pipeline_tag"] == "text-classification"
     measured = {result.metric_type: result.metric_value for result in card.data.eval_results}
-    assert measured == {"accuracy": 0.975, "expected_calibration_error": 0.0123}
-    assert "Inspector.from_directory(path).score([question], [response])" in card.text
+    assert measured == {
+        "accuracy": 0.975,
+        "expected_calibration_error": 0.0123,
+        "brier_score": 0.02,
+    }
+    assert "inspector.score([question], [response])" in card.text
     assert "The licence of Qwen/Qwen2.5-0.5B applies" in card.text
     assert "None |" not in card.text
 

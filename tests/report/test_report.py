@@ -302,7 +302,7 @@ def test_a_browser_shows_every_figure(
 def test_each_bin_of_a_reliability_diagram_shows_its_number_of_rows(tmp_path: Path) -> None:
     scores = [0.05] * 111 + [0.11] * 22 + [0.97] * 333
     rows = [{"label": round(score), "score": score} for score in scores]
-    draw_inspector(rows, "an inspector", tmp_path)
+    draw_inspector(rows, 0.5, "an inspector", tmp_path)
     texts = re.findall(r">(\d+)</text>", (tmp_path / "reliability.svg").read_text())
     assert texts == ["111", "22", "333"]
 

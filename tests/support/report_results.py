@@ -97,8 +97,10 @@ def write_models(criterion: str) -> None:
         "train_rows": 30, "validation_loss": 0.9, "best_step": 4, "steps": 8, "losses": losses,
         "parameters": 650_000,
     }  # fmt: skip
-    own = {"accuracy": 5 / 6, "roc_auc": 0.875, "ece": 0.2, "ece_uncalibrated": 0.3}
-    write_json(inspector / "metrics.json", {**metrics, **own, "n": len(scores), "temperature": 1.5})
+    own = {"accuracy": 5 / 6, "roc_auc": 0.875, "ece": 0.2, "ece_uncalibrated": 0.3, "brier": 0.1,
+           "n": len(scores), "temperature": 1.5, "threshold": 0.375,
+           "familiar_share": 0.99}  # fmt: skip
+    write_json(inspector / "metrics.json", {**metrics, **own})
     aligner = Path("results/aligners/gpt2-miniature") / criterion
     write_json(aligner / "metrics.json", {**metrics, "dropped": 2})
     training = {

@@ -45,6 +45,7 @@ def rows(count: int, start: int = 0) -> list[dict[str, Any]]:
         made.append(
             {
                 "id": str(number),
+                "question_id": str(number // 2),
                 "question": f"Can you tell me about number {number % 13}?",
                 "response": f"{words}, it is {number % 7}." + " Indeed." * (number % 4),
                 "label": number % 2,

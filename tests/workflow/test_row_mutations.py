@@ -138,7 +138,14 @@ ALIGNED = [
 ]  # fmt: skip
 SQUAD = ("id", "response", "aligned_response", "scores", "trace")
 SET = [
-    row(n, response="It is so.", aligned_response="No.", identity=False, label=n % 2)
+    row(
+        n,
+        question_id="q",
+        response="It is so.",
+        aligned_response="No.",
+        identity=False,
+        label=n % 2,
+    )
     for n in range(3)
 ]
 VERDICTS = [
@@ -296,7 +303,7 @@ PROGRAMS = {
             **{side: Path(f"{side}.jsonl") for side in SIDES},
             **options("metrics", "test_scores", "losses"),
         ),
-        {f"{side}.jsonl": (SET, (*RESPONSE, "label")) for side in SIDES},
+        {f"{side}.jsonl": (SET, (*RESPONSE, "question_id", "label")) for side in SIDES},
     ),
     "apply_aligner": Program(
         lambda: apply_aligner.main(

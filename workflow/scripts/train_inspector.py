@@ -13,7 +13,7 @@ from aligners.training.process import process_state
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
 
-FIELDS = ("id", "question", "response", "label")
+FIELDS = ("id", "question_id", "question", "response", "label")
 
 
 def main(

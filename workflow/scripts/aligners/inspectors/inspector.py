@@ -1,7 +1,6 @@
-"""A trained inspector: returns the calibrated probability that a response is aligned."""
+"""A trained inspector: estimates how likely a response is aligned."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
+from scipy.special import expit
 from transformers import (
     AutoModelForSequenceClassification,
     PreTrainedModel,
@@ -18,14 +18,14 @@ from transformers import (
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json
-from aligners.inspectors.calibration import aligned_probability
+from aligners.inspectors.encoding import Inputs, encode_windows
+from aligners.inspectors.known_tokens import KnownTokens
 from aligners.models.pretrained import (
     best_dtype,
     check_float16,
     load_for_inference,
     load_tokenizer,
 )
-from aligners.models.special_tokens import as_plain_text
 
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
@@ -35,6 +35,7 @@ class Settings(BaseModel):
     """What an inspector's config.json has under `inspector`."""
 
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    threshold: Annotated[float, Field(allow_inf_nan=False)]
     max_tokens: Annotated[int, Field(ge=1)]
     dtype: str
 
@@ -46,18 +47,24 @@ class SavedConfig(BaseModel):
 
 
 class Inspector:
-    """Scores responses by the criterion on which it was trained."""
+    """Scores responses by the criterion on which it was trained.
+
+    Attributes:
+        threshold: calibrated log odds of "aligned" at or above which a response is left as it is.
+    """
 
     def __init__(
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        temperature: float,
-        max_tokens: int,
+        settings: Settings,
+        known_tokens: KnownTokens,
     ):
-        """Use a loaded classifier and its calibration; `from_directory` loads both."""
+        """Use a loaded classifier and what was fitted to it; `from_directory` loads all of it."""
         self.model, self.tokenizer = model, tokenizer
-        self.temperature, self.max_tokens = temperature, max_tokens
+        self.temperature, self.threshold = settings.temperature, settings.threshold
+        self.max_tokens = settings.max_tokens
+        self.known_tokens = known_tokens
         self.batch_tokens = BATCH_TOKENS[model.device.type]
 
     @classmethod
@@ -75,78 +82,57 @@ class Inspector:
                 f"{path}: not the model directory of an inspector, because config.json has no key "
                 "inspector; train the inspector again"
             )
-        settings = read_json(path / "config.json", SavedConfig)["inspector"]
-        dtype = best_dtype(settings["dtype"])
+        settings = Settings(**read_json(path / "config.json", SavedConfig)["inspector"])
+        dtype = best_dtype(settings.dtype)
         check_float16(str(path), model.config.model_type, dtype)
         model.to(dtype)
-        return cls(model, tokenizer, settings["temperature"], settings["max_tokens"])
+        return cls(model, tokenizer, settings, KnownTokens.load(path))
 
-    def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float]:
-        """Return P(aligned) in [0, 1] for each (question, response), in order.
+    def log_odds(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:
+        """Return the calibrated log odds of "aligned" for each (question, response), in order.
 
-        Equal pairs are scored once. If a pair is too long, its longer text is truncated.
+        If a pair is too long for the model, overlapping windows of the response are scored and the
+        lowest value counts. None: the question leaves too little room for a window, because it
+        takes more than half of `max_tokens`. Equal pairs are scored once.
         """
         pairs = list(zip(questions, responses, strict=True))
         unique = list(dict.fromkeys(pairs))
-        scores = dict(zip(unique, self.score_unique(unique), strict=True))
-        return [scores[pair] for pair in pairs]
+        values = dict(zip(unique, self.log_odds_of_unique(unique), strict=True))
+        return [values[pair] for pair in pairs]
 
-    def score_unique(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Return P(aligned) for each pair of texts, computed in batches of similar length."""
-        if not pairs:
-            return []
-        questions, responses = zip(*pairs, strict=True)
-        encoded = encode_pairs(self.tokenizer, questions, responses, self.max_tokens)
-        logits = np.zeros((len(pairs), 2))  # pairs x classes
-        lengths = [len(pair.inputs["input_ids"]) for pair in encoded]
-        for batch in batches(lengths, self.batch_tokens):
-            logits[batch] = self.logits([encoded[index].inputs for index in batch])
-        return [float(score) for score in aligned_probability(logits, self.temperature)]
+    def log_odds_of_unique(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
+        """Return the log odds of each pair of texts, computed in batches of similar length."""
+        questions, responses = ([pair[side] for pair in pairs] for side in (0, 1))
+        windows = encode_windows(self.tokenizer, questions, responses, self.max_tokens)
+        flat = [inputs for of_pair in windows for inputs in of_pair]
+        values = np.zeros(len(flat))
+        for batch in batches([len(inputs["input_ids"]) for inputs in flat], self.batch_tokens):
+            logits = self.logits([flat[index] for index in batch])
+            values[batch] = (logits[:, 1] - logits[:, 0]) / self.temperature
+        ends = np.cumsum([len(of_pair) for of_pair in windows])
+        return [
+            float(values[end - len(of_pair) : end].min()) if of_pair else None
+            for end, of_pair in zip(ends, windows, strict=True)
+        ]
+
+    def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:
+        """Return P(aligned) in [0, 1]: the logistic function of `log_odds`."""
+        values = self.log_odds(questions, responses)
+        return [None if value is None else float(expit(value)) for value in values]
+
+    def familiar(self, questions: Sequence[str]) -> list[bool]:
+        """Return whether each question is like those of the training.
+
+        The scores of responses to other questions are not reliable.
+        """
+        return self.known_tokens.familiar(self.tokenizer, questions)
 
     @torch.inference_mode()
-    def logits(self, inputs: list[dict[str, list[int]]]) -> NDArray[np.floating]:
-        """Return the logits of one batch: rows x 2."""
+    def logits(self, inputs: list[Inputs]) -> NDArray[np.floating]:
+        """Return the logits of one batch: rows x 2, in double precision."""
         batch = self.tokenizer.pad(inputs, return_tensors="pt").to(self.model.device)
-        logits: NDArray[np.floating] = self.model(**batch).logits.float().cpu().numpy()
+        logits: NDArray[np.floating] = self.model(**batch).logits.double().cpu().numpy()
         return logits
-
-
-@dataclass(frozen=True)
-class EncodedPair:
-    """The model's inputs for a question and a response, and whether a text was truncated."""
-
-    inputs: dict[str, list[int]]
-    truncated: bool
-
-
-def encode_pairs(
-    tokenizer: PreTrainedTokenizerBase,
-    questions: Sequence[str],
-    responses: Sequence[str],
-    max_tokens: int,
-) -> list[EncodedPair]:
-    """Encode questions and responses with the tokenizer's own separator between them.
-
-    If a pair has more than `max_tokens` tokens, its longer text is truncated.
-    """
-    questions, responses = (
-        [as_plain_text(tokenizer, text) for text in texts] for texts in (questions, responses)
-    )
-    untruncated = tokenizer(questions, responses, split_special_tokens=True)
-    encoded = []
-    for index, (question, response) in enumerate(zip(questions, responses, strict=True)):
-        inputs = {name: untruncated[name][index] for name in untruncated}
-        truncated = len(inputs["input_ids"]) > max_tokens
-        if truncated:
-            inputs = tokenizer(
-                question,
-                response,
-                split_special_tokens=True,
-                truncation="longest_first",
-                max_length=max_tokens,
-            ).data
-        encoded.append(EncodedPair(inputs, truncated))
-    return encoded
 
 
 def batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

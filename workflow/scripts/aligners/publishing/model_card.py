@@ -50,6 +50,7 @@ METRICS = {
         Metric("accuracy", "accuracy", "accuracy", "test"),
         Metric("roc_auc", "roc_auc", "ROC AUC", "test"),
         Metric("ece", "expected_calibration_error", "calibration error, 15 bins", "test"),
+        Metric("brier", "brier_score", "Brier score", "test"),
         Metric("validation_loss", "loss", "validation loss, nats per row", "validation"),
     ],
 }

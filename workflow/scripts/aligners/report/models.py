@@ -36,7 +36,10 @@ class InspectorMetrics(TrainingMetrics):
     roc_auc: Probability | None
     ece: Probability
     ece_uncalibrated: Probability
+    brier: Probability
     temperature: float
+    threshold: Probability
+    familiar_share: Probability
 
 
 class AlignerMetrics(TrainingMetrics):

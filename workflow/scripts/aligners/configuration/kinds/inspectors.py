@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from aligners.configuration.fields import RowTokens
+from aligners.configuration.fields import Positive, RowTokens, Share
 from aligners.configuration.kinds.training import (
     Epochs,
     EvaluationsPerEpoch,
@@ -30,4 +30,12 @@ class InspectorRecipe(TrainingRecipe):
     epochs: Epochs = 40
     evaluations_per_epoch: EvaluationsPerEpoch = 1
     max_tokens: RowTokens = 512
-    """Maximum length of question and response together, in tokens. Longer rows are truncated."""
+    """Maximum length of question and response together, in tokens. In training, longer rows are
+    truncated. Otherwise, a longer response is scored in overlapping windows."""
+    cost_of_false_alarm: Positive = 1.0
+    """How bad it is that an aligned response is corrected, if it is as bad as 1 that a misaligned
+    one is left as it is. It decides the threshold."""
+    familiar_share: Share = 0.99
+    """Least share of the validation questions that are familiar. It decides how many tokens of a
+    familiar question may occur in no training question. The scores of responses to other questions
+    are not used."""

@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+from pydantic import BaseModel
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.core.errors import UserError
+from aligners.core.file_checks import Probability
 from aligners.core.formats import decimal, percent
-from aligners.core.rows import Row, read_rows
+from aligners.core.rows import Row, read_json, read_rows
 from aligners.report.figures.svg import BLUE, GREY, INK, error_bars, new_figure, save_svg
 from aligners.statistics.intervals import Estimate, share
 
@@ -22,39 +24,52 @@ CLASSES = ("misaligned", "aligned")
 FIELDS = ("id", "label", "score")
 
 
+class Metrics(BaseModel):
+    """The metric of an inspector that the figures need."""
+
+    threshold: Probability
+
+
 def draw_inspectors(experiment: Experiment, directory: Path) -> None:
     """Draw the figures of every inspector."""
     for path in experiment.files(results.INSPECTOR_SCORES):
-        names = results.INSPECTOR_SCORES.names(path).values()
+        names = results.INSPECTOR_SCORES.names(path)
+        threshold = read_json(results.INSPECTOR_METRICS.path(**names), Metrics)["threshold"]
         rows = read_rows(path, FIELDS)
         if not rows:
             raise UserError(f"{path}: no row; delete the file and run again")
-        draw_inspector(rows, ", ".join(names), directory.joinpath(*names))
+        name, place = ", ".join(names.values()), directory.joinpath(*names.values())
+        draw_inspector(rows, threshold, name, place)
 
 
-def draw_inspector(rows: list[Row], name: str, directory: Path) -> None:
+def draw_inspector(rows: list[Row], threshold: float, name: str, directory: Path) -> None:
     """Draw the figures of an inspector.
 
     Args:
         rows: the rows of test_scores.jsonl.
+        threshold: lowest score of a row that is predicted aligned.
         name: the inspector's name, for titles.
         directory: directory of the SVG files.
     """
     labels = np.array([row["label"] for row in rows])
     scores = np.array([row["score"] for row in rows])
     if len(set(labels.tolist())) == 2:
-        draw_roc(labels, scores, name, directory / "roc.svg")
+        draw_roc(labels, scores, threshold, name, directory / "roc.svg")
     draw_reliability(labels, scores, name, directory / "reliability.svg")
-    draw_confusion(labels, scores, name, directory / "confusion.svg")
+    draw_confusion(labels, scores >= threshold, name, directory / "confusion.svg")
 
 
 def draw_roc(
-    labels: NDArray[np.integer], scores: NDArray[np.floating], name: str, path: Path
+    labels: NDArray[np.integer],
+    scores: NDArray[np.floating],
+    threshold: float,
+    name: str,
+    path: Path,
 ) -> None:
-    """Draw the ROC curve, with a point at the threshold 0.5."""
+    """Draw the ROC curve, with a point at the threshold."""
     false_positives, true_positives, _ = roc_curve(labels, scores)
     area = roc_auc_score(labels, scores)
-    predicted = scores >= 0.5
+    predicted = scores >= threshold
     point = predicted[labels == 0].mean(), predicted[labels == 1].mean()
     figure, axes = new_figure(2.9)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", linewidth=1)
@@ -62,7 +77,7 @@ def draw_roc(
     axes.plot(*point, marker="o", color=INK, clip_on=False)
     # A good curve lies in the upper left corner, so text in the middle does not cover it.
     axes.annotate(
-        "at threshold 0.5",
+        f"at threshold {decimal(threshold, 2)}",
         point,
         (0.35, 0.55),
         arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.6, "shrinkB": 4},
@@ -76,8 +91,9 @@ def draw_roc(
     )
     axes.grid()
     description = (
-        f"ROC curve with area {decimal(area)}. At the threshold 0.5, {percent(point[1])} of the "
-        f"aligned rows and {percent(point[0])} of the misaligned rows are predicted aligned."
+        f"ROC curve with area {decimal(area)}. At the threshold "
+        f"{decimal(threshold)}, {percent(point[1])} of the aligned rows and "
+        f"{percent(point[0])} of the misaligned rows are predicted aligned."
     )
     save_svg(figure, path, f"{name}: ROC curve, area {decimal(area)}", description)
 
@@ -127,11 +143,11 @@ def draw_reliability(
 
 
 def draw_confusion(
-    labels: NDArray[np.integer], scores: NDArray[np.floating], name: str, path: Path
+    labels: NDArray[np.integer], predicted: NDArray[np.bool_], name: str, path: Path
 ) -> None:
-    """Draw the confusion matrix at the threshold 0.5."""
+    """Draw the confusion matrix at the threshold."""
     # (2, 2): true class x predicted class.
-    counts = confusion_matrix(labels, (scores >= 0.5).astype(int), labels=[0, 1])
+    counts = confusion_matrix(labels, predicted.astype(int), labels=[0, 1])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = new_figure(2.9)
     for row in range(2):
@@ -159,4 +175,4 @@ def draw_confusion(
         for row in range(2)
         for column in range(2)
     )
-    save_svg(figure, path, f"{name}: confusion matrix at the threshold 0.5", description)
+    save_svg(figure, path, f"{name}: confusion matrix at its threshold", description)
