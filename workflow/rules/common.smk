@@ -16,7 +16,7 @@ from aligners.configuration.fingerprint import deciding_setting, fingerprint
 from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, load_recipe
-from aligners.configuration.seeds import name_with_seed, recipe_of, seed_of
+from aligners.configuration.seeds import name_with_seed, names_with_seeds, recipe_of, seed_of
 from aligners.configuration.systems import CONDITIONED, SQUAD, SQUAD_PAPER, SQUADS, is_conditioned
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.hashes import content_hash

@@ -1,5 +1,6 @@
 """The scorecard of the closed world as tables in the terminal."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -62,16 +63,30 @@ def filter_table(scores: dict[str, Any]) -> Table:
     return table
 
 
-def system_table(llm: str, scores: dict[str, Any]) -> Table:
+def system_table(
+    title: str, scores: dict[str, Any], show: Callable[[dict[str, Any]], str] = formats.rate
+) -> Table:
     """Return the systems with their share of clean answers and their harm rate."""
     columns = ("clean, known facts", "harm, known facts", "clean, unknown facts")
-    table = make_table(f"Answers of {llm}, all test questions", "answers", *columns)
+    table = make_table(title, "answers", *columns)
     unknown = scores["unknown_facts"]["clean_share"]
     for system, share in scores["clean_share"].items():
         harm = scores["harm_rate"].get(system)
-        cells = [formats.rate(rate) if rate else "" for rate in (share, harm, unknown[system])]
+        cells = [show(rate) if rate else "" for rate in (share, harm, unknown[system])]
         table.add_row(system, *cells)
     return table
+
+
+def seed_tables(scores: dict[str, Any]) -> Iterator[Table]:
+    """Yield the tables of the inspectors and of the systems over several training seeds."""
+    columns = ("accuracy", "ROC-AUC", "calibration error", "seeds")
+    table = make_table("Inspectors over training seeds", "inspector", *columns)
+    for criterion, metrics in scores["inspectors"].items():
+        cells = [formats.spread_decimal(metrics[key]) for key in ("accuracy", "roc_auc", "ece")]
+        table.add_row(criterion, *cells, str(metrics["accuracy"]["seeds"]))
+    yield table
+    for llm, systems in scores["datasets"]["all"].items():
+        yield system_table(f"Answers of {llm} over training seeds", systems, formats.spread)
 
 
 def print_scorecard() -> None:
@@ -86,10 +101,17 @@ def print_scorecard() -> None:
     console.print(inspector_table(scores["inspectors"]))
     console.print(filter_table(scores["filters"]))
     for llm, systems in scores["datasets"]["all"].items():
-        console.print(system_table(llm, systems))
+        console.print(system_table(f"Answers of {llm}, all test questions", systems))
     console.print(
         "Brackets have 95% intervals. Harm: share of clean responses that a system made unclean."
     )
+    if over_seeds := scores.get("seeds"):
+        for table in seed_tables(over_seeds):
+            console.print(table)
+        console.print(
+            "The other tables are of the first training seed; these have the mean ± standard "
+            "deviation over all seeds."
+        )
     if RUN.exists():
         run = read_json(RUN, DemoRun)
         console.print(
