@@ -37,9 +37,9 @@ BOUNDS = (
     "(--sample 8)."
 )
 SEEDS = (
-    "The configuration has {seeds} training seeds. Each judge compares the systems of every seed, so "
-    "its verdicts cost about {seeds} times those of one seed. Trainings and corrections are not "
-    "counted; there are {seeds} times as many."
+    "The configuration has {seeds} training seeds. The judges compare the systems of every seed: "
+    "up to {seeds} times the verdicts of one seed. Trainings and corrections, which are not "
+    "counted, take {seeds} times as long."
 )
 UPPER = (
     "Pairs and responses: at most one for each question; duplicate questions are dropped before "
