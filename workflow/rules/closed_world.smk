@@ -5,7 +5,6 @@ Writes: results/closed_world/scorecard.json
 Target: results/closed_world/scorecard.json
 """
 
-
 # The first inspector and the first backbone are scored.
 SCORED_INSPECTORS = names_with_seeds([INSPECTOR], SEEDS)
 SCORED_BACKBONES = names_with_seeds(config["backbones"][:1], SEEDS)
