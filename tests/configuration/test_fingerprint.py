@@ -9,6 +9,7 @@ from projects import run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import fingerprint
+from aligners.configuration.experiment import validate_experiment
 from aligners.configuration.fingerprint import code_hash, deciding_setting, read_code, read_module
 from aligners.configuration.recipes import WILDCARDS
 from aligners.core.hashes import content_hash
@@ -344,7 +345,8 @@ def test_a_changed_module_affects_only_programs_whose_results_depend_on_it(
 
 def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:
     """Otherwise, a misspelt setting in a rule fails only when its job is planned."""
-    config = read_yaml(Path("config/demo.yaml"))
+    path = Path("config/demo.yaml")
+    config = validate_experiment(read_yaml(path), path).model_dump(mode="json")
     wildcards = {
         "criterion": config["criteria"][0],
         "llm": config["llms"][0],

@@ -11,6 +11,7 @@ from aligners.configuration import results
 from aligners.configuration.experiment import SECTIONS, TABLES
 from aligners.configuration.fields import Name
 from aligners.configuration.results import ResultPath
+from aligners.configuration.seeds import names_with_seeds, recipe_of, seed_of
 
 NAME = TypeAdapter(Name)
 PATTERNS = [value for value in vars(results).values() if isinstance(value, ResultPath)]
@@ -20,7 +21,7 @@ BESIDE = ("dropped.jsonl", "counts.json", "usage.json", "judge.json", "sums.json
 CANDIDATES = [
     "a", "a.5", "a-5", "0", "a.dropped", "a.counts", "a.usage", "a.jsonl", "a.usage.json",
     "a.counts.json", "turns.jsonl", "thresholds.csv", "paired_tests.json", "win_rates.csv", "a.",
-    "dropped", "counts", "pairs", "model", "turns", "a..5", "a.5.dropped",
+    "dropped", "counts", "pairs", "model", "turns", "a..5", "a.5.dropped", "a.seed1",
 ]  # fmt: skip
 FIXED = {
     "kind": ["aligner", "inspector"],
@@ -33,6 +34,8 @@ FIXED = {
     "system": ["squad", "a", "a.5"],
 }
 
+SEEDS = [0, 1, 10]
+
 
 def is_name(text: str) -> bool:
     """Return whether a text is accepted as a name."""
@@ -44,8 +47,14 @@ def is_name(text: str) -> bool:
 
 
 def written_paths(names: list[str]) -> Iterator[Path]:
-    """Yield every path that an experiment with these names for everything can write."""
-    given = {"hub_model": [f"llms/{name}" for name in names], **FIXED}
+    """Yield every path that an experiment with these names and several seeds can write."""
+    trained = names_with_seeds(names, SEEDS)
+    given = {
+        "hub_model": [f"llms/{name}" for name in names],
+        "inspector": trained,
+        "backbone": trained,
+        **FIXED,
+    }
     for pattern in PATTERNS:
         fields = {field: given.get(field, names) for field in pattern.fields}
         beside = [pattern.beside(ending) for ending in BESIDE if pattern.endswith(results.ROWS)]
@@ -75,3 +84,13 @@ def test_dots_of_version_numbers_are_allowed(name: str) -> None:
 )
 def test_other_names_are_refused(name: str) -> None:
     assert not is_name(name)
+
+
+def test_a_name_with_a_seed_is_no_name_of_a_recipe_and_is_read_again() -> None:
+    seeds = [7, 0, 12]
+    names = names_with_seeds(["a", "a.5"], seeds)
+    assert names == ["a", "a.5", "a.seed0", "a.5.seed0", "a.seed12", "a.5.seed12"]
+    assert [is_name(name) for name in names] == [True, True, False, False, False, False]
+    assert [(recipe_of(name), seed_of(name, seeds)) for name in names] == [
+        (recipe, seed) for seed in seeds for recipe in ("a", "a.5")
+    ]

@@ -76,7 +76,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
         "questions_per_criterion": 3, "shards": {"pairs": 1, "responses": 1},
         "split": {"train": 0.5, "validation": 0.25, "test": 0.25}, "identity_share": 0.2,
         "aligner_rows": 3, "inspector_pairs": 3, "inputs_per_criterion": 3,
-        "alpaca_eval_rows": 3, "squad_margin": 1.0, "seed": 1,
+        "alpaca_eval_rows": 3, "squad_margin": 1.0, "seed": 1, "seeds": [1, 2],
     }],
     "backbones": [
         {**TRAINING, "attention": "eager", "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1},
@@ -230,7 +230,7 @@ ANY = f"'', {STOP}"
 ACCEPTED = {
     "1": """
         config: aligner_rows alpaca_eval_rows inputs_per_criterion inspector_pairs
-            questions_per_criterion shards.pairs shards.responses topic_rounds
+            questions_per_criterion seed seeds.0 shards.pairs shards.responses topic_rounds
         backbones: batch_tokens decoding.max_new_tokens epochs evaluations_per_epoch
             global_batch_size learning_rate lora.rank micro_batch_tokens patience
             validation_rows
@@ -315,7 +315,6 @@ ACCEPTED = {
         judges: llm
     """,
     "0, 1": """
-        config: seed
         backbones: warmup_steps
         inspectors: warmup_steps
     """,

@@ -92,6 +92,13 @@ def test_verdicts_are_counted_in_both_orders_of_every_comparison(project: Path) 
     assert all("{output_1}" not in str(example.prompt) for example in stage.examples)
 
 
+def test_verdicts_are_counted_for_every_training_seed(project: Path) -> None:
+    set_keys("config/datasets/beavertails.yaml", rows=700)
+    [stage] = verdicts_stages(changed(load_experiment(PAPER), seeds=[0, 1, 2]), 4)
+    # The intermediate corrections are those of the first seed.
+    assert stage.requests == 2 * (800 + 700) * 3 * 4 * (4 * 3 * 3 + 2)
+
+
 def test_verdicts_on_a_data_set_of_unknown_size_are_counted_as_a_full_sample(
     in_the_project: None,
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import draw_figures
 import pytest
 from projects import make_project
-from report_results import CRITERIA, EVIL, SHOWN, make_page, write_results
+from report_results import CRITERIA, EVIL, SHOWN, make_page, write_results, write_second_seed
 from turns import make_turn
 
 from aligners.configuration.experiment import SECTIONS
@@ -64,15 +64,18 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
-    """The complete page, and a page without judges, benchmark files and usage files."""
+    """The complete page, one of two seeds, and one without judges, benchmarks and usage files."""
     made = {}
     with pytest.MonkeyPatch.context() as patch:
-        for name, everything in {"all": True, "least": False}.items():
+        for name, everything in {"all": True, "seeds": True, "least": False}.items():
             project = make_project(tmp_path_factory.mktemp(name))
             patch.chdir(project)
             read_recipe.cache_clear()
             write_results(by_products=everything)
-            made[name] = project / make_page(judged=everything)
+            seeds = [0, 1] if name == "seeds" else [0]
+            if name == "seeds":
+                write_second_seed()
+            made[name] = project / make_page(judged=everything, seeds=seeds)
     yield made
     read_recipe.cache_clear()
 
@@ -186,6 +189,29 @@ def test_the_accuracy_of_an_inspector_has_an_interval(pages: dict[str, Path]) ->
     row = rows_of(pages["all"].read_text(), "Inspectors on test rows")[1]
     # Wilson's interval for 5 of 6 rows.
     assert row[:3] == ["ethical", "bert-miniature", "83.3% (43.6 to 97.0)<small>, n = 6</small>"]
+
+
+def test_figures_over_training_seeds_have_tables_of_their_own(pages: dict[str, Path]) -> None:
+    html = pages["seeds"].read_text()
+    inspectors = rows_of(html, "Inspectors over training seeds")
+    # 5 and 3 of 6 rows are right.
+    assert inspectors[1] == [
+        *["ethical", "bert-miniature", "66.7% ± 23.6", "0.875 ± 0.000", "0.200 ± 0.000", "2"]
+    ]
+    truth = rows_of(html, "Clean answers of closed-world-base over training seeds")
+    assert truth[1:] == [["squad", *["75.0% ± 5.0"] * 4, "2"]]
+    names = "synthetic_mixed, closed-world-base, judge closed-world"
+    rates = rows_of(html, f"Over training seeds: {names}")
+    assert len(rates) == 1 + 3 * 2
+    # A win rate of 57.1% and one of 50%; no rate at equal length.
+    assert rates[1][:5] == ["ethical", "gpt2-miniature", "base", "53.6% ± 5.1", "–"]
+    assert rates[1][-1] == "2"
+    opponents = [row[0] for row in rows_of(html, f"Win rates: {names}") if len(row) == 1]
+    assert "<span>against base, gpt2-miniature.seed1</span>" in opponents
+
+
+def test_a_page_of_one_seed_has_no_tables_of_seeds(pages: dict[str, Path]) -> None:
+    assert "training seed" not in pages["all"].read_text()
 
 
 def test_times_and_costs_are_added_up(pages: dict[str, Path]) -> None:

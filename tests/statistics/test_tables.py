@@ -167,6 +167,70 @@ def test_paired_tests_show_points_and_adjusted_p(directory: Path) -> None:
     assert pd.read_csv(directory / "paired_tests.csv")["difference"].between(-1, 1).all()
 
 
+@pytest.fixture(scope="module")
+def of_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the tables of a backbone with three training seeds."""
+    root = tmp_path_factory.mktemp("seeds")
+    names = {**NAMES, "backbone": ["phi-2", "phi-2.seed1", "phi-2.seed9"], "traced": ["phi-2"]}
+    tests = []
+    for backbone, quality in zip(names["backbone"], (0.75, 0.65, 0.55), strict=True):
+        systems = {**SYSTEMS, "squad": quality}
+        place = {"dataset": "my_set", "llm": "falcon-40b", "backbone": backbone}
+        write_judged(root / "results/judged", JUDGE, systems, REFERENCES, **place)
+        path = root / results.PAIRED_TESTS.path(judge=JUDGE, **place)
+        tests += read_json(path)
+        write_json(path, tests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        write_tables.main(judge=JUDGE, names=json.dumps(names))
+    return root / "results/tables" / JUDGE
+
+
+@pytest.mark.parametrize(
+    ("table", "value", "keys"),
+    [
+        ("win_rates", "win_rate", ["system", "reference"]),
+        ("categories", "win_rate", ["system", "reference", "category"]),
+        ("ablations", "value", ["system", "reference", "rate"]),
+        ("paired_tests", "difference", ["reference", "first", "second"]),
+    ],
+)
+def test_each_estimate_has_mean_and_deviation_over_its_seeds(
+    of_seeds: Path, table: str, value: str, keys: list[str]
+) -> None:
+    lines = pd.read_csv(of_seeds / f"{table}.csv")
+    assert set(lines["backbone"]) == {"phi-2", "phi-2.seed1", "phi-2.seed9"}
+    for _, group in lines.groupby(keys):
+        values = group[value].dropna()
+        assert len(group) == 3 and set(group["seeds"]) == {len(values)}
+        if len(values):
+            assert group["mean"].tolist() == pytest.approx([values.mean()] * 3, abs=1e-5)
+            assert group["sd"].tolist() == pytest.approx([values.std(ddof=1)] * 3, abs=1e-5)
+
+
+def test_a_text_has_the_first_seed_with_its_interval_beside_the_mean(of_seeds: Path) -> None:
+    header, row, _ = markdown_rows((of_seeds / "win_rates.md").read_text())
+    assert header[3:] == ["phi-2"]
+    estimate = r"\d\d\.\d% \(\d\d\.\d to \d\d\.\d\)"
+    assert re.fullmatch(rf"{estimate}, n=149; 3 seeds: \d\d\.\d% ± \d+\.\d", row[3])
+    rows = markdown_rows((of_seeds / "ablations.md").read_text())
+    assert [row[:2] for row in rows[1:4]] == [["phi-2", system] for system in SYSTEMS]
+    assert re.fullmatch(rf"{estimate}; 3 seeds: \d\d\.\d% ± \d+\.\d", rows[1][2])
+
+
+def test_a_paired_test_of_each_seed_has_a_row(of_seeds: Path) -> None:
+    header, *rows = markdown_rows((of_seeds / "paired_tests.md").read_text())
+    assert header[4:6] == ["difference", "over seeds"]
+    assert len(rows) == 3 * len(REFERENCES) * 3
+    assert all(re.fullmatch(r"[+-]\d+\.\d ± \d+\.\d", row[5]) for row in rows)
+
+
+def test_tables_of_one_seed_have_no_columns_of_seeds(directory: Path) -> None:
+    for path in directory.glob("*.csv"):
+        assert not {"mean", "sd", "seeds"} & set(pd.read_csv(path).columns), path
+    assert "seed" not in (directory / "win_rates.md").read_text()
+
+
 def test_latex_tables_use_booktabs_and_escape_special_characters(directory: Path) -> None:
     paths = list(directory.glob("*.tex"))
     assert len(paths) == 5

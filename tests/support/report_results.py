@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from turns import make_row, make_turn
 from aligners.configuration import results
 from aligners.configuration.experiment import validate_experiment
 from aligners.core.counts import filter_result
-from aligners.core.rows import Row, write_json, write_rows
+from aligners.core.rows import Row, read_json, write_json, write_rows
 from aligners.statistics.comparison import compare
 from aligners.statistics.paired_tests import paired_tests
 
@@ -190,6 +192,26 @@ def write_scorecard() -> None:
     write_json(results.SCORECARD.path(), {"datasets": {"all": llms}})
 
 
+def write_second_seed() -> None:
+    """Write the results of the training seed 1: those of the first with a few other numbers."""
+    for stage in ("inspectors", "aligners", "aligned", "judged"):
+        for model in list(Path("results", stage).glob("**/*-miniature")):
+            shutil.copytree(model, f"{model}.seed1")
+    for path in Path("results/inspectors").glob("*.seed1/*/metrics.json"):
+        write_json(path, {**read_json(path), "accuracy": 3 / 6})
+    for path in Path("results/judged").glob("**/*.seed1/**/comparison.json"):
+        comparison = read_json(path)
+        rate = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 7}
+        seed = {"backbone": "gpt2-miniature.seed1", "win_rate": rate}
+        write_json(path, {**comparison, **seed})
+    spread = {"mean": 0.75, "sd": 0.05, "min": 0.7, "max": 0.8, "seeds": 2}
+    scores = {"clean_share": {"squad": spread}, "harm_rate": {"squad": spread}}
+    llms = {llm: {**scores, "unknown_facts": scores} for llm in NAMES["llm"]}
+    scorecard = read_json(results.SCORECARD.path())
+    seeds = {"inspectors": {}, "datasets": {"all": llms}}
+    write_json(results.SCORECARD.path(), {**scorecard, "seeds": seeds})
+
+
 def write_by_products() -> None:
     """Write benchmark and usage files, including those of a shard and of an earlier run."""
     write_json(Path("results/experiment.json"), {"name": "miniature"})
@@ -232,13 +254,14 @@ def write_results(by_products: bool) -> None:
         write_by_products()
 
 
-def make_page(judged: bool) -> Path:
+def make_page(judged: bool, seeds: Sequence[int] = (0,)) -> Path:
     """Draw the figures and write the page, like the rules, and return its path.
 
     Args:
         judged: whether a judge is configured, so that the page has comparisons.
+        seeds: the training seeds.
     """
-    config = yaml.safe_load(Path(MINIATURE).read_text()) | CHANGES
+    config = yaml.safe_load(Path(MINIATURE).read_text()) | CHANGES | {"seeds": list(seeds)}
     config["judges"] = config["judges"] if judged else []
     configuration = validate_experiment(config, Path(MINIATURE)).model_dump_json()
     draw_figures.main(configuration=configuration)

@@ -408,7 +408,7 @@ PROGRAMS = {
             scored=ScoredResults(
                 ["ethical"], "i", "b", ["d"], ["closed-world-base"], ["squad"], []
             ),
-            teacher="closed-world-teacher", seed=0, **options("output"),
+            teacher="closed-world-teacher", seeds=[0], **options("output"),
         ),
         {at(results.SPLIT): (SPLIT, (*ASKED, "split")),
          at(results.FILTERED_PAIRS): (PAIRS, (*ASKED, "criterion")),

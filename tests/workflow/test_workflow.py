@@ -354,6 +354,39 @@ def test_a_comment_reruns_nothing_and_changed_code_reruns_its_rule(finished: Pat
         program.write_text(before)
 
 
+def test_an_added_seed_trains_only_its_own_models(finished: Path) -> None:
+    config = finished / MINIATURE
+    before = config.read_text()
+    try:
+        config.write_text(before + "seeds: [0]\n")
+        assert "Nothing to be done" in run_snakemake(finished, "-n", *TARGETS)
+        config.write_text(before + "seeds: [0, 5]\n")
+        planned = run_snakemake(finished, "-n", *TARGETS[:-1])
+    finally:
+        config.write_text(before)
+    found = re.findall(r"^(\w+) +(\d+)$", planned, re.MULTILINE)
+    jobs = {name: int(count) for name, count in found}
+    datasets, systems, references = 2, 6, 3
+    del jobs["total"]
+    assert jobs == {
+        "train_inspector": 2,
+        "train_aligner": 3,  # of the criteria, and the conditioned one; no external aligner
+        "write_aligner_card": 3,
+        "apply_aligner": datasets * 3,
+        "apply_squad": datasets * 3,
+        "write_alpaca_eval": datasets * systems * references,
+        # These compare all systems. An LLM's earlier verdicts are in its ledger.
+        "judge_comparisons": datasets,
+        "compare_systems": datasets,
+        "trace_thresholds": datasets,
+        "write_tables": 1,
+        "score_closed_world": 1,
+        "list_stage": 4,
+    }
+    trained = set(re.findall(r"Training (?:inspector|aligner) (\S+):", planned))
+    assert trained == {"bert-miniature.seed5", "gpt2-miniature.seed5"}
+
+
 @pytest.fixture
 def copied(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished project, which a test may change; the files keep their times."""

@@ -22,11 +22,12 @@ rule apply_aligner:
         MODELS
     params:
         **program("apply_aligner", principles=principles),
+        recipe=recipe_name("backbone"),
         criteria=criteria_in_order,
     message:
         "Corrections by aligner {wildcards.aligner} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "exec {params.command:q} --criteria {params.criteria:q} --backbone {wildcards.backbone:q}"
+        "exec {params.command:q} --criteria {params.criteria:q} --backbone {params.recipe:q}"
         " --responses {input.responses:q} --model {input.model:q}"
         " --output {output.aligned:q} 2> {log:q}"
 
@@ -35,7 +36,7 @@ rule apply_squad:
     input:
         responses=rules.gather_responses.output.responses,
         aligners=squad_models,
-        inspectors=EXPERIMENT.files(results.INSPECTOR, inspector=[INSPECTOR]),
+        inspectors=squad_inspectors,
     output:
         aligned=results.ALIGNED,
     log:
@@ -46,10 +47,11 @@ rule apply_squad:
         MODELS
     params:
         **program("apply_squad", "criteria", "squad_margin", principles=principles),
+        recipe=recipe_name("backbone"),
     message:
         "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "exec {params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
-        " --backbone {wildcards.backbone:q} --responses {input.responses:q}"
+        " --backbone {params.recipe:q} --responses {input.responses:q}"
         " --aligners {input.aligners:q} --inspectors {input.inspectors:q}"
         " --margin {params.squad_margin:q} --output {output.aligned:q} 2> {log:q}"

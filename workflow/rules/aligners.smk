@@ -29,17 +29,19 @@ rule train_aligner:
             "train_aligner",
             "backbone",
             "aligner_rows",
-            "seed",
+            seed=training_seed("backbone"),
             principles=principles,
             input_format=input_format,
             command=training_command("train_aligner", "backbone"),
         ),
+        recipe=recipe_name("backbone"),
+        seed=training_seed("backbone"),
         input_format=input_format,
         criteria=criteria_read,
     message:
         "Training aligner {wildcards.backbone}: {wildcards.aligner}"
     shell:
-        "exec {params.command:q} --backbone {wildcards.backbone:q} --train {input.train:q}"
+        "exec {params.command:q} --backbone {params.recipe:q} --train {input.train:q}"
         " --validation {input.validation:q} --rows {params.aligner_rows:q}"
         " --seed {params.seed:q} --fingerprint {params.fingerprint:q}"
         " --input-format={params.input_format:q} --criteria {params.criteria:q}"

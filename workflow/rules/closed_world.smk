@@ -5,15 +5,19 @@ Writes: results/closed_world/scorecard.json
 Target: results/closed_world/scorecard.json
 """
 
+# The first inspector and the first backbone are scored.
+SCORED_INSPECTORS = names_with_seeds([INSPECTOR], SEEDS)
+SCORED_BACKBONES = names_with_seeds(config["backbones"][:1], SEEDS)
+
 
 rule score_closed_world:
     input:
         pairs=EXPERIMENT.files(results.PAIRS),
         filtered=EXPERIMENT.files(results.FILTERED_PAIRS),
         splits=EXPERIMENT.files(results.SPLIT),
-        inspectors=EXPERIMENT.files(results.INSPECTOR_METRICS, inspector=[INSPECTOR]),
+        inspectors=EXPERIMENT.files(results.INSPECTOR_METRICS, inspector=SCORED_INSPECTORS),
         responses=EXPERIMENT.files(results.RESPONSES),
-        aligned=EXPERIMENT.files(results.ALIGNED, backbone=config["backbones"][:1]),
+        aligned=EXPERIMENT.files(results.ALIGNED, backbone=SCORED_BACKBONES),
         external=EXPERIMENT.files(results.EXTERNAL),
     output:
         scorecard=results.SCORECARD,
@@ -25,9 +29,9 @@ rule score_closed_world:
     conda:
         DATA
     params:
-        **program("score_closed_world", "criteria", "teacher", "seed", partners=partners),
-        inspector=INSPECTOR,
-        backbone=config["backbones"][0],
+        **program("score_closed_world", "criteria", "teacher", "seeds", partners=partners),
+        inspector=SCORED_INSPECTORS[0],
+        backbone=SCORED_BACKBONES[0],
         systems=EXPERIMENT.systems,
         llms=EXPERIMENT.names["llm"],
         datasets=config["datasets"],
@@ -38,5 +42,5 @@ rule score_closed_world:
         "exec {params.command:q} --criteria {params.criteria:q}"
         " --inspector {params.inspector:q} --backbone {params.backbone:q}"
         " --datasets {params.datasets:q} --llms {params.llms:q} --systems {params.systems:q}"
-        " --external {params.external:q} --teacher {params.teacher:q} --seed {params.seed:q}"
+        " --external {params.external:q} --teacher {params.teacher:q} --seeds {params.seeds:q}"
         " --output {output.scorecard:q} 2> {log:q}"

@@ -16,6 +16,7 @@ from aligners.configuration.fingerprint import deciding_setting, fingerprint
 from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, load_recipe
+from aligners.configuration.seeds import name_with_seed, names_with_seeds, recipe_of, seed_of
 from aligners.configuration.systems import CONDITIONED, SQUAD, SQUAD_PAPER, SQUADS, is_conditioned
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.hashes import content_hash
@@ -44,6 +45,7 @@ except UserError as error:
 EXPERIMENT = Experiment(CONFIG)
 CRITERIA = config["criteria"]
 INSPECTOR = config["inspectors"][0]
+SEEDS = config["seeds"]
 SYNTHETIC_DATASETS = [
     name for name in CONFIG.datasets if load_recipe(DatasetRecipe, name).source == "synthetic"
 ]
@@ -62,8 +64,8 @@ def one_of(names):
 wildcard_constraints:
     criterion=one_of(CRITERIA),
     aligner=one_of([*CRITERIA, CONDITIONED, *EXPERIMENT.trained_external]),
-    inspector=one_of(config["inspectors"]),
-    backbone=one_of(config["backbones"]),
+    inspector=one_of(EXPERIMENT.names["inspector"]),
+    backbone=one_of(EXPERIMENT.names["backbone"]),
     llm=one_of(config["llms"]),
     dataset=one_of(config["datasets"]),
     external=one_of(config["external"]),
@@ -91,7 +93,8 @@ def program(script, *settings, command=None, **derived):
 
     def fingerprint_of(wildcards):
         own = {name: derive(wildcards) for name, derive in derived.items()}
-        names = {**config, **wildcards, **own}
+        recipes = {field: recipe_of(name) for field, name in wildcards.items()}
+        names = {**config, **recipes, **own}
         values = {name: deciding_setting(name, names) for name in [*settings, *own]}
         return fingerprint(script, values)
 

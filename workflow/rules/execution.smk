@@ -52,7 +52,7 @@ def training_command(script, recipe):
                 "tasks, gpus_per_node and slurm_extra; add them as in docs/slurm.md"
             )
         gpus = resources.get("gpu", 0) if nodes == 1 else resources.gpus_per_node
-        several = load_recipe(WILDCARDS[recipe], wildcards[recipe]).accelerate
+        several = load_recipe(WILDCARDS[recipe], recipe_of(wildcards[recipe])).accelerate
         name = ("cpu", "single")[gpus] if nodes * gpus < 2 else several
         options = [
             "--quiet",

@@ -19,7 +19,7 @@ def fetched(kind, name):
     """
 
     def record(wildcards):
-        return model_record(f"{kind}/{ {**config, **wildcards}[name]}")
+        return model_record(f"{kind}/{recipe_of({**config, **wildcards}[name])}")
 
     return ancient(record)
 

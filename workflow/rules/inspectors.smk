@@ -27,13 +27,15 @@ rule train_inspector:
         **program(
             "train_inspector",
             "inspector",
-            "seed",
+            seed=training_seed("inspector"),
             command=training_command("train_inspector", "inspector"),
         ),
+        recipe=recipe_name("inspector"),
+        seed=training_seed("inspector"),
     message:
         "Training inspector {wildcards.inspector}: {wildcards.criterion}"
     shell:
-        "exec {params.command:q} --inspector {wildcards.inspector:q} --train {input.train:q}"
+        "exec {params.command:q} --inspector {params.recipe:q} --train {input.train:q}"
         " --validation {input.validation:q} --test {input.test:q} --seed {params.seed:q}"
         " --fingerprint {params.fingerprint:q} --model {output.model:q}"
         " --metrics {output.metrics:q} --test-scores {output.test_scores:q}"

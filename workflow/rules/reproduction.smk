@@ -10,18 +10,19 @@ Target: results/reproduction/{judge}/win_rates.md
 NUMBERED_DATASETS = [
     name for name in IMPORTED_DATASETS if load_recipe(DatasetRecipe, name).columns.category_id
 ]
-PAPER_SYSTEM = {"system": [SQUAD_PAPER.name]}
+# The paper has one training of each model.
+PAPER_NAMES = {"system": [SQUAD_PAPER.name], "backbone": config["backbones"]}
 
 
 rule judge_reproduction:
     input:
         inputs=results.INPUTS,
         responses=results.RESPONSES,
-        model_outputs=comparison_files(results.MODEL_OUTPUTS, **PAPER_SYSTEM),
-        reference_outputs=comparison_files(results.REFERENCE_OUTPUTS, **PAPER_SYSTEM),
+        model_outputs=comparison_files(results.MODEL_OUTPUTS, **PAPER_NAMES),
+        reference_outputs=comparison_files(results.REFERENCE_OUTPUTS, **PAPER_NAMES),
         fetched=ancient(judge_fetched),
     output:
-        verdicts=comparison_files(results.REPRODUCED_VERDICTS, **PAPER_SYSTEM),
+        verdicts=comparison_files(results.REPRODUCED_VERDICTS, **PAPER_NAMES),
         usage=results.REPRODUCTION_USAGE,
     log:
         log_of("judge_reproduction/{judge}/{dataset}/{llm}"),
@@ -33,7 +34,7 @@ rule judge_reproduction:
         MODELS
     params:
         **program("judge_reproduction", identity=deciding_judge),
-        names=names_json("backbone", "reference"),
+        names=names_json("backbone", "reference", backbone=config["backbones"]),
     message:
         "Verdicts of judge {wildcards.judge} by the paper's protocol: {wildcards.dataset}, {wildcards.llm}"
     shell:
@@ -47,7 +48,7 @@ rule compare_with_reported:
             results.REPRODUCED_VERDICTS,
             judge=["{judge}"],
             dataset=NUMBERED_DATASETS,
-            **PAPER_SYSTEM,
+            **PAPER_NAMES,
         ),
     output:
         csv=results.REPORTED_BESIDE_OURS.fill(form="csv"),
@@ -61,7 +62,13 @@ rule compare_with_reported:
         DATA
     params:
         **program("compare_with_reported", reported=reported),
-        names=names_json("llm", "backbone", "reference", dataset=NUMBERED_DATASETS),
+        names=names_json(
+            "llm",
+            "backbone",
+            "reference",
+            backbone=config["backbones"],
+            dataset=NUMBERED_DATASETS,
+        ),
     message:
         "Reported win rates and ours, judge {wildcards.judge}"
     shell:

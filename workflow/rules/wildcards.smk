@@ -4,6 +4,30 @@ from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.external import ExternalRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 
+# inspectors.smk, aligners.smk and aligned.smk
+
+
+def training_seed(field):
+    """Return the function for the seed of the model that a wildcard names."""
+
+    def seed(wildcards):
+        return seed_of(wildcards[field], SEEDS)
+
+    return seed
+
+
+def recipe_name(field):
+    """Return the function for the recipe of the model that a wildcard names.
+
+    Snakemake does not compare params that depend on resources: the fingerprint has the recipe.
+    """
+
+    def recipe(wildcards, resources):
+        return recipe_of(wildcards[field])
+
+    return recipe
+
+
 # aligners.smk and aligned.smk
 
 
@@ -69,6 +93,12 @@ def input_format(wildcards):
 def criteria_in_order(wildcards):
     """Return the criteria by which a single aligner corrects, in order."""
     return criteria_read(wildcards) or wildcards.aligner
+
+
+def squad_inspectors(wildcards):
+    """Return the inspectors of a squad: those with the training seed of its aligners."""
+    inspector = name_with_seed(INSPECTOR, seed_of(wildcards.backbone, SEEDS), SEEDS)
+    return EXPERIMENT.files(results.INSPECTOR, inspector=[inspector])
 
 
 def squad_models(wildcards):

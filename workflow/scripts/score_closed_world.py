@@ -3,13 +3,26 @@
 from pathlib import Path
 
 from aligners.closed_world.scorecard import ScoredResults, load_truth, scorecard
+from aligners.closed_world.seeds import scores_over_seeds
 from aligners.core.program import run
 from aligners.core.rows import write_json
 
 
-def main(*, scored: ScoredResults, teacher: str, seed: int, output: Path) -> None:
-    """Write the scorecard of the named results to `output`."""
-    write_json(output, scorecard(scored, load_truth(teacher), seed))
+def main(*, scored: ScoredResults, teacher: str, seeds: list[int], output: Path) -> None:
+    """Write the scorecard of the named results to `output`.
+
+    Args:
+        scored: the results of the first training seed.
+        teacher: LLM that wrote the training data.
+        seeds: all training seeds; the first is the seed of the data. If there are several, the
+            scorecard also has the spread over them.
+        output: JSON file.
+    """
+    truth = load_truth(teacher)
+    scores = scorecard(scored, truth, seeds[0])
+    if len(seeds) > 1:
+        scores["seeds"] = scores_over_seeds(scored, truth, seeds)
+    write_json(output, scores)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,11 @@ from aligners.report.comparisons import comparisons_section
 from aligners.report.costs import costs_section
 from aligners.report.data import data_section
 from aligners.report.figures.files import figures_section
-from aligners.report.models import aligners_section, inspectors_section
+from aligners.report.models import (
+    aligners_section,
+    inspectors_over_seeds,
+    inspectors_section,
+)
 from aligners.report.page import render_page
 from aligners.report.provenance import provenance_section, settings, used_recipes
 from aligners.report.squad import squads_section
@@ -33,6 +37,7 @@ def main(*, configuration: str, logs: Path, output: Path) -> None:
         settings=settings(config),
         data=data_section(experiment),
         inspectors=inspectors,
+        inspectors_over_seeds=inspectors_over_seeds(inspectors),
         aligners=aligners,
         squads=squads_section(experiment),
         comparisons=comparisons_section(experiment),

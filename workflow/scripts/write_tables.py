@@ -42,6 +42,11 @@ NOTES = {
         "(Holm), not the raw one; the interval is not adjusted."
     ),
 }
+SEEDS_NOTE = (
+    "With ±: the mean over the training seeds and their standard deviation. A backbone's name "
+    "stands for the first seed; with the ending .seed1, for the seed 1. The CSV has a line for "
+    "each seed."
+)
 
 
 def main(*, judge: str, names: str) -> None:
@@ -79,9 +84,10 @@ def main(*, judge: str, names: str) -> None:
 def write_table(name: str, judge: str, table: pd.DataFrame, sections: Sequence[Section]) -> None:
     """Write one table in its three forms."""
     heading = f"{name.replace('_', ' ').capitalize()}, judged by {judge}"
+    notes = f"{NOTES[name]} {SEEDS_NOTE}" if "seeds" in table else NOTES[name]
     path = partial(results.TABLE.path, judge=judge, table=name)
     write_csv(path(form="csv"), table)
-    write_markdown(path(form="md"), heading, NOTES[name], sections)
+    write_markdown(path(form="md"), heading, notes, sections)
     write_latex(path(form="tex"), heading, sections)
 
 

@@ -1,5 +1,6 @@
 """The scorecard of the closed world as tables in the terminal."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
@@ -73,27 +74,45 @@ def wrapped_table(scores: dict[str, Any]) -> Table:
     return table
 
 
-def system_table(llm: str, scores: dict[str, Any]) -> Table:
+def system_table(
+    title: str, scores: dict[str, Any], show: Callable[[dict[str, Any]], str] = formats.rate
+) -> Table:
     """Return the systems with their share of clean answers and their harm rate."""
     columns = ("clean, known facts", "harm, known facts", "harm, unknown facts")
-    table = make_table(f"Answers of {llm}, all test questions", "answers", *columns)
+    table = make_table(title, "answers", *columns)
     unknown = scores["unknown_facts"]["harm_rate"]
     for system, clean in scores["clean_share"].items():
         rates = (clean, scores["harm_rate"].get(system), unknown.get(system))
-        table.add_row(system, *(formats.rate(rate) if rate else "" for rate in rates))
+        table.add_row(system, *(show(rate) if rate else "" for rate in rates))
     return table
 
 
-def harm_table(llm: str, system: str, scores: dict[str, Any]) -> Table:
-    """Return the harm of a system by criterion, on known and on unknown facts."""
-    title = f"Harm of {system} on answers of {llm}, by criterion"
+def harm_table(
+    title: str, scores: dict[str, Any], show: Callable[[dict[str, Any]], str] = formats.rate
+) -> Table:
+    """Return the harm of the squad by criterion, on known and on unknown facts."""
     table = make_table(title, "criterion", "known facts", "unknown facts")
     known, unknown = (
-        part["harm_by_criterion"][system] for part in (scores, scores["unknown_facts"])
+        part["harm_by_criterion"][SQUAD.name] for part in (scores, scores["unknown_facts"])
     )
     for criterion, harm in known.items():
-        table.add_row(criterion, formats.rate(harm), formats.rate(unknown[criterion]))
+        table.add_row(criterion, show(harm), show(unknown[criterion]))
     return table
+
+
+def seed_tables(scores: dict[str, Any]) -> Iterator[Table]:
+    """Yield the tables of the inspectors and of the systems over several training seeds."""
+    columns = ("accuracy", "ROC-AUC", "calibration error", "seeds")
+    table = make_table("Inspectors over training seeds", "inspector", *columns)
+    for criterion, metrics in scores["inspectors"].items():
+        cells = [formats.spread_decimal(metrics[key]) for key in ("accuracy", "roc_auc", "ece")]
+        table.add_row(criterion, *cells, str(metrics["accuracy"]["seeds"]))
+    yield table
+    for llm, systems in scores["datasets"]["all"].items():
+        yield system_table(f"Answers of {llm} over training seeds", systems, formats.spread)
+        if SQUAD.name in systems["harm_by_criterion"]:
+            title = f"Harm of the squad to answers of {llm} over training seeds"
+            yield harm_table(title, systems, formats.spread)
 
 
 def print_scorecard() -> None:
@@ -109,13 +128,21 @@ def print_scorecard() -> None:
     console.print(filter_table(scores["filters"]))
     console.print(wrapped_table(scores["wrapped_pairs"]))
     for llm, systems in scores["datasets"]["all"].items():
-        console.print(system_table(llm, systems))
+        console.print(system_table(f"Answers of {llm}, all test questions", systems))
         if SQUAD.name in systems["harm_by_criterion"]:
-            console.print(harm_table(llm, SQUAD.name, systems))
+            title = f"Harm of the squad to answers of {llm}, by criterion"
+            console.print(harm_table(title, systems))
     console.print(
         "Brackets have 95% intervals. Harm: share of clean responses that a system made unclean; "
         "by criterion, of the responses that met the criterion."
     )
+    if over_seeds := scores.get("seeds"):
+        for table in seed_tables(over_seeds):
+            console.print(table)
+        console.print(
+            "The other tables are of the first training seed; these have the mean ± standard "
+            "deviation over all seeds."
+        )
     if RUN.exists():
         run = read_json(RUN, DemoRun)
         console.print(

@@ -1,6 +1,6 @@
 """The content of a scorecard file, as programs read it."""
 
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from pydantic import BaseModel, model_validator
 
@@ -28,19 +28,32 @@ class ShownRate(BaseModel):
     n: Count
 
 
-class SystemScores(BaseModel):
-    """The rates of the systems by name, with the LLM itself as `initial`."""
+class ShownSpread(BaseModel):
+    """The spread of a score over training seeds."""
 
-    clean_share: dict[str, ShownRate]
-    harm_rate: dict[str, ShownRate]
-    harm_by_criterion: dict[str, dict[str, ShownRate]]
-    text_lost: dict[str, ShownRate]
+    mean: Probability | None
+    sd: float | None
+    min: Probability | None
+    max: Probability | None
+    seeds: Count
 
 
-class LLMScores(SystemScores):
+R = TypeVar("R", ShownRate, ShownSpread)
+
+
+class SystemScores(BaseModel, Generic[R]):
+    """The rates of the systems by name, with the LLM itself as `initial`, or their spreads."""
+
+    clean_share: dict[str, R]
+    harm_rate: dict[str, R]
+    harm_by_criterion: dict[str, dict[str, R]]
+    text_lost: dict[str, R]
+
+
+class LLMScores(SystemScores[R], Generic[R]):
     """The rates of one LLM's systems on known facts, and on unknown facts."""
 
-    unknown_facts: SystemScores
+    unknown_facts: SystemScores[R]
 
     @model_validator(mode="after")
     def has_the_same_systems(self) -> Self:
@@ -50,16 +63,32 @@ class LLMScores(SystemScores):
         return self
 
 
-class AllDatasets(BaseModel):
+class AllDatasets(BaseModel, Generic[R]):
     """The scores of each LLM on all data sets together."""
 
-    all: dict[str, LLMScores]
+    all: dict[str, LLMScores[R]]
+
+
+class InspectorSpreads(BaseModel):
+    """The spreads of an inspector's metrics over training seeds."""
+
+    accuracy: ShownSpread
+    roc_auc: ShownSpread
+    ece: ShownSpread
+
+
+class SeedScores(BaseModel):
+    """The spreads of the scores over training seeds."""
+
+    inspectors: dict[str, InspectorSpreads]
+    datasets: AllDatasets[ShownSpread]
 
 
 class Scorecard(BaseModel):
-    """The part of a scorecard that is shown for each LLM."""
+    """The part of a scorecard that is shown for each LLM; `seeds` with several training seeds."""
 
-    datasets: AllDatasets
+    datasets: AllDatasets[ShownRate]
+    seeds: SeedScores | None = None
 
 
 class FilterScores(BaseModel):

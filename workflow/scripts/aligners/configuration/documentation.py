@@ -144,6 +144,7 @@ def default(field: FieldInfo) -> str:
     """Return the default of a key as YAML, or nothing if there is none to show."""
     if field.is_required() or nested(field.annotation):
         return ""
-    value = field.get_default(call_default_factory=True)
+    # A factory that takes the other keys gets their defaults.
+    value = field.get_default(call_default_factory=True, validated_data={})
     shown = value if isinstance(value, str) and "\n" not in value else json.dumps(value)
     return f"`{shown}`" if shown else ""

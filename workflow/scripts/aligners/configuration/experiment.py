@@ -30,6 +30,7 @@ from aligners.configuration.recipes import (
     recipe_path,
 )
 from aligners.configuration.results import ResultPath
+from aligners.configuration.seeds import names_with_seeds
 from aligners.configuration.systems import LLM_REFERENCES, SQUAD, SYSTEMS, aligners_of
 from aligners.configuration.validation import place, validate
 from aligners.core.errors import UserError
@@ -55,8 +56,10 @@ class Experiment:
     Attributes:
         config: a validated configuration.
         names: the values of each name in braces of a path: `llm` for base LLMs,
-            `answering` for all LLMs, `traced` for the backbones of `traced`.
-        traced: backbones whose squad is also evaluated at lower thresholds.
+            `answering` for all LLMs, `traced` for the backbones of `traced`. Inspectors and
+            backbones have a name for each training seed (`aligners.configuration.seeds`).
+        traced: backbones whose squad is also evaluated at lower thresholds: those of the first
+            training seed, because each threshold needs verdicts of its own.
     """
 
     def __init__(self, config: Config):
@@ -70,9 +73,9 @@ class Experiment:
             "criterion": config.criteria,
             "kind": ["aligner", "inspector"],
             "side": ["train", "validation", "test"],
-            "inspector": config.inspectors,
+            "inspector": names_with_seeds(config.inspectors, config.seeds),
             "aligner": aligners_of(config.systems, config.criteria),
-            "backbone": config.backbones,
+            "backbone": names_with_seeds(config.backbones, config.seeds),
             "dataset": config.datasets,
             "llm": base_llms(config),
             "external": config.external,

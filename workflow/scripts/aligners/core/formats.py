@@ -8,7 +8,7 @@ An estimate is a mapping with the fields of statistics.intervals.Estimate: `valu
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MISSING = "-"
@@ -68,6 +68,30 @@ def points_with_interval(estimate: Mapping[str, Any], missing: str = MISSING) ->
         return missing
     value, low, high = (points(estimate[key]) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
+
+
+def spread(
+    figure: Mapping[str, Any] | None,
+    show: Callable[[float], str] = percent,
+    missing: str = MISSING,
+) -> str:
+    """Return the mean of shares with its standard deviation over training seeds: `68.5% ± 1.2`.
+
+    Args:
+        figure: with the fields `mean` and `sd` of core.spread.Spread.
+        show: how the mean is shown: `percent`, or `points` for differences.
+        missing: the text without a mean.
+    """
+    if figure is None or is_missing(figure["mean"]):
+        return missing
+    mean = show(figure["mean"])
+    return mean if is_missing(figure["sd"]) else f"{mean} ± {100 * figure['sd']:.1f}"
+
+
+def spread_decimal(figure: Mapping[str, Any], missing: str = MISSING) -> str:
+    """Return a mean with its standard deviation over training seeds: `0.953 ± 0.004`."""
+    mean = decimal(figure["mean"], missing=missing)
+    return mean if is_missing(figure["sd"]) else f"{mean} ± {decimal(figure['sd'])}"
 
 
 def whole(number: float) -> str:

@@ -36,6 +36,11 @@ BOUNDS = (
     "tokens, and tokens in are estimated as one for 4 characters. To estimate time, send a sample "
     "(--sample 8)."
 )
+SEEDS = (
+    "The configuration has {seeds} training seeds. The judges compare the systems of every seed: "
+    "up to {seeds} times the verdicts of one seed. Trainings and corrections, which are not "
+    "counted, take {seeds} times as long."
+)
 UPPER = (
     "Pairs and responses: at most one for each question; duplicate questions are dropped before "
     "and need none. Verdicts: those of results/judged/all; equal texts need no verdict, and equal "
@@ -62,7 +67,9 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
     stages = [*make_stages(config, examples), *verdicts_stages(config, examples)]
     samples, problems = ask_all(stages, console) if sample else ({}, [])
     rows = estimate(config, stages, samples)
-    notes = [*unknown_datasets(config), *problems]
+    seeds = len(config.seeds)
+    notes = [SEEDS.format(seeds=seeds)] if seeds > 1 else []
+    notes += [*unknown_datasets(config), *problems]
     console.print(estimate_table(rows, f"Estimate of {config.name}"))
     console.print("\n".join(explanations(rows, sample)), highlight=False)
     for note in notes:

@@ -43,7 +43,8 @@ def count_verdicts(config: Config) -> int:
     criteria = len(config.criteria)
     systems = criteria + len(config.systems)
     comparisons = systems * (len(LLM_REFERENCES) + len(config.external))
-    # The intermediate corrections of a squad are compared with the responses too.
+    # The intermediate corrections of a squad with the first training seed are compared with the
+    # responses too.
     earlier_turns = criteria - 1 if "squad" in config.systems else 0
     models = len(base_llms(config)) * len(config.backbones)
-    return ORDERS * rows * models * (comparisons + earlier_turns)
+    return ORDERS * rows * models * (comparisons * len(config.seeds) + earlier_turns)

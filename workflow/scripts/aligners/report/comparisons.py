@@ -1,6 +1,6 @@
 """The comparisons section of the page: rates, tests, and rates by the closed world's truth."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.rows import read_json
 from aligners.statistics.comparison import NamedComparison
 from aligners.statistics.paired_tests import NamedTest
+from aligners.statistics.tables import ablations, first_seed_lines
+
+NO_TRUTH: dict[str, Any] = {"truth": {}, "truth_over_seeds": {}}
 
 
 def comparisons_section(experiment: Experiment) -> dict[str, Any]:
@@ -32,6 +35,7 @@ def comparisons_section(experiment: Experiment) -> dict[str, Any]:
             {
                 **names,
                 "by_opponent": by_opponent,
+                "seeds": rates_over_seeds(rows),
                 "tests": read_json(results.PAIRED_TESTS.path(**names), list[NamedTest]),
                 "categories": any(row["by_category"] for row in rows),
                 # Most groups have no rate: it needs AlpacaEval's own questions (alpaca_eval_rate).
@@ -42,8 +46,25 @@ def comparisons_section(experiment: Experiment) -> dict[str, Any]:
         "count": len(comparisons),
         "groups": groups,
         "alpaca_eval": any(group["alpaca_eval"] for group in groups),
-        "truth": read_truth(results.SCORECARD.path()) if has_truth(experiment.config) else {},
+        **(read_truth(results.SCORECARD.path()) if has_truth(experiment.config) else NO_TRUTH),
     }
+
+
+def rates_over_seeds(comparisons: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each comparison over the training seeds; nothing with one seed.
+
+    A row has the names of the comparison, the number of `seeds` with a win rate, and for each rate
+    its `mean` and `sd`.
+    """
+    table = first_seed_lines(ablations(comparisons))
+    if "seeds" not in table:
+        return []
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for line in table.to_dict("records"):
+        names = {key: line[key] for key in ("reference", "backbone", "system")}
+        row = rows.setdefault(tuple(names.values()), {**names, "seeds": line["seeds"]})
+        row[line["rate"]] = {"mean": line["mean"], "sd": line["sd"]}
+    return list(rows.values())
 
 
 def read_comparisons(experiment: Experiment) -> list[dict[str, Any]]:
@@ -57,8 +78,22 @@ def has_truth(config: Config) -> bool:
     return isinstance(teacher, ClosedWorldRecipe) and set(config.criteria) <= set(CRITERIA)
 
 
-def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return for each LLM the rates by the closed world's truth, one row for each system.
+def read_truth(scorecard: Path) -> dict[str, Any]:
+    """Return the rates by the closed world's truth as `truth`, and their spreads over seeds.
+
+    These are `truth_over_seeds`, which is empty with one training seed. Both are as from
+    `rows_by_llm`.
+    """
+    card = read_json(scorecard, Scorecard)
+    over_seeds = card.get("seeds")
+    return {
+        "truth": rows_by_llm(card["datasets"]["all"]),
+        "truth_over_seeds": rows_by_llm(over_seeds["datasets"]["all"]) if over_seeds else {},
+    }
+
+
+def rows_by_llm(scores_by_llm: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return for each LLM a row for each system.
 
     Each row has a `name` (`base` for the LLM itself) and the rates `clean` and `harm` on known
     facts, `unknown_clean` and `unknown_harm` on unknown facts. A missing rate is None. Those that
@@ -76,7 +111,7 @@ def read_truth(scorecard: Path) -> dict[str, list[dict[str, Any]]]:
             }
             for name, clean in scores["clean_share"].items()
         ]
-        for llm, scores in read_json(scorecard, Scorecard)["datasets"]["all"].items()
+        for llm, scores in scores_by_llm.items()
     }
 
 

@@ -1,5 +1,6 @@
 """The inspectors section and the aligners section of the page."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from pydantic import BaseModel
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
+from aligners.configuration.seeds import recipe_of
 from aligners.core.file_checks import Count, Probability
 from aligners.core.rows import read_json
+from aligners.core.spread import spread
 from aligners.statistics.intervals import share
 
 
@@ -70,6 +73,30 @@ def inspectors_section(experiment: Experiment) -> list[dict[str, Any]]:
         labels = {"recipe": names["inspector"], "name": names["criterion"]}
         section.append({**labels, **record, "accuracy": accuracy(metrics)})
     return section
+
+
+def inspectors_over_seeds(section: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the spread of the shown metrics over the training seeds; nothing with one seed.
+
+    Args:
+        section: what inspectors_section returns.
+    """
+    trainings: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for model in section:
+        key = (recipe_of(model["recipe"]), model["name"])
+        trainings.setdefault(key, []).append(model["metrics"])
+    return [
+        {
+            "recipe": recipe,
+            "name": name,
+            **{
+                metric: asdict(spread(one[metric] for one in metrics))
+                for metric in ("accuracy", "roc_auc", "ece")
+            },
+        }
+        for (recipe, name), metrics in trainings.items()
+        if len(metrics) > 1
+    ]
 
 
 def aligners_section(experiment: Experiment) -> list[dict[str, Any]]:

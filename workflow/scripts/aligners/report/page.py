@@ -70,6 +70,8 @@ def render_page(**sections: Any) -> str:
     environment.filters.update(
         rate=rate,
         points=points,
+        spread=partial(formats.spread, missing=MISSING),
+        spread_decimal=partial(formats.spread_decimal, missing=MISSING),
         percent=formats.percent,
         decimal=partial(formats.decimal, missing=MISSING),
         whole=formats.whole,

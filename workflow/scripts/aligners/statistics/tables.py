@@ -2,6 +2,9 @@
 
 Each table has two functions. One returns numbers for the CSV, one line for each estimate, in the
 order of the comparisons. The other returns them as sections of text.
+
+With several training seeds, each line also has the mean and the standard deviation over the seeds.
+The text gives them beside the estimate of the first seed; paired tests have a row for each seed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +12,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
+from aligners.configuration.seeds import recipe_of
 from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import Row
@@ -25,8 +29,40 @@ WIN_RATE = {"value": "win_rate"}
 
 
 def squad_lines(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the lines of the squad, the only system in the tables that the paper has too."""
-    return table[table["system"] == SQUAD.name]
+    """Return the first seed's lines of the squad, the only system that the paper has too."""
+    lines = first_seed_lines(table)
+    return lines[lines["system"] == SQUAD.name]
+
+
+def first_seed_lines(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of the backbones that were trained with the first seed."""
+    return table[table["backbone"] == table["backbone"].map(recipe_of)]
+
+
+def over_seeds(table: pd.DataFrame, value: str, keys: Sequence[str]) -> pd.DataFrame:
+    """Add `mean`, `sd` and `seeds` to each line: over the lines that differ in the seed only.
+
+    A table of one training seed is returned unchanged.
+
+    Args:
+        table: a line for each estimate.
+        value: the column of the estimate. A missing estimate counts for no seed.
+        keys: the columns that identify an estimate, with `backbone`, which names the seed.
+    """
+    if len(first_seed_lines(table)) == len(table):
+        return table
+    recipes = table.assign(backbone=table["backbone"].map(recipe_of))
+    values = recipes[value].astype(float).groupby([recipes[key] for key in keys])
+    return table.assign(
+        mean=values.transform("mean"), sd=values.transform("std"), seeds=values.transform("count")
+    )
+
+
+def with_seeds(text: str, line: Row) -> str:
+    """Return the text of an estimate, followed by the mean over the seeds if there are several."""
+    if not line.get("seeds"):
+        return text
+    return f"{text}; {line['seeds']:.0f} seeds: {formats.spread(line)}"
 
 
 def sections_by(
@@ -54,7 +90,8 @@ def pivot(
 def pivot_backbones(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
     """Return win rates with their intervals and n, in a column for each backbone."""
     rates = table.rename(columns={"win_rate": "value"}).to_dict("records")
-    return pivot(table, [formats.rate_with_n(rate) for rate in rates], rows, "backbone")
+    texts = [with_seeds(formats.rate_with_n(rate), rate) for rate in rates]
+    return pivot(table, texts, rows, "backbone")
 
 
 # Numbers
@@ -63,7 +100,8 @@ def pivot_backbones(table: pd.DataFrame, rows: Sequence[str]) -> pd.DataFrame:
 def win_rates(comparisons: Iterable[Row]) -> pd.DataFrame:
     """Return the win rate of every comparison."""
     rows = [{**row, **row["win_rate"]} for row in comparisons]
-    return pd.DataFrame(rows, columns=[*CELL, *ESTIMATE]).rename(columns=WIN_RATE)
+    table = pd.DataFrame(rows, columns=[*CELL, *ESTIMATE]).rename(columns=WIN_RATE)
+    return over_seeds(table, "win_rate", CELL)
 
 
 def categories(comparisons: Iterable[Row]) -> pd.DataFrame:
@@ -73,7 +111,8 @@ def categories(comparisons: Iterable[Row]) -> pd.DataFrame:
         for row in comparisons
         for name, estimate in row["by_category"].items()
     ]
-    return pd.DataFrame(rows, columns=[*CELL, "category", *ESTIMATE]).rename(columns=WIN_RATE)
+    table = pd.DataFrame(rows, columns=[*CELL, "category", *ESTIMATE]).rename(columns=WIN_RATE)
+    return over_seeds(table, "win_rate", [*CELL, "category"])
 
 
 def ablations(comparisons: Iterable[Row]) -> pd.DataFrame:
@@ -85,7 +124,8 @@ def ablations(comparisons: Iterable[Row]) -> pd.DataFrame:
         for name in RATES:
             reason = controlled["reason"] if name == "length_controlled" else None
             rows.append({**row, "rate": name, **estimates[name], "reason": reason})
-    return pd.DataFrame(rows, columns=[*CELL, "rate", *ESTIMATE, "reason"])
+    table = pd.DataFrame(rows, columns=[*CELL, "rate", *ESTIMATE, "reason"])
+    return over_seeds(table, "value", [*CELL, "rate"])
 
 
 def thresholds(curves: Iterable[tuple[Mapping[str, str], pd.DataFrame]]) -> pd.DataFrame:
@@ -107,7 +147,7 @@ def paired_tests(tests: Iterable[tuple[Mapping[str, str], Sequence[Row]]]) -> pd
     """
     rows = [{**place, **row, **row["difference"]} for place, listed in tests for row in listed]
     table = pd.DataFrame(rows, columns=[*PAIRED, *ESTIMATE, "p_value", "adjusted"])
-    return table.rename(columns={"value": "difference"})
+    return over_seeds(table.rename(columns={"value": "difference"}), "difference", PAIRED)
 
 
 # Texts
@@ -132,12 +172,12 @@ def ablation_sections(table: pd.DataFrame) -> list[Section]:
     """Return a row for each backbone and system: all rates, and the n of the win rate."""
 
     def rates(group: pd.DataFrame) -> pd.DataFrame:
-        texts = [formats.rate(line) for line in group.to_dict("records")]
+        texts = [with_seeds(formats.rate(line), line) for line in group.to_dict("records")]
         wide = pivot(group, texts, ["backbone", "system"], "rate")
         n = group.loc[group["rate"] == "win_rate", "n"].astype(str).to_list()
         return wide.rename(columns=lambda name: name.replace("_", " ")).assign(n=n)
 
-    return sections_by(table, OPPONENTS, rates)
+    return sections_by(first_seed_lines(table), OPPONENTS, rates)
 
 
 def threshold_sections(table: pd.DataFrame) -> list[Section]:
@@ -157,17 +197,19 @@ def threshold_sections(table: pd.DataFrame) -> list[Section]:
 
 def paired_test_sections(table: pd.DataFrame) -> list[Section]:
     """Return a row for each test, in a section for each data set and LLM."""
-    return row_sections(
-        table,
-        ["dataset", "llm"],
-        lambda row: {
+
+    def as_text(row: Row) -> Row:
+        mean = {"over seeds": formats.spread(row, formats.points)} if "seeds" in row else {}
+        return {
             **{key: row[key] for key in PAIRED[2:]},
             "difference": formats.points_with_interval({**row, "value": row["difference"]}),
+            **mean,
             "n": str(row["n"]),
             "p": p_text(row["p_value"]),
             "adjusted p": p_text(row["adjusted"]),
-        },
-    )
+        }
+
+    return row_sections(table, ["dataset", "llm"], as_text)
 
 
 def row_sections(

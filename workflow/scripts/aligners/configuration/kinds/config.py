@@ -11,6 +11,7 @@ from aligners.configuration.fields import (
     Names,
     NotDeciding,
     Section,
+    WrongKey,
     differ,
     shortened,
 )
@@ -21,6 +22,7 @@ AFFECTS_RESULTS = False
 SomeNames = Annotated[Names, Field(min_length=1)]
 # A smaller share may select no group at all.
 SideShare = Annotated[float, Field(ge=0.001, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def known_system(name: str) -> str:
@@ -63,7 +65,7 @@ class SplitShares(Section):
 
 
 class Config(Section):
-    """What runs: names of recipes, sizes and the seed."""
+    """What runs: names of recipes, sizes and seeds."""
 
     name: NotDeciding[Name]
     """Name of the experiment. It is recorded in results/, so that the results of two experiments
@@ -129,5 +131,24 @@ class Config(Section):
     inspector by at least this, in logits. At 1, the odds that the response is aligned must become
     2.7 times as high: a score of 0.5 must rise to 0.73. A smaller rise can come from wording alone,
     because an inspector scores two equally good texts differently."""
-    seed: int = Field(0, ge=0, lt=2**32)
-    """Seed of all random samples, shuffles and trainings."""
+    seed: Seed = 0
+    """Seed of all random samples and shuffles, of the completions, and of the first training of
+    each model."""
+    seeds: Annotated[list[Seed], Field(min_length=1), AfterValidator(differ)] = Field(
+        default_factory=lambda values: [values.get("seed", 0)]
+    )
+    """Seeds of the trainings, with `seed` first; by default only `seed`. Each inspector and each
+    aligner is trained once for each seed, on the same data. Tables, report and scorecard give the
+    mean and the spread over the seeds. Add a new seed at the end. With n seeds, trainings,
+    corrections and verdicts cost n times as much."""
+
+    @model_validator(mode="after")
+    def first_training_has_the_seed(self) -> "Config":
+        """Check that the seeds of the trainings begin with the seed of the data."""
+        if self.seeds[0] != self.seed:
+            raise WrongKey(
+                "seeds",
+                f"the first seed is {self.seeds[0]}, but the key seed is {self.seed}; begin the "
+                f"list with {self.seed}, or set seed: {self.seeds[0]}",
+            )
+        return self

@@ -207,7 +207,7 @@ def draw_truth(scorecard: Path, directory: Path) -> None:
         scorecard: of the closed world.
         directory: parent of a directory for each LLM.
     """
-    for llm, answers in read_truth(scorecard).items():
+    for llm, answers in read_truth(scorecard)["truth"].items():
         shares = {scores["name"]: scores["clean"] for scores in answers}
         figure, axes = new_figure(0.7 + 0.27 * len(shares))
         draw_estimates(axes, range(len(shares)), list(shares.values()), BLUE, "", 0.7)
