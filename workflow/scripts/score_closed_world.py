@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from aligners.closed_world.responses import inspectors_on_responses
 from aligners.closed_world.scorecard import ScoredResults, load_truth, scorecard
 from aligners.closed_world.seeds import scores_over_seeds
 from aligners.core.program import run
 from aligners.core.rows import write_json
+from aligners.inspectors.calibration import calibration_errors
 
 
 def main(*, scored: ScoredResults, teacher: str, seeds: list[int], output: Path) -> None:
@@ -20,8 +22,9 @@ def main(*, scored: ScoredResults, teacher: str, seeds: list[int], output: Path)
     """
     truth = load_truth(teacher)
     scores = scorecard(scored, truth, seeds[0])
+    scores["responses"] = inspectors_on_responses(scored, truth, calibration_errors)
     if len(seeds) > 1:
-        scores["seeds"] = scores_over_seeds(scored, truth, seeds)
+        scores["seeds"] = scores_over_seeds(scored, truth, seeds, calibration_errors)
     write_json(output, scores)
 
 

@@ -46,11 +46,24 @@ def make_table(title: str, first: str, *columns: str) -> Table:
 
 def inspector_table(scores: dict[str, Any]) -> Table:
     """Return the inspectors with accuracy, ROC-AUC, calibration error and test rows."""
-    title = "Inspectors on held-out questions"
+    title = "Inspectors on the teacher's held-out pairs"
     table = make_table(title, "inspector", "accuracy", "ROC-AUC", "calibration error", "n")
     for criterion, score in scores.items():
         cells = [formats.decimal(score[key]) for key in ("accuracy", "roc_auc", "ece")]
         table.add_row(criterion, *cells, str(score["n"]))
+    return table
+
+
+def responses_table(
+    title: str, scores: dict[str, Any], show: Callable[[Any], str] = formats.decimal
+) -> Table:
+    """Return the inspectors with their quality on the responses of an LLM to known facts."""
+    table = make_table(title, "inspector", "accuracy", "Brier score", "calibration error", "n")
+    for criterion, score in scores["known_facts"].items():
+        values = (score[key] for key in ("accuracy", "brier", "ece"))
+        cells = [formats.MISSING if value is None else show(value) for value in values]
+        n = score["n"]
+        table.add_row(criterion, *cells, str(n["mean"] if isinstance(n, dict) else n))
     return table
 
 
@@ -108,6 +121,9 @@ def seed_tables(scores: dict[str, Any]) -> Iterator[Table]:
         cells = [formats.spread_decimal(metrics[key]) for key in ("accuracy", "roc_auc", "ece")]
         table.add_row(criterion, *cells, str(metrics["accuracy"]["seeds"]))
     yield table
+    for llm, found in scores["responses"].items():
+        title = f"Inspectors on the responses of {llm}, known facts, over training seeds"
+        yield responses_table(title, found, formats.spread_decimal)
     for llm, systems in scores["datasets"]["all"].items():
         yield system_table(f"Answers of {llm} over training seeds", systems, formats.spread)
         if SQUAD.name in systems["harm_by_criterion"]:
@@ -125,6 +141,9 @@ def print_scorecard() -> None:
     console = Console()
     console.print()
     console.print(inspector_table(scores["inspectors"]))
+    for llm, found in scores["responses"].items():
+        title = f"Inspectors on the responses of {llm}, known facts"
+        console.print(responses_table(title, found))
     console.print(filter_table(scores["filters"]))
     console.print(wrapped_table(scores["wrapped_pairs"]))
     for llm, systems in scores["datasets"]["all"].items():

@@ -31,14 +31,15 @@ class ShownRate(BaseModel):
 class ShownSpread(BaseModel):
     """The spread of a score over training seeds."""
 
-    mean: Probability | None
+    mean: float | None
     sd: float | None
-    min: Probability | None
-    max: Probability | None
+    min: float | None
+    max: float | None
     seeds: Count
 
 
 R = TypeVar("R", ShownRate, ShownSpread)
+M = TypeVar("M", float, ShownSpread)
 
 
 class SystemScores(BaseModel, Generic[R]):
@@ -77,10 +78,27 @@ class InspectorSpreads(BaseModel):
     ece: ShownSpread
 
 
+class ResponseScores(BaseModel, Generic[M]):
+    """The metrics of an inspector on the responses of an LLM; without responses, only n."""
+
+    n: M
+    accuracy: M | None = None
+    brier: M | None = None
+    ece: M | None = None
+
+
+class ResponseScoresByKnowledge(BaseModel, Generic[M]):
+    """The metrics of each criterion's inspector on known and on unknown facts."""
+
+    known_facts: dict[str, ResponseScores[M]]
+    unknown_facts: dict[str, ResponseScores[M]]
+
+
 class SeedScores(BaseModel):
     """The spreads of the scores over training seeds."""
 
     inspectors: dict[str, InspectorSpreads]
+    responses: dict[str, ResponseScoresByKnowledge[ShownSpread]]
     datasets: AllDatasets[ShownSpread]
 
 
@@ -107,3 +125,4 @@ class WholeScorecard(Scorecard):
     inspectors: dict[str, InspectorScores]
     filters: dict[str, FilterScores]
     wrapped_pairs: dict[str, ShownRate]
+    responses: dict[str, ResponseScoresByKnowledge[float]]

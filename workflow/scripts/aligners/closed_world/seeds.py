@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from aligners.closed_world.responses import CalibrationErrors, inspectors_on_responses
 from aligners.closed_world.scorecard import ScoredResults, dataset_scores, inspector_scores
 from aligners.closed_world.truth import Truth
 from aligners.configuration.seeds import name_with_seed
@@ -12,14 +13,26 @@ from aligners.core.spread import spread
 SPREAD_METRICS = ("accuracy", "roc_auc", "ece")
 
 
-def scores_over_seeds(scored: ScoredResults, truth: Truth, seeds: Sequence[int]) -> dict[str, Any]:
+def scores_over_seeds(
+    scored: ScoredResults,
+    truth: Truth,
+    seeds: Sequence[int],
+    calibration_errors: CalibrationErrors,
+) -> dict[str, Any]:
     """Return the spread of the scores that depend on a training, nested as in the scorecard.
 
     In place of a metric or a rate is its value for each seed, with the fields of
     `core.spread.Spread`. The scores of the LLMs and of external aligners are left out: they have
     no other seed.
     """
-    return merge({seed: trained_scores(of_seed(scored, seed, seeds), truth) for seed in seeds})
+    of_seeds = {seed: of_seed(scored, seed, seeds) for seed in seeds}
+    return merge(
+        {
+            seed: trained_scores(results, truth)
+            | {"responses": inspectors_on_responses(results, truth, calibration_errors)}
+            for seed, results in of_seeds.items()
+        }
+    )
 
 
 def of_seed(scored: ScoredResults, seed: int, seeds: Sequence[int]) -> ScoredResults:

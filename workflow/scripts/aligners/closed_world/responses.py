@@ -1,0 +1,105 @@
+"""The inspectors on the LLMs' responses, which they are for, measured against the known truth.
+
+A squad's file has each inspector's score of each response. Whether the response meets the criterion
+is known in the closed world.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aligners.closed_world.scorecard import ScoredResults, trained_items
+from aligners.closed_world.truth import Truth
+from aligners.configuration import results
+from aligners.configuration.systems import SQUAD
+from aligners.core.rows import Row, read_json, read_rows
+
+Labels = NDArray[np.integer]
+# From log odds and labels, one of each for a row, to named errors of the calibration.
+CalibrationErrors = Callable[[NDArray[np.floating], Labels], Mapping[str, float | None]]
+# A score of 0 or 1 has no finite log odds.
+LEAST_SCORE = 1e-12
+
+
+def inspectors_on_responses(
+    scored: ScoredResults, truth: Truth, calibration_errors: CalibrationErrors
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the quality of each criterion's inspector on the responses of each base LLM.
+
+    Args:
+        scored: the files of its system `squad` have the scores; without it, nothing is returned.
+        truth: tells which responses meet a criterion.
+        calibration_errors: measures scores against labels.
+
+    Returns:
+        By LLM, then `known_facts` and `unknown_facts`, then criterion: n, accuracy at the
+        inspector's threshold, and the calibration errors; only n if there are no rows.
+    """
+    if SQUAD.name not in scored.systems:
+        return {}
+    known = trained_items(truth, scored.rows(results.SPLIT, ("id", "question", "split")))
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for llm in scored.llms:
+        rows = squad_rows(scored, llm)
+        is_known = [is_asked_in_training(truth, row, known) for row in rows]
+        found[llm] = {
+            name: {
+                criterion: quality(
+                    scored.inspector,
+                    criterion,
+                    truth,
+                    [
+                        row
+                        for row, known_fact in zip(rows, is_known, strict=True)
+                        if known_fact is wanted
+                    ],
+                    calibration_errors,
+                )
+                for criterion in scored.criteria
+            }
+            for name, wanted in (("known_facts", True), ("unknown_facts", False))
+        }
+    return found
+
+
+def squad_rows(scored: ScoredResults, llm: str) -> list[Row]:
+    """Return the squad's rows of an LLM's responses to all data sets."""
+    paths = [
+        results.ALIGNED.path(dataset=dataset, llm=llm, backbone=scored.backbone, system=SQUAD.name)
+        for dataset in scored.datasets
+    ]
+    return [
+        row for path in paths for row in read_rows(path, ("id", "question", "response", "scores"))
+    ]
+
+
+def is_asked_in_training(truth: Truth, row: Row, known: set[str]) -> bool | None:
+    """Return whether a training question asks for the row's item; None if it has none."""
+    item = truth.identify(row["question"])
+    return item.id in known if item else None
+
+
+def quality(
+    inspector: str,
+    criterion: str,
+    truth: Truth,
+    rows: Sequence[Row],
+    calibration_errors: CalibrationErrors,
+) -> dict[str, Any]:
+    """Return n, and the quality of an inspector's scores of the responses that it could read."""
+    read = [row for row in rows if row["scores"].get(criterion) is not None]
+    if not read:
+        return {"n": 0}
+    metrics = read_json(results.INSPECTOR_METRICS.path(inspector=inspector, criterion=criterion))
+    scores = np.array([row["scores"][criterion] for row in read])
+    labels = np.array(
+        [int(truth.assess(row["question"], row["response"])[criterion]) for row in read]
+    )
+    clipped = np.clip(scores, LEAST_SCORE, 1 - LEAST_SCORE)
+    return {
+        "n": len(read),
+        "accuracy": float(((scores >= metrics["threshold"]) == (labels == 1)).mean()),
+        **calibration_errors(np.log(clipped) - np.log1p(-clipped), labels),
+    }
