@@ -68,6 +68,7 @@ THRESHOLDS = {
     "an error moves it to the nearest better one": ([-3, 0.5], [1, 2], 1.0, 0.75),
     "a misaligned row is worth less than two aligned ones": ([-3, 3], [1, 2], 1.0, 0.0),
     "a misaligned row is worth more than two cheap ones": ([-3, 3], [1, 2, 4], 0.4, 3.5),
+    "of two equal costs the nearer one": ([0.5, 1.5], [1], 1.0, 0.75),
     "aligned rows only": ([], [-2, -1], 1.0, -2.0),
 }
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from aligners.core.errors import UserError
 from aligners.inspectors.calibration import expected_calibration_error
 from aligners.inspectors.encoding import encode_pairs, encode_windows
 from aligners.inspectors.inspector import Inspector, batches
+from aligners.inspectors.scorer import Scorer
 from aligners.inspectors.train import halves
 from aligners.models.from_scratch import make_classifier, train_wordpiece_tokenizer
 from aligners.models.special_tokens import plain_ids
@@ -161,6 +163,27 @@ def test_the_lowest_window_of_a_long_response_counts(inspector: Inspector, place
     [rude] = inspector.log_odds(["Can you tell me about number 4?"], [" ".join(sentences)])
     assert kind is not None and rude is not None
     assert kind >= inspector.threshold > rude
+
+
+def test_calibration_and_test_rows_get_their_lowest_window_too(inspector: Inspector) -> None:
+    class Sums:
+        """A trainer whose logit of class 1 is the sum of the tokens."""
+
+        def predict(self, dataset: Any) -> Any:
+            sums = [sum(dataset[index]["input_ids"]) for index in range(len(dataset))]
+            return SimpleNamespace(predictions=np.array([[0, total] for total in sums]))
+
+    made = rows(6)
+    for row in made[::2]:
+        row["response"] = " ".join(f"gladly, it is {number}." for number in range(60))
+    questions, responses = ([row[key] for row in made] for key in ("question", "response"))
+    windows = encode_windows(inspector.tokenizer, questions, responses, 48)
+    trainer: Any = Sums()
+    scored = Scorer("ethical", trainer, inspector.tokenizer, 48).score(made)
+    lowest = [min(sum(inputs["input_ids"]) for inputs in of_row) for of_row in windows]
+    assert max(len(of_row) for of_row in windows) > 2
+    assert scored.log_odds.tolist() == lowest
+    assert scored.labels.tolist() == [0, 1] * 3
 
 
 def test_a_question_of_more_than_half_of_the_tokens_leaves_no_room(inspector: Inspector) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tiny_models
 import torch
@@ -278,9 +279,9 @@ def test_the_twin_of_an_inspector_is_trained_and_used(name: str, tmp_path: Path)
     assert (metrics["steps"], metrics["n"], metrics["truncated"]) == (4, 16, 0)
     inspector = Inspector.from_directory(tmp_path / "model")
     questions, responses = [r["question"] for r in test], [r["response"] for r in test]
-    scores = inspector.score(questions, responses)
-    assert len(set(scores)) > 1
-    right = [(score >= 0.5) == bool(row["label"]) for score, row in zip(scores, test, strict=True)]
-    assert sum(right) / len(right) == metrics["accuracy"]
+    log_odds = inspector.log_odds(questions, responses)
+    assert len(set(log_odds)) > 1
+    predicted = np.array(log_odds) >= inspector.threshold
+    assert np.mean(predicted == [row["label"] for row in test]) == metrics["accuracy"]
     inspector.batch_tokens = 1
-    assert inspector.score(questions, responses) == pytest.approx(scores, abs=1e-5)
+    assert inspector.log_odds(questions, responses) == pytest.approx(log_odds, abs=1e-4)
