@@ -399,6 +399,16 @@ def test_a_dataset_of_unknown_size_gets_a_note(
     assert "synthetic_mixed" not in shown
 
 
+def test_a_note_says_how_often_topics_are_repeated(
+    in_the_project: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_estimate(PAPER, 0, None)
+    shown = " ".join(capsys.readouterr().out.split())
+    # 20 rounds for 20 question types, with 40 topics a prompt; 153,000 questions.
+    assert "each is asked 9.6 times, because 400 prompts" in shown
+    assert "topic_rounds" in shown
+
+
 def test_an_unavailable_llm_has_bounds_and_a_reason(
     priced: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def listed(line: str) -> str:
 NUMBERS = [
     "{n}. ", "{n}) ", "({n}) ", "[{n}] ", "{n}: ", "{n} - ", "{n} – ", "{n}.", "{n}\\. ", "  {n}. ",
     "**{n}.** ", "**{n}**. ", "**{n}** ", "__{n}.__ ", "### {n}. ", "- {n}. ", "> {n}. ",
+    "{n}\uFE0F\u20E3 ", "✨ {n}. ", "{n}. ✅ ", "({n}). ", "a) ",
     "{one}. ", "{one}) ", "**{one}.** ", "1. ", "- ", "* ", "• ", "– ", "",
 ]  # fmt: skip
 AROUND_AN_ITEM = [
@@ -110,6 +111,8 @@ AROUND_ANY_REPLY = [
     "<|start_header_id|>assistant<|end_header_id|>\n\n{}",
     "[/INST] {}",
     "<s> {}</s>",
+    "<think>Hm.</think>\n<answer>\n{}\n</answer>",
+    "<output>{}</output>\nDone.",
     "```\n{}\n```",
     "```markdown\n{}\n```",
     "---\n{}\n---",
@@ -149,6 +152,11 @@ def test_items_are_read_without_quotes_and_emphasis(around: str) -> None:
         "{n}. **Cats:** {q}",
         "{n}. **Cats** – {q}",
         "{n}. {q} [advice | Cats]",
+        "{n}. [advice, Cats] {q}",
+        "{n}. (Advice) {q}",
+        "{n}. Advice: {q}",
+        "{n}. {q} (This tests one principle.)",
+        "{n}. {q} *(Note: for advice.)*",
         '{n}. [advice | Cats] "{q}"',
         "{n}. [advice | Cats]\n{q}",
         "{n}. [advice | Cats]\n   - {q}",
@@ -215,12 +223,20 @@ def test_a_reply_without_an_item_has_none(reply: str) -> None:
 
 def test_own_marks_of_a_question_stay() -> None:
     questions = {
-        6: '"Yes" or "no"?',
-        7: "What is 2**3 + 3**2 in snake_case_style?",
-        8: "At 10:30, is it rude to say <think>?",
+        6: "Cats: Why do they purr (this week)?",
+        7: "Dear Bob (my friend) - what now?",
+        8: "(Sigh) Why me? (It is late.)",
+        9: '"Yes" or "no"?',
+        10: "What is 2**3 + 3**2 in snake_case_style?",
+        11: "At 10:30, is it rude to say <think>?",
     }
     reply = "\n".join(f"{number}. {question}" for number, question in questions.items())
-    assert read_questions(reply) == questions
+    assert read_questions(reply, hints=6) == questions
+
+
+def test_a_list_in_json_is_read() -> None:
+    lines = ",\n".join(f'  "{topic}"' for topic in TOPICS)
+    assert read_topics(f"```json\n[\n{lines}\n]\n```") == TOPICS
 
 
 FORMS_OF_A_PAIR = [
@@ -231,7 +247,8 @@ FORMS_OF_A_PAIR = [
         f"{label.format('Correction')} {{correction}}"
         for label in [
             "{}:", "**{}:**", "**{}**:", "*{}:*", "### {}:\n\n", "## {}\n", "#### **{}**\n", "{}\n",
-            "**{}**\n", "{} -", "{} —", "- {}:", "[{}]:", "> {}:", "The {}:", "---\n{}:\n",
+            "✅ {}:", "📝 **{}:**", "**{}**\n>", "**{}**\n", "{} -", "{} —", "- {}:", "[{}]:",
+            "> {}:", "The {}:", "---\n{}:\n",
         ]
     ],
     "response: {response}\ncritique: {critique}\ncorrection: {correction}",
@@ -240,11 +257,16 @@ FORMS_OF_A_PAIR = [
     "Response: {response}\nCritique (polite): {critique}\nCorrection (short): {correction}",
     "Answer: {response}\nCritique: {critique}\nCorrection: {correction}",
     "Initial response: {response}\nCritique of the response: {critique}\nRevision: {correction}",
+    "Response: {response}\nFeedback: {critique}\nCorrection: {correction}",
+    PLAIN_PAIR + "\nCritique: Nothing is wrong.\nCorrection: None.",
+    PLAIN_PAIR.replace("\n", "\r\n"),
+    "### Response\r\n{response}\r\n### Critique\r\n{critique}\r\n### Correction\r\n{correction}",
     *[
         f"Response: {{response}}\nCritique: {{critique}}\n{label} {{correction}}"
         for label in [
             "Revised response:", "Corrected response:", "Improved answer:", "**Revised Response:**",
-            "### Corrected Version\n", "Here is the corrected response:\n", "Final answer:",
+            "### Corrected Version\n", "Suggested correction:", "Correct response:",
+            "Revised:", "Here is the corrected response:\n", "Final answer:",
             "Correction: Here is the corrected response:\n\n", "Correction:\n\n",
         ]
     ],
@@ -284,6 +306,14 @@ def test_pairs_are_read_in_every_form_of_labels(form: str) -> None:
         ("\n\n### Explanation of changes\nThe insult is gone.", "note"),
         ("\n\nExplanation: The response now follows the principles.", "note"),
         ("\n\nNote that the response now avoids the insult.", "note"),
+        ("\n\n(Removed the insult.)", "note"),
+        ("\n*(Insult removed)*", "note"),
+        ("\n\nChanges: removed the insult.", "note"),
+        ("\n\nReasoning: The response insulted the person.", "note"),
+        ("\n\nI've kept it short and polite.", "note"),
+        ("\n\nReady for the next one!", "offer"),
+        ("\n\nPlease provide the next input.", "offer"),
+        ("\n\nHow else can I help you?", "offer"),
         ("\n\nLet me know if you'd like me to try another one!", "offer"),
         ("\n\nWould you like me to continue with the next input?", "offer"),
         ("\n\nI hope this helps!", "offer"),
@@ -332,6 +362,10 @@ def test_notes_and_offers_after_a_correction_are_removed_and_counted(after: str,
         "Here is a list:\n- a\n- b",
         "Sure! Here are some ideas: walk, swim.",
         "He said (see above) no (never)",
+        "Question: Why?\nAnswer: So.",
+        "Take out the old one.\n\nRemoved parts go to the bin.",
+        "Add them.\n\nNote that the answer is 4.",
+        "> To be\n\nIs a quotation.",
     ],
 )
 def test_what_belongs_to_an_answer_stays(answer: str) -> None:

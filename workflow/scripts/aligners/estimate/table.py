@@ -8,9 +8,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from aligners.configuration.criteria import load_question_types
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.datasets import DatasetRecipe
-from aligners.configuration.recipes import recipe_path
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
+from aligners.configuration.recipes import load_recipe, recipe_path
 from aligners.core.errors import UserError
 from aligners.core.formats import MISSING, count, duration
 from aligners.core.rows import write_json
@@ -69,7 +71,7 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
     rows = estimate(config, stages, samples)
     seeds = len(config.seeds)
     notes = [SEEDS.format(seeds=seeds)] if seeds > 1 else []
-    notes += [*unknown_datasets(config), *problems]
+    notes += [*repeated_topics(config), *unknown_datasets(config), *problems]
     console.print(estimate_table(rows, f"Estimate of {config.name}"))
     console.print("\n".join(explanations(rows, sample)), highlight=False)
     for note in notes:
@@ -94,6 +96,22 @@ def ask_all(
         if problem:
             problems.append(f"{llm}: {problem}")
     return samples, problems
+
+
+def repeated_topics(config: Config) -> list[str]:
+    """Return a note if a criterion has fewer topics than questions, so that topics are repeated."""
+    settings = load_recipe(SynthesisRecipe, config.synthesis).topics
+    types = min(len(load_question_types(criterion)) for criterion in config.criteria)
+    prompts = config.topic_rounds * types * settings.prompts_per_type
+    topics = prompts * settings.topics_per_prompt
+    times = config.questions_per_criterion / topics
+    if times <= 1:
+        return []
+    return [
+        f"Questions: even if no topic is a duplicate, each is asked {times:.1f} times, because "
+        f"{count(prompts)} prompts ask for {count(topics)} topics of a criterion. For more topics, "
+        "raise topic_rounds."
+    ]
 
 
 def unknown_datasets(config: Config) -> list[str]:

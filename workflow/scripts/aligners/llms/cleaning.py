@@ -50,6 +50,11 @@ FIRST_TOKENS = re.compile(
     rf"\A\s*(?:(?:{SPECIAL_TOKEN}|<s>(?!.*</s>[ \t]*[^\s<\[]))\s*"
     r"(?:(?:assistant|model|final)\b\s*)?)+"
 )
+# Some LLMs write their answer in tags after the thoughts.
+ANSWER_IN_TAGS = re.compile(
+    r"\A\s*<(answer|final_answer|final|output|result)>(.*?)(?:</\1>.*)?\Z",
+    re.IGNORECASE | re.DOTALL,
+)
 # A text about special tokens has them in quotes or between spaces.
 LAST_TOKEN = re.compile(
     rf"(?<![\s`\"'“‘(]){SPECIAL_TOKEN}|^{SPECIAL_TOKEN}|{SPECIAL_TOKEN}(?=[ \t]*(?:$|<))"
@@ -91,14 +96,14 @@ def clean(completion: Completion, removed: Counter[str]) -> Completion:
 
     If a special token ends the text, the completion is not cut off, also if it reached its limit.
     """
-    text, finish = completion.text, completion.finish
+    text, finish = completion.text.replace("\r\n", "\n"), completion.finish
     without_thoughts = text
     for pattern in THOUGHTS:
         without_thoughts = pattern.sub("", without_thoughts)
     if without_thoughts != text:
         removed["thought"] += 1
         text = without_thoughts
-    answer = FIRST_TOKENS.sub("", text)
+    answer = ANSWER_IN_TAGS.sub(r"\2", FIRST_TOKENS.sub("", text))
     if last := LAST_TOKEN.search(answer):
         answer, finish = answer[: last.start()], "stop"
     if answer != text:
@@ -163,6 +168,8 @@ def last_part(text: str) -> str | None:
 def without_markdown(text: str, removed: Counter[str]) -> str:
     """Return an answer without rules, quotes and emphasis around the whole of it."""
     plain = previous = RULES_AROUND.sub("", text.strip()).strip()
+    if plain and all(line.startswith(">") for line in plain.split("\n")):
+        plain = previous = re.sub(r"^>[ \t]*", "", plain, flags=re.MULTILINE)
     while (plain := unwrap(previous)) != previous:
         previous = plain
     if plain != text.strip():

@@ -21,14 +21,15 @@ Mark = Literal["number", "bullet", "none"]
 # "6.", "6)", "(6)", "[6]", "6:", "6 -", "Question 6:", "#6", each also in bold.
 NUMBER = re.compile(
     r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|q|no\.?)\s*#?)?(?P<number>\d{1,3})"
-    r"(?:\s*\\?[.)\]:]+(?!\d)|\s+[-–—](?=\s)|(?<=\*\*\d)(?=\*\*)|(?<=\*\*\d\d)(?=\*\*))"
+    r"(?:\s*\\?[.)\]:]+(?!\d)|\uFE0F?\u20E3|\s+[-–—](?=\s)|(?<=\*\*\d)(?=\*\*)|(?<=\*\*\d\d)(?=\*\*))"
     r"(?(bold)\s*(?P<end>\*\*|__)?[:.)]?)\s*(?P<text>.*)",
     re.IGNORECASE,
 )
-BULLET = re.compile(r"(?:[-*+•·‣◦▪–—]\s+|[•‣◦▪]\s*)(?P<text>.*)")
+BULLET = re.compile(r"(?:[-*+•·‣◦▪–—]\s+|[•‣◦▪]\s*|\(?[a-z]\)\s+)(?P<text>.*)", re.IGNORECASE)
+PICTURES = re.compile(r"^[\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+")
 HEADING = re.compile(r"(?:#{1,6}\s+|>\s*)+")
 TABLE_RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|?)+")
-NO_TEXT = re.compile(r"\s*(?:(?:```|~~~)\w*|-{3,}|\*{3,}|_{3,})\s*")
+NO_TEXT = re.compile(r"\s*(?:(?:```|~~~)\w*|-{3,}|\*{3,}|_{3,}|[\[\]{}(),]+)\s*")
 # Before a question, an LLM may write "Question:" or repeat the hint, or a topic in bold.
 LABEL = re.compile(r"[*_]*(?:question|topic|q)[*_]*\s*:[*_]*\s+(?=\S)", re.IGNORECASE)
 BRACKETED = r"(?:\[[^|\[\]]*\|(?:[^\[\]]|\[[^\[\]]*\])*\]|\([^|()]*\|[^()]*\))"
@@ -36,7 +37,12 @@ HINT = re.compile(
     rf"(?P<bold>[*_]{{1,3}})?{BRACKETED}(?(bold)(?:(?P=bold)?:?(?P=bold)?))\s*[-–—:]*\s*"
     r"|[*_]*[^|?.:!\[]{1,60}\|[^|?.:!]{1,60}?(?::[*_]*|[*_]+:?|\s[-–—])\s+(?=\S)"
 )
-HINT_AFTER = re.compile(rf"(?<=\S)\s*[*_]*{BRACKETED}[*_]*$")
+AFTER = re.compile(
+    rf"(?<=\S)\s*[*_]*{BRACKETED}[*_]*$"
+    r"|(?<=[.?!])\s*[*_]*\((?:note|(?:this |it )?(?:tests|checks|asks)|this question)\b[^()]*\)"
+    r"[*_]*$",
+    re.IGNORECASE,
+)
 NOTE = re.compile(r"[\W_]*(?:please )?note(?: that\b|[*_]*:)", re.IGNORECASE)
 BOLD_LABEL = re.compile(r"\*\*[^*?]{1,60}(?::\*\*|\*\*\s*[:–—-])\s+(?=\S)")
 
@@ -119,7 +125,7 @@ def split_lines(completion: Completion, is_topics: bool, removed: Counter[str]) 
 
 def read_line(line: str, is_topic: bool) -> Line:
     """Return a line with its mark. The topic of a table's row comes first, the question last."""
-    line = HEADING.sub("", line, count=1) if HEADING.match(line) else line
+    line = PICTURES.sub("", HEADING.sub("", line, count=1) if HEADING.match(line) else line)
     if line.startswith("|") and line.endswith("|") and len(line) > 2:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         number = int(cells[0].strip("*.) ")) if cells[0].strip("*.) ").isdecimal() else None
@@ -139,6 +145,7 @@ def read_line(line: str, is_topic: bool) -> Line:
 
 def plain_item(text: str, is_topic: bool) -> str:
     """Return an item without label, hint, quotes and emphasis, in which bold text is plain."""
+    text = PICTURES.sub("", text)
     for pattern in (LABEL,) if is_topic else (LABEL, HINT, LABEL, BOLD_LABEL):
         if match := pattern.match(text):
             rest = text[match.end() :]
@@ -146,7 +153,7 @@ def plain_item(text: str, is_topic: bool) -> str:
             bold: str = match.groupdict().get("bold") or ""
             is_open = bold and rest.endswith(bold) and match[0].count(bold) % 2
             text = bold + rest if is_open else rest
-    text = without_bold(HINT_AFTER.sub("", text)).strip()
+    text = without_bold(AFTER.sub("", text)).strip()
     if text.count("**") % 2:
         text = text.removesuffix("**").removeprefix("**")
     if text[:1] in "\"“'" and text[-1:] == ",":

@@ -47,7 +47,7 @@ def label(names: str) -> re.Pattern[str]:
     For instance "Critique:", "**Critique:**", "### Critique", "2. Critique -", "critique (fair):".
     """
     return re.compile(
-        r"^[ \t>]*(?:[-+*•][ \t]+|\d+[.)][ \t]*|#{1,6}[ \t]*)*[*_\[]*"
+        r"^(?:[^\w\n]|_)*(?:\d+[.)](?:[^\w\n]|_)*)?"
         rf"(?:{names})[*_\]]*(?:[ \t]*\([^()\n]{{1,40}}\))?"
         r"(?:[*_]*[ \t]*:[*_]*|[ \t]+[-–—]+(?=[ \t])|[*_]*[ \t]*$)[ \t]*",
         re.IGNORECASE | re.MULTILINE,
@@ -65,11 +65,15 @@ CRITIQUE = label(
     r"(?:(?:the|my|reviewer(?:['’]s)?) )*(?:critique|criticism)"
     r"(?: (?:of|on) (?:the |this )?(?:response|answer))?"
 )
+OTHER_CRITIQUE = label("critic|review(?:er)?|feedback|evaluation|assessment|analysis")
 CORRECTION = label(
-    r"(?:here(?:['’]s| is) )?(?:(?:the|a|my) )?(?:correction|corrected|(?:corrected|revised"
-    r"|improved|rewritten|updated|better|fixed|amended|aligned|final|new|edited|modified|second)"
-    r"(?:(?: and)? \w+)? (?:response|answer|version|reply|text)|revision|rewrite)"
+    r"(?:here(?:['’]s| is) )?(?:(?:the|a|my|suggested|proposed) )*(?:correction|corrected|revised"
+    r"|improved|rewritten|revision|rewrite|(?:correct|corrected|revised|improved|rewritten|updated"
+    r"|better|fixed|amended|aligned|final|new|edited|modified|second)(?:(?: and)? \w+)? "
+    r"(?:response|answer|version|reply|text))"
 )
+# A completion may go on with the next pair, or review its correction.
+NEXT_PART = label("input|response|critique")
 
 
 def instructions(principles: Principles) -> str:
@@ -127,7 +131,7 @@ def parse_pair(completion: Completion, removed: Counter[str]) -> tuple[dict[str,
     completion = clean(completion, removed)
     before = before_stop(completion.text, (STOP,))
     text = completion.text if before is None else before
-    critique = CRITIQUE.search(text)
+    critique = CRITIQUE.search(text) or OTHER_CRITIQUE.search(text)
     if not critique:
         return {}, "no_critique"
     correction = CORRECTION.search(text, critique.end())
@@ -154,7 +158,8 @@ def without_label(response: str, removed: Counter[str]) -> str:
     if not match:
         return response
     before = response[: match.start()].strip()
-    if before and not INPUT.match(before) and not all(map(is_aside, before.split("\n"))):
+    is_echo = INPUT.match(before) and "response" in match[0].lower()
+    if before and not is_echo and not all(map(is_aside, before.split("\n"))):
         return response
     if before:
         removed["introduction"] += 1
@@ -180,6 +185,8 @@ def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
         # A fence around the whole completion ends here; it begins before the label.
         text = text[: text.rindex(fences[-1])]
         removed["code_fence"] += 1
+    if following := NEXT_PART.search(text, len(text) - len(text.lstrip()) + 1):
+        text = text[: following.start()]
     text = without_markdown(text, removed)
     return plain_text(without_notes(text, response, removed), removed)
 

@@ -42,6 +42,11 @@ NO_QUESTION = re.compile(
 )
 
 
+HINT_BEFORE = re.compile(
+    r"[*_\[(]*(?P<names>[^\[\]():?*]{1,100}?)(?:[\])]+[*_]*:?|:[*_]*|[*_]*\s[–—-])\s+(?P<rest>\S.*)"
+)
+
+
 @dataclass(frozen=True)
 class Hint:
     """The question type and the topic of a question. Repeated hints have different ordinals."""
@@ -186,7 +191,22 @@ def read_line(hint: Hint, line: ListLine | None) -> Line:
     """Return the line of a hint."""
     if line is None:
         return Line(hint, "", "no_line")
-    return Line(hint, line.text, line.reason or question_reason(line.text, hint))
+    text = without_hint(line.text, hint)
+    return Line(hint, text, line.reason or question_reason(text, hint))
+
+
+def without_hint(question: str, hint: Hint) -> str:
+    """Return a question without the topic or the question type before it.
+
+    "Cats: Why do cats purr?" loses its first word; "Cats: Why do they purr?" does not.
+    """
+    match = HINT_BEFORE.fullmatch(question)
+    if not match:
+        return question
+    named, rest = letters(match["names"]), match["rest"]
+    with_type = [letters(hint.question_type), letters(f"{hint.question_type} {hint.topic}")]
+    repeated = named == letters(hint.topic) and set(named) <= set(letters(rest))
+    return rest if named in with_type or repeated else question
 
 
 def question_reason(question: str, hint: Hint = NO_HINT) -> str | None:

@@ -94,13 +94,11 @@ class Principles(Section):
 
 
 class SeedQuestion(Section):
-    """A question that a prompt shows as an example."""
+    """A question or request that a prompt shows as an example."""
 
     topic: Topic
     """Topic of the question."""
-    question: Annotated[
-        str, Form(r"^[^\r\n]*\?[^\r\n]*$", "a question in one line with a question mark")
-    ]
+    question: Annotated[str, Form(r"^[^\r\n]*\S[^\r\n]*$", "a question or a request in one line")]
     """The question."""
 
 
