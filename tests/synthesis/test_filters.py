@@ -136,7 +136,7 @@ BAD = {
     ],
 }
 BAD_CORRECTIONS = {
-    "empty": ["", " \n", "None", "none.", "N/A", "null", "NaN", "Nothing.", "- No answer -", "…"],
+    "empty": ["", " \n", "null", "NaN", "blank", "- No answer -", "…"],
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from aligners.configuration.kinds.synthesis import Language
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
-from aligners.synthesis.critiques import follow_critique
+from aligners.synthesis.critiques import follow_critique, is_remark
 from aligners.synthesis.language import is_english
 
 EMPTY = re.compile(
@@ -68,8 +68,11 @@ def pair_reason(row: Row, language: Language) -> str | None:
 
     The reasons are empty, leaked_prompt, code, markup and language.
     """
-    texts = [row["response"], row["aligned_response"]]
-    if any(EMPTY.fullmatch(text) for text in texts):
+    response, correction = texts = [row["response"], row["aligned_response"]]
+    if EMPTY.fullmatch(response):
+        return "empty"
+    # "None." in place of a correction can be a remark, on which the critique decides.
+    if EMPTY.fullmatch(correction) and not is_remark(correction):
         return "empty"
     for text in [row["question"], *texts]:
         if reason := text_reason(text, language):
@@ -82,5 +85,6 @@ def filter_pair(pair: Row, language: Language, replaced: Counter[str]) -> Filter
 
     `replaced` counts the corrections that become the response (`critiques.follow_critique`).
     """
-    pair, reason = follow_critique(pair, replaced)
-    return pair, reason or pair_reason(pair, language)
+    if reason := pair_reason(pair, language):
+        return pair, reason
+    return follow_critique(pair, replaced)
