@@ -270,6 +270,7 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
     apply_squad.main(
         system="squad-conditioned",
         criteria=list(TARGETS),
+        llm="closed-world-base",
         backbone="gpt2-closed-world",
         responses=responses,
         aligners=[trained, trained],

@@ -12,7 +12,12 @@ from aligners.core.errors import UserError
 from aligners.core.reasons import PROBLEMS
 from aligners.correction.gate import Gate
 from aligners.correction.problems import Correction, find_problem
-from aligners.correction.squad import Result, align_with_squad, align_with_squad_paper
+from aligners.correction.squad import (
+    Result,
+    align_with_squad,
+    align_with_squad_paper,
+    with_first_sentences,
+)
 
 LEAST_RISE = 1.0
 SENTENCE = "It is kind to ask first, and to listen. "
@@ -373,6 +378,25 @@ def test_the_squad_of_the_paper_orders_by_the_batch_mean_and_has_no_gate() -> No
     # In batches of one, each row has its own order.
     a, b = align_with_squad_paper(["", ""], ["a", "b"], *squad, batch_size=1)
     assert (a.aligned_response, b.aligned_response) == ("axy", "byx")
+
+
+def test_the_squad_of_the_paper_forms_its_batches_by_question_and_response() -> None:
+    log_odds = {
+        "x": {"a": -4.0, "b": -4.0, "c": -1.0, "d": -1.0},
+        "y": {"a": -1.0, "b": -1.0, "c": -4.0, "d": -4.0},
+    }
+    squad = squad_of({"log odds": log_odds, "corrections": {}})
+    # The batches are a, b and c, d; in the given order, they would be a, c and b, d.
+    texts = ["a", "c", "b", "d"]
+    results = align_with_squad_paper(["", "", "", ""], texts, *squad, batch_size=2)
+    assert [result.aligned_response for result in results] == texts
+    first = [result.trace[0]["criterion"] for result in results]
+    assert first == ["x", "y", "x", "y"]
+
+
+def test_an_aligner_can_write_first_sentences_only() -> None:
+    align = with_first_sentences(aligner({"a0": "One. Two.", "b0": "No end"}))
+    assert [each.text for each in align(["", ""], ["a0", "b0"])] == ["One.", "No end"]
 
 
 def test_the_squad_of_the_paper_ignores_thresholds_and_unfamiliar_questions() -> None:

@@ -321,7 +321,8 @@ PROGRAMS = {
     ),
     "apply_squad": Program(
         lambda: apply_squad.main(
-            system="squad", criteria=["ethical"], backbone="gpt2-closed-world",
+            system="squad", criteria=["ethical"], llm="closed-world-base",
+            backbone="gpt2-closed-world",
             responses=Path("responses.jsonl"), aligners=[Path("a")], inspectors=[Path("i")],
             margin=1.0, **options("output"),
         ),

@@ -46,12 +46,18 @@ rule apply_squad:
     conda:
         MODELS
     params:
-        **program("apply_squad", "criteria", "squad_margin", principles=principles),
+        **program(
+            "apply_squad",
+            "criteria",
+            "squad_margin",
+            principles=principles,
+            first_sentence=responds_in_first_sentences,
+        ),
         recipe=recipe_name("backbone"),
     message:
         "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
         "exec {params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
-        " --backbone {params.recipe:q} --responses {input.responses:q}"
+        " --llm {wildcards.llm:q} --backbone {params.recipe:q} --responses {input.responses:q}"
         " --aligners {input.aligners:q} --inspectors {input.inspectors:q}"
         " --margin {params.squad_margin:q} --output {output.aligned:q} 2> {log:q}"

@@ -38,6 +38,11 @@ def principles(wildcards):
     }
 
 
+def responds_in_first_sentences(wildcards):
+    """Return whether only the first sentence of the LLM's responses is kept, as in the paper."""
+    return load_recipe(LLMRecipe, wildcards.llm).responses.first_sentence
+
+
 def criteria_read(wildcards):
     """Return the criteria whose principles a job's aligner reads: all if conditioned, else none."""
     names = [wildcards.get("aligner"), wildcards.get("system")]

@@ -5,12 +5,17 @@ from functools import partial
 from pathlib import Path
 
 from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.systems import SYSTEMS
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
 from aligners.correction.aligner import Aligner
-from aligners.correction.squad import align_with_squad, align_with_squad_paper
+from aligners.correction.squad import (
+    align_with_squad,
+    align_with_squad_paper,
+    with_first_sentences,
+)
 from aligners.inspectors.inspector import Inspector
 
 
@@ -18,6 +23,7 @@ def main(
     *,
     system: str,
     criteria: list[str],
+    llm: str,
     backbone: str,
     responses: Path,
     aligners: list[Path],
@@ -29,25 +35,29 @@ def main(
 
     `aligners` and `inspectors` are the model directories of the criteria, in the same order. The
     conditioned aligner is given once for each criterion, but loaded only once. `margin` is the rise
-    in logits that the gate requires.
+    in logits that the gate requires. `llm` wrote the responses. If its recipe asks for the first
+    sentence, as in the paper's reproduction, the paper's squad writes only first sentences too.
     """
     batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
     rows = read_rows(responses, needs=("id", "question", "response"))
     models = {
         path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)
     }
-    align = (
-        partial(align_with_squad, least_rise=margin)
-        if SYSTEMS[system].gated
-        else align_with_squad_paper
-    )
+    aligners_of = {
+        criterion: models[path].for_criterion(criterion)
+        for criterion, path in zip(criteria, aligners, strict=True)
+    }
+    align = partial(align_with_squad, least_rise=margin)
+    if not SYSTEMS[system].gated:
+        align = align_with_squad_paper
+        if load_recipe(LLMRecipe, llm).responses.first_sentence:
+            aligners_of = {
+                name: with_first_sentences(aligner) for name, aligner in aligners_of.items()
+            }
     results = align(
         [row["question"] for row in rows],
         [row["response"] for row in rows],
-        {
-            criterion: models[path].for_criterion(criterion)
-            for criterion, path in zip(criteria, aligners, strict=True)
-        },
+        aligners_of,
         {
             criterion: Inspector.from_directory(path)
             for criterion, path in zip(criteria, inspectors, strict=True)

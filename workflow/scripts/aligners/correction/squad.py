@@ -6,12 +6,13 @@ accepts or refuses its correction. Aligners and inspectors get all rows that wai
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Protocol
 
 from aligners.core.errors import UserError
 from aligners.core.reasons import ABOVE_THRESHOLD, ACCEPTED, QUESTION_TOO_LONG, UNFAMILIAR
+from aligners.core.sentences import first_of_correction
 from aligners.correction.gate import Decision, Gate, PaperGate
 from aligners.correction.problems import Correction
 from aligners.correction.turns import Scores, traced_turn
@@ -231,18 +232,20 @@ def align_with_squad_paper(
     ids: Sequence[str] | None = None,
     batch_size: int = 64,
 ) -> list[Result]:
-    """Apply all aligners in an order that `batch_size` consecutive rows share, as the paper does.
+    """Apply all aligners in an order that `batch_size` rows share, as the paper does.
 
-    The aligners act in the order of the batch's mean scores before the first turn, lowest first. An
-    aligner acts on those rows whose probability is below 0.5 when its turn comes, also where the
-    question is unfamiliar. Every correction of a whole response is accepted. Arguments, result and
-    errors are those of `align_with_squad`.
+    The rows of a batch follow each other in the order of question and response. The aligners act in
+    the order of the batch's mean scores before the first turn, lowest first. An aligner acts on
+    those rows whose probability is below 0.5 when its turn comes, also where the question is
+    unfamiliar. Every correction of a whole response is accepted. Arguments, result and errors are
+    those of `align_with_squad`.
     """
     thresholds = dict.fromkeys(aligners, PAPER_THRESHOLD)
     squad = Squad(aligners, inspectors, thresholds, PaperGate())
     states = squad.start(questions, responses, ids)
+    ordered = sorted(states, key=lambda state: (state.question, state.result.aligned_response))
     for first in range(0, len(states), batch_size):
-        batch = [state for state in states[first : first + batch_size] if state.remaining]
+        batch = [state for state in ordered[first : first + batch_size] if state.remaining]
         if batch:
             means = {
                 name: fmean(state.scores.probabilities[name] for state in batch)
@@ -258,6 +261,20 @@ def align_with_squad_paper(
                 due.append((state, criterion))
         squad.take_turns(due)
     return results_of(states)
+
+
+def with_first_sentences(align: Align) -> Align:
+    """Return an aligner that writes only the first sentence, as in the paper's code."""
+
+    def align_to_first_sentence(
+        questions: Sequence[str], responses: Sequence[str]
+    ) -> list[Correction]:
+        return [
+            replace(correction, text=first_of_correction(correction.text))
+            for correction in align(questions, responses)
+        ]
+
+    return align_to_first_sentence
 
 
 def results_of(states: Sequence[RowState]) -> list[Result]:
