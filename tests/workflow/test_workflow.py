@@ -265,7 +265,8 @@ def test_the_reproduction_judges_first_sentences_of_four_categories(finished: Pa
     assert {inputs[row["id"]]["category_id"] for row in rows} == {"2", "3", "6", "7"}
     corrected = by_id(read_rows(finished / ALIGNED.format("categories-miniature", "squad-paper")))
     for row in rows:
-        first_sentence, *_ = corrected[row["id"]]["aligned_response"].split(".")
+        # Several dots, which a model after a few steps may write, are no full stop.
+        first_sentence, *_ = re.split(r"(?<!\.)\.(?!\.)", corrected[row["id"]]["aligned_response"])
         assert row["length"] <= len(first_sentence) + 1
     external = path.parents[1] / "ji-et-al-miniature/verdicts.jsonl"
     whole = by_id(read_rows(finished / EXTERNAL))
