@@ -162,12 +162,13 @@ def filter_scores(
     """Return precision and recall of each filter, measured against the planted defects.
 
     Together, `kept` and `dropped` are all pairs that the teacher wrote. A defect counts as found
-    only if its row was dropped for this reason. Half of the defects have forms that the authors of
+    only if its row was dropped for this reason, or if the texts were read as without it. Half of the defects have forms that the authors of
     filters have not looked at (`recall_held_out`). n is the number of planted defects of each half.
     """
     planted: Counter[tuple[str, bool]] = Counter()
     found: Counter[tuple[str, bool]] = Counter()
     flagged: Counter[str] = Counter()
+    correct: Counter[str] = Counter()
     # These rows are dropped before the filters.
     seen = [row for row in dropped if row["reason"] != "near_several_splits"]
     for row in [*kept, *seen]:
@@ -176,10 +177,12 @@ def filter_scores(
         reason = "unparsable" if reason in UNPARSABLE else reason
         planted[str(defect), held_out] += 1
         flagged[str(reason)] += 1
-        found[str(reason), held_out] += reason == defect
+        correct[str(reason)] += reason == defect
+        removed = reason is None and is_read_exactly(truth, row, seed)
+        found[str(defect), held_out] += reason == defect or removed
     return {
         reason: {
-            "precision": share(found[reason, False] + found[reason, True], flagged[reason]),
+            "precision": share(correct[reason], flagged[reason]),
             "recall": share(found[reason, False], planted[reason, False]),
             "n": planted[reason, False],
             "recall_held_out": share(found[reason, True], planted[reason, True]),
@@ -205,10 +208,18 @@ def wrapped_scores(
     for row in [*kept, *dropped]:
         plan = truth.planned_pair(row["question"], row["criterion"], seed)
         if plan and plan.wrapping and row.get("reason") != "near_several_splits":
-            texts = (row.get("response"), row.get("aligned_response"))
-            planned = (plan.response.text, plan.correction.text)
-            exact[plan.wrapping].append("reason" not in row and texts == planned)
+            read = "reason" not in row and is_read_exactly(truth, row, seed)
+            exact[plan.wrapping].append(read)
     return {wrapping: rate(verdicts) for wrapping, verdicts in exact.items()}
+
+
+def is_read_exactly(truth: Truth, row: Row, seed: int) -> bool:
+    """Return whether a pair has the response and the correction that the teacher planned."""
+    plan = truth.planned_pair(row["question"], row["criterion"], seed)
+    if plan is None:
+        return False
+    planned = (plan.response.text, plan.correction.text)
+    return (row["response"], row["aligned_response"]) == planned
 
 
 def trained_items(truth: Truth, splits: Iterable[Row]) -> set[str]:

@@ -14,34 +14,65 @@ from aligners.synthesis.critiques import follow_critique, is_remark
 from aligners.synthesis.language import is_english
 
 EMPTY = re.compile(
-    r"[\W_]*(none|n/?a|null|nan|nothing|no (answer|response)|empty|blank)?[\W_]*", re.IGNORECASE
+    r"[\W_]*(none|n/?a|null|nan|nothing|undefined|todo|tbd|empty|blank"
+    r"|(no|left) (answer|response|content|text|output|blank)( (was )?(given|provided|available))?)?"
+    r"[\W_]*",
+    re.IGNORECASE,
 )
+# Labels of the prompt's parts, roles of chats, and marks of chat templates.
 LEAKED_PROMPT = re.compile(
-    r"\b(Input|Response|Critique|Correction|Question type|Topics?|Principles?)\s*:"
-    r"|\b(the|these|those) principles (above|below|say|given|listed)"
+    r"\b(Input|Response|Critique|Correction|Question type|Topics?|Principles?|Instructions?)\s*:"
+    r"|^[#*_\s]*(User|Human|Assistant|System|AI|Bot|Chatbot|Model|Prompt|Output|Reviewer)[*_]*\s*:"
+    r"|[.!?][*_\s]+(User|Human|Assistant|System)[*_]*\s*:"
+    r"|#{2,}\s*(User|Human|Assistant|System|Instruction|Input|Response|Output|Critique|Correction)"
+    r"|\b(the|these|those|our) principles (above|below|say|given|listed|state|require|demand)\b"
+    r"|\bprinciples (of|in) the (task|prompt|instructions|examples?)\b"
     r"|\b(above|given|listed) principles\b"
+    r"|\b(by|per|under|to|with|of|violates?) principle \d|\bPrinciple \d"
+    r"|\[/?INST\]|<</?SYS>>|<\|[\w ]+\|>|<(start|end)_of_turn>|</?s>|\[(BOS|EOS|PAD|SEP|CLS)\]"
+    r"|\b(as|like) in the (examples?|demonstrations?) (above|below|given)",
+    re.MULTILINE,
 )
 TAGS = (
-    "a|abbr|article|b|blockquote|body|br|button|center|code|div|em|font|footer|form|h[1-6]|head"
-    "|header|hr|html|i|iframe|img|input|li|link|main|meta|nav|ol|option|p|pre|s|script|section"
-    "|select|small|span|strong|style|sub|sup|table|tbody|td|th|thead|title|tr|u|ul|video"
+    "a|abbr|address|article|aside|audio|b|big|blockquote|body|br|button|canvas|center|cite|code|col"
+    "|dd|del|details|dfn|div|dl|dt|em|embed|fieldset|figcaption|figure|font|footer|form|h[1-6]|head"
+    "|header|hr|html|i|iframe|img|input|ins|kbd|label|legend|li|link|main|mark|meta|nav|object|ol"
+    "|option|p|picture|pre|q|s|samp|script|section|select|small|source|span|strike|strong|style|sub"
+    "|summary|sup|svg|table|tbody|td|template|textarea|tfoot|th|thead|time|title|tr|tt|u|ul|var"
+    "|video|wbr"
 )
 MARKUP = re.compile(
-    rf"</?({TAGS})(\s+[\w-]+\s*=[^<>]*)?\s*/?>|&(nbsp|amp|lt|gt|quot);", re.IGNORECASE
+    rf"</?({TAGS})(\s+[\w-]+\s*=[^<>]*)?\s*/?>|<!--|<!DOCTYPE|&(#\d+|#x[\da-f]+);"
+    r"|&(nbsp|amp|lt|gt|quot|apos|copy|reg|trade|hellip|mdash|ndash|bull|middot|times|deg|euro"
+    r"|[lr][sd]quo|[lr]aquo|[aeiouc](uml|acute|grave|circ|cedil));",
+    re.IGNORECASE,
 )
 CODE = re.compile(
     r"```"
+    # Python
     r"|^\s*(def|class) \w+\s*[(:].*:?\s*$"
-    r"|\bdef \w+\([^)]*\)\s*:"
+    r"|\bdef \w+\([^)]*\)\s*(->\s*\w+\s*)?:"
     r"|^\s*(import \w+(\.\w+)*( as \w+)?|from [\w.]+ import \w+.*)\s*(;|$)"
+    r"|\bif __name__\b|\bself\.\w+|^\s*(elif .+|else|try|finally|except.*):\s*$"
+    r"|^[ \t]+return\b.*$|\blambda \w+( ?, ?\w+)*:"
+    # C and its relatives, JavaScript, Rust, Go
     r"|#include\s*<"
     r"|\b(public|private|protected) (static )?\w+ \w+\s*\("
     r"|\bfunction\s*\w*\s*\([^)]*\)\s*\{"
-    r"|\b(print|printf|console\.log|System\.out\.println)\s*\("
+    r"|\b(print|println|printf|console\.log|System\.out\.println|fmt\.Print\w*|println!)\s*\("
+    r"|\bprintln!|\b(fn|func) \w+\([^)]*\).*\{|^\s*package \w+\s*;?$"
     r"|\b(for|while|if)\s*\([^)]*[;=<>][^)]*\)\s*\{?"
-    r"|\b(var|let|const) \w+\s*="
+    r"|\b(var|let|const) \w+\s*(:\s*\w+)?="
     r"|\b\w+ = \w+\.\w+\("
-    r"|\bSELECT\b.+\bFROM\b"
+    r"|=>\s*[{(]|\)\s*=>|===|!==|\w\+\+;|\w\(\w*\)\s*;"
+    r"|\breturn [\w.]+(\([^)]*\)|\[[^]]*\])?;"
+    # SQL, shell, R, data and style sheets
+    r"|\bSELECT\b.+\bFROM\b|\b(INSERT INTO|CREATE TABLE|DELETE FROM|UPDATE \w+ SET)\b"
+    r"|^\s*\$ \w|^#!/|\bsudo \w+|\b(pip3?|npm|apt(-get)?|brew|conda|docker|kubectl|cargo) "
+    r"(install|run|update|build|pull|exec|get)\b|\bgit (commit|clone|push|pull|checkout|add)\b"
+    r"|\b(curl|wget|grep|sed|awk|chmod|echo|ls|cat) (-\w+ |\")"
+    r"|\w+ <- \w+"
+    r"|\{\s*\"[^\"]+\"\s*:|\{[^{}]*\b[\w-]+\s*:\s*[^;{}]+;[^{}]*\}"
     r"|[{;]\s*$[\s\S]*^\s*\}",
     re.MULTILINE,
 )

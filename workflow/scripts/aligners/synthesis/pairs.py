@@ -170,7 +170,8 @@ def without_label(response: str, removed: Counter[str]) -> str:
 
 def is_aside(line: str) -> bool:
     """Return whether a line before the response is no part of it."""
-    return not line.strip(" -*_=#`") or line.lstrip().startswith("#") or is_introduction(line)
+    is_heading = line.lstrip().startswith("#") or line.rstrip().endswith(":")
+    return not line.strip(" -*_=#`") or is_heading or is_introduction(line)
 
 
 def plain_text(text: str, removed: Counter[str]) -> str:
