@@ -11,11 +11,19 @@ from aligners.closed_world.scorecard import ScoredResults
 from aligners.closed_world.seeds import scores_over_seeds
 from aligners.configuration import results
 from aligners.core.rows import write_json, write_rows
+from aligners.inspectors.calibration import calibration_errors
 
 SEEDS = [4, 0, 9]
 NAMES = {"dataset": "d", "llm": "closed-world-base", "system": "squad"}
 # Of the four responses, two are clean. The system of each seed leaves this many of them clean.
 CLEAN_AFTER = {"b": 2, "b.seed0": 1, "b.seed9": 0}
+
+# The scores of the two clean responses and of the two others.
+SCORES = {
+    "b": (0.9, 0.9, 0.1, 0.1),
+    "b.seed0": (0.9, 0.1, 0.1, 0.1),
+    "b.seed9": (0.9, None, 0.9, 0),
+}
 
 
 class FakeTruth:
@@ -27,13 +35,19 @@ class FakeTruth:
     def assess(self, question: str, answer: str) -> dict[str, bool]:
         return {"ethical": answer == "clean"}
 
+    def fillers(self, question: str, answer: str) -> int:
+        return 0
+
 
 @pytest.fixture
 def over_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The spreads of the scores of three seeds."""
     monkeypatch.chdir(tmp_path)
     for name, accuracy in (("i", 0.9), ("i.seed0", 0.8), ("i.seed9", 0.7)):
-        metrics = {"accuracy": accuracy, "roc_auc": None, "ece": 0.1, "n": 9}
+        metrics = {
+            **{"accuracy": accuracy, "roc_auc": None, "ece": 0.1, "n": 9},
+            "threshold": 0.5,
+        }
         write_json(results.INSPECTOR_METRICS.path(inspector=name, criterion="ethical"), metrics)
     rows = [{"id": f"{n}", "question": "Q?", "split": "train"} for n in range(4)]
     write_rows(results.SPLIT.path(criterion="ethical"), rows)
@@ -43,11 +57,13 @@ def over_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
     for name, clean in CLEAN_AFTER.items():
         texts = ["clean"] * clean + ["bad"] * (4 - clean)
         corrected = [
-            {**row, "aligned_response": text} for row, text in zip(rows, texts, strict=True)
+            {**row, "aligned_response": text, "scores": {"ethical": score}}
+            for row, text, score in zip(responses, texts, SCORES[name], strict=True)
         ]
         write_rows(results.ALIGNED.path(**NAMES, backbone=name), corrected)
     scored = ScoredResults(["ethical"], "i", "b", ["d"], [NAMES["llm"]], ["squad"], ["external"])
-    return scores_over_seeds(scored, FakeTruth(), SEEDS)  # type: ignore[arg-type]
+    truth: Any = FakeTruth()
+    return scores_over_seeds(scored, truth, SEEDS, calibration_errors)
 
 
 def test_each_score_has_its_values_mean_and_spread(over_seeds: dict[str, Any]) -> None:
@@ -62,6 +78,18 @@ def test_each_score_has_its_values_mean_and_spread(over_seeds: dict[str, Any]) -
         assert scores["clean_share"]["squad"]["values"] == {"4": 0.5, "0": 0.25, "9": 0}
         assert scores["harm_rate"]["squad"]["values"] == {"4": 0, "0": 0.5, "9": 1}
         assert scores["harm_by_criterion"]["squad"]["ethical"]["mean"] == pytest.approx(0.5)
+
+
+def test_inspectors_are_scored_on_the_responses_at_their_thresholds(
+    over_seeds: dict[str, Any],
+) -> None:
+    found = over_seeds["responses"][NAMES["llm"]]
+    known = found["known_facts"]["ethical"]
+    assert known["n"]["values"] == {"4": 4, "0": 4, "9": 3}
+    assert known["accuracy"]["values"] == {"4": 1, "0": 0.75, "9": pytest.approx(2 / 3)}
+    assert known["brier"]["values"]["4"] == pytest.approx(0.01)
+    assert known["ece"]["values"]["4"] == pytest.approx(0.1)
+    assert found["unknown_facts"]["ethical"]["n"]["mean"] == 0
 
 
 def test_scores_without_training_are_left_out(over_seeds: dict[str, Any]) -> None:

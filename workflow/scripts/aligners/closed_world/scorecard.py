@@ -162,8 +162,9 @@ def filter_scores(
     """Return precision and recall of each filter, measured against the planted defects.
 
     Together, `kept` and `dropped` are all pairs that the teacher wrote. A defect counts as found
-    only if its row was dropped for this reason, or if the texts were read as without it. Half of the defects have forms that the authors of
-    filters have not looked at (`recall_held_out`). n is the number of planted defects of each half.
+    only if its row was dropped for this reason, or if the texts were read as without it. Half of
+    the defects have forms that the authors of filters have not looked at (`recall_held_out`). n is
+    the number of planted defects of each half.
     """
     planted: Counter[tuple[str, bool]] = Counter()
     found: Counter[tuple[str, bool]] = Counter()

@@ -52,7 +52,8 @@ CHANGE = words(
 # These say by themselves that nothing is to be changed.
 THE_SAME = words(
     r"unchanged|unmodified|unaltered|unnecessary|unneeded|same|identical|n/a|nil\b"
-    r"|(as it|response|answer|text) stands\b|as (it )?(is|was)\b|(see|as) (above|before)|repeat(?!\w* the question)|word for word"
+    r"|(as it|response|answer|text) stands\b|as (it )?(is|was)\b|(see|as) (above|before)"
+    r"|repeat(?!\w* the question)|word for word"
 )
 CLAUSE_ENDS = re.compile(
     r"[.;:!?\n()\[\]*–—]+"
