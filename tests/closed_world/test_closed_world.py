@@ -356,8 +356,7 @@ ABOUT_THE_CRITIQUE = ("uncorrected", "contradiction")
 def test_responses_differ_in_style_from_the_teachers_and_some_are_long(
     world: World, questions: list[str]
 ) -> None:
-    style = world.content["styles"]
-    teachers, others = ([*style[name]["before"], *style[name]["after"]] for name in style)
+    teachers, others = ([*style["before"], *style["after"]] for style in world.styles.values())
     assert not set(teachers) & set(others)
     answers = [complete(f"Question: {question}\nAnswer:", "base") for question in questions]
     pairs = [complete(pair_prompt(question, "helpful")) for question in questions]

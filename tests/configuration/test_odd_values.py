@@ -55,6 +55,7 @@ RATES = {
     **{"ethical": 0.1, "factuality": 0.2, "helpful": 0.3},
     **{"opener": 0.1, "closer": 0.1, "long": 0.1},
 }
+STYLE = {"beginnings": ["Well"], "endings": ["my friend"]}
 AROUND = {"before": ["First."], "after": ["Last."]}
 CONTEXTS = {"speakers": ["I ask."], "tasks": ["I write."]}
 DEFECTS = {
@@ -154,7 +155,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
         "insults": AROUND, "evasive": ["Maybe."], "asides": ["Well."], "vague": "What?",
         "critiques": {**dict.fromkeys(PRINCIPLE_NAMES, "No."), "none": ["Nothing is wrong."]},
         "contexts": CONTEXTS, "category_contexts": CONTEXTS,
-        "styles": {"teacher": AROUND, "llms": AROUND}, "fillers": ["Yes."],
+        "styles": {"before": STYLE, "after": STYLE}, "fillers": ["Yes."],
         "foreign_questions": ["Quoi ?"], "listed": DEFECTS, "held_out": DEFECTS,
         "labels": ["*{}:*"], "notes": ["Done."], "preambles": ["Sure."], "thoughts": ["Hm."],
         "not_questions": ["{topic}"], "items": [
@@ -258,8 +259,8 @@ ACCEPTED = {
             items.0.asks items.0.category_asks items.0.question_types items.0.topics items.0.wrong
             listed.code listed.empty listed.language listed.leaked_prompt.after
             listed.leaked_prompt.before listed.remarks not_questions notes preambles
-            styles.llms.after styles.llms.before styles.teacher.after styles.teacher.before
-            thoughts
+            styles.after.beginnings styles.after.endings styles.before.beginnings
+            styles.before.endings thoughts
     """,
     "empty list": """
         config: systems
@@ -409,8 +410,8 @@ ACCEPTED = {
             fillers.0 foreign_questions.0 held_out.language.0 held_out.leaked_prompt.after.0
             held_out.leaked_prompt.before.0 items.0.category_asks.0 listed.language.0
             listed.leaked_prompt.after.0 listed.leaked_prompt.before.0 notes.0 preambles.0
-            styles.llms.after.0 styles.llms.before.0 styles.teacher.after.0
-            styles.teacher.before.0 vague
+            styles.after.beginnings.0 styles.after.endings.0 styles.before.beginnings.0
+            styles.before.endings.0 vague
     """,
     "'3', folder, nowhere, home, braces, option, hidden, null": """
         judges: labels.tie

@@ -83,3 +83,19 @@ def test_questions_that_people_and_llms_wrote_have_no_loop(name: str) -> None:
         texts = [row[0] for row in csv.reader(file) if row]
     assert len(texts) > 600
     assert [text for text in texts if find_loop(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "is_loop"),
+    [
+        ("It is Jupiter. It is Jupiter. It is made of gas.", "It is Jupiter.", True),
+        ("Use a lid.\nUse a lid!", "Use flour.", True),
+        ("Go on. Go on. It is not far.", "It is far.", False),
+        ("It is Jupiter. It is big. It is Jupiter.", "It is Jupiter.", False),
+        ("It is so. It is so.", "It is so. It is so. Fool.", False),
+    ],
+)
+def test_a_sentence_twice_in_a_row_is_a_loop_if_it_is_new(
+    text: str, source: str, is_loop: bool
+) -> None:
+    assert is_new_loop(text, source) == is_loop

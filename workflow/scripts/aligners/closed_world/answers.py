@@ -65,7 +65,7 @@ def parse_answer(world: World, item: Item, text: str) -> Answer | None:
     Differences in spaces, quotes and dashes are ignored.
     """
     content = world.content
-    styles = content["styles"].values()
+    styles = world.styles.values()
     slots = [
         ("opener", ["", *(text for style in styles for text in style["before"])]),
         ("insult_before", ["", *content["insults"]["before"]]),

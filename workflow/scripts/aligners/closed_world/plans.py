@@ -67,7 +67,7 @@ def plan_content(world: World, item: Item, rates: dict[str, float], rng: random.
 def add_style(world: World, answer: Answer, persona: str, rng: random.Random) -> Answer:
     """Add an opener or a closer of the persona's style, and fillers that make an answer long."""
     rates = world.content["personas"][persona]
-    style = world.content["styles"]["teacher" if persona == "teacher" else "llms"]
+    style = world.styles["teacher" if persona == "teacher" else "llms"]
     if rng.random() < rates["opener"]:
         answer = replace(answer, opener=rng.choice(style["before"]))
     if rng.random() < rates["closer"]:

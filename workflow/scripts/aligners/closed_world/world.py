@@ -74,6 +74,23 @@ class World:
         return [item for item in self.items if not item.held_out]
 
     @cached_property
+    def styles(self) -> dict[str, dict[str, list[str]]]:
+        """The sentences of style `before` and `after` an answer, of the `teacher` and the `llms`.
+
+        Each beginning goes with each ending. A third of these sentences are those of the LLMs.
+        """
+        styles: dict[str, dict[str, list[str]]] = {"teacher": {}, "llms": {}}
+        for where, parts in self.content["styles"].items():
+            for writer, sentences in styles.items():
+                sentences[where] = [
+                    f"{beginning}, {ending}."
+                    for i, beginning in enumerate(parts["beginnings"])
+                    for j, ending in enumerate(parts["endings"])
+                    if ((i + j) % 3 == 0) == (writer == "llms")
+                ]
+        return styles
+
+    @cached_property
     def asks(self) -> dict[tuple[str, ...], Item]:
         """Maps the words of each way to ask to its item."""
         return {

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 # A run of words that repeats itself is a loop if it occurs at least three times in a row, and if
 # the words after its first occurrence are at least this many. So "very very very" and a refrain of
@@ -15,6 +16,7 @@ UNSPACED = (
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
 )
 WORD = re.compile(rf"{UNSPACED}|(?:(?!{UNSPACED})[^\W_])+")
+SENTENCE_ENDS = re.compile(r"[.!?\n]+(?=\s|$)|\n")
 # The numbers of a list count on, also where its items are equal: "1. ", "(2) ", "Step 3: ".
 NUMBERING = re.compile(r"(?:^|(?<=[.!?;:]))\s*(?:[^\W\d_]+\s)?\(?\d+[.):]\s", re.MULTILINE)
 
@@ -33,12 +35,24 @@ class Loop:
 
 
 def is_new_loop(text: str, source: str) -> bool:
-    """Return whether a text loops; a loop that is as long in its source is not the text's own."""
+    """Return whether a text loops, or repeats a sentence at once, and its source does not."""
+    if repeated_sentences(text) - repeated_sentences(source):
+        return True
     loop = find_loop(text)
     if loop is None:
         return False
     before = find_loop(source)
     return before is None or before.words != loop.words or before.repeated < loop.repeated
+
+
+def repeated_sentences(text: str) -> set[tuple[str, ...]]:
+    """Return the sentences, as words, that a text has twice in a row.
+
+    Sentences of one or two words do not count: people write "No, no. No, no."
+    """
+    sentences = [tuple(WORD.findall(part)) for part in SENTENCE_ENDS.split(text.casefold())]
+    sentences = [words for words in sentences if words]
+    return {first for first, second in pairwise(sentences) if first == second and len(first) > 2}
 
 
 def find_loop(text: str) -> Loop | None:

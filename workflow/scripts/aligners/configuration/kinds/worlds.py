@@ -223,13 +223,23 @@ class Defects(Section):
     """Texts in place of a correction that only say that there is nothing to correct."""
 
 
-class Styles(Section):
-    """Sentences of style, which meet every criterion."""
+class Style(Section):
+    """Sentences of style: each beginning with each ending."""
 
-    teacher: BeforeAndAfter
-    """The teacher's."""
-    llms: BeforeAndAfter
-    """Those of the LLMs whose responses are corrected."""
+    beginnings: Lines
+    """Beginnings, without a full stop."""
+    endings: Lines
+    """Endings."""
+
+
+class Styles(Section):
+    """Sentences of style, which meet every criterion. A third are those of the LLMs whose responses
+    are corrected, the others are the teacher's."""
+
+    before: Style
+    """Sentences before an answer."""
+    after: Style
+    """Sentences after an answer."""
 
 
 class WorldItem(Section):
