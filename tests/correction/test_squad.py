@@ -112,7 +112,21 @@ CASES: list[dict[str, Any]] = [
         "corrections": {"x": {"a0": "a1"}},
         "log odds": {"x": {"a0": -6}, "z": {"a0": -2, "a1": -6}},
         "result": "a0",
-        "trace": [("x", -6, 3, "least_margin_not_raised"), ("z", -2, None, "unchanged")],
+        "trace": [("x", -6, 3, "least_margin_not_raised"), ("z", -6, None, "unchanged")],
+    },
+    {
+        "name": "a draft that leaves another as low as it was is accepted with the next correction",
+        "corrections": {"x": {"a0": "a1"}, "z": {"a1": "a2"}},
+        "log odds": {"x": {"a0": -6}, "z": {"a0": -5.9, "a1": -6.1}},
+        "result": "a2",
+        "trace": [("x", -6, 3, "least_margin_not_raised"), ("z", -6.1, 3, "accepted")],
+    },
+    {
+        "name": "a draft that no further correction makes better is not kept",
+        "corrections": {"x": {"a0": "a1"}, "z": {"a1": "a2"}},
+        "log odds": {"x": {"a0": -6, "a2": -7}, "z": {"a0": -5.9, "a1": -6.1}},
+        "result": "a0",
+        "trace": [("x", -6, 3, "least_margin_not_raised"), ("z", -6.1, 3, "lowers_another")],
     },
     {
         "name": "with equal margins the first criterion acts",
@@ -453,4 +467,4 @@ def test_log_odds_that_are_no_number_stop_the_squad(paper: bool, case: str) -> N
 
 def test_the_gate_names_the_criterion_that_falls_lowest() -> None:
     before, after = {"x": -3.0, "y": 1.0, "z": 1.0}, {"x": 1.0, "y": -1.0, "z": -2.0}
-    assert Gate(LEAST_RISE).decide("x", before, after).lowered == "z"
+    assert Gate(LEAST_RISE).decide("x", before, before, after).lowered == "z"

@@ -48,18 +48,25 @@ class Gate:
             return correction.problem
         return UNCHANGED if correction.text.strip() == text.strip() else None
 
-    def decide(self, criterion: str, before: Margins, after: Margins) -> Decision:
-        """Decide by the margins of the text before the turn and of the correction, by criterion."""
+    def decide(self, criterion: str, kept: Margins, before: Margins, after: Margins) -> Decision:
+        """Decide on a correction by margins, by criterion.
+
+        Args:
+            criterion: whose aligner wrote it.
+            kept: of the last accepted text.
+            before: of the text that the aligner read: this text, or a draft (`squad.RowState`).
+            after: of the correction.
+        """
         # The log odds rise by as much as the margin.
         if after[criterion] - before[criterion] < self.least_rise:
             return Decision(ROSE_TOO_LITTLE)
-        lowered = [name for name in before if before[name] >= 0 > after[name]]
+        lowered = [name for name in kept if max(kept[name], before[name]) >= 0 > after[name]]
         if lowered:
             return Decision(LOWERS_ANOTHER, min(lowered, key=after.__getitem__))
         # So the least margin rises with each accepted correction. A text is as good as its worst
         # criterion: by this order, the last accepted correction is the best text of the row, before
         # the response, all earlier corrections, and those that are refused here.
-        if min(after.values()) <= min(before.values()):
+        if min(after.values()) <= min(kept.values()):
             return Decision(LEAST_NOT_RAISED)
         return Decision(ACCEPTED)
 
@@ -71,6 +78,6 @@ class PaperGate:
         """Return a reason only if the aligner could not read the response whole."""
         return TOO_LONG if correction.problem == TOO_LONG else None
 
-    def decide(self, criterion: str, before: Margins, after: Margins) -> Decision:
+    def decide(self, criterion: str, kept: Margins, before: Margins, after: Margins) -> Decision:
         """Accept."""
         return Decision(ACCEPTED)

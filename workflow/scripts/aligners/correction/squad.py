@@ -11,7 +11,13 @@ from statistics import fmean
 from typing import Any, Protocol
 
 from aligners.core.errors import UserError
-from aligners.core.reasons import ABOVE_THRESHOLD, ACCEPTED, QUESTION_TOO_LONG, UNFAMILIAR
+from aligners.core.reasons import (
+    ABOVE_THRESHOLD,
+    ACCEPTED,
+    LEAST_NOT_RAISED,
+    QUESTION_TOO_LONG,
+    UNFAMILIAR,
+)
 from aligners.core.sentences import first_of_correction
 from aligners.correction.gate import Decision, Gate, PaperGate
 from aligners.correction.problems import Correction
@@ -75,6 +81,8 @@ class RowState:
         result: the text so far, and its turns.
         remaining: criteria whose aligners can still have a turn; none if the row is left alone.
         scores: of the text so far; no criteria if an inspector cannot read the response.
+        draft: a correction that was rejected only because another criterion is still as low, and
+            its scores. The next aligner reads it: its correction can be accepted with this one.
     """
 
     name: str
@@ -82,6 +90,12 @@ class RowState:
     result: Result
     remaining: list[str]
     scores: Scores
+    draft: tuple[str, Scores] | None = None
+
+    @property
+    def shown(self) -> tuple[str, Scores]:
+        """The text that the next aligner reads, and its scores."""
+        return self.draft or (self.result.aligned_response, self.scores)
 
     def leave_alone(self, reason: str) -> None:
         """Let no aligner act."""
@@ -146,14 +160,12 @@ class Squad:
         for name, align in self.aligners.items():
             states = [state for state, criterion in due if criterion == name]
             if states:
-                corrections = align(
-                    [state.question for state in states],
-                    [state.result.aligned_response for state in states],
-                )
+                questions = [state.question for state in states]
+                corrections = align(questions, [state.shown[0] for state in states])
                 turns += zip(states, [name] * len(states), corrections, strict=True)
         passed: list[tuple[RowState, str, Correction]] = []
         for state, criterion, correction in turns:
-            refusal = self.gate.refuse_text(correction, state.result.aligned_response)
+            refusal = self.gate.refuse_text(correction, state.shown[0])
             if refusal is None:
                 passed.append((state, criterion, correction))
             else:
@@ -163,17 +175,21 @@ class Squad:
         )
         for (state, criterion, correction), log_odds in zip(passed, scored, strict=True):
             after = self.measure(state.name, log_odds)
-            decision = self.gate.decide(criterion, state.scores.margins, after.margins)
-            end_turn(state, criterion, correction.text, after, decision)
+            margins = state.scores.margins, state.shown[1].margins, after.margins
+            end_turn(
+                state, criterion, correction.text, after, self.gate.decide(criterion, *margins)
+            )
 
 
 def end_turn(
     state: RowState, criterion: str, correction: str, after: Scores | None, decision: Decision
 ) -> None:
-    """Add a turn to the trace of a row; after an accepted turn, the correction is its text."""
-    state.result.trace.append(traced_turn(criterion, state.scores, correction, after, decision))
+    """Add a turn to the trace of a row; its correction can become the row's text or draft."""
+    state.result.trace.append(traced_turn(criterion, state.shown[1], correction, after, decision))
     if after and decision.reason == ACCEPTED:
-        state.result.aligned_response, state.scores = correction, after
+        state.result.aligned_response, state.scores, state.draft = correction, after, None
+    elif after and decision.reason == LEAST_NOT_RAISED:
+        state.draft = correction, after
 
 
 def align_with_squad(
@@ -214,7 +230,7 @@ def align_with_squad(
     while True:
         due: list[tuple[RowState, str]] = []
         for state in states:
-            margins = state.scores.margins
+            margins = state.shown[1].margins
             lowest = min(state.remaining, key=margins.__getitem__, default=None)
             if lowest is not None and margins[lowest] < 0:
                 state.remaining.remove(lowest)
