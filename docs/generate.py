@@ -22,7 +22,12 @@ import pandas as pd
 from data_rows import TEST_QUESTION, choose_data_rows
 from rich.table import Table
 
-from aligners.cli.scorecard import filter_table, inspector_table
+from aligners.cli.scorecard import (
+    filter_table,
+    inspector_table,
+    quality_table,
+    wrapped_table,
+)
 from aligners.closed_world.world import load_world
 from aligners.configuration import results
 from aligners.configuration.documentation import KINDS, json_schema, key_tables
@@ -167,6 +172,7 @@ def responses_table() -> str:
             "harm by criterion": harm_by_criterion(scores["harm_by_criterion"].get(name, {})),
             "clean, unknown facts": formats.rate(unknown["clean_share"][name]),
             "harm, unknown facts": formats.rate(unknown["harm_rate"].get(name), missing=""),
+            "by criterion": harm_by_criterion(unknown["harm_by_criterion"].get(name, {})),
         }
         for name, share in scores["clean_share"].items()
     ]
@@ -241,6 +247,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "scorecard-inspectors": lambda: of_terminal(
         inspector_table(read_json(SCORECARD)["inspectors"])
     ),
+    "scorecard-on-responses": lambda: of_terminal(
+        quality_table("", read_json(SCORECARD)["responses"][LLM])
+    ),
+    "scorecard-wrapped": lambda: of_terminal(wrapped_table(read_json(SCORECARD)["wrapped_pairs"])),
     "scorecard-filters": lambda: of_terminal(filter_table(read_json(SCORECARD)["filters"])),
     "show-example": shown_rows,
     "win-rates": win_rates,

@@ -54,7 +54,7 @@ def inspector_table(scores: dict[str, Any]) -> Table:
     return table
 
 
-def responses_table(
+def quality_table(
     title: str, scores: dict[str, Any], show: Callable[[Any], str] = formats.decimal
 ) -> Table:
     """Return the inspectors with their quality on the responses of an LLM to known facts."""
@@ -123,7 +123,7 @@ def seed_tables(scores: dict[str, Any]) -> Iterator[Table]:
     yield table
     for llm, found in scores["responses"].items():
         title = f"Inspectors on the responses of {llm}, known facts, over training seeds"
-        yield responses_table(title, found, formats.spread_decimal)
+        yield quality_table(title, found, formats.spread_decimal)
     for llm, systems in scores["datasets"]["all"].items():
         yield system_table(f"Answers of {llm} over training seeds", systems, formats.spread)
         if SQUAD.name in systems["harm_by_criterion"]:
@@ -143,7 +143,7 @@ def print_scorecard() -> None:
     console.print(inspector_table(scores["inspectors"]))
     for llm, found in scores["responses"].items():
         title = f"Inspectors on the responses of {llm}, known facts"
-        console.print(responses_table(title, found))
+        console.print(quality_table(title, found))
     console.print(filter_table(scores["filters"]))
     console.print(wrapped_table(scores["wrapped_pairs"]))
     for llm, systems in scores["datasets"]["all"].items():
