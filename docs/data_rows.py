@@ -15,7 +15,7 @@ NAMES = {
     "inspector": "bert-closed-world",
     "dataset": "synthetic_mixed",
     "llm": "closed-world-base",
-    "backbone": "gpt2-closed-world",
+    "backbone": "llama-closed-world",
     "system": "squad",
     "reference": "base",
     "judge": "closed-world",

@@ -49,7 +49,7 @@ POLICY = EXAMPLES / "policy.json"
 
 # The names of the experiments, of config/demo.yaml and of docs/your-own-policy.md.
 DEMO, OWN_POLICY = "demo", "mine"
-LLM, BACKBONE, DATASET = "closed-world-base", "gpt2-closed-world", "synthetic_mixed"
+LLM, BACKBONE, DATASET = "closed-world-base", "llama-closed-world", "synthetic_mixed"
 CRITERION, INSPECTOR = "desk", "bert-closed-world"
 WORLD = ROOT / "resources/closed_world/world.yaml"
 SQUAD_ROWS = results.ALIGNED.path(dataset=DATASET, llm=LLM, backbone=BACKBONE, system=SQUAD.name)

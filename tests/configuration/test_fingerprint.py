@@ -200,7 +200,7 @@ NAMES = {
     "llm": "closed-world-base",
     "synthesis": "closed-world",
     "encoder": "all-minilm-l6-v2",
-    "backbone": "gpt2-closed-world",
+    "backbone": "llama-closed-world",
     "dataset": "own",
 }
 
@@ -214,9 +214,9 @@ def test_numbers_are_unchanged_and_lists_keep_their_order(in_the_project: None) 
 
 
 EDITS: list[tuple[str, str, dict[str, Any], bool]] = [
-    ("backbone", "backbones/gpt2-closed-world", {"description": "x"}, False),
-    ("backbone", "backbones/gpt2-closed-world", {"micro_batch_tokens": 3}, False),
-    ("backbone", "backbones/gpt2-closed-world", {"epochs": 7}, True),
+    ("backbone", "backbones/llama-closed-world", {"description": "x"}, False),
+    ("backbone", "backbones/llama-closed-world", {"micro_batch_tokens": 3}, False),
+    ("backbone", "backbones/llama-closed-world", {"epochs": 7}, True),
     ("encoder", "encoders/all-minilm-l6-v2", {"batch_size": 3}, False),
     ("encoder", "encoders/all-minilm-l6-v2", {"max_tokens": 3}, True),
     ("synthesis.topics", "synthesis/closed-world", {"pairs": {"max_new_tokens": 3}}, False),

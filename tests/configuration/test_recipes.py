@@ -18,7 +18,7 @@ from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 
 DEMO = Path("config/demo.yaml")
-BACKBONE = "config/backbones/gpt2-closed-world.yaml"
+BACKBONE = "config/backbones/llama-closed-world.yaml"
 
 
 def experiment(**changes: Any) -> Config:
@@ -68,15 +68,15 @@ def test_a_tilde_in_the_path_of_a_model_is_the_home_directory(
     (tmp_path / "home/model").mkdir(parents=True)
     (tmp_path / "home/model/config.json").write_text("{}")
     set_keys(BACKBONE, from_scratch=None, model="~/model", revision="main")
-    source = load_recipe(BackboneRecipe, "gpt2-closed-world").source()
+    source = load_recipe(BackboneRecipe, "llama-closed-world").source()
     assert source.model == str(tmp_path / "home/model")
     assert not source.is_on_the_hub
 
 
 def test_an_explicit_default_does_not_change_the_deciding_keys(project: Path) -> None:
-    before = deciding_recipe(BackboneRecipe, "gpt2-closed-world")
+    before = deciding_recipe(BackboneRecipe, "llama-closed-world")
     set_keys(BACKBONE, dtype="float32", attention="sdpa", weight_decay=0.01)
-    assert deciding_recipe(BackboneRecipe, "gpt2-closed-world") == before
+    assert deciding_recipe(BackboneRecipe, "llama-closed-world") == before
 
 
 # What decides
@@ -96,9 +96,9 @@ def test_an_explicit_default_does_not_change_the_deciding_keys(project: Path) ->
 def test_keys_that_do_not_decide_are_left_out(
     project: Path, change: dict[str, Any], decides: bool
 ) -> None:
-    before = deciding_recipe(BackboneRecipe, "gpt2-closed-world")
+    before = deciding_recipe(BackboneRecipe, "llama-closed-world")
     set_keys(BACKBONE, **change)
-    assert (deciding_recipe(BackboneRecipe, "gpt2-closed-world") != before) == decides
+    assert (deciding_recipe(BackboneRecipe, "llama-closed-world") != before) == decides
 
 
 def test_files_decide_by_their_content_not_their_name(project: Path) -> None:
@@ -141,7 +141,7 @@ def test_base_llms_have_a_partner(project: Path) -> None:
         ({}, {BACKBONE: {"decoding": {"max_new_tokens": 320}}},
          "key decoding.max_new_tokens: 320 new tokens leave no room"),
         ({"backbones": ["gpt2-large"]}, {},
-         "ji-et-al-closed-world is trained on gpt2-closed-world; add it"),
+         "ji-et-al-closed-world is trained on llama-closed-world; add it"),
         ({"split": {"train": 0.7, "validation": 0.2, "test": 0.2}}, {}, "add up to 1.1"),
     ],
 )  # fmt: skip

@@ -174,7 +174,7 @@ def test_apply_aligner_acts_once_for_each_criterion(
     for criteria in (["ethical", "factuality"], ["factuality", "ethical"]):
         apply_aligner.main(
             criteria=criteria,
-            backbone="gpt2-closed-world",
+            backbone="llama-closed-world",
             responses=responses,
             model=trained,
             output=tmp_path / "aligned.jsonl",
@@ -199,7 +199,7 @@ def test_apply_aligner_does_not_use_a_correction_with_a_problem(
     monkeypatch.setattr(Aligner, "from_directory", lambda *_, **__: aligner)
     files = {"responses": responses, "output": tmp_path / "aligned.jsonl"}
     apply_aligner.main(
-        criteria=list(TARGETS), backbone="gpt2-closed-world", model=tmp_path, **files
+        criteria=list(TARGETS), backbone="llama-closed-world", model=tmp_path, **files
     )
     for row in read_rows(tmp_path / "aligned.jsonl"):
         assert row["aligned_response"] == "It is kind."
@@ -271,7 +271,7 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
         system="squad-conditioned",
         criteria=list(TARGETS),
         llm="closed-world-base",
-        backbone="gpt2-closed-world",
+        backbone="llama-closed-world",
         responses=responses,
         aligners=[trained, trained],
         inspectors=[tmp_path, tmp_path],

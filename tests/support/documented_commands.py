@@ -66,7 +66,7 @@ DEMO_RESULTS = {
     "squad.jsonl": results.ALIGNED.path(
         dataset="synthetic_mixed",
         llm="closed-world-base",
-        backbone="gpt2-closed-world",
+        backbone="llama-closed-world",
         system="squad",
     ),
 }

@@ -35,7 +35,7 @@ from aligners.synthesis.similarity import load_encoder
 
 DEMO = "config/demo.yaml"
 LLM = "config/llms/closed-world-base.yaml"
-BACKBONE = "config/backbones/gpt2-closed-world.yaml"
+BACKBONE = "config/backbones/llama-closed-world.yaml"
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
 SEEDS = "resources/criteria/ethical/seed_questions.yaml"
 WORLD = "resources/closed_world/world.yaml"
@@ -161,7 +161,7 @@ CONFIGURATION = [
          partial(set_keys, DEMO, llms=["mine", "mine.jsonl"]), check,
          [DEMO, "key llms.1", "'mine.jsonl'"]),
     Case("unknown backbone", partial(set_keys, DEMO, backbones=["gpt2-clsed-world"]), check,
-         [DEMO, "key backbones", "config/backbones/gpt2-clsed-world.yaml", "gpt2-closed-world"]),
+         [DEMO, "key backbones", "config/backbones/gpt2-clsed-world.yaml", "llama-closed-world"]),
     Case("unknown criterion", partial(set_keys, DEMO, criteria=["witty"]), check,
          [DEMO, "key criteria", "config/criteria/witty.yaml", "ethical, factuality, helpful"]),
     Case("unknown teacher", partial(set_keys, DEMO, teacher="falcon-40"), check,

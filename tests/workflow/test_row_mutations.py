@@ -289,7 +289,7 @@ PROGRAMS = {
     ),
     "train_aligner": Program(
         lambda: train_aligner.main(
-            backbone="gpt2-closed-world", train=[Path("train.jsonl")],
+            backbone="llama-closed-world", train=[Path("train.jsonl")],
             validation=[Path("validation.jsonl")], rows=9, seed=0, input_format="", criteria=[],
             fingerprint="f", model=Path(at(results.ALIGNER, aligner="ethical")),
             **options("metrics", "losses"),
@@ -307,7 +307,7 @@ PROGRAMS = {
     ),
     "apply_aligner": Program(
         lambda: apply_aligner.main(
-            criteria=["ethical"], backbone="gpt2-closed-world", model=Path("model"),
+            criteria=["ethical"], backbone="llama-closed-world", model=Path("model"),
             responses=Path("responses.jsonl"), **options("output"),
         ),
         {"responses.jsonl": (RESPONSES, RESPONSE)},
@@ -322,7 +322,7 @@ PROGRAMS = {
     "apply_squad": Program(
         lambda: apply_squad.main(
             system="squad", criteria=["ethical"], llm="closed-world-base",
-            backbone="gpt2-closed-world",
+            backbone="llama-closed-world",
             responses=Path("responses.jsonl"), aligners=[Path("a")], inspectors=[Path("i")],
             margin=1.0, **options("output"),
         ),

@@ -22,7 +22,7 @@ Next steps
   see all results     make report, then open results/report.html
   see corrections     .venv/bin/aligners show --changed \\
     results/aligned/synthetic_mixed/closed-world-base/*/squad.jsonl
-  see a training      results/aligners/gpt2-closed-world/factuality/losses.png
+  see a training      results/aligners/llama-closed-world/factuality/losses.png
   AlpacaEval files    results/alpaca_eval/all lists them
   the plan            .venv/bin/snakemake --profile profiles/demo -n
   your own policy     docs/your-own-policy.md"""
