@@ -27,7 +27,7 @@ from aligners.configuration.validation import validate
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 from aligners.statistics.reproduction import AS_IN_THE_PAPER
-from aligners.synthesis.pairs import pairs_prompt
+from aligners.synthesis.pair_prompts import pairs_prompt
 from aligners.synthesis.topics import topic_reason
 
 ROOT = Path(__file__).parents[2]

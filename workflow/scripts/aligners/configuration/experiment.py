@@ -93,7 +93,7 @@ class Experiment:
     def hub_models(self) -> dict[str, ModelSource]:
         """The models of the Hub that recipes name, by `<kind>/<name>` of the recipe."""
         config = self.config
-        llms = dict.fromkeys([config.teacher, *config.llms])
+        llms = dict.fromkeys([config.teacher, *config.responses_by, *config.llms])
         used: list[tuple[type[Recipe], str]] = [(LLMRecipe, name) for name in llms]
         used.append((EncoderRecipe, config.encoder))
         used += [(InspectorRecipe, name) for name in config.inspectors]

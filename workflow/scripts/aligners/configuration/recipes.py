@@ -31,6 +31,7 @@ R = TypeVar("R", bound=Recipe)
 KINDS: dict[str, type[Recipe]] = {
     "criteria": CriterionRecipe,
     "teacher": LLMRecipe,
+    "responses_by": LLMRecipe,
     "synthesis": SynthesisRecipe,
     "encoder": EncoderRecipe,
     "inspectors": InspectorRecipe,
