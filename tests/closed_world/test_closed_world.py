@@ -11,6 +11,7 @@ from recipes import make_recipe
 from aligners.closed_world.answers import Answer, parse_answer
 from aligners.closed_world.category_questions import HELD_OUT_PER_CATEGORY, write_category_questions
 from aligners.closed_world.plans import PLANTED, WRAPPINGS
+from aligners.closed_world.scorecard import filter_scores
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import CRITERIA, World, load_world, make_rng, words
 from aligners.closed_world.writing import write_question
@@ -305,6 +306,25 @@ def test_a_given_response_gets_the_correction_that_the_truth_names(
             assert (plan.correction == plan.response) == good
     assert set(planted) == {None, *PLANTED}
     assert plain > 800
+
+
+def test_filters_are_scored_by_the_defects_in_corrections_of_given_responses(
+    truth: Truth, questions: list[str]
+) -> None:
+    kept, dropped = [], []
+    for question in questions[:600]:
+        response = complete([{"role": "user", "content": question}], "base")
+        plan = truth.planned_pair(question, "helpful", 0, response)
+        assert plan is not None
+        row = {"question": question, "criterion": "helpful", "response": response}
+        row["response_by"] = "closed-world-base"
+        if plan.defect:
+            dropped.append({**row, "reason": plan.defect})
+        else:
+            kept.append(row)
+    for reason, score in filter_scores(truth, kept, dropped, 0).items():
+        for name in ("precision", "recall", "recall_held_out"):
+            assert score[name] == 1, (reason, name)
 
 
 def test_a_given_response_that_is_not_of_the_world_is_not_corrected(world: World) -> None:
