@@ -31,7 +31,6 @@ R = TypeVar("R", bound=Recipe)
 KINDS: dict[str, type[Recipe]] = {
     "criteria": CriterionRecipe,
     "teacher": LLMRecipe,
-    "responses_by": LLMRecipe,
     "synthesis": SynthesisRecipe,
     "encoder": EncoderRecipe,
     "inspectors": InspectorRecipe,
