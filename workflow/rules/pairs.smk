@@ -75,7 +75,8 @@ rule generate_pairs:
         "exec {params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q} --questions {input.questions:q}"
         " --shard {wildcards.shard:q} --shards {params.shards:q} --seed {params.seed:q}"
-        " --output {output.pairs:q}" + RESPONSES_OPTION + " 2> {log:q}"
+        " --output {output.pairs:q}"
+        f"{RESPONSES_OPTION} 2> {{log:q}}"
 
 
 rule gather_pairs:
