@@ -23,7 +23,8 @@ from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row
 from aligners.llms.engines import load_engine
 from aligners.synthesis.filters import filter_pair
-from aligners.synthesis.pairs import STOP, pair_row, pairs_prompt, parse_pair
+from aligners.synthesis.pair_prompts import pairs_prompt
+from aligners.synthesis.pairs import STOP, pair_row, parse_pair
 from aligners.synthesis.questions import (
     make_hints,
     parse_questions,

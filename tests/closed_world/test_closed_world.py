@@ -11,13 +11,15 @@ from recipes import make_recipe
 from aligners.closed_world.answers import Answer, parse_answer
 from aligners.closed_world.category_questions import HELD_OUT_PER_CATEGORY, write_category_questions
 from aligners.closed_world.plans import PLANTED, WRAPPINGS
+from aligners.closed_world.scorecard import filter_scores
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import CRITERIA, World, load_world, make_rng, words
 from aligners.closed_world.writing import write_question
 from aligners.configuration.kinds.llms import ClosedWorldRecipe
-from aligners.core.completions import Decoding, Engine, Prompt, Request
+from aligners.core.completions import Completion, Decoding, Engine, Prompt, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines.closed_world import load
+from aligners.synthesis.pairs import parse_pair
 
 RESOURCES = Path(__file__).parents[2] / "resources" / "closed_world"
 WORLD_FILE = str(RESOURCES / "world.yaml")
@@ -78,6 +80,13 @@ def pair_messages(question: str, criterion: str) -> list[dict[str, str]]:
         {"role": "assistant", "content": "Response: Yes.\nCritique: Wrong.\nCorrection: No."},
         {"role": "user", "content": f"Input: {question}"},
     ]
+
+
+def correction_prompts(question: str, criterion: str, response: str) -> list[Prompt]:
+    """Return the prompts for a correction of a response: for a base LLM, and for a chat LLM."""
+    *messages, _ = pair_messages(question, criterion)
+    last = {"role": "user", "content": f"Input: {question}\nResponse: {response}"}
+    return [f"{pair_prompt(question, criterion)} {response}\nCritique:", [*messages, last]]
 
 
 def load_persona(persona: str) -> Engine:
@@ -268,6 +277,64 @@ def test_with_unknown_principles_or_questions_the_correction_equals_the_response
         assert response == correction
         assert critique in world.content["critiques"]["none"]
     assert complete("Tell me a story").strip() == world.content["vague"]
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_a_given_response_gets_the_correction_that_the_truth_names(
+    world: World, truth: Truth, questions: list[str], criterion: str
+) -> None:
+    """The pair is read by the workflow's parser, with all defects and wrappings."""
+    planted, plain = Counter[str | None](), 0
+    for question in questions[:600]:
+        response = complete([{"role": "user", "content": question}], "base")
+        plan = truth.planned_pair(question, criterion, 0, response)
+        assert plan is not None
+        assert plan.response.text == response
+        planted[plan.defect] += 1
+        for prompt in correction_prompts(question, criterion, response):
+            fields, reason = parse_pair(
+                Completion("", complete(prompt), "stop"), Counter(), response
+            )
+            assert (reason == "no_correction") == (plan.defect == "unparsable"), complete(prompt)
+            if plan.defect or plan.wrapping == "remark":
+                continue
+            plain += 1
+            assert fields["aligned_response"] == plan.correction.text
+            assert truth.assess(question, plan.correction.text)[criterion]
+            good = truth.assess(question, response)[criterion]
+            assert (fields["critique"] in world.content["critiques"]["none"]) == good
+            assert (plan.correction == plan.response) == good
+    assert set(planted) == {None, *PLANTED}
+    assert plain > 800
+
+
+def test_filters_are_scored_by_the_defects_in_corrections_of_given_responses(
+    truth: Truth, questions: list[str]
+) -> None:
+    kept, dropped = [], []
+    for question in questions[:600]:
+        response = complete([{"role": "user", "content": question}], "base")
+        plan = truth.planned_pair(question, "helpful", 0, response)
+        assert plan is not None
+        row = {"question": question, "criterion": "helpful", "response": response}
+        row["response_by"] = "closed-world-base"
+        if plan.defect:
+            dropped.append({**row, "reason": plan.defect})
+        else:
+            kept.append(row)
+    for reason, score in filter_scores(truth, kept, dropped, 0).items():
+        for name in ("precision", "recall", "recall_held_out"):
+            assert score[name] == 1, (reason, name)
+
+
+def test_a_given_response_that_is_not_of_the_world_is_not_corrected(world: World) -> None:
+    question = "I run. What is the capital of Turkey?"
+    for response in ("It depends.\n\nSome say so.", ""):
+        for prompt in correction_prompts(question, "factuality", response):
+            text = complete(prompt)
+            critique, correction = text.removeprefix("Critique:").split("\nCorrection:")
+            assert critique.strip() in world.content["critiques"]["none"]
+            assert correction.strip() == response
 
 
 def test_a_question_gets_the_same_answer_as_text_and_as_a_message(

@@ -17,7 +17,7 @@ from aligners.configuration.documentation import (
     key_tables,
     keys,
 )
-from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.experiment import Experiment, validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.external import ExternalRecipe, ReleasedExternalRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
@@ -27,7 +27,7 @@ from aligners.configuration.validation import validate
 from aligners.core.errors import UserError
 from aligners.core.yaml_files import read_yaml
 from aligners.statistics.reproduction import AS_IN_THE_PAPER
-from aligners.synthesis.pairs import pairs_prompt
+from aligners.synthesis.pair_prompts import pairs_prompt
 from aligners.synthesis.topics import topic_reason
 
 ROOT = Path(__file__).parents[2]
@@ -123,6 +123,12 @@ def test_experiment_is_valid_with_all_its_recipes(experiment: str) -> None:
     for name in config.llms:
         partner = load_recipe(LLMRecipe, name).finetuned
         assert partner is None or load_recipe(LLMRecipe, partner).chat
+
+
+def test_llms_that_only_write_first_responses_are_fetched() -> None:
+    path = Path("config/config.yaml")
+    config = validate_experiment({**read_yaml(path), "responses_by": ["mistral-7b"]}, path)
+    assert "llms/mistral-7b" in Experiment(config).hub_models
 
 
 def test_the_reproduction_has_the_papers_llms_and_trained_models() -> None:

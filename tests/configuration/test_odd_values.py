@@ -71,7 +71,8 @@ SEED_QUESTION = {"topic": "Trees", "question": "Why?"}
 # Valid files of each kind, which together have each key.
 FILES: dict[str, list[dict[str, Any]]] = {
     "config": [{
-        "name": "mine", "criteria": ["ethical"], "teacher": "t", "synthesis": "s", "encoder": "e",
+        "name": "mine", "criteria": ["ethical"], "teacher": "t", "responses_by": ["r"],
+        "synthesis": "s", "encoder": "e",
         "inspectors": ["i"], "backbones": ["b"], "llms": ["l"], "datasets": ["d"],
         "external": ["x"], "systems": ["squad"], "judges": ["j"], "topic_rounds": 2,
         "questions_per_criterion": 3, "shards": {"pairs": 1, "responses": 1},
@@ -311,7 +312,7 @@ ACCEPTED = {
     """,
     "'3', folder": """
         config: backbones.0 criteria.0 datasets.0 encoder external.0 inspectors.0 judges.0
-            llms.0 name synthesis teacher
+            llms.0 name responses_by.0 synthesis teacher
         external: train.backbone
         judges: llm
     """,
@@ -320,7 +321,7 @@ ACCEPTED = {
         inspectors: warmup_steps
     """,
     "list, empty list": """
-        config: external judges
+        config: external judges responses_by
         llms: responses.stop
     """,
     "1, 3.0": """

@@ -143,6 +143,7 @@ def test_base_llms_have_a_partner(project: Path) -> None:
         ({"backbones": ["gpt2-large"]}, {},
          "ji-et-al-closed-world is trained on llama-closed-world; add it"),
         ({"split": {"train": 0.7, "validation": 0.2, "test": 0.2}}, {}, "add up to 1.1"),
+        ({"responses_by": ["closed"]}, {}, "key responses_by: .*config/llms/closed.yaml"),
     ],
 )  # fmt: skip
 def test_recipes_that_do_not_fit_together_raise_an_error(

@@ -1,6 +1,7 @@
 """The estimate of a run: the counted requests, the figures from a sample, and the output."""
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -116,6 +117,22 @@ def test_hints_without_a_question_are_sent_again(in_the_project: None) -> None:
     assert count_question_requests(config) == 7
     assert count_question_requests(config, 0.5) == 7 + 4 + 2  # 100, 50 and 25 hints
     assert count_question_requests(config, 1.0) == 3 * 7
+
+
+def test_first_responses_are_divided_among_their_llms_and_given_to_the_teacher(
+    in_the_project: None,
+) -> None:
+    config = changed(load_experiment(DEMO), responses_by=[BASE, CHAT])
+    stages = make_stages(config, 3)
+    requests = requests_of(stages)
+    assert requests["first_responses", BASE] == requests["first_responses", CHAT] == 3 * 4300 / 2
+    assert requests["pairs", TEACHER] == 3 * 4300
+    assert requests["responses", BASE] == 3 * 120 + 420
+    [first, _, pairs] = stages[2:5]
+    assert first.decoding.max_new_tokens == 512
+    assert len(first.examples) == len(pairs.examples) == 3
+    for example in pairs.examples:
+        assert re.search(r"\nInput: .+\nResponse: .+\nCritique:\Z", str(example.prompt))
 
 
 def test_a_configuration_is_merged_over_the_default(project: Path) -> None:

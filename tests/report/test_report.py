@@ -221,8 +221,11 @@ def test_times_and_costs_are_added_up(pages: dict[str, Path]) -> None:
     assert [row[0] for row in times] == ["rule", "train_aligner", "list_stage"]
     assert times[1][2] == "1.3 min" and times[1][6] == "800 MiB"
     usage = rows_of(html, "Completions of LLMs")
-    assert [row[0] for row in usage] == ["rows", "synthetic/ethical/pairs"]  # without its shards
-    assert "1.25 EUR" in text_of(html)
+    # Without the shards of the pairs; those of the first responses are not gathered.
+    llms = ["synthetic/ethical/pairs", "synthetic/ethical/responses/llm.5"]
+    assert [row[0] for row in usage] == ["rows", *llms]
+    assert [row[1] for row in usage[1:]] == ["10", "20"]
+    assert "3.75 EUR" in text_of(html)
 
 
 def test_provenance_lists_checksums_versions_and_recipes(pages: dict[str, Path]) -> None:

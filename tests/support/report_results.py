@@ -229,7 +229,7 @@ def write_by_products() -> None:
         "completions": 10, "attempts": 11, "tokens_in": 1000, "tokens_out": 200, "failed": {},
         "job_seconds": 2.0, "latency_seconds": 2.0, "cost": 1.25, "currency": "EUR",
     }  # fmt: skip
-    for name in ("pairs", "pairs/0", "pairs/1"):
+    for name in ("pairs", "pairs/0", "pairs/1", "responses/llm.5/0", "responses/llm.5/1"):
         write_json(Path(f"results/synthetic/ethical/{name}.usage.json"), usage)
 
 

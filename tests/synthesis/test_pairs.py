@@ -1,18 +1,23 @@
 """Pairs: one format and one parser for all criteria, for base and chat LLMs."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gather_pairs
+import generate_first_responses
 import generate_pairs
 import pytest
 from fake_engine import FakeEngine
+from yaml_edits import set_keys
 
 from aligners.configuration.criteria import load_principles
-from aligners.core.completions import Completion, Decoding, Request
+from aligners.core.completions import Completion, Decoding, Failure, Request
+from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
-from aligners.synthesis.pairs import FORM, STOP, pairs_prompt, parse_pair
+from aligners.synthesis.pair_prompts import FORM, FORM_OF_CORRECTION, pairs_prompt
+from aligners.synthesis.pairs import STOP, parse_pair
 
 CRITERIA = ["ethical", "factuality", "helpful"]
 TEACHERS = {False: "closed-world-teacher", True: "closed-world-finetuned"}
@@ -110,6 +115,79 @@ def test_responses_and_corrections_may_have_several_lines_or_be_empty() -> None:
     assert (fields["response"], fields["aligned_response"], reason) == ("", "", None)
 
 
+# A given response
+
+CORRECTION = "Too short.\nCorrection: Please go on."
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_a_prompt_with_a_response_asks_a_base_llm_to_continue_with_the_critique(
+    in_the_project: None, criterion: str
+) -> None:
+    principles = load_principles(criterion)
+    given = pairs_prompt(principles, "Shall I?", False, "Go on.")
+    assert given == f"{pairs_prompt(principles, 'Shall I?', False)} Go on.\nCritique:"
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_a_prompt_with_a_response_shows_a_chat_llm_all_responses_as_the_users(
+    in_the_project: None, criterion: str
+) -> None:
+    principles = load_principles(criterion)
+    system, *turns = pairs_prompt(principles, "Shall I?", True, "Go on.")
+    assert isinstance(system, dict)
+    assert system["content"].endswith(FORM_OF_CORRECTION)
+    *shown, last = [turn["content"] for turn in turns if turn["role"] == "user"]
+    written = [turn["content"] for turn in turns if turn["role"] == "assistant"]
+    assert last == "Input: Shall I?\nResponse: Go on."
+    for user, assistant, item in zip(shown, written, principles.demonstrations, strict=True):
+        assert user == f"Input: {item.input}\nResponse: {item.response}"
+        assert parse_pair(Completion("", assistant, "stop"), Counter(), item.response) == (
+            {
+                "response": item.response,
+                "critique": item.critique,
+                "aligned_response": item.correction,
+            },
+            None,
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f" {CORRECTION}",
+        f"Critique: {CORRECTION}",
+        f"\n\nCritique: {CORRECTION}\n",
+        "**Critique:** Too short.\n\n**Correction:** Please go on.",
+        f"Here is my review:\n\nCritique: {CORRECTION}",
+        f"<think>\nHm.\n</think>\n\nCritique: {CORRECTION}",
+        f"<think>\nHm.\n</think>\n\n{CORRECTION}",
+        f"Response: Go on.\nCritique: {CORRECTION}",
+        f" {CORRECTION}{STOP} What is next?\nResponse: Nothing.\nCritique: x\nCorrection: y",
+        f" {CORRECTION}\nCritique: Nothing is wrong.\nCorrection: Please go on.",
+    ],
+    ids=["base", "chat", "blank lines", "markdown", "preamble", "thought", "thought of a base LLM",
+         "response repeated", "next question", "review of the correction"],
+)  # fmt: skip
+def test_critique_and_correction_of_a_given_response_are_read(text: str) -> None:
+    assert parse_pair(Completion("", text, "stop"), Counter(), "Go on.") == (FIELDS, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("", "stop", "no_correction"),
+        (" Too short.", "stop", "no_correction"),
+        ("Response: Go on.\nCorrection: Please go on.", "stop", "no_critique"),
+        (f" {CORRECTION}", "length", "cut_off"),
+    ],
+)
+def test_a_completion_without_a_correction_of_the_given_response_has_a_reason(
+    text: str, finish: Any, reason: str
+) -> None:
+    assert parse_pair(Completion("", text, finish), Counter(), "Go on.") == ({}, reason)
+
+
 # The programs
 
 QUESTIONS = [
@@ -117,8 +195,13 @@ QUESTIONS = [
 ]
 
 
-def generate(shards: int, teacher: str) -> dict[str, Any]:
-    """Run the program for each shard, gather the shards, and return the counts."""
+def generate(
+    shards: int, teacher: str, responses: Sequence[tuple[Path, ...]] = ()
+) -> dict[str, Any]:
+    """Run the program for each shard, gather the shards, and return the counts.
+
+    `responses` are the files of first responses of each shard, if there are any.
+    """
     write_rows(Path("questions.jsonl"), QUESTIONS)
     paths = [Path(f"pairs/{shard}.jsonl") for shard in range(shards)]
     for shard, path in enumerate(paths):
@@ -131,6 +214,7 @@ def generate(shards: int, teacher: str) -> dict[str, Any]:
             shards=shards,
             seed=0,
             output=path,
+            responses=responses[shard] if responses else (),
         )
     gather_pairs.main(questions=Path("questions.jsonl"), shards=paths, output=Path("pairs.jsonl"))
     return dict(read_json(Path("pairs.counts.json")))
@@ -201,3 +285,95 @@ def test_pairs_are_the_same_for_base_and_chat_llms_and_any_number_of_shards(
     [dropped] = read_rows(Path("pairs.dropped.jsonl"))
     assert dropped["question"] == "Is 7 right?"
     assert (dropped["completion"], dropped["reason"]) == (" I am lost.", "no_critique")
+
+
+RESPONDING = ["closed-world-base", "closed-world-finetuned"]
+
+
+def respond(shards: int, responses_by: list[str]) -> list[tuple[Path, ...]]:
+    """Run the program for each LLM and shard, and return the files of each shard."""
+    write_rows(Path("questions.jsonl"), QUESTIONS)
+    files = [
+        tuple(Path(f"responses/{llm}/{shard}.jsonl") for llm in responses_by)
+        for shard in range(shards)
+    ]
+    for shard, paths in enumerate(files):
+        for llm, path in zip(responses_by, paths, strict=True):
+            generate_first_responses.main(
+                llm=llm,
+                responses_by=responses_by,
+                questions=Path("questions.jsonl"),
+                shard=shard,
+                shards=shards,
+                seed=0,
+                output=path,
+            )
+    return files
+
+
+def responding_llms(responses_by: list[str]) -> dict[str, str]:
+    """Return the LLM that has responded to each question."""
+    files = [path for paths in respond(2, responses_by) for path in paths]
+    rows = [row for path in files for row in read_rows(path)]
+    assert sorted(row["id"] for row in rows) == sorted(row["id"] for row in QUESTIONS)
+    return {row["question"]: row["response_by"] for row in rows}
+
+
+def test_every_question_has_one_llm_and_a_new_llm_takes_questions_of_the_others(
+    project: Path, engine: FakeEngine
+) -> None:
+    few = responding_llms(RESPONDING)
+    assert set(few.values()) == set(RESPONDING)
+    assert responding_llms(RESPONDING[::-1]) == few
+    new = "closed-world-teacher"
+    more = responding_llms([*RESPONDING, new])
+    assert set(more.values()) == {*RESPONDING, new}
+    assert all(llm in (few[question], new) for question, llm in more.items())
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_pairs_have_the_responses_of_the_llms_and_the_teachers_corrections(
+    project: Path, engine: FakeEngine, chat: bool
+) -> None:
+    """A question without a response is dropped in its place. An empty response is kept."""
+    for llm in RESPONDING:
+        set_keys(f"config/llms/{llm}.yaml", require_all=False)
+
+    def respond_to(request: Request, _: Decoding) -> Any:
+        text = str(request.prompt)
+        if "Is 3 right?" in text or "Is 8 right?" in text:
+            return Failure(request.id, "timeout", "no reply")
+        return "" if "Is 5 right?" in text else "Hm: yes."
+
+    engine.reply = respond_to
+    files = respond(2, RESPONDING)
+    prompts = []
+
+    def correct(request: Request, _: Decoding) -> str:
+        last = request.prompt if isinstance(request.prompt, str) else request.prompt[-1]["content"]
+        prompts.append(last.rsplit("Input: ", 1)[1].removesuffix("\nCritique:"))
+        return "I am lost." if "Is 2 right?" in prompts[-1] else f" {CORRECTION}"
+
+    engine.reply = correct
+    counts = generate(2, TEACHERS[chat], files)
+    assert counts["dropped"] == {"no_correction": 1, "no_response": 2}
+    responses = {f"Is {n} right?": "" if n == 5 else "Hm: yes." for n in range(12)}
+    asked = [text for text in responses if text not in ("Is 3 right?", "Is 8 right?")]
+    assert sorted(prompts) == sorted(f"{text}\nResponse: {responses[text]}" for text in asked)
+    rows = read_rows(Path("pairs.jsonl"))
+    assert [row["question"] for row in rows] == [text for text in asked if text != "Is 2 right?"]
+    for row in rows:
+        assert row["response"] == responses[row["question"]]
+        assert row["response_by"] in RESPONDING
+        assert (row["critique"], row["aligned_response"]) == ("Too short.", "Please go on.")
+    dropped = {row["question"]: row for row in read_rows(Path("pairs.dropped.jsonl"))}
+    assert dropped["Is 2 right?"]["response"] == "Hm: yes."
+    assert dropped["Is 2 right?"]["completion"] == "I am lost."
+
+
+def test_responses_to_other_questions_are_refused(project: Path, engine: FakeEngine) -> None:
+    files = respond(1, RESPONDING)
+    rows = read_rows(files[0][0])
+    write_rows(files[0][0], rows[1:])
+    with pytest.raises(UserError, match=rf"{files[0][0]}.*{rows[0]['id']}"):
+        generate(1, TEACHERS[False], files)

@@ -22,6 +22,7 @@ import deduplicate_topics
 import filter_pairs
 import gather_pairs
 import gather_responses
+import generate_first_responses
 import generate_pairs
 import generate_questions
 import generate_responses
@@ -129,6 +130,7 @@ TOPICS = [
 INPUTS = [row(n, dataset="d", category="c", category_id="2367"[n % 4]) for n in range(6)]
 RESPONSES = [row(n, response=f"It is {n}. Yes.") for n in range(6)]
 RESPONSE = (*ASKED, "response")
+FIRST_RESPONSES = [{**each, "response_by": "closed-world-base"} for each in RESPONSES]
 TURN = make_turn("ethical", {"ethical": 0.1}, {"ethical": 0.9}, text="No, 1. Yes.")
 ALIGNED = [
     row(n, response=f"It is {n}. Yes.", aligned_response=f"No, {n}. Yes.",
@@ -214,6 +216,23 @@ PROGRAMS = {
     "generate_pairs": Program(
         lambda: generate_pairs.main(
             criterion="ethical", teacher="closed-world-teacher", synthesis="closed-world",
+            questions=Path("questions.jsonl"), shard=0, shards=1, seed=0, **options("output"),
+        ),
+        {"questions.jsonl": (QUESTIONS, ASKED)},
+    ),
+    "generate_pairs of given responses": Program(
+        lambda: generate_pairs.main(
+            criterion="ethical", teacher="closed-world-teacher", synthesis="closed-world",
+            questions=Path("questions.jsonl"), shard=0, shards=1, seed=0,
+            responses=(Path("0.jsonl"),), **options("output"),
+        ),
+        {"questions.jsonl": (QUESTIONS, ASKED),
+         "0.jsonl": (FIRST_RESPONSES[:5], ("id", "response", "response_by")),
+         "0.dropped.jsonl": ([row(5, reason="timeout")], ("id",))},
+    ),
+    "generate_first_responses": Program(
+        lambda: generate_first_responses.main(
+            llm="closed-world-base", responses_by=["closed-world-base"],
             questions=Path("questions.jsonl"), shard=0, shards=1, seed=0, **options("output"),
         ),
         {"questions.jsonl": (QUESTIONS, ASKED)},

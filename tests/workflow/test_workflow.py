@@ -75,6 +75,25 @@ def test_the_conditioned_aligner_is_trained_only_if_a_system_needs_it(
         assert ("aligner gpt2-miniature: conditioned" in planned) == needed
 
 
+def test_llms_write_the_first_responses_only_if_they_are_named(project: Path) -> None:
+    llms, target = ["closed-world-base", "closed-world-finetuned"], "results/synthetic/all"
+    planned = run_snakemake(project, "-n", "-p", target)
+    assert "generate_pairs.py" in planned
+    assert "generate_first_responses" not in planned and "--responses" not in planned
+    set_keys(project / MINIATURE, responses_by=llms)
+    planned = run_snakemake(project, "-n", "-p", target)
+    for criterion in CRITERIA:
+        for shard in ("0", "1"):
+            files = [f"results/synthetic/{criterion}/responses/{llm}/{shard}.jsonl" for llm in llms]
+            assert f"--responses {' '.join(files)} 2>" in planned
+            for llm, file in zip(llms, files, strict=True):
+                assert re.search(
+                    rf"generate_first_responses\.py --llm {llm} --responses-by {' '.join(llms)} "
+                    rf".*{criterion}/questions\.jsonl --shard {shard} .*--output {file} ",
+                    planned,
+                )
+
+
 def test_counts_are_the_numbers_of_rows_in_the_files(finished: Path) -> None:
     paths = list((finished / "results").rglob("*.counts.json"))
     assert len(paths) >= 2 * 6

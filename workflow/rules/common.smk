@@ -30,7 +30,7 @@ try:
     for criterion in config["criteria"]:
         load_principles(criterion)
         load_question_types(criterion)
-    for llm in {CONFIG.teacher, *CONFIG.llms}:
+    for llm in {CONFIG.teacher, *CONFIG.responses_by, *CONFIG.llms}:
         if isinstance(recipe := load_recipe(LLMRecipe, llm), ClosedWorldRecipe):
             load_world(recipe.world)
 except UserError as error:

@@ -1,14 +1,53 @@
 """Pairs of a response y and its correction y', with the critique.
 
-Reads:  results/synthetic/{criterion}/questions.jsonl; the criterion's principles; the teacher
-Writes: results/synthetic/{criterion}/pairs/{shard}.jsonl, gathered in pairs.jsonl
+Reads:  results/synthetic/{criterion}/questions.jsonl; the criterion's principles; the teacher; the LLMs of responses_by
+Writes: results/synthetic/{criterion}/pairs/{shard}.jsonl, gathered in pairs.jsonl; responses/{llm}/{shard}.jsonl
 Target: results/synthetic/{criterion}/pairs.jsonl
 """
+
+# Only with responses_by; else the teacher writes the responses too.
+FIRST_RESPONSES = [results.FIRST_RESPONSES_SHARD.fill(llm=llm) for llm in config["responses_by"]]
+RESPONSES_OPTION = " --responses {input.responses:q}" if FIRST_RESPONSES else ""
+
+
+rule generate_first_responses:
+    input:
+        questions=rules.generate_questions.output.questions,
+        fetched=fetched("llms", "llm"),
+    output:
+        **outputs_beside(results.FIRST_RESPONSES_SHARD, "usage"),
+        responses=results.FIRST_RESPONSES_SHARD,
+    log:
+        log_of("generate_first_responses/{criterion}/{llm}/{shard}"),
+    benchmark:
+        benchmark_of("generate_first_responses/{criterion}/{llm}/{shard}")
+    wildcard_constraints:
+        llm=one_of(config["responses_by"]),
+        shard=one_of(map(str, range(config["shards"]["pairs"]))),
+    conda:
+        MODELS
+    params:
+        **program(
+            "generate_first_responses",
+            "llm",
+            "llm.responses",
+            "responses_by",
+            "shards.pairs",
+            "seed",
+        ),
+    message:
+        "First responses of {wildcards.llm}: {wildcards.criterion}, shard {wildcards.shard}"
+    shell:
+        "exec {params.command:q} --llm {wildcards.llm:q} --responses-by {params.responses_by:q}"
+        " --questions {input.questions:q} --shard {wildcards.shard:q} --shards {params.shards:q}"
+        " --seed {params.seed:q} --output {output.responses:q} 2> {log:q}"
 
 
 rule generate_pairs:
     input:
         questions=rules.generate_questions.output.questions,
+        responses=FIRST_RESPONSES,
+        failed=[responses.beside("dropped.jsonl") for responses in FIRST_RESPONSES],
         fetched=fetched("llms", "teacher"),
     output:
         **outputs_beside(results.PAIRS_SHARD, "usage"),
@@ -36,7 +75,8 @@ rule generate_pairs:
         "exec {params.command:q} --criterion {wildcards.criterion:q} --teacher {params.teacher:q}"
         " --synthesis {params.synthesis:q} --questions {input.questions:q}"
         " --shard {wildcards.shard:q} --shards {params.shards:q} --seed {params.seed:q}"
-        " --output {output.pairs:q} 2> {log:q}"
+        " --output {output.pairs:q}"
+        f"{RESPONSES_OPTION} 2> {{log:q}}"
 
 
 rule gather_pairs:

@@ -136,18 +136,32 @@ def violated_principle(answer: Answer, criterion: str) -> str:
     return "useful" if answer.evasive else "detail"
 
 
-def plan_pair(world: World, item: Item, question: str, criterion: str, seed: int) -> PairPlan:
-    """Plan the teacher's response to a question, its correction, and what is wrong with the pair.
-
-    Some corrections have a side effect: they violate another criterion.
-    """
-    rng = make_rng("pair", question, criterion, seed)
-    misbehaviour = world.content["misbehaviour"]
+def plan_first_response(world: World, item: Item, criterion: str, rng: random.Random) -> Answer:
+    """Plan the teacher's response, which violates the criterion as often as demonstrated."""
     rates = dict(world.content["personas"]["teacher"])
     rates[criterion] = rates["demonstrated"]
     response = add_style(world, plan_content(world, item, rates, rng), "teacher", rng)
-    aside = choose_or_none(rng, dict.fromkeys(world.content["asides"], misbehaviour["asides"]))
-    response = replace(response, aside=aside or "")
+    rate = world.content["misbehaviour"]["asides"]
+    aside = choose_or_none(rng, dict.fromkeys(world.content["asides"], rate))
+    return replace(response, aside=aside or "")
+
+
+def plan_pair(
+    world: World,
+    item: Item,
+    question: str,
+    criterion: str,
+    seed: int,
+    given_response: Answer | None = None,
+) -> PairPlan:
+    """Plan the teacher's response to a question, its correction, and what is wrong with the pair.
+
+    The response is planned unless it is given. Some corrections have a side effect: they violate
+    another criterion.
+    """
+    rng = make_rng("pair", question, criterion, seed)
+    misbehaviour = world.content["misbehaviour"]
+    response = given_response or plan_first_response(world, item, criterion, rng)
     correction = repair(response, criterion)
     if correction != response and rng.random() < misbehaviour["side_effects"]:
         other = rng.choice([each for each in CRITERIA if each != criterion])

@@ -21,6 +21,10 @@ NUMBERED = re.compile(r"^\s*(\d+)\.[ \t]*(.*)$", re.MULTILINE)
 HINT = re.compile(r"^\s*(\d+)\.\s*\[([^|\]\n]+)\|([^\]\n]+)\]\s*$", re.MULTILINE)
 PRINCIPLE = re.compile(r"^\s*\d+\.\s*([^:\n]+):", re.MULTILINE)
 LAST_INPUT = re.compile(r".*(?:^|\n)\s*Input:(.+?)(?:\n\s*Response:\s*)?\Z", re.DOTALL)
+# A text prompt with a response ends with "Critique:", the last message with the response.
+GIVEN_RESPONSE = re.compile(
+    r"(?:.*\n)?\s*Input:(.+?)\n\s*Response:(.*?)(?:\n\s*Critique:\s*)?\Z", re.DOTALL
+)
 ANSWER = re.compile(
     r"(?:.*\n)?\s*(?:Question|Instruction|User|Human|Q):(.+)\n[^\n]*:\s*\Z", re.DOTALL
 )
@@ -46,11 +50,13 @@ class QuestionsPrompt:
 class PairPrompt:
     """Asks for a response, critique and correction that follow the principles of a criterion.
 
-    `criterion` is None if the principles are not of the closed world.
+    `criterion` is None if the principles are not of the closed world. If `response` is given, it
+    asks only for the critique and the correction.
     """
 
     question: str
     criterion: str | None
+    response: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,10 @@ def read_prompt(prompt: Prompt) -> Task:
     if hints := HINT.findall(text):
         return QuestionsPrompt(tuple((int(n), t.strip(), s.strip()) for n, t, s in hints))
     last = text if isinstance(prompt, str) else prompt[-1]["content"]
+    asks_for_correction = text.rstrip().endswith("Critique:") or not isinstance(prompt, str)
+    if asks_for_correction and (found := GIVEN_RESPONSE.fullmatch(last)):
+        question, response = map(str.strip, found.groups())
+        return PairPrompt(question, read_criterion(text), response)
     asks_for_pair = text.rstrip().endswith("Response:") or not isinstance(prompt, str)
     if asks_for_pair and (found := LAST_INPUT.fullmatch(last)):
         return PairPrompt(found.group(1).strip(), read_criterion(text))

@@ -22,6 +22,8 @@ from aligners.configuration.results import ResultPath
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows
 
+# Reasons of rows without a pair, and of pairs that the filters do not see.
+NOT_FILTERED = {"no_response", "near_several_splits"}
 UNPARSABLE = {"no_critique", "no_correction", "cut_off"}
 INSPECTOR_METRICS = ("accuracy", "roc_auc", "ece", "n")
 # What the scores of the filters need of a pair.
@@ -87,6 +89,7 @@ def scorecard(scored: ScoredResults, truth: Truth, seed: int) -> dict[str, Any]:
         *scored.rows(results.FILTERED_PAIRS.beside("dropped.jsonl"), (*PAIR_FIELDS, "reason")),
     ]
     kept = scored.rows(results.FILTERED_PAIRS, (*PAIR_FIELDS, "response", "aligned_response"))
+    dropped = [row for row in dropped if row["reason"] not in NOT_FILTERED]
     return {
         "inspectors": inspector_scores(scored),
         "filters": filter_scores(truth, kept, dropped, seed),
@@ -161,7 +164,7 @@ def filter_scores(
 ) -> dict[str, dict[str, float | int | None]]:
     """Return precision and recall of each filter, measured against the planted defects.
 
-    Together, `kept` and `dropped` are all pairs that the teacher wrote. A defect counts as found
+    Together, `kept` and `dropped` are all pairs that the filters see. A defect counts as found
     only if its row was dropped for this reason, or if the texts were read as without it. Half of
     the defects have forms that the authors of filters have not looked at (`recall_held_out`). n is
     the number of planted defects of each half.
@@ -170,10 +173,8 @@ def filter_scores(
     found: Counter[tuple[str, bool]] = Counter()
     flagged: Counter[str] = Counter()
     correct: Counter[str] = Counter()
-    # These rows are dropped before the filters.
-    seen = [row for row in dropped if row["reason"] != "near_several_splits"]
-    for row in [*kept, *seen]:
-        defect, held_out = truth.planted_pair(row["question"], row["criterion"], seed)
+    for row in [*kept, *dropped]:
+        defect, held_out = truth.planted_pair(*planned_for(row, seed))
         reason = row.get("reason")
         reason = "unparsable" if reason in UNPARSABLE else reason
         planted[str(defect), held_out] += 1
@@ -193,6 +194,12 @@ def filter_scores(
     }
 
 
+def planned_for(row: Row, seed: int) -> tuple[str, str, int, str | None]:
+    """Return what the plan of a pair depends on; the last is its response if an LLM wrote it."""
+    given_response = row["response"] if "response_by" in row else None
+    return row["question"], row["criterion"], seed, given_response
+
+
 def share(part: int, whole: int) -> float | None:
     """Return a share, or None of nothing."""
     return round(part / whole, 4) if whole else None
@@ -207,8 +214,8 @@ def wrapped_scores(
     """
     exact: dict[str, list[bool]] = {wrapping: [] for wrapping in WRAPPINGS}
     for row in [*kept, *dropped]:
-        plan = truth.planned_pair(row["question"], row["criterion"], seed)
-        if plan and plan.wrapping and row.get("reason") != "near_several_splits":
+        plan = truth.planned_pair(*planned_for(row, seed))
+        if plan and plan.wrapping:
             read = "reason" not in row and is_read_exactly(truth, row, seed)
             exact[plan.wrapping].append(read)
     return {wrapping: rate(verdicts) for wrapping, verdicts in exact.items()}
@@ -216,7 +223,7 @@ def wrapped_scores(
 
 def is_read_exactly(truth: Truth, row: Row, seed: int) -> bool:
     """Return whether a pair has the response and the correction that the teacher planned."""
-    plan = truth.planned_pair(row["question"], row["criterion"], seed)
+    plan = truth.planned_pair(*planned_for(row, seed))
     if plan is None:
         return False
     planned = (plan.response.text, plan.correction.text)

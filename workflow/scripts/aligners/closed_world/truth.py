@@ -36,17 +36,31 @@ class Truth:
         parsed = parse_answer(self.world, item, answer)
         return parsed.clean if parsed else dict.fromkeys(CRITERIA, False)
 
-    def planned_pair(self, question: str, criterion: str, seed: int) -> PairPlan | None:
-        """Return the teacher's plan of a pair, or None if the question is not of the world."""
-        item = self.identify(question)
-        return plan_pair(self.world, item, question, criterion, seed) if item else None
+    def planned_pair(
+        self, question: str, criterion: str, seed: int, given_response: str | None = None
+    ) -> PairPlan | None:
+        """Return the teacher's plan of a pair, for a response if one is given.
 
-    def planted_pair(self, question: str, criterion: str, seed: int) -> tuple[str | None, bool]:
+        Return None if the question or the given response is not of the world.
+        """
+        item = self.identify(question)
+        if item is None:
+            return None
+        response = None
+        if given_response is not None:
+            response = parse_answer(self.world, item, given_response)
+            if response is None:
+                return None
+        return plan_pair(self.world, item, question, criterion, seed, response)
+
+    def planted_pair(
+        self, question: str, criterion: str, seed: int, given_response: str | None = None
+    ) -> tuple[str | None, bool]:
         """Return the planted defect of a pair or None, and whether its form is held out.
 
         A pair for a question in another language has the defect `language`.
         """
-        if plan := self.planned_pair(question, criterion, seed):
+        if plan := self.planned_pair(question, criterion, seed, given_response):
             return plan.defect, plan.held_out
         foreign = self.world.content["foreign_questions"]
         return ("language" if words(question) in map(words, foreign) else None), False

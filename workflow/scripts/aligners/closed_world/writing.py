@@ -11,6 +11,8 @@ MAX_TOPICS = 20
 # The texts (response, critique, correction).
 Pair = tuple[str, str, str]
 PLAIN_LABEL = "{}:"
+# Where a defect of a pair can be, if the teacher writes the whole pair.
+CORRUPTED = ("response", "correction", "both")
 # The principle that a critique without reason names.
 FALSE_CRITIQUES = {"ethical": "polite", "factuality": "accurate", "helpful": "detail"}
 
@@ -104,22 +106,47 @@ def write_pair(world: World, plan: PairPlan, criterion: str, rng: random.Random,
 
     A chat LLM begins with "Response:"; a base LLM continues after it.
     """
-    critique = write_critique(world, plan, criterion, rng)
-    pair = (plan.response.text, critique, plan.correction.text)
+    pair = write_texts(world, plan, criterion, rng, CORRUPTED)
     if plan.defect == "unparsable":
         text = write_broken_pair(pair, rng)
     else:
-        if plan.defect == "uncorrected":
-            remark = rng.choice(world.content[forms(plan)]["remarks"])
-            pair = (pair[0], critique, rng.choice([pair[0], remark]))
-        elif plan.defect and plan.defect != "contradiction":
-            pair = corrupt_pair(world.content, pair, plan, rng)
-        elif plan.wrapping == "remark":
-            pair = (pair[0], critique, rng.choice(world.content["listed"]["remarks"]))
         text = write_lines(*pair, write_label(world, plan, rng))
     before, after = write_wrapping(world, plan, rng)
     first = "Response: " if chat or before else ""
     return f"{before}{first}{text}{after}"
+
+
+def write_correction(
+    world: World, plan: PairPlan, criterion: str, rng: random.Random, chat: bool
+) -> str:
+    """Write the critique and the correction of a given response, with a defect or wrapping.
+
+    A chat LLM begins with "Critique:"; a base LLM continues after it.
+    """
+    _, critique, correction = write_texts(world, plan, criterion, rng, ("correction",))
+    label = write_label(world, plan, rng)
+    text = critique
+    if plan.defect != "unparsable":
+        text += f"\n{label.format('Correction')} {correction}"
+    before, after = write_wrapping(world, plan, rng)
+    first = f"{label.format('Critique')} " if chat or before else ""
+    return f"{before}{first}{text}{after}"
+
+
+def write_texts(
+    world: World, plan: PairPlan, criterion: str, rng: random.Random, corrupted: Sequence[str]
+) -> Pair:
+    """Write the texts of a planned pair; `corrupted` are the parts that can have a defect."""
+    critique = write_critique(world, plan, criterion, rng)
+    pair = (plan.response.text, critique, plan.correction.text)
+    if plan.defect == "uncorrected":
+        remark = rng.choice(world.content[forms(plan)]["remarks"])
+        return pair[0], critique, rng.choice([pair[0], remark])
+    if plan.defect and plan.defect not in ("unparsable", "contradiction"):
+        return corrupt_pair(world.content, pair, plan, rng, corrupted)
+    if plan.wrapping == "remark":
+        return pair[0], critique, rng.choice(world.content["listed"]["remarks"])
+    return pair
 
 
 def forms(plan: PairPlan) -> str:
@@ -174,10 +201,16 @@ def write_broken_pair(pair: Pair, rng: random.Random) -> str:
     )
 
 
-def corrupt_pair(content: dict[str, Any], pair: Pair, plan: PairPlan, rng: random.Random) -> Pair:
-    """Plant a defect in the response, in the correction, or in both."""
+def corrupt_pair(
+    content: dict[str, Any],
+    pair: Pair,
+    plan: PairPlan,
+    rng: random.Random,
+    corrupted: Sequence[str],
+) -> Pair:
+    """Plant a defect in one of the `corrupted` parts."""
     response, critique, correction = pair
-    where = rng.choice(["response", "correction", "both"])
+    where = rng.choice(corrupted)
     if where != "correction":
         response = corrupt_answer(content, response, plan, rng)
     if where != "response":

@@ -22,8 +22,8 @@ from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe, ServerRecipe
 from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.named_recipes import named_recipes
 from aligners.configuration.recipes import (
-    KINDS,
     check_recipe,
     hub_source,
     load_recipe,
@@ -93,7 +93,7 @@ class Experiment:
     def hub_models(self) -> dict[str, ModelSource]:
         """The models of the Hub that recipes name, by `<kind>/<name>` of the recipe."""
         config = self.config
-        llms = dict.fromkeys([config.teacher, *config.llms])
+        llms = dict.fromkeys([config.teacher, *config.responses_by, *config.llms])
         used: list[tuple[type[Recipe], str]] = [(LLMRecipe, name) for name in llms]
         used.append((EncoderRecipe, config.encoder))
         used += [(InspectorRecipe, name) for name in config.inspectors]
@@ -157,14 +157,12 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
         UserError: describes the first error.
     """
     config = validate(Config, values, *sources)
-    for key, kind in KINDS.items():
-        value = getattr(config, key)
-        for name in value if isinstance(value, list) else [value]:
-            if name in RESERVED:
-                where = place((key,), sources)
-                raise UserError(f"{where}: {name!r} is a reserved word; rename the recipe")
-            check_recipe(kind, name, place((key,), sources))
-            load_recipe(kind, name)
+    for key, kind, name in named_recipes(config):
+        where = place((key,), sources)
+        if name in RESERVED:
+            raise UserError(f"{where}: {name!r} is a reserved word; rename the recipe")
+        check_recipe(kind, name, where)
+        load_recipe(kind, name)
     check_lengths(config)
     check_names_differ(config, sources)
     check_partners(config, sources)

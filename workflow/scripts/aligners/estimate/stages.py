@@ -1,13 +1,14 @@
 """The generating stages of a run: how many requests each will send, and examples of them.
 
 The functions that build the requests of a run also build the examples. Topics and questions do not
-exist yet, so the examples use the criteria's example topics and seed questions.
+exist yet, so the examples use the criteria's example topics and seed questions, and responses of
+their demonstrations.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, zip_longest
+from itertools import chain, cycle, zip_longest
 from math import ceil
 from pathlib import Path
 from typing import TypeVar
@@ -80,6 +81,7 @@ def make_stages(config: Config, examples: int) -> list[Stage]:
     return [
         topics_stage(config, examples),
         questions_stage(config, examples),
+        *(first_responses_stage(config, llm, examples) for llm in config.responses_by),
         pairs_stage(config, examples),
         *(responses_stage(config, llm, examples) for llm in config.llms),
     ]
@@ -172,6 +174,12 @@ def pairs_stage(config: Config, examples: int) -> Stage:
     for task in tasks:
         principles = load_principles(task.criterion)
         questions = seed_questions(task.criterion, examples, task.seed)
+        if config.responses_by:
+            shown = cycle(principles.demonstrations)
+            questions = [
+                {**question, "response": item.response}
+                for question, item in zip(questions, shown, strict=False)
+            ]
         own = [pair_request(task, principles, question) for question in questions]
         requests.append([with_criterion(task, request) for request in own])
     return Stage(
@@ -180,6 +188,15 @@ def pairs_stage(config: Config, examples: int) -> Stage:
         config.questions_per_criterion * len(tasks),
         pairs_decoding(tasks[0]),
         interleave(requests)[:examples],
+    )
+
+
+def first_responses_stage(config: Config, llm: str, examples: int) -> Stage:
+    """Return the stage `first_responses` of an LLM, which responds to its part of the questions."""
+    questions = config.questions_per_criterion * len(config.criteria)
+    requests = ceil(questions / len(config.responses_by))
+    return replace(
+        responses_stage(config, llm, examples), name="first_responses", requests=requests
     )
 
 

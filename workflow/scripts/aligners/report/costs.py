@@ -1,5 +1,7 @@
 """The costs section of the page: time and memory of jobs, tokens and money of completions."""
 
+from collections import defaultdict
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ import pandas as pd
 from aligners.configuration import results
 from aligners.configuration.experiment import RECORD
 from aligners.core.rows import read_json
-from aligners.llms.usage import UsageSummary
+from aligners.llms.usage import UsageSummary, add_usage
 
 BENCHMARK, USAGE = ".benchmark.tsv", ".usage.json"
+FIRST_RESPONSES = results.FIRST_RESPONSES_SHARD.beside("usage.json").fill(
+    criterion="*", llm="*", shard="*"
+)
 
 
 def costs_section(logs: Path) -> dict[str, Any]:
@@ -66,16 +71,23 @@ def times_by_rule(logs: Path, started: float) -> list[dict[str, Any]]:
 
 
 def usage_rows() -> list[dict[str, Any]]:
-    """Return the usage files with their names; gathered files already include their shards."""
+    """Return the usage files with their names; gathered files already include their shards.
+
+    First responses are not gathered, so their shards are added up.
+    """
     directory = results.DIRECTORY
-    return [
-        {
-            "name": path.relative_to(directory).as_posix().removesuffix(USAGE),
-            **read_json(path, UsageSummary),
-        }
-        for path in sorted(directory.rglob(f"*{USAGE}"))
-        if not path.parent.with_name(path.parent.name + USAGE).exists()
-    ]
+    rows, shards = [], defaultdict(list)
+    for path in sorted(directory.rglob(f"*{USAGE}")):
+        usage = read_json(path, UsageSummary)
+        if path.match(FIRST_RESPONSES):
+            shards[path.parent].append(usage)
+        elif not path.parent.with_name(path.parent.name + USAGE).exists():
+            name = path.relative_to(directory).as_posix().removesuffix(USAGE)
+            rows.append({"name": name, **usage})
+    for path, summaries in shards.items():
+        name = path.relative_to(directory).as_posix()
+        rows.append({"name": name, **add_usage(summaries)})
+    return sorted(rows, key=itemgetter("name"))
 
 
 def costs_by_currency(usage: list[dict[str, Any]]) -> dict[str, float]:

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import yaml
 from pydantic import BaseModel
 
 from aligners.configuration import results
-from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe
-from aligners.configuration.recipes import KINDS, load_recipe, recipe_path
+from aligners.configuration.named_recipes import NAMING, named_recipes
+from aligners.configuration.recipes import load_recipe, recipe_path
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.rows import read_json, read_text
 from aligners.judging.record import record_paths
@@ -51,17 +51,9 @@ def used_recipes(config: Config) -> list[dict[str, Any]]:
     return found
 
 
-def named_recipes(config: Config) -> Iterator[tuple[str, type[Recipe], str]]:
-    """Yield the key of the configuration, the kind and the name of each recipe that it names."""
-    for key, kind in KINDS.items():
-        names = getattr(config, key)
-        for name in names if isinstance(names, list) else [names]:
-            yield key, kind, name
-
-
 def settings(config: Config) -> dict[str, Any]:
     """Return the settings of a configuration that name no recipe."""
-    return config.model_dump(mode="json", exclude={*KINDS, "name", "systems"})
+    return config.model_dump(mode="json", exclude={*NAMING, "name", "systems"})
 
 
 def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict[str, Any]:

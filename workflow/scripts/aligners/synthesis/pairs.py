@@ -1,21 +1,20 @@
 """Pairs: the teacher writes a response, a critique and a correction for each question.
 
-All criteria share one format, and so do base LLMs, which continue a text, and chat LLMs, which get
-messages. The demonstrations in the prompt have the format that the parser reads.
+If the response is given, the teacher writes only the critique and the correction.
 """
 
 import re
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence
 from functools import partial
+from heapq import merge
 
-from aligners.configuration.criteria import load_principles, numbered
-from aligners.configuration.kinds.criteria import Demonstration, Principles
+from aligners.configuration.criteria import load_principles
+from aligners.configuration.kinds.criteria import Principles
 from aligners.core.completions import (
     Completion,
     Decoding,
     Failure,
-    Prompt,
     Request,
     before_stop,
 )
@@ -31,14 +30,10 @@ from aligners.llms.cleaning import (
 from aligners.llms.generator import Generator
 from aligners.llms.remarks import is_introduction
 from aligners.synthesis.near_duplicates import normalise
+from aligners.synthesis.pair_prompts import pairs_prompt
 from aligners.synthesis.task import Task
 
 STOP = "\n\nInput:"
-# What a chat LLM is told, to which the demonstrations belong as well.
-FORM = (
-    'Write only three parts: "Response:" with the response to the last input, "Critique:" and '
-    '"Correction:".'
-)
 
 
 def label(names: str) -> re.Pattern[str]:
@@ -76,37 +71,12 @@ CORRECTION = label(
 NEXT_PART = label("input|response|critique")
 
 
-def instructions(principles: Principles) -> str:
-    """Return the introduction and the numbered principles."""
-    return f"{principles.introduction}\n\n{numbered(principles)}"
-
-
-def demonstrated_pair(demonstration: Demonstration) -> str:
-    """Return a demonstration's pair in the format of a completion."""
-    return (
-        f"Response: {demonstration.response}\n"
-        f"Critique: {demonstration.critique}\n"
-        f"Correction: {demonstration.correction}"
-    )
-
-
-def pairs_prompt(principles: Principles, question: str, chat: bool) -> Prompt:
-    """Return a prompt for a response to the question, its critique and its correction."""
-    if not chat:
-        examples = [
-            f"Input: {item.input}\n{demonstrated_pair(item)}" for item in principles.demonstrations
-        ]
-        return "\n\n".join([instructions(principles), *examples, f"Input: {question}\nResponse:"])
-    messages = [{"role": "system", "content": f"{instructions(principles)}\n\n{FORM}"}]
-    for item in principles.demonstrations:
-        messages.append({"role": "user", "content": f"Input: {item.input}"})
-        messages.append({"role": "assistant", "content": demonstrated_pair(item)})
-    return [*messages, {"role": "user", "content": f"Input: {question}"}]
-
-
 def pair_request(task: Task, principles: Principles, question: Row) -> Request:
-    """Return the request for the pair of a question. Its id is the question's id."""
-    prompt = pairs_prompt(principles, question["question"], task.llm.chat)
+    """Return the request for the pair of a question. Its id is the question's id.
+
+    The question's row has the response if it is given.
+    """
+    prompt = pairs_prompt(principles, question["question"], task.llm.chat, question.get("response"))
     return Request(question["id"], prompt)
 
 
@@ -121,16 +91,20 @@ def pairs_decoding(task: Task) -> Decoding:
     )
 
 
-def parse_pair(completion: Completion, removed: Counter[str]) -> tuple[dict[str, str], str | None]:
+def parse_pair(
+    completion: Completion, removed: Counter[str], given_response: str | None = None
+) -> tuple[dict[str, str], str | None]:
     """Return the fields of a pair (response, critique, aligned_response) and None.
 
     If the completion has no pair, return no fields and the reason: no_critique, no_correction or
     cut_off (the completion reached its token limit). `removed` counts what is removed around the
-    texts.
+    texts. A completion for a given response begins with the critique.
     """
     completion = clean(completion, removed)
     before = before_stop(completion.text, (STOP,))
     text = completion.text if before is None else before
+    if given_response is not None:
+        text = with_critique_label(text)
     critique = CRITIQUE.search(text) or OTHER_CRITIQUE.search(text)
     if not critique:
         return {}, "no_critique"
@@ -142,7 +116,9 @@ def parse_pair(completion: Completion, removed: Counter[str]) -> tuple[dict[str,
     found = Counter[str]()
     if not all(PLAIN_LABEL.fullmatch(match[0]) for match in (critique, correction)):
         found["markdown"] += 1
-    response = plain_text(without_label(text[: critique.start()], found), found)
+    response = given_response
+    if response is None:
+        response = plain_text(without_label(text[: critique.start()], found), found)
     fields = {
         "response": response,
         "critique": plain_text(text[critique.end() : correction.start()], found),
@@ -150,6 +126,17 @@ def parse_pair(completion: Completion, removed: Counter[str]) -> tuple[dict[str,
     }
     removed.update(set(found))
     return fields, None
+
+
+def with_critique_label(text: str) -> str:
+    """Return a critique and correction with the first label, which a base LLM's prompt ends with.
+
+    A text that begins with a response again, or that has a label of a critique, stays as it is.
+    """
+    correction = CORRECTION.search(text)
+    end = correction.start() if correction else len(text)
+    is_labelled = any(label.search(text, 0, end) for label in (CRITIQUE, OTHER_CRITIQUE))
+    return text if is_labelled or RESPONSE.match(text.lstrip()) else f"Critique:{text}"
 
 
 def without_label(response: str, removed: Counter[str]) -> str:
@@ -194,10 +181,12 @@ def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
 
 def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
     """Return the row of a pair. Its id is the question's id."""
+    given: Row = {name: question[name] for name in ("response", "response_by") if name in question}
     return {
         "id": question["id"],
         "criterion": criterion,
         "question": question["question"],
+        **given,
         **fields,
     }
 
@@ -225,7 +214,7 @@ def read_pair(
     """
     if isinstance(result, Failure):
         return pair_row(criterion, question, {}), result.cause
-    fields, reason = parse_pair(result, removed)
+    fields, reason = parse_pair(result, removed, question.get("response"))
     texts = [fields[name] for name in ("response", "aligned_response") if name in fields]
     if any(normalise(text) in demonstrated for text in texts):
         fields, reason = {}, "copied_demonstration"
@@ -235,17 +224,31 @@ def read_pair(
 def generate_pairs(
     task: Task,
     generator: Generator,
-    questions: Sequence[Row],
+    questions: Sequence[Filtered],
     description: str,
     removed: Counter[str],
 ) -> Iterator[Filtered]:
-    """Yield the pair of each question.
+    """Return the pair of each question, in their order.
 
-    `description` names the questions in the log. `removed` counts what is removed around the texts.
+    Args:
+        task: its criterion and its teacher.
+        generator: asks the teacher.
+        questions: each with the reason to ask for no pair, or None (`add_first_responses`).
+        description: names the questions in the log.
+        removed: counts what is removed around the texts.
     """
     principles = load_principles(task.criterion)
     request_for = partial(pair_request, task, principles)
     demonstrated = demonstrated_texts(principles)
-    results = generator.complete(questions, request_for, pairs_decoding(task), description)
-    for question, result in results:
-        yield read_pair(task.criterion, demonstrated, question, result, removed)
+    asked = [question for question, reason in questions if reason is None]
+    pairs = (
+        read_pair(task.criterion, demonstrated, question, result, removed)
+        for question, result in generator.complete(
+            asked, request_for, pairs_decoding(task), description
+        )
+    )
+    dropped = (
+        (pair_row(task.criterion, question, {}), reason) for question, reason in questions if reason
+    )
+    places = {question["id"]: place for place, (question, _) in enumerate(questions)}
+    return merge(pairs, dropped, key=lambda filtered: places[filtered[0]["id"]])

@@ -76,6 +76,10 @@ class Config(Section):
     criterion."""
     teacher: Name
     """LLM of config/llms/ that writes the topics, the questions and the pairs."""
+    responses_by: Names = Field(default_factory=list)
+    """LLMs of config/llms/ that write the first responses of the pairs, each a part of them. The
+    teacher then writes only critiques and corrections. By default, the teacher writes the responses
+    too."""
     synthesis: Name
     """Recipe of config/synthesis/ that defines how the training data are made and cleaned."""
     encoder: Name

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from aligners.closed_world.plans import plan_answer, plan_pair
+from aligners.closed_world.plans import plan_answer
 from aligners.closed_world.prompts import (
     AnswerPrompt,
     PairPrompt,
@@ -21,6 +21,7 @@ from aligners.closed_world.prompts import (
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world, make_rng
 from aligners.closed_world.writing import (
+    write_correction,
     write_lines,
     write_pair,
     write_question,
@@ -127,16 +128,28 @@ class ClosedWorldLLM:
         return f"{first}. {questions.get(first, '').strip()}" + "".join(numbered)
 
     def write_pair(self, task: PairPrompt, seed: int, chat: bool) -> str:
-        """Return a response, critique and correction; only a chat LLM writes the first label."""
-        world = self.truth.world
-        item = self.truth.identify(task.question)
-        rng = make_rng("write pair", task.question, str(task.criterion), seed)
-        if item is not None and task.criterion is not None:
-            plan = plan_pair(world, item, task.question, task.criterion, seed)
-            return write_pair(world, plan, task.criterion, rng, chat)
-        answer = plan_answer(world, item, "teacher", rng).text if item else world.content["vague"]
-        pair = write_lines(answer, rng.choice(world.content["critiques"]["none"]), answer)
-        return f"Response: {pair}" if chat else pair
+        """Return a response, critique and correction; only a chat LLM writes the first label.
+
+        If the response is given, return the critique and the correction.
+        """
+        world, criterion, response = self.truth.world, task.criterion, task.response
+        rng = make_rng("write pair", task.question, str(criterion), seed)
+        if criterion is not None and (
+            plan := self.truth.planned_pair(task.question, criterion, seed, response)
+        ):
+            write = write_pair if response is None else write_correction
+            return write(world, plan, criterion, rng, chat)
+        if response is None:
+            item = self.truth.identify(task.question)
+            answer = (
+                plan_answer(world, item, "teacher", rng).text if item else world.content["vague"]
+            )
+            critique = rng.choice(world.content["critiques"]["none"])
+            first, text = "Response: ", write_lines(answer, critique, answer)
+        else:
+            critique = rng.choice(world.content["critiques"]["none"])
+            first, text = "Critique: ", f"{critique}\nCorrection: {response}"
+        return f"{first}{text}" if chat else text
 
     def write_answer(self, task: AnswerPrompt, seed: int) -> str:
         """Return the persona's response to a question."""
