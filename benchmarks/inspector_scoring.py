@@ -24,7 +24,6 @@ from transformers import (
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.rows import Row
 from aligners.inspectors.inspector import Inspector, Settings
-from aligners.inspectors.known_tokens import KnownTokens
 from aligners.models.from_scratch import make_classifier
 from aligners.models.pretrained import load_for_inference, load_tokenizer
 
@@ -93,8 +92,7 @@ def make_inspector(shape: dict[str, int], directory: Path, texts: list[str]) -> 
     source = ModelSource(str(directory))
     model = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)
     settings = Settings(temperature=1.0, threshold=0.0, max_tokens=MAX_TOKENS, dtype="float32")
-    known_tokens = KnownTokens(tokens=[], max_unseen=0)
-    return Inspector(model, load_tokenizer(source), settings, known_tokens)
+    return Inspector(model, load_tokenizer(source), settings)
 
 
 def score_in_text_order(inspector: Inspector, rows: Sequence[Row], directory: Path) -> list[float]:

@@ -78,7 +78,8 @@ FILES: dict[str, list[dict[str, Any]]] = {
         "questions_per_criterion": 3, "shards": {"pairs": 1, "responses": 1},
         "split": {"train": 0.5, "validation": 0.25, "test": 0.25}, "identity_share": 0.2,
         "aligner_rows": 3, "inspector_pairs": 3, "inputs_per_criterion": 3,
-        "alpaca_eval_rows": 3, "squad_margin": 1.0, "seed": 1, "seeds": [1, 2],
+        "alpaca_eval_rows": 3, "squad_margin": 1.0, "familiar_share": 0.9, "seed": 1,
+        "seeds": [1, 2],
     }],
     "backbones": [
         {**TRAINING, "attention": "eager", "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1},
@@ -86,7 +87,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
         {"from_scratch": SHAPE},
     ],
     "inspectors": [
-        {**TRAINING, "cost_of_false_alarm": 1.0, "familiar_share": 0.99},
+        {**TRAINING, "cost_of_false_alarm": 1.0},
         {"from_scratch": SHAPE},
     ],
     "criteria": [{
@@ -347,7 +348,7 @@ ACCEPTED = {
     """,
     "0, 1, 1e-320": """
         backbones: weight_decay
-        inspectors: familiar_share weight_decay
+        inspectors: weight_decay
         judges: most_unusable
         synthesis: cleaning.language.minimum_ratio
         world: misbehaviour.asides misbehaviour.pairs.markup

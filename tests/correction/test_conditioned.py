@@ -1,6 +1,7 @@
 """The conditioned aligner: one model for all criteria, which reads the principles as text."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import apply_aligner
 import apply_external
 import apply_squad
+import numpy as np
 import pytest
 import train_aligner
 from projects import ROOT
@@ -25,6 +27,7 @@ from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT
 from aligners.correction.problems import Correction
 from aligners.correction.squad import align_with_squad
 from aligners.correction.train import RowEncoder
+from aligners.synthesis.familiarity import FamiliarQuestions
 
 pytestmark = pytest.mark.usefixtures("in_the_project")
 
@@ -221,9 +224,6 @@ class Inspector:
     def log_odds(self, questions: list[str], texts: list[str]) -> list[float]:
         return [self.table.get(text, self.other) for text in texts]
 
-    def familiar(self, questions: list[str]) -> list[bool]:
-        return [True] * len(questions)
-
 
 def test_in_a_squad_one_model_corrects_by_the_principles_of_each_criterion(trained: Path) -> None:
     aligner = Aligner.from_directory(trained)
@@ -267,6 +267,12 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
 
     monkeypatch.setattr(Aligner, "from_directory", load_and_record)
     monkeypatch.setattr(apply_squad, "Inspector", StrictInspector)
+
+    def embed(texts: Sequence[str]) -> Any:
+        return np.ones((len(texts), 1))
+
+    FamiliarQuestions(embed(["q"]), 0.0).save(tmp_path / "familiar.safetensors")
+    monkeypatch.setattr(apply_squad, "embedder", lambda _: embed)
     apply_squad.main(
         system="squad-conditioned",
         criteria=list(TARGETS),
@@ -275,6 +281,8 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
         responses=responses,
         aligners=[trained, trained],
         inspectors=[tmp_path, tmp_path],
+        familiar_questions=tmp_path / "familiar.safetensors",
+        encoder="all-minilm-l6-v2",
         margin=1.0,
         output=tmp_path / "aligned.jsonl",
     )

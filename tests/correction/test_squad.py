@@ -39,13 +39,9 @@ class Table:
 
     table: Mapping[str, float | None] = field(default_factory=dict)
     threshold: float = 0.0
-    unfamiliar: Sequence[str] = ()
 
     def log_odds(self, questions: Sequence[str], texts: Sequence[str]) -> list[float | None]:
         return [self.table.get(text, 3.0) for text in texts]
-
-    def familiar(self, questions: Sequence[str]) -> list[bool]:
-        return [question not in self.unfamiliar for question in questions]
 
 
 # The response is a0, corrections are a1, a2, ...; the criteria are x, y and z. A turn has the
@@ -224,10 +220,12 @@ def test_problems_are_found_in_the_text_and_its_end() -> None:
     assert find_problem("Listen.", True, response) is None
 
 
-def test_no_aligner_acts_on_a_question_that_an_inspector_does_not_know() -> None:
+def test_no_aligner_acts_on_an_unfamiliar_question() -> None:
     aligners = {name: aligner({"a0": "a1"}) for name in "xy"}
-    inspectors = {"x": Table({"a0": -5}), "y": Table(unfamiliar=["new"])}
-    new, known = align_with_squad(["new", "old"], ["a0"] * 2, aligners, inspectors, LEAST_RISE)
+    inspectors = {"x": Table({"a0": -5}), "y": Table()}
+    new, known = align_with_squad(
+        ["new", "old"], ["a0"] * 2, aligners, inspectors, LEAST_RISE, [False, True]
+    )
     assert (new.aligned_response, new.trace, new.reason) == ("a0", [], "unfamiliar_question")
     assert new.scores == known.scores == pytest.approx({"x": 0.0067, "y": 0.9526}, abs=1e-4)
     assert (known.aligned_response, known.reason) == ("a1", None)
@@ -413,8 +411,8 @@ def test_an_aligner_can_write_first_sentences_only() -> None:
     assert [each.text for each in align(["", ""], ["a0", "b0"])] == ["One.", "No end"]
 
 
-def test_the_squad_of_the_paper_ignores_thresholds_and_unfamiliar_questions() -> None:
-    squad = {"x": aligner({"a0": "a1"})}, {"x": Table({"a0": 0.5}, threshold=2, unfamiliar=["q"])}
+def test_the_squad_of_the_paper_ignores_thresholds() -> None:
+    squad = {"x": aligner({"a0": "a1"})}, {"x": Table({"a0": 0.5}, threshold=2)}
     [result] = align_with_squad_paper(["q"], ["a0"], *squad)
     assert (result.trace, result.reason) == ([], "above_threshold")
     squad[1]["x"].table = {"a0": -0.5}

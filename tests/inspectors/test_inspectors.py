@@ -1,6 +1,5 @@
 """Inspectors: calibration, training, loading and scoring."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +59,7 @@ def test_the_metrics_are_those_of_the_test_rows(trained: Trained) -> None:
     assert 0 <= metrics["ece"] <= 0.1 and 0 <= metrics["brier"] <= 0.05
     assert metrics["train_rows"] == 160 and 0.1 <= metrics["temperature"] <= 10
     assert (metrics["validation_rows"], metrics["calibration_rows"]) == (20, 20)
-    assert (metrics["unscored"], metrics["familiar_share"]) == (0, 1)
+    assert metrics["unscored"] == 0
     for name in ("ece", "brier", "ece_aligned", "ece_misaligned"):
         assert 0 <= metrics[f"{name}_uncalibrated"] <= 1
 
@@ -201,39 +200,6 @@ def test_rows_without_room_are_left_out_and_counted(tmp_path: Path) -> None:
         changed(RECIPE, epochs=1), tmp_path, rows(16), rows(8, 16), [*rows(8, 24), long]
     )
     assert (metrics["n"], metrics["unscored"], len(scores)) == (8, 1, 8)
-
-
-# Familiar questions
-
-
-def test_questions_with_tokens_of_no_training_question_are_not_familiar(
-    inspector: Inspector,
-) -> None:
-    questions = ["Can you tell me about number 5?", "Tell me about you?", "Which zebra is 5?"]
-    assert inspector.familiar(questions) == [True, True, False]
-    assert inspector.familiar([]) == []
-
-
-def test_the_familiar_share_of_validation_questions_sets_the_bound(tmp_path: Path) -> None:
-    validation = rows(8, 16)
-    for number, row in enumerate(validation):
-        row["question"] = f"Can you tell me about {' '.join('zxqjk'[:number])}?"
-    questions = [row["question"] for row in validation]
-    familiar = {}
-    for share in (0.2, 1.0):
-        directory = tmp_path / str(share)
-        directory.mkdir()
-        recipe = changed(RECIPE, epochs=1, familiar_share=share)
-        train(recipe, directory, rows(16), validation, rows(8, 24))
-        familiar[share] = Inspector.from_directory(directory / "model").familiar(questions)
-    assert 2 <= sum(familiar[0.2]) < sum(familiar[1.0]) == 8
-
-
-def test_a_directory_without_its_known_tokens_is_an_error(trained: Trained, tmp_path: Path) -> None:
-    shutil.copytree(trained.directory, tmp_path / "copy")
-    (tmp_path / "copy/known_tokens.json").unlink()
-    with pytest.raises(UserError, match=r"copy/known_tokens\.json"):
-        Inspector.from_directory(tmp_path / "copy")
 
 
 # Texts and batches

@@ -40,9 +40,6 @@ class Inspector:
             value += random.Random(f"{self.name} {response} {actor}").uniform(low, high)
         return value
 
-    def familiar(self, questions) -> list[bool]:
-        return [True] * len(questions)
-
 
 def preference(text: str) -> float:
     """Return a judge's preference for a correction, which depends only on its text."""

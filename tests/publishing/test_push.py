@@ -49,7 +49,7 @@ SHOWN = {
     "aligner": [*SHOWN_FOR_BOTH, "truncated", "dropped", "best_step", "steps", "epochs"],
     "inspector": [
         *(*SHOWN_FOR_BOTH, "accuracy", "roc_auc", "ece", "brier", "n"),
-        *("temperature", "calibration_rows", "threshold", "familiar_share"),
+        *("temperature", "calibration_rows", "threshold"),
     ],
 }
 PROGRAM = ROOT / "workflow/scripts/write_model_card.py"

@@ -100,8 +100,7 @@ def write_models(criterion: str) -> None:
         "parameters": 650_000,
     }  # fmt: skip
     own = {"accuracy": 5 / 6, "roc_auc": 0.875, "ece": 0.2, "ece_uncalibrated": 0.3, "brier": 0.1,
-           "n": len(scores), "temperature": 1.5, "threshold": 0.375,
-           "familiar_share": 0.99}  # fmt: skip
+           "n": len(scores), "temperature": 1.5, "threshold": 0.375}  # fmt: skip
     write_json(inspector / "metrics.json", {**metrics, **own})
     aligner = Path("results/aligners/gpt2-miniature") / criterion
     write_json(aligner / "metrics.json", {**metrics, "dropped": 2})

@@ -19,6 +19,7 @@ import build_inspector_set
 import compare_systems
 import compare_with_reported
 import deduplicate_topics
+import embed_questions
 import filter_pairs
 import gather_pairs
 import gather_responses
@@ -29,6 +30,7 @@ import generate_responses
 import import_inputs
 import judge_comparisons
 import judge_reproduction
+import numpy as np
 import pytest
 import sample_inputs
 import score_closed_world
@@ -67,6 +69,7 @@ from aligners.report.squad import squads_section
 from aligners.statistics.intervals import NO_ESTIMATE
 from aligners.statistics.table_files import read_numbers
 from aligners.statistics.tables import THRESHOLDS
+from aligners.synthesis.familiarity import FamiliarQuestions
 from aligners.training.checkpoints import CHECKSUMS, last_complete_checkpoint
 
 # A value that is no text, written as one.
@@ -343,6 +346,7 @@ PROGRAMS = {
             system="squad", criteria=["ethical"], llm="closed-world-base",
             backbone="llama-closed-world",
             responses=Path("responses.jsonl"), aligners=[Path("a")], inspectors=[Path("i")],
+            familiar_questions=Path("familiar.safetensors"), encoder="all-minilm-l6-v2",
             margin=1.0, **options("output"),
         ),
         {"responses.jsonl": (RESPONSES, RESPONSE)},
@@ -485,8 +489,12 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     inspector = SimpleNamespace(
         threshold=0.0,
         log_odds=lambda _, texts: [-1.0 for _ in texts],
-        familiar=lambda questions: [True for _ in questions],
     )
+
+    def embed(texts: Sequence[str]) -> Any:
+        return np.ones((len(texts), 1))
+
+    FamiliarQuestions(embed(["q"]), 0.0).save(project / "familiar.safetensors")
     judge = SimpleNamespace(
         judge=lambda shown: dict.fromkeys(shown, Verdict(0.9, "m")),
         usage=Usage(),
@@ -504,6 +512,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(apply_aligner.Aligner, "from_directory", lambda *_, **__: aligner)
         patch.setattr(apply_squad.Inspector, "from_directory", lambda *_: inspector)
         patch.setattr(score_similarity, "load_encoder", lambda _: None)
+        patch.setattr(apply_squad, "embedder", lambda _: embed)
+        patch.setattr(embed_questions, "embedder", lambda _: embed)
         patch.setattr(score_similarity, "plot_histogram", lambda *_: None)
         patch.setattr(score_similarity, "cosine_similarities", lambda _, a, *__: [0.5 for _ in a])
         for module in (judge_comparisons, judge_reproduction):

@@ -37,6 +37,8 @@ rule apply_squad:
         responses=rules.gather_responses.output.responses,
         aligners=squad_models,
         inspectors=squad_inspectors,
+        familiar_questions=rules.embed_questions.output.familiar_questions,
+        fetched=fetched("encoders", "encoder"),
     output:
         aligned=results.ALIGNED,
     log:
@@ -50,6 +52,7 @@ rule apply_squad:
             "apply_squad",
             "criteria",
             "squad_margin",
+            "encoder",
             principles=principles,
             first_sentence=responds_in_first_sentences,
         ),
@@ -60,4 +63,5 @@ rule apply_squad:
         "exec {params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
         " --llm {wildcards.llm:q} --backbone {params.recipe:q} --responses {input.responses:q}"
         " --aligners {input.aligners:q} --inspectors {input.inspectors:q}"
+        " --familiar-questions {input.familiar_questions:q} --encoder {params.encoder:q}"
         " --margin {params.squad_margin:q} --output {output.aligned:q} 2> {log:q}"

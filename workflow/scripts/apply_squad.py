@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.systems import SYSTEMS
@@ -17,6 +18,8 @@ from aligners.correction.squad import (
     with_first_sentences,
 )
 from aligners.inspectors.inspector import Inspector
+from aligners.synthesis.familiarity import FamiliarQuestions
+from aligners.synthesis.similarity import embedder
 
 
 def main(
@@ -28,13 +31,16 @@ def main(
     responses: Path,
     aligners: list[Path],
     inspectors: list[Path],
+    familiar_questions: Path,
+    encoder: str,
     margin: float,
     output: Path,
 ) -> None:
     """Write every response with its correction, scores and trace to `output`.
 
     `aligners` and `inspectors` are the model directories of the criteria, in the same order. The
-    conditioned aligner is given once for each criterion, but loaded only once. `margin` is the rise
+    conditioned aligner is given once for each criterion, but loaded only once. `familiar_questions`
+    are embeddings by `encoder` (`embed_questions`). `margin` is the rise
     in logits that the gate requires. `llm` wrote the responses. If its recipe asks for the first
     sentence, as in the paper's reproduction, the paper's squad writes only first sentences too.
     """
@@ -47,15 +53,20 @@ def main(
         criterion: models[path].for_criterion(criterion)
         for criterion, path in zip(criteria, aligners, strict=True)
     }
-    align = partial(align_with_squad, least_rise=margin)
-    if not SYSTEMS[system].gated:
+    questions = [row["question"] for row in rows]
+    if SYSTEMS[system].gated:
+        familiar = FamiliarQuestions.load(familiar_questions).familiar(
+            embedder(load_recipe(EncoderRecipe, encoder)), questions
+        )
+        align = partial(align_with_squad, least_rise=margin, familiar=familiar)
+    else:
         align = align_with_squad_paper
         if load_recipe(LLMRecipe, llm).responses.first_sentence:
             aligners_of = {
                 name: with_first_sentences(aligner) for name, aligner in aligners_of.items()
             }
     results = align(
-        [row["question"] for row in rows],
+        questions,
         [row["response"] for row in rows],
         aligners_of,
         {

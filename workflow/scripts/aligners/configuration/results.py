@@ -82,6 +82,7 @@ FIRST_RESPONSES_SHARD = ResultPath("results/synthetic/{criterion}/responses/{llm
 PAIRS_SHARD = ResultPath("results/synthetic/{criterion}/pairs/{shard}.jsonl")
 PAIRS = ResultPath("results/synthetic/{criterion}/pairs.jsonl")
 SPLIT = ResultPath("results/synthetic/{criterion}/split.jsonl")
+FAMILIAR_QUESTIONS = ResultPath("results/synthetic/familiar_questions.safetensors")
 FILTERED_PAIRS = ResultPath("results/synthetic/{criterion}/pairs_filtered.jsonl")
 SIMILARITY = ResultPath("results/synthetic/{criterion}/pairs_similarity.jsonl")
 SIMILARITY_HISTOGRAM = ResultPath("results/synthetic/{criterion}/pairs_similarity.png")

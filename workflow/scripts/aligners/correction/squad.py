@@ -45,9 +45,6 @@ class Inspector(Protocol):
         None if the question leaves no room to read a response.
         """
 
-    def familiar(self, questions: Sequence[str]) -> Sequence[bool]:
-        """Return for each question whether it is like those of the training."""
-
 
 Align = Callable[[Sequence[str], Sequence[str]], Sequence[Correction]]
 Aligners = Mapping[str, Align]
@@ -198,13 +195,14 @@ def align_with_squad(
     aligners: Aligners,
     inspectors: Inspectors,
     least_rise: float,
+    familiar: Sequence[bool] | None = None,
     ids: Sequence[str] | None = None,
 ) -> list[Result]:
     """Correct each response in turns: the aligner with the lowest margin acts next.
 
     A margin is an inspector's log odds minus its threshold. An aligner acts only if its margin is
-    below 0, and at most once on each row. No aligner acts on a row whose question is unfamiliar to
-    an inspector, or leaves one no room. The result of a row does not depend on the other rows.
+    below 0, and at most once on each row. No aligner acts on a row whose question is unfamiliar, or
+    leaves an inspector no room. The result of a row does not depend on the other rows.
 
     Args:
         questions: one for each row.
@@ -212,6 +210,7 @@ def align_with_squad(
         aligners: by criterion; their order breaks ties.
         inspectors: by criterion, for the same criteria.
         least_rise: of the gate (`Gate`), in logits.
+        familiar: whether each question is like those of the training; by default, all are.
         ids: names of the rows in messages; by default their numbers.
 
     Returns:
@@ -223,10 +222,9 @@ def align_with_squad(
     thresholds = {name: inspectors[name].threshold for name in aligners}
     squad = Squad(aligners, inspectors, thresholds, Gate(least_rise))
     states = squad.start(questions, responses, ids)
-    for name in aligners:
-        for state, is_familiar in zip(states, inspectors[name].familiar(questions), strict=True):
-            if not is_familiar and state.result.reason is None:
-                state.leave_alone(UNFAMILIAR)
+    for state, is_familiar in zip(states, familiar or [True] * len(states), strict=True):
+        if not is_familiar and state.result.reason is None:
+            state.leave_alone(UNFAMILIAR)
     while True:
         due: list[tuple[RowState, str]] = []
         for state in states:

@@ -19,7 +19,6 @@ from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json
 from aligners.inspectors.encoding import Inputs, encode_windows
-from aligners.inspectors.known_tokens import KnownTokens
 from aligners.models.pretrained import (
     best_dtype,
     check_float16,
@@ -58,13 +57,11 @@ class Inspector:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         settings: Settings,
-        known_tokens: KnownTokens,
     ):
         """Use a loaded classifier and what was fitted to it; `from_directory` loads all of it."""
         self.model, self.tokenizer = model, tokenizer
         self.temperature, self.threshold = settings.temperature, settings.threshold
         self.max_tokens = settings.max_tokens
-        self.known_tokens = known_tokens
         self.batch_tokens = BATCH_TOKENS[model.device.type]
 
     @classmethod
@@ -86,7 +83,7 @@ class Inspector:
         dtype = best_dtype(settings.dtype)
         check_float16(str(path), model.config.model_type, dtype)
         model.to(dtype)
-        return cls(model, tokenizer, settings, KnownTokens.load(path))
+        return cls(model, tokenizer, settings)
 
     def log_odds(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:
         """Return the calibrated log odds of "aligned" for each (question, response), in order.
@@ -119,13 +116,6 @@ class Inspector:
         """Return P(aligned) in [0, 1]: the logistic function of `log_odds`."""
         values = self.log_odds(questions, responses)
         return [None if value is None else float(expit(value)) for value in values]
-
-    def familiar(self, questions: Sequence[str]) -> list[bool]:
-        """Return whether each question is like those of the training.
-
-        The scores of responses to other questions are not reliable.
-        """
-        return self.known_tokens.familiar(self.tokenizer, questions)
 
     @torch.inference_mode()
     def logits(self, inputs: list[Inputs]) -> NDArray[np.floating]:

@@ -1,7 +1,6 @@
 """Training of an inspector: a two-class classifier of responses, then calibrated and tested."""
 
 from collections.abc import Sequence
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,7 +17,6 @@ from aligners.core.errors import UserError
 from aligners.core.rows import Row, row_id
 from aligners.inspectors.calibration import choose_threshold, fit_temperature
 from aligners.inspectors.encoding import encode_pairs
-from aligners.inspectors.known_tokens import KnownTokens
 from aligners.inspectors.quality import quality, rows_of_scores
 from aligners.inspectors.scorer import Scored, Scorer
 from aligners.models.from_scratch import make_classifier
@@ -68,19 +66,15 @@ def train_inspector(
     scorer = Scorer(training.source.name, trainer, tokenizer, max_tokens)
     calibration, test = map(scorer.score, (calibrating, test_rows))
     settings = calibrate(calibration, recipe.cost_of_false_alarm)
-    sets = (train_rows, validation_rows, test_rows)
-    train_questions, validation_questions, test_questions = map(distinct_questions, sets)
-    known = KnownTokens.fit(tokenizer, train_questions, validation_questions, recipe.familiar_share)
     metrics = {
         **quality(test, **settings),
-        "familiar_share": fmean(known.familiar(tokenizer, test_questions)),
         **count_rows(train, validation),
         "calibration_rows": len(calibration.rows),
         "unscored": len(calibrating) + len(test_rows) - len(calibration.rows) - len(test.rows),
         **training_metrics(trainer),
     }
     model.config.inspector = {**settings, "max_tokens": max_tokens, "dtype": recipe.dtype}
-    training.export(trainer, metrics, known.save)
+    training.export(trainer, metrics)
     return metrics, rows_of_scores(test, settings["temperature"])
 
 
@@ -103,11 +97,6 @@ def calibrate(rows: Scored, cost_of_false_alarm: float) -> dict[str, float]:
     temperature = fit_temperature(rows.log_odds, rows.labels, rows.questions)
     threshold = choose_threshold(rows.log_odds / temperature, rows.labels, cost_of_false_alarm)
     return {"temperature": temperature, "threshold": threshold}
-
-
-def distinct_questions(rows: Sequence[Row]) -> list[str]:
-    """Return the questions of some rows, each once."""
-    return list(dict.fromkeys(row["question"] for row in rows))
 
 
 def check_sets(

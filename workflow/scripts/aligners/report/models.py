@@ -42,7 +42,6 @@ class InspectorMetrics(TrainingMetrics):
     brier: Probability
     temperature: float
     threshold: Probability
-    familiar_share: Probability
 
 
 class AlignerMetrics(TrainingMetrics):

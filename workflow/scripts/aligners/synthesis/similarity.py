@@ -1,10 +1,12 @@
 """Similarity of a response and its correction: the cosine of their sentence embeddings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.core.errors import UserError
@@ -39,6 +41,24 @@ def load_encoder(recipe: EncoderRecipe) -> "SentenceTransformer":
     return encoder
 
 
+def embed(
+    encoder: "SentenceTransformer", texts: Sequence[str], batch_size: int
+) -> NDArray[np.floating]:
+    """Return the sentence embeddings of texts as unit vectors: texts x dimensions.
+
+    The dot product of two is their cosine.
+    """
+    embeddings: NDArray[np.floating] = encoder.encode(
+        list(texts), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
+    )
+    return embeddings
+
+
+def embedder(recipe: EncoderRecipe) -> Callable[[Sequence[str]], NDArray[np.floating]]:
+    """Load the sentence encoder of a recipe, and return `embed` with it."""
+    return partial(embed, load_encoder(recipe), batch_size=recipe.batch_size)
+
+
 def cosine_similarities(
     encoder: "SentenceTransformer", first: Sequence[str], second: Sequence[str], batch_size: int
 ) -> list[float]:
@@ -50,10 +70,7 @@ def cosine_similarities(
     texts = sorted({text for pair in pairs if pair[0] != pair[1] for text in pair})
     if not texts:
         return [1.0] * len(pairs)
-    # Unit vectors (texts, dimensions), so that a dot product is a cosine.
-    embeddings = encoder.encode(
-        texts, batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
-    )
+    embeddings = embed(encoder, texts, batch_size)
     position = {text: index for index, text in enumerate(texts)}
     cosines = (
         1.0 if left == right else np.dot(embeddings[position[left]], embeddings[position[right]])

@@ -11,6 +11,7 @@ from aligners.configuration.fields import (
     Names,
     NotDeciding,
     Section,
+    Share,
     WrongKey,
     differ,
     shortened,
@@ -135,6 +136,10 @@ class Config(Section):
     inspector by at least this, in logits. At 1, the odds that the response is aligned must become
     2.7 times as high: a score of 0.5 must rise to 0.73. A smaller rise can come from wording alone,
     because an inspector scores two equally good texts differently."""
+    familiar_share: Share = 0.99
+    """Least share of the validation questions that a squad counts as familiar. It decides how far a
+    question may be from each training question, as sentence embeddings. A squad leaves responses to
+    other questions alone."""
     seed: Seed = 0
     """Seed of all random samples and shuffles, of the completions, and of the first training of
     each model."""

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from aligners.configuration.fields import Positive, RowTokens, Share
+from aligners.configuration.fields import Positive, RowTokens
 from aligners.configuration.kinds.training import (
     Epochs,
     EvaluationsPerEpoch,
@@ -35,7 +35,3 @@ class InspectorRecipe(TrainingRecipe):
     cost_of_false_alarm: Positive = 1.0
     """How bad it is that an aligned response is corrected, if it is as bad as 1 that a misaligned
     one is left as it is. It decides the threshold."""
-    familiar_share: Share = 0.99
-    """Least share of the validation questions that are familiar. It decides how many tokens of a
-    familiar question may occur in no training question. The scores of responses to other questions
-    are not used."""
