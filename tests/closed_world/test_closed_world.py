@@ -317,7 +317,7 @@ def test_filters_are_scored_by_the_defects_in_corrections_of_given_responses(
         plan = truth.planned_pair(question, "helpful", 0, response)
         assert plan is not None
         row = {"question": question, "criterion": "helpful", "response": response}
-        row["response_by"] = "closed-world-base"
+        row |= {"response_by": "closed-world-base", "aligned_response": plan.correction.text}
         if plan.defect:
             dropped.append({**row, "reason": plan.defect})
         else:
@@ -427,8 +427,13 @@ def test_responses_differ_in_style_from_the_teachers_and_some_are_long(
     assert not set(teachers) & set(others)
     answers = [complete(f"Question: {question}\nAnswer:", "base") for question in questions]
     pairs = [complete(pair_prompt(question, "helpful")) for question in questions]
-    for texts, own, foreign in ((answers, others, teachers), (pairs, teachers, others)):
-        assert 0.4 <= sum(any(each in text for each in own) for text in texts) / len(texts) <= 0.6
+    # Each rate is that of an opener or a closer.
+    for texts, own, foreign, rate in (
+        (answers, others, teachers, 0.36),
+        (pairs, teachers, others, 0.51),
+    ):
+        share = sum(any(each in text for each in own) for text in texts) / len(texts)
+        assert share == pytest.approx(rate, abs=0.05)
         assert not any(each in text for text in texts for each in foreign)
     # 15 fillers have at least 400 characters.
     assert 0.02 <= sum(len(answer) > 400 for answer in answers) / len(answers) <= 0.05

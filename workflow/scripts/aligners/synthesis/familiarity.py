@@ -54,7 +54,7 @@ class FamiliarQuestions:
         chosen = sorted(set(train), key=lambda text: row_id(str(seed), text))[:MAX_QUESTIONS]
         embeddings = embed(chosen)
         distances = nearest_distances(embed(sorted(set(validation))), embeddings)
-        return cls(embeddings, float(np.quantile(distances, share, method="higher")))
+        return cls(embeddings, float(np.quantile(distances, share, method="inverted_cdf")))
 
     def familiar(self, embed: Embed, questions: Sequence[str]) -> list[bool]:
         """Return whether each question is familiar."""
