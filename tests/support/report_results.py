@@ -186,7 +186,12 @@ def write_judged() -> None:
 def write_scorecard() -> None:
     """Write the rates by the closed world's truth for the LLM and its squad."""
     rate = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 99}
-    scores = {"clean_share": {"initial": rate, "squad": rate}, "harm_rate": {"squad": rate}}
+    scores = {
+        "clean_share": {"initial": rate, "squad": rate},
+        "harm_rate": {"squad": rate},
+        "harm_by_criterion": {"squad": dict.fromkeys(CRITERIA, rate)},
+        "text_lost": {"squad": rate},
+    }
     llms = {llm: {**scores, "unknown_facts": scores} for llm in NAMES["llm"]}
     write_json(results.SCORECARD.path(), {"datasets": {"all": llms}})
 
@@ -204,10 +209,15 @@ def write_second_seed() -> None:
         seed = {"backbone": "gpt2-miniature.seed1", "win_rate": rate}
         write_json(path, {**comparison, **seed})
     spread = {"mean": 0.75, "sd": 0.05, "min": 0.7, "max": 0.8, "seeds": 2}
-    scores = {"clean_share": {"squad": spread}, "harm_rate": {"squad": spread}}
+    scores = {
+        "clean_share": {"squad": spread},
+        "harm_rate": {"squad": spread},
+        "harm_by_criterion": {"squad": dict.fromkeys(CRITERIA, spread)},
+        "text_lost": {"squad": spread},
+    }
     llms = {llm: {**scores, "unknown_facts": scores} for llm in NAMES["llm"]}
     scorecard = read_json(results.SCORECARD.path())
-    seeds = {"inspectors": {}, "datasets": {"all": llms}}
+    seeds = {"inspectors": {}, "responses": {}, "datasets": {"all": llms}}
     write_json(results.SCORECARD.path(), {**scorecard, "seeds": seeds})
 
 
