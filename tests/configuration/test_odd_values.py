@@ -130,8 +130,8 @@ FILES: dict[str, list[dict[str, Any]]] = {
     ],
     "synthesis": [{
         "description": "A recipe.",
-        "topics": {"examples_per_prompt": 5, "prompts_per_type": 1, "max_new_tokens": 3,
-                   "temperature": 1.0, "near_duplicates": NEAR,
+        "topics": {"examples_per_prompt": 5, "topics_per_prompt": 3, "prompts_per_type": 1,
+                   "max_new_tokens": 3, "temperature": 1.0, "near_duplicates": NEAR,
                    "balance": {"largest_to_median": 2.0}},
         "questions": {"examples_per_prompt": 5, "hints_per_prompt": 3, "attempts": 3,
                       "max_new_tokens": 3, "temperature": 1.0, "near_duplicates": NEAR},
@@ -251,6 +251,7 @@ ACCEPTED = {
             split.near_duplicates.similarity topics.examples_per_prompt
             topics.max_new_tokens topics.near_duplicates.shingle
             topics.near_duplicates.similarity topics.prompts_per_type
+            topics.topics_per_prompt
     """,
     "list": """
         config: backbones criteria datasets inspectors llms
@@ -347,6 +348,7 @@ ACCEPTED = {
         llms: key_variable
     """,
     "0, 1, 1e-320": """
+        config: familiar_share
         backbones: weight_decay
         inspectors: weight_decay
         judges: most_unusable
@@ -428,6 +430,7 @@ ACCEPTED = {
         principles: demonstrations.0.correction demonstrations.0.critique
             demonstrations.0.input demonstrations.0.response introduction
             principles.0.text
+        seed_questions: question_types.0.questions.0.question
         world: held_out.code.0 listed.code.0 thoughts.0
     """,
     f"{PARAGRAPH}, null": """

@@ -110,6 +110,15 @@ def test_counts_and_reasons_are_listed_by_step(pages: dict[str, Path]) -> None:
     assert ["ethical", "aligner", "3", "1", "1"] in sizes
 
 
+def test_the_harm_of_each_system_is_in_the_overview(pages: dict[str, Path]) -> None:
+    html = pages["all"].read_text()
+    overview = html[html.index('<section id="run"') : html.index('<section id="data"')]
+    caption = re.search("Harm to answers of [^<]+ truth", overview)
+    assert caption
+    [squad] = rows_of(overview, caption[0])
+    assert squad[0] == "squad" and len(squad) == 3 + 2 * len(CRITERIA)
+
+
 def test_texts_from_results_are_escaped(pages: dict[str, Path]) -> None:
     """Responses, dropped rows and names of categories contain markup."""
     html = pages["all"].read_text()
