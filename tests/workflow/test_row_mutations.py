@@ -169,6 +169,7 @@ NAMES = {"judge": "closed-world", "dataset": "d", "llm": "closed-world-base", "b
          "inspector": "i"}  # fmt: skip
 PAPER = {**NAMES, "system": "squad-paper"}
 COMPARED = json.dumps({"backbone": ["b"], "system": ["squad"], "reference": ["base"]})
+COUNTS = {"in": 5, "out": 4, "dropped": {"timeout": 1}, "replaced": {"note": 1}}
 USAGE = Usage().summary()
 
 
@@ -253,14 +254,14 @@ PROGRAMS = {
         ),
         {"questions.jsonl": (QUESTIONS[:5], ASKED),
          **shards(PAIRS, (*PAIR, "criterion", "critique"))},
-        {"0.usage.json": USAGE},
+        {"0.usage.json": USAGE, "0.counts.json": COUNTS},
     ),
     "gather_responses": Program(
         lambda: gather_responses.main(
             inputs=Path("inputs.jsonl"), shards=[Path("0.jsonl")], **options("output")
         ),
         {"inputs.jsonl": (INPUTS, ASKED), **shards(RESPONSES, RESPONSE)},
-        {"0.usage.json": USAGE},
+        {"0.usage.json": USAGE, "0.counts.json": COUNTS},
     ),
     "filter_pairs": Program(
         lambda: filter_pairs.main(
@@ -442,8 +443,9 @@ PROGRAMS = {
              [row(4, criterion="ethical", reason="code")], (*ASKED, "criterion", "reason")),
          at(results.RESPONSES): (RESPONSES, RESPONSE),
          at(results.RESPONSES, llm="closed-world-finetuned"): (RESPONSES, ("id", "response")),
-         at(results.ALIGNED): (ALIGNED, ("id", "aligned_response"))},
-        {at(results.INSPECTOR_METRICS): {"accuracy": 0.9, "roc_auc": None, "ece": 0.1, "n": 9}},
+         at(results.ALIGNED): (ALIGNED, ("id", "aligned_response", "scores"))},
+        {at(results.INSPECTOR_METRICS): {
+            "accuracy": 0.9, "roc_auc": None, "ece": 0.1, "n": 9, "threshold": 0.5}},
     ),
     "write_model_card": Program(
         lambda: write_model_card.main(model=Path("model"), **options("output")),

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from aligners.closed_world.scorecard import ScoredResults, trained_items
 from aligners.closed_world.truth import Truth
 from aligners.configuration import results
 from aligners.configuration.systems import SQUAD
+from aligners.core.file_checks import Probability
 from aligners.core.rows import Row, read_json, read_rows
 
 Labels = NDArray[np.integer]
@@ -21,6 +23,12 @@ Labels = NDArray[np.integer]
 CalibrationErrors = Callable[[NDArray[np.floating], Labels], Mapping[str, float | None]]
 # A score of 0 or 1 has no finite log odds.
 LEAST_SCORE = 1e-12
+
+
+class Threshold(BaseModel):
+    """The threshold in an inspector's metrics."""
+
+    threshold: Probability
 
 
 def inspectors_on_responses(
@@ -92,7 +100,8 @@ def quality(
     read = [row for row in rows if row["scores"].get(criterion) is not None]
     if not read:
         return {"n": 0}
-    metrics = read_json(results.INSPECTOR_METRICS.path(inspector=inspector, criterion=criterion))
+    path = results.INSPECTOR_METRICS.path(inspector=inspector, criterion=criterion)
+    threshold = read_json(path, Threshold)["threshold"]
     scores = np.array([row["scores"][criterion] for row in read])
     labels = np.array(
         [int(truth.assess(row["question"], row["response"])[criterion]) for row in read]
@@ -100,6 +109,6 @@ def quality(
     clipped = np.clip(scores, LEAST_SCORE, 1 - LEAST_SCORE)
     return {
         "n": len(read),
-        "accuracy": float(((scores >= metrics["threshold"]) == (labels == 1)).mean()),
+        "accuracy": float(((scores >= threshold) == (labels == 1)).mean()),
         **calibration_errors(np.log(clipped) - np.log1p(-clipped), labels),
     }

@@ -59,8 +59,16 @@ class LLMScores(SystemScores[R], Generic[R]):
     @model_validator(mode="after")
     def has_the_same_systems(self) -> Self:
         """Check that each system has a rate on unknown facts too."""
-        if missing := self.clean_share.keys() - self.unknown_facts.clean_share.keys():
-            raise ValueError(f"has no rate of {min(missing)!r} on unknown facts")
+        pairs = [
+            (getattr(self, name), getattr(self.unknown_facts, name))
+            for name in ("clean_share", "harm_rate", "harm_by_criterion", "text_lost")
+        ]
+        pairs += [
+            (known, pairs[2][1].get(system, {})) for system, known in self.harm_by_criterion.items()
+        ]
+        for known, unknown in pairs:
+            if missing := known.keys() - unknown.keys():
+                raise ValueError(f"has no rate of {min(missing)!r} on unknown facts")
         return self
 
 

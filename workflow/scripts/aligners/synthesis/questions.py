@@ -289,8 +289,9 @@ def generate_questions(
     it is dropped as `no_line`. `removed` counts what is removed around the questions.
     """
     hints = make_hints(topics, count)
-    times = count / len(topics)
-    logger.info("%d questions for %d topics: each topic %.1f times", count, len(topics), times)
+    if topics:
+        times = count / len(topics)
+        logger.info("%d questions for %d topics: each topic %.1f times", count, len(topics), times)
     questions = []
     for attempt in range(task.synthesis.questions.attempts):
         lines = ask_questions(task, generator, hints, attempt, removed)
