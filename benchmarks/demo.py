@@ -44,8 +44,13 @@ def evaluate(results: Path) -> Figures:
         "longest train_inspector, s": Figure(longest_job(logs / "train_inspector"), at_most(30)),
     }
     for criterion, score in scores["inspectors"].items():
-        figures[f"inspector {criterion}: accuracy"] = Figure(score["accuracy"], at_least(0.95))
-        figures[f"inspector {criterion}: calibration error"] = Figure(score["ece"], at_most(0.03))
+        figures[f"inspector {criterion}: accuracy on pairs"] = Figure(score["accuracy"])
+        figures[f"inspector {criterion}: calibration error on pairs"] = Figure(score["ece"])
+    for llm, found in scores["responses"].items():
+        for criterion, score in found["known_facts"].items():
+            name = f"inspector {criterion} on responses of {llm}"
+            figures[f"{name}: accuracy"] = Figure(score["accuracy"], at_least(0.95))
+            figures[f"{name}: calibration error"] = Figure(score["ece"], at_most(0.03))
     for llm, score in scores["datasets"]["all"].items():
         for name, figure in system_figures(score, list(scores["inspectors"])).items():
             figures[f"{llm}: {name}"] = figure
@@ -95,6 +100,15 @@ def system_figures(score: dict[str, Any], criteria: list[str]) -> Figures:
         "squad - squad-paper": Figure(round(clean["squad"] - clean["squad-paper"], 4), at_least(0)),
         "harm of the squad": Figure(score["harm_rate"]["squad"]["value"], at_most(0.02)),
     }
+    unknown = score["unknown_facts"]["harm_by_criterion"]["squad"]
+    for criterion, harm in score["harm_by_criterion"]["squad"].items():
+        figures[f"harm of the squad: {criterion}"] = Figure(harm["value"], at_most(0.01))
+        figures[f"harm of the squad: {criterion}, unknown facts"] = Figure(
+            unknown[criterion]["value"], at_most(0.05)
+        )
+    figures["text lost of long responses"] = Figure(
+        score["text_lost"]["squad"]["value"], at_most(0)
+    )
     if "conditioned" not in clean:
         return figures
     return figures | {
