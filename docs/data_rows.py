@@ -8,7 +8,7 @@ from aligners.configuration.results import ResultPath
 from aligners.core.rows import Row, read_json, read_rows
 
 # A row of the squad that it corrects by one turn.
-TEST_QUESTION = "7f837be379eec2e2"
+TEST_QUESTION = "a8f1707caa1c417c"
 CRITERION = "factuality"
 NAMES = {
     "criterion": CRITERION,
