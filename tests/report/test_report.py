@@ -115,7 +115,7 @@ def test_the_harm_of_each_system_is_in_the_overview(pages: dict[str, Path]) -> N
     overview = html[html.index('<section id="run"') : html.index('<section id="data"')]
     caption = re.search("Harm to answers of [^<]+ truth", overview)
     assert caption
-    [squad] = rows_of(overview, caption[0])
+    [_, squad] = rows_of(overview, caption[0])
     assert squad[0] == "squad" and len(squad) == 3 + 2 * len(CRITERIA)
 
 
