@@ -16,6 +16,7 @@ GPUS = {
     "generate_questions": 2,
     "generate_pairs": 2,
     "score_similarity": 1,
+    "embed_questions": 1,
     "train_inspector": 1,
     "train_aligner": 1,
     "generate_responses": 1,
