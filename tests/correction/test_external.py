@@ -83,7 +83,7 @@ def align(name: str, directory: Path) -> str:
         changed(recipe, model=str(directory), revision="main", dtype="float32", **limits)
     )
     [correction] = aligner.align([QUESTION], [RESPONSE])
-    return correction
+    return correction.text
 
 
 @pytest.mark.parametrize("name", RECIPES)
