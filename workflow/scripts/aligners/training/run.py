@@ -149,6 +149,17 @@ class TrainingRun(Generic[R]):
             remove_partials(self.output_directory)
             check_disk(model, self.working_directory, self.output_directory)
         trainer.add_callback(CheckpointOnSigterm())
+        try:
+            self.train_from_last_checkpoint(trainer)
+        except BaseException:
+            # Who keeps the exception keeps this object; a next training must not wait for it.
+            while self.locks:
+                self.locks.pop().close()
+            raise
+
+    def train_from_last_checkpoint(self, trainer: BatchTrainer) -> None:
+        """Train from the last complete checkpoint, or from the start if there is none."""
+        state = process_state()
         # The main process deletes damaged checkpoints before the others search.
         with state.main_process_first():
             checkpoint = last_complete_checkpoint(self.working_directory)
