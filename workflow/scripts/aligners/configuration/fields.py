@@ -234,6 +234,8 @@ Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Few = Annotated[int, Field(ge=1, le=10_000)]
 Tokens = Annotated[int, Field(ge=1, le=10_000_000)]
 RowTokens = Annotated[int, Field(ge=16, le=10_000_000)]
+# Short times make a checkpoint at every step, or end a training after its first.
+Duration = Annotated[float, Field(ge=1e-9, le=1_000_000_000)]
 Positive = Annotated[float, Field(ge=0.001, le=1_000_000_000)]
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=100)]
 Temperature = Annotated[float, Field(ge=0, le=10), AfterValidator(can_divide)]

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, Field, JsonValue
 
 from aligners.configuration.fields import (
     Count,
+    Duration,
     Few,
     Form,
     Line,
     NotDeciding,
-    Positive,
     Section,
     Share,
     WrongKey,
@@ -146,9 +146,9 @@ class TrainingRecipe(PretrainedRecipe):
     sample is used."""
     patience: Few = 3
     """The training stops after this number of evaluations without a lower validation loss."""
-    max_hours: Positive | None = None
+    max_hours: Duration | None = None
     """The training ends after this time, summed over all its jobs. `null`: no limit."""
-    checkpoint_minutes: NotDeciding[Positive] = 30.0
+    checkpoint_minutes: NotDeciding[Duration] = 30.0
     """Maximum time between two checkpoints. Each evaluation also writes a checkpoint."""
     accelerate: NotDeciding[Literal["ddp", "fsdp2"]] = "ddp"
     """Launch configuration of config/accelerate/ for more than one GPU."""
