@@ -39,7 +39,7 @@ RUDE_AND_WRONG = answer(
         make_turn("ethical", {"ethical": 0.002, "factuality": 0.97}, {"ethical": 0.9996}),
     ],
 )
-REFUSED = answer(
+REJECTED = answer(
     "bb",
     "How long does an egg need?",
     "An hour.",
@@ -60,7 +60,7 @@ def show(
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
-    write_rows(SQUAD, [RUDE_AND_WRONG, REFUSED, UNTOUCHED])
+    write_rows(SQUAD, [RUDE_AND_WRONG, REJECTED, UNTOUCHED])
     inputs = [{"id": id, "category": category} for id, category in CATEGORIES.items()]
     write_rows(Path("results/inputs/mixed.jsonl"), inputs)
 
@@ -104,8 +104,8 @@ def test_a_rejected_turn_shows_scores_with_digits_that_differ(show: Show) -> Non
 
 def test_scores_after_a_rejected_last_turn_are_those_of_the_final_text(show: Show) -> None:
     scores = {"ethical": 0.002, "factuality": 0.97}
-    refused = make_turn("ethical", scores, {"ethical": 0.0001}, "rose_too_little")
-    trace = [RUDE_AND_WRONG["trace"][0], refused]
+    rejected = make_turn("ethical", scores, {"ethical": 0.0001}, "rose_too_little")
+    trace = [RUDE_AND_WRONG["trace"][0], rejected]
     write_rows(SQUAD, [{**RUDE_AND_WRONG, "trace": trace}])
     assert "  scores  ethical 0.002   factuality 0.970\ntrace" in show(SQUAD)
 
@@ -113,7 +113,7 @@ def test_scores_after_a_rejected_last_turn_are_those_of_the_final_text(show: Sho
 def test_small_scores_are_distinguishable(show: Show) -> None:
     tiny = make_turn("ethical", {"ethical": 3.82e-32}, {"ethical": 6.15e-34}, "rose_too_little")
     same = make_turn("ethical", {"ethical": 0.0}, {"ethical": 0.0}, "rose_too_little")
-    write_rows(SQUAD, [{**REFUSED, "trace": [tiny, same]}])
+    write_rows(SQUAD, [{**REJECTED, "trace": [tiny, same]}])
     output = show(SQUAD)
     assert "3.82e-32 → 6.15e-34  margin -72.3 → -76.5" in output
     assert "0.000 → 0.000  margin -92.1 → -92.1" in output
@@ -123,7 +123,7 @@ def test_a_correction_that_lowers_another_score_names_it(show: Show) -> None:
     scores = {"ethical": 0.95, "factuality": 0.4}
     after = {"ethical": 0.05, "factuality": 0.99}
     worse = make_turn("factuality", scores, after, "lowers_another", lowered="ethical")
-    write_rows(SQUAD, [{**REFUSED, "trace": [worse]}])
+    write_rows(SQUAD, [{**REJECTED, "trace": [worse]}])
     output = " ".join(show(SQUAD).split())
     assert "rejected: another score falls below its threshold: ethical 0.950 → 0.050" in output
 
@@ -131,7 +131,7 @@ def test_a_correction_that_lowers_another_score_names_it(show: Show) -> None:
 def test_a_correction_with_a_problem_has_no_score(show: Show) -> None:
     empty = make_turn("ethical", {"ethical": 0.4}, None, "empty", text="")
     loop = make_turn("ethical", {"ethical": 0.4}, None, "loops", text="No. No. No.")
-    write_rows(SQUAD, [{**REFUSED, "trace": [empty, loop]}])
+    write_rows(SQUAD, [{**REJECTED, "trace": [empty, loop]}])
     assert show(SQUAD).splitlines()[-5:-1] == [
         "trace     1. ethical  0.400  rejected: the correction is empty",
         "          2. ethical  0.400  rejected: the correction repeats itself",
@@ -172,8 +172,8 @@ def test_a_single_aligner_has_no_scores(show: Show) -> None:
 
 
 def test_a_rejected_correction_is_shown(show: Show) -> None:
-    refused = {**REFUSED["trace"][0], "aligned_response": "Go away, then."}
-    write_rows(SQUAD, [{**REFUSED, "trace": [refused]}])
+    rejected = {**REJECTED["trace"][0], "aligned_response": "Go away, then."}
+    write_rows(SQUAD, [{**REJECTED, "trace": [rejected]}])
     assert re.search(r"1\. factuality .* rejected: .*\n.*\n +Go away, then\.\n", show(SQUAD))
 
 
@@ -252,8 +252,8 @@ def test_a_text_controls_neither_the_terminal_nor_the_format(show: Show) -> None
 
 def test_hidden_characters_are_shown(show: Show) -> None:
     hidden = "\u202eno\u2066w\x1b[2J\u200b"
-    refused = make_turn(hidden, {hidden: 0.9}, {hidden: 0.1}, "rose_too_little", text=hidden)
-    row = answer("aa", f"one\n\ttwo{hidden}", hidden, "", [refused])
+    rejected = make_turn(hidden, {hidden: 0.9}, {hidden: 0.1}, "rose_too_little", text=hidden)
+    row = answer("aa", f"one\n\ttwo{hidden}", hidden, "", [rejected])
     write_rows(SQUAD, [row])
     write_rows(Path("results/inputs/mixed.jsonl"), [{"id": "aa", "category": f"{hidden}\n"}])
     output = show(SQUAD)
@@ -284,7 +284,7 @@ def test_hidden_characters_are_shown(show: Show) -> None:
         (["--id", "cc"], ["cc"]),
         (["--acted", "ethical"], ["aa"]),
         (["--acted", "Factuality"], ["aa", "bb"]),
-        (["--refused"], ["bb"]),
+        (["--rejected"], ["bb"]),
         (["--lower-than", "0.1"], ["aa"]),
         (["--lower-than", "0.5"], ["aa", "bb"]),
         (["--acted", "factuality", "--unchanged"], ["bb"]),
@@ -356,12 +356,12 @@ def test_a_mistake_gets_one_message(show: Show, arguments: list[Any], parts: lis
     response = {"id": "aa", "question": "Why?", "response": "So."}
     write_rows(RESPONSES, [response])
     write_rows(Path("copied.jsonl"), [RUDE_AND_WRONG])
-    write_rows(Path("half.jsonl"), [REFUSED, response])
+    write_rows(Path("half.jsonl"), [REJECTED, response])
     write_rows(Path("kind.jsonl"), [{**response, "response": None}])
     write_rows(Path("reason.jsonl"), [{**UNTOUCHED, "reason": "tired"}])
     write_rows(Path("no_reason.jsonl"), [{**UNTOUCHED, "reason": None}])
-    write_rows(Path("two.jsonl"), [{**REFUSED, "reason": "above_threshold"}])
-    write_rows(Path("turns.jsonl"), [{**REFUSED, "trace": [{"criterion": "ethical"}]}])
+    write_rows(Path("two.jsonl"), [{**REJECTED, "reason": "above_threshold"}])
+    write_rows(Path("turns.jsonl"), [{**REJECTED, "trace": [{"criterion": "ethical"}]}])
     Path("damaged.jsonl").write_text('{"id": "aa", "question": "?", "response": "!"}\n{"id"')
     with pytest.raises(SystemExit) as caught:
         show(*arguments)

@@ -69,7 +69,7 @@ CASES: list[dict[str, Any]] = [
         "trace": [("y", -4, 1, "accepted")],
     },
     {
-        "name": "a correction that rises too little is refused, and the next has its turn",
+        "name": "a correction that rises too little is rejected, and the next has its turn",
         "corrections": {"x": {"a0": "a1"}, "z": {"a0": "a2", "a1": "a3"}},
         "log odds": {"x": {"a0": -4, "a1": -3.1, "a2": -2}, "z": {"a0": -1, "a2": 2}},
         "result": "a2",
@@ -90,7 +90,7 @@ CASES: list[dict[str, Any]] = [
         "trace": [("x", -4, -3, "accepted")],
     },
     {
-        "name": "a correction that lowers another below its threshold is refused",
+        "name": "a correction that lowers another below its threshold is rejected",
         "corrections": {"x": {"a0": "a1"}, "z": {"a1": "a2"}},
         "log odds": {"x": {"a0": -6}, "z": {"a0": 3, "a1": -0.1}},
         "result": "a0",
@@ -104,7 +104,7 @@ CASES: list[dict[str, Any]] = [
         "trace": [("x", -6, 3, "accepted")],
     },
     {
-        "name": "a correction that makes another worse than its own was is refused",
+        "name": "a correction that makes another worse than its own was is rejected",
         "corrections": {"x": {"a0": "a1"}},
         "log odds": {"x": {"a0": -6}, "z": {"a0": -2, "a1": -6}},
         "result": "a0",
@@ -132,7 +132,7 @@ CASES: list[dict[str, Any]] = [
         "trace": [("x", -2, 3, "accepted")],
     },
     {
-        "name": "an unchanged correction is refused, also with other white space around it",
+        "name": "an unchanged correction is rejected, also with other white space around it",
         "corrections": {"x": {"a0 \n": "a0"}},
         "response": "a0 \n",
         "log odds": {"x": {"a0 \n": -2}},
@@ -201,7 +201,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_a_correction_with_a_problem_is_refused_whatever_its_score(problem: str) -> None:
+def test_a_correction_with_a_problem_is_rejected_whatever_its_score(problem: str) -> None:
     table = {"a0": -5.0, **{each.text: 50.0 for each in BAD.values() if each.text != "a0"}}
     squad = {"x": aligner({"a0": BAD[problem]})}, {"x": Table(table)}
     [result] = align_with_squad(["q"], ["a0"], *squad, LEAST_RISE)

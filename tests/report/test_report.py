@@ -19,7 +19,7 @@ from aligners.core.formats import is_hidden
 from aligners.report.figures.aligners import draw_losses
 from aligners.report.figures.inspectors import draw_inspector
 from aligners.report.figures.svg import new_figure, save_svg
-from aligners.report.squad import refused_first, turns_by_criterion
+from aligners.report.squad import rejected_first, turns_by_criterion
 
 CHROMIUM = shutil.which("chromium")
 # Criteria x (data, inspectors, aligners) + squad + truth; references x 2 + thresholds
@@ -161,7 +161,7 @@ def test_turns_are_counted_by_response() -> None:
     traces = [[rejected, accepted], [rejected], [unscored], [], []]
     ethical, helpful = turns_by_criterion([{"scores": scores, "trace": each} for each in traces])
     assert ethical["idle"] == 5 and ethical["before"] is None
-    assert (helpful["kept"], helpful["refused"], helpful["idle"]) == (1, 2, 2)
+    assert (helpful["kept"], helpful["rejected"], helpful["idle"]) == (1, 2, 2)
     assert helpful["before"] == pytest.approx(0.4)
     assert helpful["after"] == pytest.approx((0.1 + 0.6 + 0.1) / 3)
 
@@ -175,9 +175,9 @@ def test_reasons_of_turns_and_of_rows_without_turns_are_counted(pages: dict[str,
     ]
 
 
-def test_rows_with_a_refused_turn_are_shown_first() -> None:
+def test_rows_with_a_rejected_turn_are_shown_first() -> None:
     rows = [{"id": f"{number}", "trace": [{"accepted": number != 7}]} for number in range(9)]
-    shown = refused_first(rows, 3, seed=0)
+    shown = rejected_first(rows, 3, seed=0)
     assert shown[0]["id"] == "7" and len(shown) == 3 and len({row["id"] for row in shown}) == 3
 
 
@@ -325,7 +325,7 @@ def test_a_browser_shows_every_figure(
         page.get_by_label("Search").fill("nobody who")
         assert shown.count() == 1
         page.get_by_label("Search").fill("")
-        page.get_by_label("Show").select_option("refused")
+        page.get_by_label("Show").select_option("rejected")
         assert "Where?" in shown.inner_text() and "Over there." in shown.inner_text()
         if name == "all":
             page.get_by_label("Show").select_option("worse")

@@ -115,7 +115,7 @@ def write_models(criterion: str) -> None:
 
 
 def write_corrections() -> None:
-    """Write a squad's rows: one changed, one with a refused correction, one without a turn."""
+    """Write a squad's rows: one changed, one with a rejected correction, one without a turn."""
     scores = {"ethical": 0.2, "factuality": 0.9}
     accepted = make_turn("ethical", scores, {"ethical": 0.8}, text="Nobody.")
     rejected = make_turn("ethical", scores, {"ethical": 0.1}, "rose_too_little", "Over there.")

@@ -5,9 +5,11 @@ The engine writes text from plans. The truth derives verdicts from the same plan
 
 import random
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from aligners.closed_world.answers import Answer
 from aligners.closed_world.world import CRITERIA, Item, World, choose, choose_or_none, make_rng
+from aligners.configuration.kinds.worlds import Defect, Wrapping
 
 # The least and the most fillers of a long answer.
 FILLERS_OF_LONG_ANSWERS = (15, 30)
@@ -15,18 +17,9 @@ FILLERS_OF_LONG_ANSWERS = (15, 30)
 HELD_OUT_SHARE = 0.5
 
 # Defects for which a pair is to be dropped.
-PLANTED = (
-    "unparsable",
-    "leaked_prompt",
-    "markup",
-    "code",
-    "language",
-    "empty",
-    "uncorrected",
-    "contradiction",
-)
+PLANTED: tuple[str, ...] = get_args(Defect)
 # What the teacher writes around a pair that is to be kept.
-WRAPPINGS = ("note", "markdown", "preamble", "thought", "remark")
+WRAPPINGS: tuple[str, ...] = get_args(Wrapping)
 
 
 @dataclass(frozen=True)

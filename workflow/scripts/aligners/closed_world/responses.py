@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from aligners.closed_world.scorecard import ScoredResults, trained_items
+from aligners.closed_world.scorecard import ScoredResults, by_knowledge, trained_items
 from aligners.closed_world.truth import Truth
 from aligners.configuration import results
 from aligners.configuration.systems import SQUAD
@@ -50,24 +50,13 @@ def inspectors_on_responses(
     known = trained_items(truth, scored.rows(results.SPLIT, ("id", "question", "split")))
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for llm in scored.llms:
-        rows = squad_rows(scored, llm)
-        is_known = [is_asked_in_training(truth, row, known) for row in rows]
+        parts = by_knowledge(truth, known, squad_rows(scored, llm))
         found[llm] = {
             name: {
-                criterion: quality(
-                    scored.inspector,
-                    criterion,
-                    truth,
-                    [
-                        row
-                        for row, known_fact in zip(rows, is_known, strict=True)
-                        if known_fact is wanted
-                    ],
-                    calibration_errors,
-                )
+                criterion: quality(scored.inspector, criterion, truth, rows, calibration_errors)
                 for criterion in scored.criteria
             }
-            for name, wanted in (("known_facts", True), ("unknown_facts", False))
+            for name, rows in zip(("known_facts", "unknown_facts"), parts, strict=True)
         }
     return found
 
@@ -81,12 +70,6 @@ def squad_rows(scored: ScoredResults, llm: str) -> list[Row]:
     return [
         row for path in paths for row in read_rows(path, ("id", "question", "response", "scores"))
     ]
-
-
-def is_asked_in_training(truth: Truth, row: Row, known: set[str]) -> bool | None:
-    """Return whether a training question asks for the row's item; None if it has none."""
-    item = truth.identify(row["question"])
-    return item.id in known if item else None
 
 
 def quality(

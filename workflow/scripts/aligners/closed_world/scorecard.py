@@ -236,6 +236,18 @@ def trained_items(truth: Truth, splits: Iterable[Row]) -> set[str]:
     return {item.id for item in items if item}
 
 
+def by_knowledge(truth: Truth, known: set[str], rows: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    """Return the rows that ask for items of the training data, and those that ask for others.
+
+    `known` has the ids of the items of the training data (`trained_items`).
+    """
+    found: dict[bool, list[Row]] = {True: [], False: []}
+    for row in rows:
+        if item := truth.identify(row["question"]):
+            found[item.id in known].append(row)
+    return found[True], found[False]
+
+
 def criteria_met(
     truth: Truth, criteria: Sequence[str], question: str, answer: str
 ) -> dict[str, bool]:
@@ -303,9 +315,7 @@ def scores_by_knowledge(
 
     `known` has the ids of the items of the training data.
     """
-    items = {row["id"]: truth.identify(row["question"]) for row in initial}
-    trained = [row for row in initial if (item := items[row["id"]]) and item.id in known]
-    untrained = [row for row in initial if (item := items[row["id"]]) and item.id not in known]
+    trained, untrained = by_knowledge(truth, known, initial)
     return {
         **system_scores(truth, criteria, trained, systems),
         "unknown_facts": system_scores(truth, criteria, untrained, systems),

@@ -7,13 +7,13 @@ These are all values of `reason` in the files of results/aligned/. docs/data.md 
 ACCEPTED = "accepted"
 # A correction with a problem is not used, whatever its scores are.
 EMPTY, NOT_ENDED, LOOPS, TOO_LONG = PROBLEMS = ("empty", "not_ended", "loops", "too_long")
-UNCHANGED, ROSE_TOO_LITTLE, LOWERS_ANOTHER, LEAST_NOT_RAISED = REFUSALS = (
+UNCHANGED, ROSE_TOO_LITTLE, LOWERS_ANOTHER, LEAST_NOT_RAISED = REJECTIONS = (
     "unchanged",
     "rose_too_little",
     "lowers_another",
     "least_margin_not_raised",
 )
-TURN_REASONS = (ACCEPTED, *PROBLEMS, *REFUSALS)
+TURN_REASONS = (ACCEPTED, *PROBLEMS, *REJECTIONS)
 
 QUESTION_TOO_LONG, UNFAMILIAR, ABOVE_THRESHOLD = ROW_REASONS = (
     "question_too_long",

@@ -19,7 +19,7 @@ FIELD_OF_FILTER = {
     "changed": "aligned_response",
     "unchanged": "aligned_response",
     "acted": "trace",
-    "refused": "trace",
+    "rejected": "trace",
     "lower_than": "scores",
 }
 
@@ -40,7 +40,7 @@ class Filters:
     """rows whose correction equals the response"""
     acted: str | None = None
     """criterion whose aligner had a turn, whether the gate accepted or rejected it"""
-    refused: FlagCreatePairsOff[bool] = False
+    rejected: FlagCreatePairsOff[bool] = False
     """rows with a correction that the gate rejected"""
     lower_than: float | None = None
     """rows of a squad whose response has a score below this number"""
@@ -64,7 +64,7 @@ class Filters:
             yield row["aligned_response"] == row["response"]
         if self.acted is not None:
             yield any(equal_names(turn["criterion"], self.acted) for turn in row["trace"])
-        if self.refused:
+        if self.rejected:
             yield any(not turn["accepted"] for turn in row["trace"])
         if self.lower_than is not None:
             scores = row["scores"].values()

@@ -1,4 +1,4 @@
-"""The gate of a squad: it accepts a correction, or refuses it for a reason.
+"""The gate of a squad: it accepts a correction, or rejects it for a reason.
 
 A margin is a text's log odds of "aligned" by one inspector, minus this inspector's threshold.
 """
@@ -42,8 +42,8 @@ class Gate:
 
     least_rise: float
 
-    def refuse_text(self, correction: Correction, text: str) -> str | None:
-        """Return why a correction is refused whatever its scores are, or None."""
+    def reject_text(self, correction: Correction, text: str) -> str | None:
+        """Return why a correction is rejected whatever its scores are, or None."""
         if correction.problem is not None:
             return correction.problem
         return UNCHANGED if correction.text.strip() == text.strip() else None
@@ -65,7 +65,7 @@ class Gate:
             return Decision(LOWERS_ANOTHER, min(lowered, key=after.__getitem__))
         # So the least margin rises with each accepted correction. A text is as good as its worst
         # criterion: by this order, the last accepted correction is the best text of the row, before
-        # the response, all earlier corrections, and those that are refused here.
+        # the response, all earlier corrections, and those that are rejected here.
         if min(after.values()) <= min(kept.values()):
             return Decision(LEAST_NOT_RAISED)
         return Decision(ACCEPTED)
@@ -74,7 +74,7 @@ class Gate:
 class PaperGate:
     """Accepts every correction of a whole response, as in arXiv 2403.04224, section 3."""
 
-    def refuse_text(self, correction: Correction, text: str) -> str | None:
+    def reject_text(self, correction: Correction, text: str) -> str | None:
         """Return a reason only if the aligner could not read the response whole."""
         return TOO_LONG if correction.problem == TOO_LONG else None
 

@@ -1,7 +1,7 @@
 """Squads: the aligners of several criteria correct one response in turns.
 
 A turn is one aligner acting on one row. Margins decide which aligner has the next turn; the gate
-accepts or refuses its correction. Aligners and inspectors get all rows that wait for them at once.
+accepts or rejects its correction. Aligners and inspectors get all rows that wait for them at once.
 """
 
 import math
@@ -162,11 +162,11 @@ class Squad:
                 turns += zip(states, [name] * len(states), corrections, strict=True)
         passed: list[tuple[RowState, str, Correction]] = []
         for state, criterion, correction in turns:
-            refusal = self.gate.refuse_text(correction, state.shown[0])
-            if refusal is None:
+            rejection = self.gate.reject_text(correction, state.shown[0])
+            if rejection is None:
                 passed.append((state, criterion, correction))
             else:
-                end_turn(state, criterion, correction.text, None, Decision(refusal))
+                end_turn(state, criterion, correction.text, None, Decision(rejection))
         scored = self.log_odds(
             [state.question for state, _, _ in passed], [each.text for _, _, each in passed]
         )

@@ -33,7 +33,7 @@ WORDS = {
     LOWERS_ANOTHER: "another score falls below its threshold",
     LEAST_NOT_RAISED: "the lowest margin of all inspectors did not rise",
     QUESTION_TOO_LONG: "the question leaves an inspector no room to read the response",
-    UNFAMILIAR: "the question is unlike those that an inspector was trained on",
+    UNFAMILIAR: "the question is unlike the training questions",
     ABOVE_THRESHOLD: "no score was below its threshold",
 }
 

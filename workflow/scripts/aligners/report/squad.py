@@ -45,7 +45,7 @@ def squads_section(experiment: Experiment) -> list[dict[str, Any]]:
                 "reasons": count_reasons(rows),
                 "examples": [
                     {**example(row), "worse": row["id"] in worse}
-                    for row in refused_first(rows, wanted, seed)
+                    for row in rejected_first(rows, wanted, seed)
                 ],
             }
         )
@@ -59,11 +59,11 @@ def judged_worse(judge: str, names: Mapping[str, str]) -> set[str]:
     return set(verdicts["id"][preferences(verdicts) < TIE])
 
 
-def refused_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
+def rejected_first(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
     """Return a sample of rows, first those with a rejected correction, which are rare."""
-    refused = [row for row in rows if not all(turn["accepted"] for turn in row["trace"])]
+    rejected = [row for row in rows if not all(turn["accepted"] for turn in row["trace"])]
     others = [row for row in rows if all(turn["accepted"] for turn in row["trace"])]
-    chosen = choose(refused, count, seed)
+    chosen = choose(rejected, count, seed)
     return chosen + choose(others, count - len(chosen), seed)
 
 
@@ -91,7 +91,7 @@ def turns_by_criterion(rows: Sequence[Row]) -> list[dict[str, Any]]:
         {
             "criterion": criterion,
             "kept": kept[criterion],
-            "refused": acted[criterion] - kept[criterion],
+            "rejected": acted[criterion] - kept[criterion],
             "idle": len(rows) - acted[criterion],
             "before": mean([before for before, _ in scores]),
             "after": mean([after for _, after in scores]),

@@ -26,8 +26,8 @@ NEGATION = re.compile(
 )
 FAULT = words(
     r"(?!(harm|fault|flaw|error)less)(violat|wrong|incorrect|inaccura|false|untru|mistak"
-    r"|err(s|ed|or|oneous)|fault|flaw|problem|issue|concern|objection|complaint|criti[cqs]|amiss|insult|rude|impolite|disrespect|offen"
-    r"|hostil|hurt|harm|danger|risk|unsafe|illegal|unlawful|unethical|immoral|unfair|bias|prejudic"
+    r"|err(s|ed|or|oneous)|fault|flaw|problem|issue|concern|objection|complaint|criti[cqs]|amiss"
+    r"|insult|rude|impolite|disrespect|offen|hostil|hurt|harm|danger|risk|unsafe|illegal|unlawful|unethical|immoral|unfair|bias|prejudic"
     r"|stereotyp|discriminat|sexis|racis|demean|threat|hate|mislead|decepti|vague|evasive|evad"
     r"|avoid|unhelpful|useless|irrelevant|off-topic|incomplete|inappropriate|unclear|guess|fabricat"
     r"|invent|hallucinat|made up|mak\w+ (\w+ )?up|contradict|omi(ts|tted|ssion)|leav\w+ out"

@@ -8,6 +8,17 @@ from aligners.configuration.fields import Form, Line, Section, Share, Text, Wron
 
 AFFECTS_RESULTS = False
 
+Defect = Literal[
+    "unparsable",
+    "leaked_prompt",
+    "markup",
+    "code",
+    "language",
+    "empty",
+    "uncorrected",
+    "contradiction",
+]
+Wrapping = Literal["note", "markdown", "preamble", "thought", "remark"]
 Lines = Annotated[list[Line], Field(min_length=1), AfterValidator(differ)]
 # A defect can be a text without content.
 Texts = Annotated[list[str], Field(min_length=1)]
@@ -136,23 +147,14 @@ class Misbehaviour(Section):
     """Share of the lines with questions that have each error."""
     pairs: Annotated[
         dict[
-            Literal[
-                "unparsable",
-                "leaked_prompt",
-                "markup",
-                "code",
-                "language",
-                "empty",
-                "uncorrected",
-                "contradiction",
-            ],
+            Defect,
             Share,
         ],
         AfterValidator(at_most_one),
     ]
     """Share of the pairs that have each defect, and are to be dropped."""
     wrappings: Annotated[
-        dict[Literal["note", "markdown", "preamble", "thought", "remark"], Share],
+        dict[Wrapping, Share],
         AfterValidator(at_most_one),
     ]
     """Share of the other pairs with each addition around the three texts. A `remark` stands in

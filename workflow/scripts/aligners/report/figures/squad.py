@@ -27,12 +27,12 @@ def draw_turns(names: Mapping[str, str], path: Path) -> None:
     figure, axes = new_figure(0.9 + 0.3 * len(turns))
     parts = {
         "kept": (BLUE, [turn["kept"] for turn in turns]),
-        "rejected": (VERMILION, [turn["refused"] for turn in turns]),
+        "rejected": (VERMILION, [turn["rejected"] for turn in turns]),
         "did not act": (GREY, [turn["idle"] for turn in turns]),
     }
     draw_bars(axes, [turn["criterion"] for turn in turns], parts, "responses")
     description = "; ".join(
-        f"{turn['criterion']}: {turn['kept']} kept, {turn['refused']} rejected, "
+        f"{turn['criterion']}: {turn['kept']} kept, {turn['rejected']} rejected, "
         f"{turn['idle']} without a turn"
         for turn in turns
     )
