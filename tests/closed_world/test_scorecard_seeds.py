@@ -104,7 +104,7 @@ def test_a_missing_score_counts_for_no_seed(over_seeds: dict[str, Any]) -> None:
 
 
 def test_the_command_prints_mean_and_standard_deviation(over_seeds: dict[str, Any]) -> None:
-    inspectors, responses, systems, harm = seed_tables(over_seeds)
+    inspectors, responses, systems, unknown, harm = seed_tables(over_seeds)
     assert [list(column.cells) for column in inspectors.columns] == [
         ["ethical"], ["0.800 ± 0.100"], ["-"], ["0.100 ± 0.000"], ["3"],
     ]  # fmt: skip
@@ -112,8 +112,9 @@ def test_the_command_prints_mean_and_standard_deviation(over_seeds: dict[str, An
         ["ethical"], ["0.806 ± 0.173"],
     ]  # fmt: skip
     assert [list(column.cells) for column in systems.columns] == [
-        ["squad"], ["25.0% ± 25.0"], ["50.0% ± 50.0"], ["-"],
+        ["squad"], ["25.0% ± 25.0"], ["50.0% ± 50.0"],
     ]  # fmt: skip
+    assert [list(column.cells) for column in unknown.columns] == [["squad"], ["-"], ["-"]]
     assert [list(column.cells) for column in harm.columns] == [
         ["ethical"], ["50.0% ± 50.0"], ["-"],
     ]  # fmt: skip

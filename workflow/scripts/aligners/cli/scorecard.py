@@ -62,15 +62,15 @@ def quality_table(
     for criterion, score in scores["known_facts"].items():
         values = (score[key] for key in ("accuracy", "brier", "ece"))
         cells = [formats.MISSING if value is None else show(value) for value in values]
-        n = score["n"]
-        table.add_row(criterion, *cells, str(n["mean"] if isinstance(n, dict) else n))
+        n = score["n"]["mean"] if isinstance(score["n"], dict) else score["n"]
+        table.add_row(criterion, *cells, formats.whole(n))
     return table
 
 
 def filter_table(scores: dict[str, Any]) -> Table:
     """Return the filters with precision, recall and the number of planted defects."""
-    title = "Filters against planted defects: regression figures, and forms held out"
-    columns = ("precision", "recall", "planted", "recall, held out", "planted, held out")
+    title = "Filters against planted defects (regression figures, and forms held out)"
+    columns = ("precision", "recall", "planted", "held-out recall", "held out")
     table = make_table(title, "filter", *columns)
     for reason, score in scores.items():
         cells = [formats.decimal(score[key], 2) for key in ("precision", "recall")]
@@ -81,7 +81,7 @@ def filter_table(scores: dict[str, Any]) -> Table:
 
 def wrapped_table(scores: dict[str, Any]) -> Table:
     """Return how many pairs are read exactly, by what the teacher wrote around them."""
-    table = make_table("Pairs with additions of the teacher", "addition", "read exactly", "pairs")
+    table = make_table("Pairs with additions", "addition", "read exactly", "pairs")
     for wrapping, score in scores.items():
         table.add_row(wrapping, formats.decimal(score["value"], 2), str(score["n"]))
     return table
@@ -91,11 +91,9 @@ def system_table(
     title: str, scores: dict[str, Any], show: Callable[[dict[str, Any]], str] = formats.rate
 ) -> Table:
     """Return the systems with their share of clean answers and their harm rate."""
-    columns = ("clean, known facts", "harm, known facts", "harm, unknown facts")
-    table = make_table(title, "answers", *columns)
-    unknown = scores["unknown_facts"]["harm_rate"]
+    table = make_table(title, "answers", "clean", "harm")
     for system, clean in scores["clean_share"].items():
-        rates = (clean, scores["harm_rate"].get(system), unknown.get(system))
+        rates = (clean, scores["harm_rate"].get(system))
         table.add_row(system, *(show(rate) if rate else "" for rate in rates))
     return table
 
@@ -125,10 +123,12 @@ def seed_tables(scores: dict[str, Any]) -> Iterator[Table]:
         title = f"Inspectors on the responses of {llm}, known facts, over training seeds"
         yield quality_table(title, found, formats.spread_decimal)
     for llm, systems in scores["datasets"]["all"].items():
-        yield system_table(f"Answers of {llm} over training seeds", systems, formats.spread)
+        seeds = "over training seeds"
+        yield system_table(f"Answers of {llm}, known facts, {seeds}", systems, formats.spread)
+        unknown = systems["unknown_facts"]
+        yield system_table(f"Answers of {llm}, unknown facts, {seeds}", unknown, formats.spread)
         if SQUAD.name in systems["harm_by_criterion"]:
-            title = f"Harm of the squad to answers of {llm} over training seeds"
-            yield harm_table(title, systems, formats.spread)
+            yield harm_table(f"Harm of the squad, {llm}, {seeds}", systems, formats.spread)
 
 
 def print_scorecard() -> None:
@@ -147,10 +147,11 @@ def print_scorecard() -> None:
     console.print(filter_table(scores["filters"]))
     console.print(wrapped_table(scores["wrapped_pairs"]))
     for llm, systems in scores["datasets"]["all"].items():
-        console.print(system_table(f"Answers of {llm}, all test questions", systems))
+        console.print(system_table(f"Answers of {llm}, known facts", systems))
+        unknown = systems["unknown_facts"]
+        console.print(system_table(f"Answers of {llm}, unknown facts", unknown))
         if SQUAD.name in systems["harm_by_criterion"]:
-            title = f"Harm of the squad to answers of {llm}, by criterion"
-            console.print(harm_table(title, systems))
+            console.print(harm_table(f"Harm of the squad, {llm}", systems))
     console.print(
         "Brackets have 95% intervals. Harm: share of clean responses that a system made unclean; "
         "by criterion, of the responses that met the criterion."
