@@ -1,5 +1,6 @@
 """Aligners: training, saving, loading and correcting."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import OWN_FORMAT, InputFormat
 from aligners.correction.problems import Correction
 from aligners.correction.train import RowEncoder
+from aligners.models.special_tokens import plain_ids
 
 EXTERNAL_FORMAT = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
 
@@ -36,7 +38,10 @@ def test_a_trained_aligner_writes_the_correction_and_ends_it(tmp_path: Path) -> 
     assert metrics["validation_loss"] < 0.1
     aligner = Aligner.from_directory(tmp_path / "model")
     seen = rows(10)
-    # A text that did not stop at [DONE] would be longer: twelve tokens are allowed.
+    # A text that did not stop at [DONE] would be longer: as many tokens are allowed as the longest
+    # response has.
+    longest = max(len(plain_ids(aligner.tokenizer, row["response"])) for row in seen)
+    aligner.decoding = replace(aligner.decoding, max_new_tokens=longest)
     assert aligner.align([row["question"] for row in seen], [row["response"] for row in seen]) == [
         Correction(row["aligned_response"]) for row in seen
     ]
@@ -92,19 +97,31 @@ def test_a_response_that_does_not_fit_whole_is_not_corrected(
     assert response == Correction(long, "too_long")
     assert short.problem != "too_long"
     assert "2 too_long" in caplog.text and "of 3 corrections" in caplog.text
-    # The longest prompt that fits is corrected: nothing of the response is lost.
-    limit = aligner.prompt_limit()
+
+
+def test_the_longest_response_that_the_aligner_can_read_and_repeat_fits(tmp_path: Path) -> None:
+    train(tmp_path, recipe(epochs=1))
+    aligner = Aligner.from_directory(tmp_path / "model")
+
+    def longest() -> int:
+        texts = [" word" * count for count in range(1, 400)]
+        return max(aligner.encode(["Who?"] * len(texts), texts, "")[0]) + 1
 
     def tokens(words: int) -> int:
         text = " word" * words
         return len(aligner.input_format.prompt_ids(aligner.tokenizer, "Who?", text))
 
-    words = max(count for count in range(200) if tokens(count) <= limit)
-    problems = [
-        each.problem == "too_long"
-        for each in aligner.align(["Who?"] * 2, [" word" * words, " word" * (words + 1)])
+    new_tokens = 50
+    aligner.decoding = replace(aligner.decoding, max_new_tokens=new_tokens)
+    aligner.max_tokens = 60
+    read = longest()
+    assert tokens(read) <= aligner.prompt_limit() < tokens(read + 1)
+    aligner.max_tokens = 1000
+    repeated = longest()
+    sizes = [
+        len(plain_ids(aligner.tokenizer, " word" * words)) for words in (repeated, repeated + 1)
     ]
-    assert problems == [False, True]
+    assert sizes[0] <= new_tokens < sizes[1]
 
 
 def test_a_correction_without_its_end_token_has_a_problem(tmp_path: Path) -> None:

@@ -113,10 +113,12 @@ def test_counts_and_reasons_are_listed_by_step(pages: dict[str, Path]) -> None:
 def test_the_harm_of_each_system_is_in_the_overview(pages: dict[str, Path]) -> None:
     html = pages["all"].read_text()
     overview = html[html.index('<section id="run"') : html.index('<section id="data"')]
-    caption = re.search("Harm to answers of [^<]+ truth", overview)
-    assert caption
-    [_, squad] = rows_of(overview, caption[0])
-    assert squad[0] == "squad" and len(squad) == 3 + 2 * len(CRITERIA)
+    for facts in ("known", "unknown"):
+        caption = re.search(f"Harm to answers of [^<]+, {facts} facts", overview)
+        assert caption
+        [_, squad] = rows_of(overview, caption[0])
+        assert squad[0] == "squad" and len(squad) == 2 + len(CRITERIA)
+        assert "50.0% (40.0 to 60.0)" in squad[1]
 
 
 def test_texts_from_results_are_escaped(pages: dict[str, Path]) -> None:

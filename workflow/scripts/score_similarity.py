@@ -21,11 +21,12 @@ def main(*, criterion: str, pairs: Path, encoder: str, output: Path, histogram: 
         [row["aligned_response"] for row in rows],
         recipe.batch_size,
     )
+    near_copy = load_recipe(CriterionRecipe, criterion).near_copy_similarity
     plot_histogram(
         similarities,
         histogram,
         "cosine similarity of response and correction",
-        load_recipe(CriterionRecipe, criterion).near_copy_similarity,
+        near_copy if near_copy < 1 else None,
     )
     write_rows(
         output,

@@ -23,6 +23,7 @@ from aligners.models.pretrained import (
     load_for_inference,
     load_tokenizer,
 )
+from aligners.models.special_tokens import plain_ids
 from aligners.models.text_generation import generate
 
 logger = logging.getLogger(__name__)
@@ -109,8 +110,9 @@ class Aligner:
     ) -> list[Correction]:
         """Return the correction of each (question, response), in order.
 
-        The aligner does not act on a response that does not fit into its prompt whole, because it
-        would drop the end. The number of corrections with a problem is logged.
+        The aligner does not act on a response that does not fit whole into its prompt, or into its
+        new tokens: it would lose a part of the text. The number of corrections with a problem is
+        logged.
 
         Args:
             questions: one for each row.
@@ -176,13 +178,22 @@ class Aligner:
     def encode(
         self, questions: Sequence[str], responses: Sequence[str], principles: str
     ) -> tuple[list[int], list[list[int]]]:
-        """Return the indices of the rows that fit whole, and their prompts as token ids."""
+        """Return the indices of the rows that fit whole, and their prompts as token ids.
+
+        A response of more tokens than the aligner may write does not fit either: the aligner could
+        not repeat it, and a correction that leaves most of it out can look complete.
+        """
         limit = self.prompt_limit()
         prompts = {
             index: self.input_format.prompt_ids(self.tokenizer, question, response, principles)
             for index, (question, response) in enumerate(zip(questions, responses, strict=True))
         }
-        fitting = {index: ids for index, ids in prompts.items() if len(ids) <= limit}
+        fitting = {
+            index: ids
+            for index, ids in prompts.items()
+            if len(ids) <= limit
+            and len(plain_ids(self.tokenizer, responses[index])) <= self.decoding.max_new_tokens
+        }
         return list(fitting), list(fitting.values())
 
     def prompt_limit(self) -> int:

@@ -27,7 +27,7 @@ WORDS = {
     EMPTY: "the correction is empty",
     NOT_ENDED: "the correction reached the limit of tokens before its end",
     LOOPS: "the correction repeats itself",
-    TOO_LONG: "the response does not fit into the aligner's prompt",
+    TOO_LONG: "the response is too long for the aligner to read and to repeat",
     UNCHANGED: "the correction equals the text",
     ROSE_TOO_LITTLE: "the score rose by less than squad_margin",
     LOWERS_ANOTHER: "another score falls below its threshold",

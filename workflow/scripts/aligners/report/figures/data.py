@@ -9,7 +9,7 @@ from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.core.formats import decimal, percent
+from aligners.core.formats import decimal
 from aligners.core.rows import read_rows
 from aligners.report.data import step_counts
 from aligners.report.figures.svg import BLUE, GREY, INK, VERMILION, draw_bars, new_figure, save_svg
@@ -49,18 +49,18 @@ def draw_counts(criterion: str, path: Path) -> None:
 def draw_similarity(
     values: NDArray[np.floating], criterion: str, near_copy: float, lowest: float, path: Path
 ) -> None:
-    """Draw the histogram from `lowest` to 1, with a line at the limit for near copies."""
+    """Draw the histogram from `lowest` to 1, with a line where near copies begin, if any do."""
     figure, axes = new_figure(2.2)
     axes.hist(values, bins=50, range=(lowest, 1), color=BLUE)
-    axes.axvline(near_copy, color=INK, linestyle="--", linewidth=1)
     axes.set(xlabel="similarity of response and correction", ylabel="pairs")
-    axes.set_title(f"dashed line: near copies from {near_copy:g}", loc="right")
+    if near_copy < 1:
+        axes.axvline(near_copy, color=INK, linestyle="--", linewidth=1)
+        axes.set_title(f"dashed line: near copies from {near_copy:g}", loc="right")
     description = "No pairs."
     if len(values):
         low, middle, high = np.percentile(values, [25, 50, 75])
         description = (
             f"Histogram of {len(values)} pairs: half lie between {decimal(low, 2)} and "
-            f"{decimal(high, 2)}, the median is {decimal(middle, 2)}; "
-            f"{percent(float(np.mean(values >= near_copy)), 0)} are near copies."
+            f"{decimal(high, 2)}, the median is {decimal(middle, 2)}."
         )
     save_svg(figure, path, f"{criterion}: similarity of response and correction", description)
