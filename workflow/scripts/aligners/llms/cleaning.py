@@ -1,19 +1,21 @@
 """The cleaner of completions: removes what LLMs write around an answer.
 
 `clean` is for every completion: it removes thoughts in tags, left-over special tokens, and a code
-fence around the whole text. The other functions are for parsers, which know which part of a
+fence around the whole text, and it writes JSON as lines. The other functions are for parsers, which know which part of a
 completion is the answer: they remove quotes and emphasis around it, an introduction before it, and
 notes and offers after it. What is part of an answer stays: a sentence about the tag `<think>`, a
 list, emphasis within the text, or "Note:" in its middle.
 
 The functions count what they remove in a counter, once for each text: as `thought`,
 `special_token`, `code_fence`, `introduction`, `note`, `offer` or `markdown` (which includes quotes
-around the text).
+around the text, and JSON).
 """
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from aligners.core.completions import Completion
 from aligners.llms.remarks import AGREEMENT, is_note, is_offer
@@ -22,8 +24,10 @@ NAMES_OF_THOUGHTS = (
     r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|planning"
     r"|brainstorm(?:ing)?|(?:inner|internal)[ _]?monologue)"
 )
-OPENING = rf"(?:<{NAMES_OF_THOUGHTS}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>)"
-CLOSING = rf"(?:</{NAMES_OF_THOUGHTS}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>)"
+OPENING = (
+    rf"(?:<{NAMES_OF_THOUGHTS}>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|start_thinking)\|>)"
+)
+CLOSING = rf"(?:</{NAMES_OF_THOUGHTS}>|\[/THINK\]|◁/think▷|<\|end_(?:of_thought|thinking)\|>)"
 FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL
 THOUGHTS = (
     # The channels of gpt-oss, also if its special tokens were left out.
@@ -48,11 +52,11 @@ SPECIAL_TOKEN = (
 )
 FIRST_TOKENS = re.compile(
     rf"\A\s*(?:(?:{SPECIAL_TOKEN}|<s>(?!.*</s>[ \t]*[^\s<\[]))\s*"
-    r"(?:(?:assistant|model|final)\b\s*)?)+"
+    r"(?:(?:assistant|model|final)\b\s*)?)+|\A\s*[Aa]ssistant:\s"
 )
 # Some LLMs write their answer in tags after the thoughts.
 ANSWER_IN_TAGS = re.compile(
-    r"\A\s*<(answer|final_answer|final|output|result)>(.*?)(?:</\1>.*)?\Z",
+    r"\A\s*<(answer|final_answer|final|output|result|response(?!.*<critique))>(.*?)(?:</\1>.*)?\Z",
     re.IGNORECASE | re.DOTALL,
 )
 # A text about special tokens has them in quotes or between spaces.
@@ -64,10 +68,15 @@ LAST_TOKEN = re.compile(
 
 FENCE = re.compile(r"[ \t]*(?:```+|~~~+)[ \t]*(?:text|txt|plain|plaintext|markdown|md)?[ \t]*")
 
+JSON = re.compile(r"\A\s*([\[{].*[\]}])\s*\Z|^[ \t]*```json\n(.*?)```", re.DOTALL | re.MULTILINE)
+
 INTRODUCED_ANSWER = re.compile(
     rf"\W*(?:{AGREEMENT}\b[^\w\n]*)?(?:here(?:['’]s|\s+is)|below\s+is|this\s+is)\s+"
     r"(?:the|a|an|my|your)\s+(?:\w+[ -]){0,4}(?:response|answer|reply|version|text|correction"
-    r"|revision|rewrite)\b[^:\n]*:[*_ \t]*(?=\S|\n)",
+    r"|revision|rewrite)\b[^:\n]*:[*_ \t]*(?=\S|\n)"
+    r"|\W*(?:the|a|an|my)\s+(?:\w+[ -]){0,4}?(?:response|reply|version|correction"
+    r"|(?:better|corrected|revised|improved) answer)"
+    r"\s+(?:is|(?:would|should|could|might)\s+(?:be|read|say|have been))\s*(?::[*_ \t]*|(?=[\"“]))",
     re.IGNORECASE,
 )
 
@@ -108,7 +117,8 @@ def clean(completion: Completion, removed: Counter[str]) -> Completion:
         answer, finish = answer[: last.start()], "stop"
     if answer != text:
         removed["special_token"] += 1
-    return replace(completion, text=without_fence(answer, removed), finish=finish)
+    answer = without_json(without_fence(answer, removed), removed)
+    return replace(completion, text=answer, finish=finish)
 
 
 def without_fence(text: str, removed: Counter[str]) -> str:
@@ -122,6 +132,30 @@ def without_fence(text: str, removed: Counter[str]) -> str:
         return text
     removed["code_fence"] += 1
     return "\n".join(line for number, line in enumerate(lines) if number not in fences)
+
+
+def without_json(text: str, removed: Counter[str]) -> str:
+    """Return the list or the object of a text in JSON as lines: "- item" or "name: value"."""
+    found = JSON.search(text)
+    try:
+        value: Any = json.loads(found[1] or found[2]) if found else None
+    except json.JSONDecodeError:
+        return text
+    if isinstance(value, dict) and len(value) == 1:  # {"topics": [...]}
+        [value] = value.values()
+    if isinstance(value, dict):
+        lines = [f"{name}: {item}" for name, item in value.items()]
+    elif isinstance(value, list):
+        # An item with several values is read as the row of a table.
+        rows = (item.values() if isinstance(item, dict) else None for item in value)
+        lines = [
+            f"- {item}" if row is None else f"| {' | '.join(map(str, row))} |"
+            for item, row in zip(value, rows, strict=True)
+        ]
+    else:
+        return text
+    removed["markdown"] += 1
+    return "\n".join(lines)
 
 
 def without_introduction(text: str, removed: Counter[str]) -> str:
@@ -168,6 +202,8 @@ def last_part(text: str) -> str | None:
 def without_markdown(text: str, removed: Counter[str]) -> str:
     """Return an answer without rules, quotes and emphasis around the whole of it."""
     plain = previous = RULES_AROUND.sub("", text.strip()).strip()
+    if plain.count("**") % 2:  # The other mark was before a label.
+        plain = previous = plain.removesuffix("**").removeprefix("**").strip()
     if plain and all(line.startswith(">") for line in plain.split("\n")):
         plain = previous = re.sub(r"^>[ \t]*", "", plain, flags=re.MULTILINE)
     while (plain := unwrap(previous)) != previous:

@@ -62,7 +62,7 @@ OFFER = re.compile(
     r" (?:input|question|one|prompt|line|topic|pair)\b"
     r"|do you have (?:any |another |more |other )+questions?\b.*\?"
     r"|(?:i(?:['’]m| am) )?ready for (?:the )?(?:next|more)\b|anything else\b.*\?"
-    r"|is there anything else\b"
+    r"|is there anything else(?:\?| (?:that )?(?:you|i can (?:help|assist|do for))\b)"
     r"|if you (?:need|have|want|would like|['’]d like)\b.*"
     r"\b(?:let me know|feel free|just (?:ask|say)|please ask)"
     r"|i(?:['’]m|['’]d be| am| would be) (?:happy|glad) to (?:help|write|provide|adjust|revise"

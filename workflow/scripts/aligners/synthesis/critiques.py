@@ -66,7 +66,7 @@ CLAUSE_ENDS = re.compile(
 BESIDE = words(
     r"(an?|the|this|that|it|its|is|are|was|were|be|been|has|have|had|to|in|of|for|with|as|here"
     r"|there|i|my|all|any|every|both|quite|very|just|further|more|made|found|seen|or|and|above|by"
-    r"|does|do|leave|given)\b"
+    r"|does|do|can|leave|stays?|remains?|given)\b"
 )
 OF_A_REMARK = words(r"(response|answer|text|original|principles?|already)\b")
 

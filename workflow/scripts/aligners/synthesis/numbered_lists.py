@@ -21,20 +21,24 @@ Mark = Literal["number", "bullet", "none"]
 # "6.", "6)", "(6)", "[6]", "6:", "6 -", "Question 6:", "#6", each also in bold.
 NUMBER = re.compile(
     r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|q|no\.?)\s*#?)?(?P<number>\d{1,3})"
-    r"(?:\s*\\?[.)\]:]+(?!\d)|\uFE0F?\u20E3|\s+[-–—](?=\s)|(?<=\*\*\d)(?=\*\*)|(?<=\*\*\d\d)(?=\*\*))"
+    r"(?:\s*\\?[.)\]:、]+(?!\d)|\uFE0F?\u20E3|\s+[-–—](?=\s)"
+    r"|(?<=#\d)\s|(?<=#\d\d)\s|(?<=\*\*\d)(?=\*\*)|(?<=\*\*\d\d)(?=\*\*))"
     r"(?(bold)\s*(?P<end>\*\*|__)?[:.)]?)\s*(?P<text>.*)",
     re.IGNORECASE,
 )
+WITHIN_A_LINE = re.compile(r"[,;]?\s+(?=(\d{1,3})[.)]\s)")
 BULLET = re.compile(r"(?:[-*+•·‣◦▪–—]\s+|[•‣◦▪]\s*|\(?[a-z]\)\s+)(?P<text>.*)", re.IGNORECASE)
 PICTURES = re.compile(r"^[\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+")
 HEADING = re.compile(r"(?:#{1,6}\s+|>\s*)+")
 TABLE_RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|?)+")
 NO_TEXT = re.compile(r"\s*(?:(?:```|~~~)\w*|-{3,}|\*{3,}|_{3,}|[\[\]{}(),]+)\s*")
 # Before a question, an LLM may write "Question:" or repeat the hint, or a topic in bold.
-LABEL = re.compile(r"[*_]*(?:question|topic|q)[*_]*\s*:[*_]*\s+(?=\S)", re.IGNORECASE)
+LABEL = re.compile(
+    r"[*_]*(?:question|request|prompt|user|topic|q)[*_]*\s*:[*_]*\s+(?=\S)", re.IGNORECASE
+)
 BRACKETED = r"(?:\[[^|\[\]]*\|(?:[^\[\]]|\[[^\[\]]*\])*\]|\([^|()]*\|[^()]*\))"
 HINT = re.compile(
-    rf"(?P<bold>[*_]{{1,3}})?{BRACKETED}(?(bold)(?:(?P=bold)?:?(?P=bold)?))\s*[-–—:]*\s*"
+    rf"(?P<bold>[*_]{{1,3}})?{BRACKETED}(?(bold)(?:(?P=bold)?:?(?P=bold)?))\s*(?:[-–—:→]|[-=]>)*\s*"
     r"|[*_]*[^|?.:!\[]{1,60}\|[^|?.:!]{1,60}?(?::[*_]*|[*_]+:?|\s[-–—])\s+(?=\S)"
 )
 AFTER = re.compile(
@@ -102,7 +106,7 @@ def read_list(
 
 def split_lines(completion: Completion, is_topics: bool, removed: Counter[str]) -> list[Line]:
     """Return the lines of a completion as they are marked."""
-    raw = completion.text.split("\n")
+    raw = one_item_a_line(completion.text).split("\n")
     lines: list[Line] = []
     has_markdown = False
     for index, text in enumerate(raw):
@@ -117,10 +121,26 @@ def split_lines(completion: Completion, is_topics: bool, removed: Counter[str]) 
         has_markdown |= any(text.count(mark) > line.text.count(mark) for mark in "*#")
         if index == len(raw) - 1 and completion.finish == "length":
             line = replace(line, reason="cut_off")
+        if raw[index - 1].strip() and lines and goes_on(lines[-1], line):
+            line = replace(line, number=lines[-1].number, text=f"{lines.pop().text} {line.text}")
+            line = replace(line, mark="number")
         lines.append(line)
     if has_markdown:
         removed["markdown"] += 1
     return lines
+
+
+def one_item_a_line(text: str) -> str:
+    """Return a text with a line for each item, if all items are in one line."""
+    numbers = [int(number) for number in WITHIN_A_LINE.findall(text)]
+    is_list = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
+    return WITHIN_A_LINE.sub("\n", text) if is_list and "\n" not in text.strip() else text
+
+
+def goes_on(item: Line, line: Line) -> bool:
+    """Return whether a line asks what an item before it has not asked yet."""
+    is_question = line.mark == "none" and line.text.endswith("?")
+    return item.mark == "number" and item.text.endswith((".", "!", ":", ",")) and is_question
 
 
 def read_line(line: str, is_topic: bool) -> Line:
@@ -154,8 +174,6 @@ def plain_item(text: str, is_topic: bool) -> str:
             is_open = bold and rest.endswith(bold) and match[0].count(bold) % 2
             text = bold + rest if is_open else rest
     text = without_bold(AFTER.sub("", text)).strip()
-    if text.count("**") % 2:
-        text = text.removesuffix("**").removeprefix("**")
     if text[:1] in "\"“'" and text[-1:] == ",":
         text = text[:-1]
     return without_markdown(text, Counter())

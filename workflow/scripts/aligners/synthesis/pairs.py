@@ -34,6 +34,8 @@ from aligners.synthesis.pair_prompts import pairs_prompt
 from aligners.synthesis.task import Task
 
 STOP = "\n\nInput:"
+# After a pair, a base LLM may also go on with the turns of a chat.
+NEXT_TURNS = ("\n\nHuman:", "\n\nUser:")
 
 
 def label(names: str) -> re.Pattern[str]:
@@ -53,11 +55,11 @@ FENCE_LINE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)
 PLAIN_LABEL = re.compile(r"\s*\w+:\s*")
 INPUT = label("input|question|user")
 RESPONSE = label(
-    r"(?:(?:the|my|initial|original|first|assistant(?:['’]s)?|ai|bad|flawed) )*"
+    r"(?:(?:the|my|initial|original|first|assistant(?:['’]s)?|model(?:['’]s)?|ai|bad|flawed) )*"
     r"(?:response|answer|reply)|assistant"
 )
 CRITIQUE = label(
-    r"(?:(?:the|my|reviewer(?:['’]s)?) )*(?:critique|criticism)"
+    r"(?:(?:the|my|reviewer(?:['’]s)?) )*(?:self-)?(?:critique|criticism)"
     r"(?: (?:of|on) (?:the |this )?(?:response|answer))?"
 )
 OTHER_CRITIQUE = label("critic|review(?:er)?|feedback|evaluation|assessment|analysis")
@@ -67,8 +69,11 @@ CORRECTION = label(
     r"|better|fixed|amended|aligned|final|new|edited|modified|second)(?:(?: and)? \w+)? "
     r"(?:response|answer|version|reply|text))"
 )
-# A completion may go on with the next pair, or review its correction.
-NEXT_PART = label("input|response|critique")
+REPEATED = "(?:(?:corrected|revised|improved|final) )?(?:response|correction)"
+AGAIN = label(REPEATED)
+# A completion may go on with the next pair, or review or repeat its correction.
+NEXT_PART = label(rf"input|critique|{REPEATED}")
+TAGGED = re.compile(r"<(response|critique|correction)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 
 
 def pair_request(task: Task, principles: Principles, question: Row) -> Request:
@@ -102,7 +107,7 @@ def parse_pair(
     """
     completion = clean(completion, removed)
     before = before_stop(completion.text, (STOP,))
-    text = completion.text if before is None else before
+    text = TAGGED.sub(r"\n\1: \2\n", completion.text if before is None else before)
     if given_response is not None:
         text = with_critique_label(text)
     critique = CRITIQUE.search(text) or OTHER_CRITIQUE.search(text)
@@ -111,14 +116,14 @@ def parse_pair(
     correction = CORRECTION.search(text, critique.end())
     if not correction:
         return {}, "no_correction"
-    if completion.finish == "length":
+    if completion.finish == "length" and before is None:
         return {}, "cut_off"
     found = Counter[str]()
     if not all(PLAIN_LABEL.fullmatch(match[0]) for match in (critique, correction)):
         found["markdown"] += 1
     response = given_response
     if response is None:
-        response = plain_text(without_label(text[: critique.start()], found), found)
+        response = plain_answer(without_label(text[: critique.start()], found), found)
     fields = {
         "response": response,
         "critique": plain_text(text[critique.end() : correction.start()], found),
@@ -163,8 +168,12 @@ def is_aside(line: str) -> bool:
 
 def plain_text(text: str, removed: Counter[str]) -> str:
     """Return a text of a pair without what is around it."""
-    text = without_introduction(text.strip(), removed)
-    return without_markdown(without_fence(text, removed), removed)
+    return without_markdown(without_fence(text.strip(), removed), removed)
+
+
+def plain_answer(text: str, removed: Counter[str]) -> str:
+    """Return a response or correction without an introduction, and without what is around it."""
+    return plain_text(without_introduction(text.strip(), removed), removed)
 
 
 def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
@@ -173,10 +182,13 @@ def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
         # A fence around the whole completion ends here; it begins before the label.
         text = text[: text.rindex(fences[-1])]
         removed["code_fence"] += 1
-    if following := NEXT_PART.search(text, len(text) - len(text.lstrip()) + 1):
+    text = (before_stop(text, NEXT_TURNS) or text).lstrip()
+    if again := AGAIN.match(text):
+        text = text[again.end() :]
+    if following := NEXT_PART.search(text, 1):
         text = text[: following.start()]
     text = without_markdown(text, removed)
-    return plain_text(without_notes(text, response, removed), removed)
+    return plain_answer(without_notes(text, response, removed), removed)
 
 
 def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
