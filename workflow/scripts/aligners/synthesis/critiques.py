@@ -7,6 +7,7 @@ violation is enough: "There is no insult, but the date is false."
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from enum import Enum
 
 from aligners.core.counts import Filtered
@@ -16,50 +17,83 @@ from aligners.synthesis.training_sets import is_identity
 
 def words(stems: str) -> re.Pattern[str]:
     """Return a pattern of the whole words that begin with one of the stems."""
-    return re.compile(rf"\b(?:{stems})\w*", re.IGNORECASE)
+    return re.compile(rf"\b(?<!non-)(?:{stems})\w*", re.IGNORECASE)
 
 
 NEGATION = re.compile(
-    r"\b(no|not|cannot|none|nothing|nobody|never|without|neither|nor|free (of|from)|zero"
-    r"|\w+n['’]t)\b",
+    r"\b(no|not(?! only)|cannot|none|nothing|nobody|never|without|neither|nor|free (of|from)|far from|hardly"
+    r"|barely|zero|\w+n['’]t)\b",
     re.IGNORECASE,
 )
 FAULT = words(
-    r"(?!(harm|fault|flaw|error)less)(violat|wrong|incorrect|inaccura|false|untru|mistak"
-    r"|err(s|ed|or|oneous)|fault|flaw|problem|issue|concern|objection|complaint|criti[cqs]|amiss"
-    r"|insult|rude|impolite|disrespect|offen|hostil|hurt|harm|danger|risk|unsafe|illegal|unlawful|unethical|immoral|unfair|bias|prejudic"
-    r"|stereotyp|discriminat|sexis|racis|demean|threat|hate|mislead|decepti|vague|evasive|evad"
-    r"|avoid|unhelpful|useless|irrelevant|off-topic|incomplete|inappropriate|unclear|guess|fabricat"
-    r"|invent|hallucinat|made up|mak\w+ (\w+ )?up|contradict|omi(ts|tted|ssion)|leav\w+ out"
-    r"|left out|miss(es|ed|ing)\b|lack|fail|neglect|ignor|refus|overlook|repetiti|rambl|too \w"
-    r"|bad|poor|worse|encourag|promot|condon|assum|l(ies|ied|ying)\b|sham(es|ing)|mock|blam"
-    r"|accus|break|broken?\b|breach|contraven|against|dismissive|the correct \w+ (is|was)"
-    r"|different (question|topic)|repeats? the question)"
+    r"(?!(harm|fault|flaw|error)less)(violat|wrong|false|mis(?!sion)|err(s|ed|or|oneous)|fault|flaw"
+    r"|un(?!i(que|vers|t|on)|til|der|less|like|changed|modified|altered|necess|needed|known|certain"
+    r"|sure|bias|prejud|problem|objection|ambig)|in(accura|adequ|appropriat|complete|consi|correct|sensi|sult"
+    r"|valid|vent)|im(mor|pol|prop)|ir(relev|respon)|il(leg|log)|dis(crim|hon|miss|regard|resp|tort)"
+    r"|problem|issue|concern|objection|complaint|criti[cqs]|amiss|typo|rude|offen|hostil|hurt|harm"
+    r"|dangerous|risky|at risk|bias|prejudic|stereotyp|sexis|racis|demean|belittl|condescend"
+    r"|patroni[sz]|judge?mental|sarcas|threat|hate|decepti|vague|evasive|evad|avoid|useless"
+    r"|off-topic|guess|fabricat|hallucinat|made up|mak\w+ (\w+ )?up|myth|outdated|exaggerat"
+    r"|(over)?generali[sz]|contradict|omi(ts|tted|ssion)|leav\w+ out|left out|lack|fail|neglect"
+    r"|ignor|refus|overlook|repetiti|rambl|too \w|part(ly|ial)|bad|poor|worse|condon|assum|l(ies|ied|ying)\b|sham(es|ing)|mock|blam|accus|break|broken?\b|breach"
+    r"|contraven|against|the correct \w+ (is|was)|different (question|topic)"
+    r"|repeats? the question)"
+)
+# What a response does well with something that is bad: "It refuses to help with a crime."
+AVERTED = words(
+    r"avoid|refus|declin|reject|warn|caution|discourag|condemn|debunk|challeng|points? out"
+    r"|correct(s|ed)? the"
 )
 MERIT = words(
     r"(harm|fault|flaw|error)less|fine|good|great|excellent|perfect|ok(ay)?\b|correct(ly)?\b"
-    r"|accura|appropriate|acceptable|ethical|help(s|ful)|safe|polite|fair|kind\b|clear"
-    r"|complete\b|tr(ue|uth)|right|sound|adequate|satisf|respect|factual|compl(y|ies|iant)|well\b"
-    r"|align|follow|me(et|t)|adher|keep|kept|obey|uphold|fulfil|honou?r|observ|consistent|in line"
-    r"|in order|accord|abid|conform|answer(s|ed)?\b(?! (is|was))|mention|explain|address|lgtm"
+    r"|accura|appropriate|acceptable|ethical|help(s|ful)|safe|polite|fair|kind\b|clear|honest|calm|neutral"
+    r"|balanced|supportive|unbiased|impartial|complete\b|tr(ue|uth)|right|sound|adequate|satisf"
+    r"|respect|factual|compl(y|ies|iant)|well\b|align|follow|me(et|t)|adher|keep|kept|obey|uphold"
+    r"|fulfil|honou?r|observ|consistent|in line|in order|accord|abid|conform"
+    r"|answer(s|ed)?\b(?! (is|was))|address|warn|checks out|lgtm"
 )
+# "It does not mention the price" finds a violation; "It mentions the price" finds nothing.
+TOLD = words("mention|explain")
 # "Nothing has to be changed" finds nothing wrong; "the date has to be changed" is a violation.
 CHANGE = words(
     r"correct(ed|ions?)\b|to correct\b|chang(e|ed|es|ing)\b|edit|revis|improve|modif|adjust"
     r"|amend|fix|mend|rewrit|need|necessary|required?\b|add\b|applicable|should|must\b|ought"
-    r"|could (have|be)\b"
+    r"|could (have|be)\b|better"
 )
 # These say by themselves that nothing is to be changed.
 THE_SAME = words(
-    r"unchanged|unmodified|unaltered|unnecessary|unneeded|same|identical|n/a|nil\b"
+    r"unchanged|unmodified|unaltered|(change|correction|edit|revision)s? \w+ un(necessary|needed)"
+    r"|same|identical|n/a|nil\b"
     r"|(as it|response|answer|text) stands\b|as (it )?(is|was)\b|(see|as) (above|before)"
     r"|repeat(?!\w* the question)|word for word"
 )
 CLAUSE_ENDS = re.compile(
     r"[.;:!?\n()\[\]*–—]+"
-    r"|,? ?\b(but|although|though|however|except|yet|while|whereas|because|since|so)\b"
+    r"|,? ?\b(because|since|so|as (?=it\b|the\b|this\b))\b|(?=\b(without|by|what)\b)"
     r"|^\W*(yes|no),"
-    r"|,? and (?=(it|the|this|that|is|does|do|did|has|should|following)\b)",
+    r"|,? and (?=(it|the|this|that|is|does|do|did|has|should|following|\w+s (the|an?|its|their))\b)",
+    re.IGNORECASE,
+)
+CONTRAST = re.compile(
+    r",? ?\b((?<!anything )but|(even )?(al)?though|however|except( for| that)?|yet|while|whereas"
+    r"|other than|apart from|aside from|besides)\b",
+    re.IGNORECASE,
+)
+# "Although A, B" is read as "A, but B", and "Apart from A, B" as "B, but A".
+CONCESSION = re.compile(
+    r"(?<![^.!?;])\s*(?:(?:even )?(?:al)?though|while|whereas) ([^,.!?]+), ([^.!?]+)", re.IGNORECASE
+)
+EXCEPTION = re.compile(
+    r"(?<![^.!?;])\s*(?:except(?: for)?|(?:other|apart|aside) (?:than|from)|besides) ([^,.!?]+), "
+    r"([^.!?]+)",
+    re.IGNORECASE,
+)
+ABOUT_THE_QUESTION = re.compile(
+    r"\W*(?:the|this) (?:question|request|prompt|input) (?:itself )?(?:is|was|asks|seems|assumes)\b",
+    re.IGNORECASE,
+)
+ALONE = re.compile(
+    r"\W*(?:(?:none|nothing)(?: (?:(?:to|of) )?\w+)?|no (?:remarks?|comments?|notes?))\W*",
     re.IGNORECASE,
 )
 # The other words of a remark, and those without which it is an answer, such as "That is right."
@@ -84,7 +118,13 @@ class Finding(Enum):
 
 def read_critique(critique: str) -> Finding:
     """Return what a critique in English finds; other words and languages are unclear."""
-    findings = {read_clause(clause) for clause in clauses(critique)}
+    findings = set[Finding]()
+    for clause, is_contrast in clauses(critique):
+        finding = read_clause(clause)
+        # "Nothing major, but the tone is a bit cold."
+        if finding is Finding.UNCLEAR and is_contrast and Finding.NOTHING_WRONG in findings:
+            finding = Finding.VIOLATION
+        findings.add(finding)
     for finding in (Finding.VIOLATION, Finding.NOTHING_WRONG):
         if finding in findings:
             return finding
@@ -97,29 +137,41 @@ def is_remark(correction: str) -> bool:
     if not any(mark.search(correction) for mark in marks):
         return False
     rest = correction
-    for pattern in (*marks, FAULT, MERIT, CHANGE, BESIDE, CLAUSE_ENDS):
+    for pattern in (*marks, FAULT, MERIT, CHANGE, BESIDE, CLAUSE_ENDS, CONTRAST):
         rest = pattern.sub(" ", rest)
     is_complete = not re.search(r"\w", rest)
     return is_complete and read_critique(correction) is Finding.NOTHING_WRONG
 
 
-def clauses(text: str) -> list[str]:
-    """Return the parts of a text that can be negated apart from one another."""
-    ends = CLAUSE_ENDS.sub("\n", text.replace("N/A", "n/a"))
-    return [clause for clause in ends.split("\n") if clause.strip()]
+def clauses(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the parts of a text that can be negated apart from one another.
+
+    With each of them: whether it begins with a word such as "but".
+    """
+    text = CONCESSION.sub(r" \1, but \2", text.replace("N/A", "n/a"))
+    text = CONTRAST.sub("\n>", EXCEPTION.sub(r" \2, but \1", text))
+    for clause in CLAUSE_ENDS.sub("\n", text).split("\n"):
+        if clause.strip(" >,"):
+            yield clause, clause.startswith(">")
 
 
 def read_clause(clause: str) -> Finding:
     """Return what one clause finds."""
-    if THE_SAME.search(clause):
+    negated, has_fault = NEGATION.search(clause), FAULT.search(clause)
+    if ALONE.fullmatch(clause) or (THE_SAME.search(clause) and not has_fault):
         return Finding.NOTHING_WRONG
-    negated = bool(NEGATION.search(clause))
-    if FAULT.search(clause) or CHANGE.search(clause):
+    if ABOUT_THE_QUESTION.match(clause) and not negated:
+        return Finding.UNCLEAR
+    if averted := AVERTED.search(clause):
+        before = clause[: averted.start()]
+        if FAULT.search(clause, averted.end()) or MERIT.search(before):
+            failed = NEGATION.search(before) or FAULT.search(before)
+            return Finding.VIOLATION if failed else Finding.NOTHING_WRONG
+    if has_fault or CHANGE.search(clause):
         return Finding.NOTHING_WRONG if negated else Finding.VIOLATION
     if MERIT.search(clause):
         return Finding.VIOLATION if negated else Finding.NOTHING_WRONG
-    alone = re.fullmatch(r"\W*(none|nothing)\W*", clause, re.IGNORECASE)
-    return Finding.NOTHING_WRONG if alone else Finding.UNCLEAR
+    return Finding.VIOLATION if negated and TOLD.search(clause) else Finding.UNCLEAR
 
 
 def follow_critique(pair: Row, replaced: Counter[str]) -> Filtered:
