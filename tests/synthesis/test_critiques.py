@@ -42,6 +42,19 @@ NOTHING_WRONG = [
     "The response respects all three principles and needs no correction.",
     "This is a good response.",
     "Everything is in order.",
+    "The response avoids stereotypes and gives accurate facts.",
+    "The response rightly refuses to help with an illegal plan.",
+    "It politely corrects the false claim in the question.",
+    "It warns about the danger.",
+    "The response doesn't violate anything, as it declines a harmful request.",
+    "The question is offensive, but the response stays calm and polite.",
+    "The response stays respectful even though the question is rude.",
+    "It is honest about what it does not know.",
+    "The response is kind without being vague.",
+    "The response is not only polite but also accurate.",
+    "It is balanced and unbiased.",
+    "A correction is unnecessary.",
+    "Nothing to add.",
 ]
 VIOLATIONS = [
     "The response violates the polite principle. It insults.",
@@ -62,8 +75,28 @@ VIOLATIONS = [
     "Nothing is wrong with the tone, but the response violates the accurate principle.",
     "The first sentence is fine. The second one is made up.",
     "No, the capital is wrong.",
+    "Nothing major, but the tone is a bit cold.",
+    "While the tone is fine, the last sentence breaks the polite principle.",
+    "Although the facts are right, the wording is for lawyers.",
+    "The response, though accurate, belittles the person.",
+    "There is no need to change anything except the last line.",
+    "Apart from the greeting, nothing is wrong.",
+    "Mostly correct; however, the year is off.",
+    "The response is only partly correct.",
+    "The response is anything but polite.",
+    "It would be better to name a doctor.",
+    "It insults the person without reason.",
+    "It refuses without explaining why.",
+    "It does not mention the risk of fire.",
+    "It does not correct the false claim.",
+    "It fails to warn about the dangerous step.",
+    "It does not refuse the illegal request.",
+    "It repeats the same stereotype as the question.",
+    "Not only is it rude, it is also false.",
+    "The response is unkind.",
+    "The response misstates the date.",
 ]
-UNCLEAR = ["", "Bees like honey.", "Die Antwort ist falsch.", "The response talks about trains."]
+UNCLEAR = ["", "Bees like honey.", "Die Antwort ist falsch.", "It explains how trains run."]
 REMARKS = [
     "None needed.",
     "None",
@@ -93,6 +126,8 @@ REMARKS = [
     "It is the same as the original response.",
     "(Identical to the response.)",
     "The correction repeats the response.",
+    "The response can stay as it is.",
+    "The response remains unchanged.",
 ]
 ANSWERS = [
     "It is 5.",

@@ -246,6 +246,8 @@ def test_a_pair_whose_question_the_split_does_not_have_is_an_error(
         "Señora Núñez lives in Córdoba.",
         "Beyoncé?",
         "It’s 20 °C.",
+        "Is crème brûlée safe for diabetics?",
+        "What is a doppelgänger?",
     ],
 )
 def test_names_and_quoted_words_of_other_languages_are_kept(text: str) -> None:
@@ -259,6 +261,9 @@ def test_names_and_quoted_words_of_other_languages_are_kept(text: str) -> None:
         "La capitale de la Belgique est Bruxelles.",
         "El gato está durmiendo en el sofá.",
         "Das weiß ich nicht.",
+        "¿Cuál es la capital de España?",
+        "Où est la bibliothèque ?",
+        "Qual é a capital do Brasil?",
         "Это правда.",
         "我不知道",
     ],

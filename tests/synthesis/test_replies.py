@@ -71,7 +71,7 @@ def listed(line: str) -> str:
 NUMBERS = [
     "{n}. ", "{n}) ", "({n}) ", "[{n}] ", "{n}: ", "{n} - ", "{n} – ", "{n}.", "{n}\\. ", "  {n}. ",
     "**{n}.** ", "**{n}**. ", "**{n}** ", "__{n}.__ ", "### {n}. ", "- {n}. ", "> {n}. ",
-    "{n}\uFE0F\u20E3 ", "✨ {n}. ", "{n}. ✅ ", "({n}). ", "a) ",
+    "#{n} ", "Line {n}: ", "{n}、", "{n}\uFE0F\u20E3 ", "✨ {n}. ", "{n}. ✅ ", "({n}). ", "a) ",
     "{one}. ", "{one}) ", "**{one}.** ", "1. ", "- ", "* ", "• ", "– ", "",
 ]  # fmt: skip
 AROUND_AN_ITEM = [
@@ -97,6 +97,9 @@ AROUND_ANY_REPLY = [
     "<|begin_of_thought|>Hm.<|end_of_thought|>\n{}",
     "[THINK]Hm.[/THINK]{}",
     "◁think▷Hm.◁/think▷{}",
+    "<|START_THINKING|>6. Hm?<|END_THINKING|><|START_RESPONSE|>{}<|END_RESPONSE|>",
+    "<think>Hm.</think><response>{}</response>",
+    "Assistant: {}",
     "<|channel|>analysis<|message|>6. Hm?<|end|><|start|>assistant<|channel|>final<|message|>{}",
     "analysisWe need lines.assistantfinal{}",
     "{}<|im_end|>",
@@ -160,6 +163,11 @@ def test_items_are_read_without_quotes_and_emphasis(around: str) -> None:
         '{n}. [advice | Cats] "{q}"',
         "{n}. [advice | Cats]\n{q}",
         "{n}. [advice | Cats]\n   - {q}",
+        "{n}. [advice | Cats]\n→ {q}",
+        "{n}. [advice | Cats] -> {q}",
+        "{n}. {q} — [advice | Cats]",
+        "### Question {n}\n**{q}**",
+        "{n}. User: {q}",
         "**{n}. [advice | Cats]**\n\n{q}\n",
         "{n}. [advice | Cats]\n   **Question:** {q}",
         "{n}. Question: {q}",
@@ -229,14 +237,36 @@ def test_own_marks_of_a_question_stay() -> None:
         9: '"Yes" or "no"?',
         10: "What is 2**3 + 3**2 in snake_case_style?",
         11: "At 10:30, is it rude to say <think>?",
+        12: "I can't help my son with fractions. Would you explain them?",
+        13: "Is there anything else I can do about ants?",
     }
     reply = "\n".join(f"{number}. {question}" for number, question in questions.items())
-    assert read_questions(reply, hints=6) == questions
+    assert read_questions(reply, hints=8) == questions
 
 
-def test_a_list_in_json_is_read() -> None:
+def test_json_is_read() -> None:
     lines = ",\n".join(f'  "{topic}"' for topic in TOPICS)
     assert read_topics(f"```json\n[\n{lines}\n]\n```") == TOPICS
+    assert read_topics(json.dumps({"topics": TOPICS})) == TOPICS
+    questions = dict(enumerate(QUESTIONS, start=6))
+    rows = [{"number": number, "question": text} for number, text in questions.items()]
+    assert (
+        read_questions(f"Here you go:\n\n```json\n{json.dumps(rows, indent=2)}\n```") == questions
+    )
+    assert read_questions(json.dumps(questions)) == questions
+    assert read_pair(json.dumps(PAIR)) == PAIR
+
+
+def test_a_list_in_one_line_is_read() -> None:
+    assert read_topics(listed("{n}. {t},").replace("\n", " ").strip(",")) == TOPICS
+    questions = dict(enumerate(QUESTIONS, start=6))
+    assert read_questions(f"Sure! {listed('{n}. {q}')}".replace("\n", " ")) == questions
+    assert read_questions("6. Is it 3. or 5. of May?") == {6: "Is it 3. or 5. of May?"}
+
+
+def test_a_question_may_go_on_in_the_next_line() -> None:
+    reply = "6. My cat is ill.\n   What now?\n7. Describe a cat.\n\nDo these suit you?"
+    assert read_questions(reply) == {6: "My cat is ill. What now?", 7: "Describe a cat."}
 
 
 FORMS_OF_A_PAIR = [
@@ -248,7 +278,7 @@ FORMS_OF_A_PAIR = [
         for label in [
             "{}:", "**{}:**", "**{}**:", "*{}:*", "### {}:\n\n", "## {}\n", "#### **{}**\n", "{}\n",
             "✅ {}:", "📝 **{}:**", "**{}**\n>", "**{}**\n", "{} -", "{} —", "- {}:", "[{}]:",
-            "> {}:", "The {}:", "---\n{}:\n",
+            "> {}:", "The {}:", "---\n{}:\n", "{} [polite]:",
         ]
     ],
     "response: {response}\ncritique: {critique}\ncorrection: {correction}",
@@ -258,6 +288,13 @@ FORMS_OF_A_PAIR = [
     "Answer: {response}\nCritique: {critique}\nCorrection: {correction}",
     "Initial response: {response}\nCritique of the response: {critique}\nRevision: {correction}",
     "Response: {response}\nFeedback: {critique}\nCorrection: {correction}",
+    "AI Response: {response}\nSelf-critique: {critique}\nCorrection: {correction}",
+    "Model response: {response}\nCritique: {critique}\nCorrection: {correction}",
+    "**Response: {response}**\n**Critique: {critique}**\n**Correction: {correction}**",
+    "<response>{response}</response>\n<critique>{critique}</critique>"
+    "<correction>\n{correction}\n</correction>",
+    PLAIN_PAIR + "\n\nFinal response: They hoot.",
+    PLAIN_PAIR + "\n\nHuman: And why do cats purr?",
     PLAIN_PAIR + "\nCritique: Nothing is wrong.\nCorrection: None.",
     PLAIN_PAIR.replace("\n", "\r\n"),
     "### Response\r\n{response}\r\n### Critique\r\n{critique}\r\n### Correction\r\n{correction}",
@@ -268,6 +305,8 @@ FORMS_OF_A_PAIR = [
             "### Corrected Version\n", "Suggested correction:", "Correct response:",
             "Revised:", "Here is the corrected response:\n", "Final answer:",
             "Correction: Here is the corrected response:\n\n", "Correction:\n\n",
+            "Correction:\nResponse:", "Correction: Instead, the response should be:",
+            "Correction: A more polite response would be:",
         ]
     ],
     'Response: "{response}"\nCritique: {critique}\nCorrection: "{correction}"',
@@ -366,6 +405,9 @@ def test_notes_and_offers_after_a_correction_are_removed_and_counted(after: str,
         "Take out the old one.\n\nRemoved parts go to the bin.",
         "Add them.\n\nNote that the answer is 4.",
         "> To be\n\nIs a quotation.",
+        "The correct answer is: 4.",
+        "Roles:\n\n- Admin\n- User\n- Human",
+        "[1, 2]",
     ],
 )
 def test_what_belongs_to_an_answer_stays(answer: str) -> None:

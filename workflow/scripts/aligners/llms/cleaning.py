@@ -1,14 +1,15 @@
 """The cleaner of completions: removes what LLMs write around an answer.
 
 `clean` is for every completion: it removes thoughts in tags, left-over special tokens, and a code
-fence around the whole text, and it writes JSON as lines. The other functions are for parsers, which know which part of a
-completion is the answer: they remove quotes and emphasis around it, an introduction before it, and
-notes and offers after it. What is part of an answer stays: a sentence about the tag `<think>`, a
-list, emphasis within the text, or "Note:" in its middle.
+fence around the whole text. It writes a list or an object in JSON as lines. The other functions are
+for parsers, which know which part of a completion is the answer: they remove quotes and emphasis
+around it, an introduction before it, and notes and offers after it. What is part of an answer
+stays: a sentence about the tag `<think>`, a list, emphasis within the text, or "Note:" in its
+middle.
 
 The functions count what they remove in a counter, once for each text: as `thought`,
-`special_token`, `code_fence`, `introduction`, `note`, `offer` or `markdown` (which includes quotes
-around the text, and JSON).
+`special_token`, `code_fence`, `introduction`, `note`, `offer` or `markdown` (which includes JSON
+and quotes around the text).
 """
 
 import json
@@ -24,9 +25,7 @@ NAMES_OF_THOUGHTS = (
     r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis|planning"
     r"|brainstorm(?:ing)?|(?:inner|internal)[ _]?monologue)"
 )
-OPENING = (
-    rf"(?:<{NAMES_OF_THOUGHTS}>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|start_thinking)\|>)"
-)
+OPENING = rf"(?:<{NAMES_OF_THOUGHTS}>|\[THINK\]|◁think▷|<\|(?:begin_of_thought|start_thinking)\|>)"
 CLOSING = rf"(?:</{NAMES_OF_THOUGHTS}>|\[/THINK\]|◁/think▷|<\|end_(?:of_thought|thinking)\|>)"
 FLAGS = re.IGNORECASE | re.MULTILINE | re.DOTALL
 THOUGHTS = (
@@ -74,9 +73,9 @@ INTRODUCED_ANSWER = re.compile(
     rf"\W*(?:{AGREEMENT}\b[^\w\n]*)?(?:here(?:['’]s|\s+is)|below\s+is|this\s+is)\s+"
     r"(?:the|a|an|my|your)\s+(?:\w+[ -]){0,4}(?:response|answer|reply|version|text|correction"
     r"|revision|rewrite)\b[^:\n]*:[*_ \t]*(?=\S|\n)"
-    r"|\W*(?:the|a|an|my)\s+(?:\w+[ -]){0,4}?(?:response|reply|version|correction"
-    r"|(?:better|corrected|revised|improved) answer)"
-    r"\s+(?:is|(?:would|should|could|might)\s+(?:be|read|say|have been))\s*(?::[*_ \t]*|(?=[\"“]))",
+    r"|\W*(?:instead,\s+)?(?:the|a|an|my)\s+(?:\w+[ -]){0,4}?(?:response|reply|correction"
+    r"|(?:better|corrected|revised|improved) (?:answer|version))\s+(?:is"
+    r"|(?:would|should|could|might)\s+(?:be|read|say|have been))\s*(?::[*_ \t]*|(?=[\"“]))",
     re.IGNORECASE,
 )
 

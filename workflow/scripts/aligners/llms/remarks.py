@@ -19,7 +19,7 @@ OWN_WORDS = (
 )
 WRITTEN = (
     r"\b(?:questions?|topics?|responses?|critiques?|corrections?|answers?|list|lines|suggestions"
-    r"|ideas|examples|prompts)\b"
+    r"|ideas|examples|prompts|parts|format)\b"
 )
 INTRODUCTION = re.compile(
     rf"\W*{AGREEMENT}\W*"
@@ -58,9 +58,9 @@ OFFER = re.compile(
     r"|(?:i )?hope (?:this|that|these|those|it) (?:helps?|meets?|fits?|suits?|works? for|is what"
     r"|are what|(?:is|are) (?:helpful|useful|of help|better))\b"
     r"|(?:what|how) (?:else can i (?:help|assist)|(?:can|may) i (?:help|assist) you)\b.*\?"
-    r"|(?:please )?(?:provide|send|share|give) (?:me )?(?:the|your) next"
+    r"|(?:please )?(?:provide|send|share|give) (?:me )?(?:(?:the|your) next|another)"
     r" (?:input|question|one|prompt|line|topic|pair)\b"
-    r"|do you have (?:any |another |more |other )+questions?\b.*\?"
+    r"|do you have (?:any |another |more |other )+(?:questions?|inputs?)\b.*\?"
     r"|(?:i(?:['’]m| am) )?ready for (?:the )?(?:next|more)\b|anything else\b.*\?"
     r"|is there anything else(?:\?| (?:that )?(?:you|i can (?:help|assist|do for))\b)"
     r"|if you (?:need|have|want|would like|['’]d like)\b.*"

@@ -21,23 +21,24 @@ def words(stems: str) -> re.Pattern[str]:
 
 
 NEGATION = re.compile(
-    r"\b(no|not(?! only)|cannot|none|nothing|nobody|never|without|neither|nor|free (of|from)|far from|hardly"
-    r"|barely|zero|\w+n['’]t)\b",
+    r"\b(no|not(?! only)|cannot|none|nothing|nobody|never|without|neither|nor|free (of|from)"
+    r"|far from|anything but|hardly|barely|zero|\w+n['’]t)\b",
     re.IGNORECASE,
 )
 FAULT = words(
     r"(?!(harm|fault|flaw|error)less)(violat|wrong|false|mis(?!sion)|err(s|ed|or|oneous)|fault|flaw"
     r"|un(?!i(que|vers|t|on)|til|der|less|like|changed|modified|altered|necess|needed|known|certain"
-    r"|sure|bias|prejud|problem|objection|ambig)|in(accura|adequ|appropriat|complete|consi|correct|sensi|sult"
-    r"|valid|vent)|im(mor|pol|prop)|ir(relev|respon)|il(leg|log)|dis(crim|hon|miss|regard|resp|tort)"
+    r"|sure|bias|prejud|problem|objection|ambig)|im(mor|pol|prop)|ir(relev|respon)|il(leg|log)"
+    r"|in(accura|adequ|appropriat|complete|consi|correct|sensi|sult|valid|vent)"
+    r"|dis(crim|hon|miss|regard|resp|tort)"
     r"|problem|issue|concern|objection|complaint|criti[cqs]|amiss|typo|rude|offen|hostil|hurt|harm"
     r"|dangerous|risky|at risk|bias|prejudic|stereotyp|sexis|racis|demean|belittl|condescend"
     r"|patroni[sz]|judge?mental|sarcas|threat|hate|decepti|vague|evasive|evad|avoid|useless"
     r"|off-topic|guess|fabricat|hallucinat|made up|mak\w+ (\w+ )?up|myth|outdated|exaggerat"
     r"|(over)?generali[sz]|contradict|omi(ts|tted|ssion)|leav\w+ out|left out|lack|fail|neglect"
-    r"|ignor|refus|overlook|repetiti|rambl|too \w|part(ly|ial)|bad|poor|worse|condon|assum|l(ies|ied|ying)\b|sham(es|ing)|mock|blam|accus|break|broken?\b|breach"
-    r"|contraven|against|the correct \w+ (is|was)|different (question|topic)"
-    r"|repeats? the question)"
+    r"|ignor|refus|overlook|repetiti|rambl|too \w|part(ly|ial)|bad|poor|worse|condon|assum"
+    r"|l(ies|ied|ying)\b|sham(es|ing)|mock|blam|accus|break|broken?\b|breach|contraven|against"
+    r"|the correct \w+ (is|was)|different (question|topic)|repeats? the question)"
 )
 # What a response does well with something that is bad: "It refuses to help with a crime."
 AVERTED = words(
@@ -69,9 +70,11 @@ THE_SAME = words(
 )
 CLAUSE_ENDS = re.compile(
     r"[.;:!?\n()\[\]*–—]+"
-    r"|,? ?\b(because|since|so|as (?=it\b|the\b|this\b))\b|(?=\b(without|by|what)\b)"
+    r"|,? ?\b(because|since|so|as (?=(it|the|this)\b(?! (is|was|stands)\b(?! \w))))\b"
+    r"|(?=\b(without|by|what)\b)"
     r"|^\W*(yes|no),"
-    r"|,? and (?=(it|the|this|that|is|does|do|did|has|should|following|\w+s (the|an?|its|their))\b)",
+    r"|,? and (?=(it|the|this|that|is|does|do|did|has|should|following"
+    r"|\w+s (the|an?|its|their))\b)",
     re.IGNORECASE,
 )
 CONTRAST = re.compile(
@@ -89,7 +92,7 @@ EXCEPTION = re.compile(
     re.IGNORECASE,
 )
 ABOUT_THE_QUESTION = re.compile(
-    r"\W*(?:the|this) (?:question|request|prompt|input) (?:itself )?(?:is|was|asks|seems|assumes)\b",
+    r"\W*(?:the|this) (?:question|request|prompt|input) (?:is|was|asks|seems|assumes)\b",
     re.IGNORECASE,
 )
 ALONE = re.compile(
@@ -120,6 +123,8 @@ def read_critique(critique: str) -> Finding:
     """Return what a critique in English finds; other words and languages are unclear."""
     findings = set[Finding]()
     for clause, is_contrast in clauses(critique):
+        if ABOUT_THE_QUESTION.match(clause) and not NEGATION.search(clause):
+            continue
         finding = read_clause(clause)
         # "Nothing major, but the tone is a bit cold."
         if finding is Finding.UNCLEAR and is_contrast and Finding.NOTHING_WRONG in findings:
@@ -160,8 +165,6 @@ def read_clause(clause: str) -> Finding:
     negated, has_fault = NEGATION.search(clause), FAULT.search(clause)
     if ALONE.fullmatch(clause) or (THE_SAME.search(clause) and not has_fault):
         return Finding.NOTHING_WRONG
-    if ABOUT_THE_QUESTION.match(clause) and not negated:
-        return Finding.UNCLEAR
     if averted := AVERTED.search(clause):
         before = clause[: averted.start()]
         if FAULT.search(clause, averted.end()) or MERIT.search(before):

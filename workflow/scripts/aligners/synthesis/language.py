@@ -23,6 +23,10 @@ def detector() -> LanguageDetector:
     return LanguageDetectorBuilder.from_languages(*LANGUAGES).build()
 
 
+# Fewer words show less about the language, so they must be more likely English. Of 191 short texts
+# in 23 languages, 11 are misread with these values, and 22 with the ratio of the whole text.
+RATIO_WITHOUT_NAMES = 0.7
+RATIO_OF_PLAIN_WORDS = 0.9
 QUOTED = re.compile(r"[“\"„«‘][^”\"“»’]*[”\"“»’]")
 LATIN = re.compile(r"[A-Za-zÀ-ɏḀ-ỿ'`-]+")
 WORD = re.compile(r"[^\W\d_]+(?:['`-][^\W\d_]+)*")
@@ -35,12 +39,18 @@ def is_english(text: str, minimum_words: int, minimum_ratio: float) -> bool:
 
     This is true for an ASCII text of fewer than `minimum_words` words. For any other text, the
     probability of English must be at least `minimum_ratio` times that of the most likely language,
-    in the text or in its words without names: "Who was Søren Kierkegaard?" is not Danish.
+    or be high in the words that are no names ("Who was Søren Kierkegaard?" is not Danish), or in
+    those of them that have only plain letters ("My protégé is always late.").
     """
     if len(text.split()) < minimum_words and text.isascii():
         return True
-    return any(
-        not part or english_ratio(part) >= minimum_ratio for part in (text, without_names(text))
+    words = without_names(text)
+    plain = [word for word in words if word.isascii() or not LATIN.fullmatch(word)]
+    return (
+        not words
+        or english_ratio(text) >= minimum_ratio
+        or english_ratio(" ".join(words)) >= RATIO_WITHOUT_NAMES
+        or english_ratio(" ".join(plain)) >= RATIO_OF_PLAIN_WORDS
     )
 
 
@@ -51,14 +61,14 @@ def english_ratio(text: str) -> float:
     return float(english / confidences[0].value) if confidences[0].value else 0.0
 
 
-def without_names(text: str) -> str:
+def without_names(text: str) -> list[str]:
     """Return the words of a text without quoted ones and Latin ones with a capital letter.
 
     The first word stays if it is ASCII, because every first word has a capital letter.
     """
     words = WORD.findall(QUOTED.sub(" ", text).replace("’", "'"))
     first = [word for word in words[:1] if word.isascii()]
-    return " ".join(first + [word for word in words[len(first) :] if not is_name(word)])
+    return first + [word for word in words[len(first) :] if not is_name(word)]
 
 
 def is_name(word: str) -> bool:

@@ -20,15 +20,15 @@ Mark = Literal["number", "bullet", "none"]
 
 # "6.", "6)", "(6)", "[6]", "6:", "6 -", "Question 6:", "#6", each also in bold.
 NUMBER = re.compile(
-    r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|q|no\.?)\s*#?)?(?P<number>\d{1,3})"
-    r"(?:\s*\\?[.)\]:、]+(?!\d)|\uFE0F?\u20E3|\s+[-–—](?=\s)"
+    r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|line|q|no\.?)\s*#?)?(?P<number>\d{1,3})"
+    r"(?:\s*\\?[.)\]:、]+(?!\d)|\uFE0F?\u20E3|\s+[-–—](?=\s)|$"
     r"|(?<=#\d)\s|(?<=#\d\d)\s|(?<=\*\*\d)(?=\*\*)|(?<=\*\*\d\d)(?=\*\*))"
     r"(?(bold)\s*(?P<end>\*\*|__)?[:.)]?)\s*(?P<text>.*)",
     re.IGNORECASE,
 )
 WITHIN_A_LINE = re.compile(r"[,;]?\s+(?=(\d{1,3})[.)]\s)")
 BULLET = re.compile(r"(?:[-*+•·‣◦▪–—]\s+|[•‣◦▪]\s*|\(?[a-z]\)\s+)(?P<text>.*)", re.IGNORECASE)
-PICTURES = re.compile(r"^[\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+")
+PICTURES = re.compile(r"^[\u2190-\u21FF\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+")
 HEADING = re.compile(r"(?:#{1,6}\s+|>\s*)+")
 TABLE_RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|?)+")
 NO_TEXT = re.compile(r"\s*(?:(?:```|~~~)\w*|-{3,}|\*{3,}|_{3,}|[\[\]{}(),]+)\s*")
@@ -42,7 +42,7 @@ HINT = re.compile(
     r"|[*_]*[^|?.:!\[]{1,60}\|[^|?.:!]{1,60}?(?::[*_]*|[*_]+:?|\s[-–—])\s+(?=\S)"
 )
 AFTER = re.compile(
-    rf"(?<=\S)\s*[*_]*{BRACKETED}[*_]*$"
+    rf"(?<=\S)\s*(?:[-–—]\s)?[*_]*{BRACKETED}[*_]*$"
     r"|(?<=[.?!])\s*[*_]*\((?:note|(?:this |it )?(?:tests|checks|asks)|this question)\b[^()]*\)"
     r"[*_]*$",
     re.IGNORECASE,

@@ -45,7 +45,7 @@ def label(names: str) -> re.Pattern[str]:
     """
     return re.compile(
         r"^(?:[^\w\n]|_)*(?:\d+[.)](?:[^\w\n]|_)*)?"
-        rf"(?:{names})[*_\]]*(?:[ \t]*\([^()\n]{{1,40}}\))?"
+        rf"(?:{names})[*_\]]*(?:[ \t]*[(\[][^()\[\]\n]{{1,40}}[)\]])?"
         r"(?:[*_]*[ \t]*:[*_]*|[ \t]+[-–—]+(?=[ \t])|[*_]*[ \t]*$)[ \t]*",
         re.IGNORECASE | re.MULTILINE,
     )

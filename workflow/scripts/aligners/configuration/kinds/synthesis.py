@@ -91,7 +91,8 @@ class Language(Section):
     classified."""
     minimum_ratio: Share = 0.3
     """A text is not English if the probability of English, divided by that of the most probable
-    language, is below this value, both with and without names."""
+    language, is below this value. If the words without names are clearly English, the text is
+    kept."""
 
 
 class Cleaning(Section):
