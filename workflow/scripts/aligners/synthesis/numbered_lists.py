@@ -26,7 +26,7 @@ NUMBER = re.compile(
     r"(?(bold)\s*(?P<end>\*\*|__)?[:.)]?)\s*(?P<text>.*)",
     re.IGNORECASE,
 )
-WITHIN_A_LINE = re.compile(r"[,;]?\s+(?=(\d{1,3})[.)]\s)")
+WITHIN_A_LINE = re.compile(r"[,;]?\s(?=(\d{1,3})[.)]\s)")
 BULLET = re.compile(r"(?:[-*+•·‣◦▪–—]\s+|[•‣◦▪]\s*|\(?[a-z]\)\s+)(?P<text>.*)", re.IGNORECASE)
 PICTURES = re.compile(r"^[\u2190-\u21FF\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+")
 HEADING = re.compile(r"(?:#{1,6}\s+|>\s*)+")
