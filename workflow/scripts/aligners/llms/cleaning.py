@@ -138,7 +138,7 @@ def without_json(text: str, removed: Counter[str]) -> str:
     found = JSON.search(text)
     try:
         value: Any = json.loads(found[1] or found[2]) if found else None
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
     if isinstance(value, dict) and len(value) == 1:  # {"topics": [...]}
         [value] = value.values()
