@@ -212,7 +212,10 @@ def test_a_correction_with_a_problem_is_rejected_whatever_its_score(problem: str
 
 def test_problems_are_found_in_the_text_and_its_end() -> None:
     response = "Ask first."
-    assert find_problem("", True, response) == "empty"
+    for text in ("", "...", "\u200b", "- —"):
+        assert find_problem(text, True, response) == "empty"
+    for text in ("4", "好", "👍", "$"):
+        assert find_problem(text, True, response) is None
     assert find_problem("It is kind to", False, response) == "not_ended"
     assert find_problem(SENTENCE * 4, True, response) == "loops"
     assert find_problem(SENTENCE * 4, False, response) == "loops"
