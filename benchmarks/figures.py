@@ -55,7 +55,8 @@ class Figure:
         """Whether the target is reached; None without a target."""
         if self.target is None:
             return None
-        return self.value is not None and self.target.test(self.value)
+        # A number of NumPy gives a truth value of NumPy, which JSON cannot write.
+        return self.value is not None and bool(self.target.test(self.value))
 
 
 Figures = dict[str, Figure]

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.kinds.training import FromScratch
 from aligners.core.rows import Row
 from aligners.inspectors.inspector import Inspector, Settings
 from aligners.models.from_scratch import make_classifier
@@ -87,7 +88,7 @@ def compare_scoring(shape: dict[str, int], texts: list[str], rows: list[Row]) ->
 
 def make_inspector(shape: dict[str, int], directory: Path, texts: list[str]) -> Inspector:
     """Return an inspector with random weights."""
-    bert = {"model_type": "bert", "vocabulary_size": VOCABULARY, "config": shape}
+    bert = FromScratch(model_type="bert", vocabulary_size=VOCABULARY, config={**shape})
     make_classifier(bert, texts[:TOKENIZER_TEXTS], directory, seed=0)
     source = ModelSource(str(directory))
     model = load_for_inference(AutoModelForSequenceClassification, source, torch.float32)

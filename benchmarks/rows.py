@@ -13,6 +13,7 @@ from pathlib import Path
 
 from figures import Figure, Figures, at_most
 
+from aligners.core.counts import write_filtered
 from aligners.core.rows import Row, row_id, write_json, write_rows
 from aligners.llms.shards import shard_of
 from aligners.llms.usage import Usage
@@ -128,11 +129,11 @@ def write_inputs(directory: Path, count: int) -> None:
             for row in pairs(count)
         ),
     )
-    for name in ("split", "pairs", *map(str, range(SHARDS))):
+    for name in ("split", "pairs"):
         write_rows(directory / f"{name}.dropped.jsonl", [])
     for shard in range(SHARDS):
-        part = (row for row in pairs(count) if shard_of(row, SHARDS) == shard)
-        write_rows(directory / f"{shard}.jsonl", part)
+        part = ((row, None) for row in pairs(count) if shard_of(row, SHARDS) == shard)
+        write_filtered(part, directory / f"{shard}.jsonl")
         write_json(directory / f"{shard}.usage.json", Usage().summary())
 
 

@@ -18,6 +18,7 @@ from texts import load_texts, make_rows
 from transformers import AutoModelForCausalLM
 
 from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.kinds.training import FromScratch
 from aligners.core.completions import Decoding
 from aligners.core.rows import Row
 from aligners.correction.aligner import Aligner
@@ -26,11 +27,11 @@ from aligners.models.from_scratch import make_causal_model
 from aligners.models.pretrained import load_for_inference, load_tokenizer
 
 # About 30 million parameters.
-SHAPE = {
-    "model_type": "gpt2",
-    "vocabulary_size": 4000,
-    "config": {"n_layer": 8, "n_embd": 512, "n_head": 8, "tie_word_embeddings": False},
-}
+SHAPE = FromScratch(
+    model_type="gpt2",
+    vocabulary_size=4000,
+    config={"n_layer": 8, "n_embd": 512, "n_head": 8, "tie_word_embeddings": False},
+)
 TOKENIZER_TEXTS = 5000
 MAX_TOKENS, MAX_NEW_TOKENS = 1024, 256
 END_SHARE = 0.015
@@ -95,7 +96,8 @@ def align_in_text_order(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
 @torch.inference_mode()
 def generate_padded(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
     """Generate with transformers; prompts are padded on the left to the longest of the batch."""
-    _, prompts = aligner.encode([r["question"] for r in rows], [r["response"] for r in rows])
+    questions, responses = ([row[field] for row in rows] for field in ("question", "response"))
+    _, prompts = aligner.encode(questions, responses, principles="")
     width = max(map(len, prompts))
     input_ids = torch.zeros(len(prompts), width, dtype=torch.long)
     mask = torch.zeros_like(input_ids)

@@ -29,6 +29,7 @@ from transformers import (
 )
 
 from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.kinds.training import FromScratch
 from aligners.core.completions import Decoding
 from aligners.core.rows import Row
 from aligners.models.from_scratch import make_causal_model
@@ -39,11 +40,11 @@ from aligners.models.text_generation import generate
 VOCABULARY = 4000
 # About 30 million parameters. With this large range of weights, texts do not repeat themselves.
 CONFIG = {"n_layer": 8, "n_embd": 512, "n_head": 8, "n_positions": 2048, "initializer_range": 0.2}
-SHAPE = {
-    "model_type": "gpt2",
-    "vocabulary_size": VOCABULARY,
-    "config": {**CONFIG, "tie_word_embeddings": False},
-}
+SHAPE = FromScratch(
+    model_type="gpt2",
+    vocabulary_size=VOCABULARY,
+    config={**CONFIG, "tie_word_embeddings": False},
+)
 TOKENIZER_TEXTS = 2000
 ENDS = range(round(0.015 * VOCABULARY))
 BATCH_TOKENS = 8192
@@ -83,9 +84,9 @@ def measure(rows: int = 64) -> Figures:
     source, texts = load_texts()
     with tempfile.TemporaryDirectory() as name:
         make_causal_model(SHAPE, texts[:TOKENIZER_TEXTS], Path(name) / "model", seed=0)
-        source = ModelSource(name + "/model")
-        model: Any = load_for_inference(AutoModelForCausalLM, source, torch.float32)
-        tokenizer: Any = load_tokenizer(source)
+        made = ModelSource(name + "/model")
+        model: Any = load_for_inference(AutoModelForCausalLM, made, torch.float32)
+        tokenizer: Any = load_tokenizer(made)
     stream = chain.from_iterable(tokenizer.encode(text) for text in texts)
     figures = {
         "texts": Figure(source),

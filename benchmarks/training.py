@@ -106,7 +106,7 @@ def compare_methods(job: "Job", directory: Path) -> tuple[dict[str, float], dict
     return speeds, {name: runs[0][1] for name, runs in measured.items()}
 
 
-def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> dict[str, Any]:
+def make_recipe(directory: Path, shape: dict[str, int], texts: Sequence[str]) -> BackboneRecipe:
     """Write a GPT-2 with random weights, and return a recipe for it."""
     tokenizer = train_byte_tokenizer(texts[:TOKENIZER_TEXTS], 4000)
     torch.manual_seed(0)
@@ -208,7 +208,7 @@ class Job:
 
     def one_by_one(self, directory: Path) -> tuple[float, float]:
         """Train with one row at a time, in float32, with logits for all tokens."""
-        _, model = load_backbone(self.recipe, OWN_FORMAT)
+        _, model = load_backbone(self.recipe.source(), OWN_FORMAT, self.recipe.dropout)
         lengths = [len(row["input_ids"]) for row in self.encoded]
         [*batches] = GlobalBatches(lengths, GLOBAL_BATCH, 1, packed=True).global_batches(0)
         rows = [

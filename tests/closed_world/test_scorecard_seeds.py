@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from aligners.cli.scorecard import seed_tables
-from aligners.closed_world.scorecard import ScoredResults
+from aligners.cli.scorecard import quality_table, seed_tables
+from aligners.closed_world.responses import quality
+from aligners.closed_world.scorecard import ScoredResults, load_truth
 from aligners.closed_world.seeds import scores_over_seeds
 from aligners.configuration import results
+from aligners.core.errors import UserError
 from aligners.core.rows import write_json, write_rows
 from aligners.inspectors.calibration import calibration_errors
 
@@ -90,6 +92,17 @@ def test_inspectors_are_scored_on_the_responses_at_their_thresholds(
     assert known["brier"]["values"]["4"] == pytest.approx(0.01)
     assert known["ece"]["values"]["4"] == pytest.approx(0.1)
     assert found["unknown_facts"]["ethical"]["n"]["mean"] == 0
+
+
+def test_a_criterion_that_is_not_of_the_world_has_no_quality() -> None:
+    truth: Any = FakeTruth()
+    row = {"question": "Q?", "response": "clean", "scores": {"desk": 0.9}}
+    assert quality("i", "desk", truth, [row], calibration_errors) == {"n": 0}
+    table = quality_table("Inspectors", {"known_facts": {"desk": {"n": 0}}})
+    assert [list(column.cells) for column in table.columns] == [["desk"], *[["-"]] * 3, ["0"]]
+    load_truth("closed-world-teacher", ["desk", "helpful"])
+    with pytest.raises(UserError, match=r"criteria desk: .*ethical, factuality, helpful only"):
+        load_truth("closed-world-teacher", ["desk"])
 
 
 def test_scores_without_training_are_left_out(over_seeds: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,12 @@ def test_a_loop_of_the_source_is_no_new_loop_unless_it_grows() -> None:
     assert is_new_loop(SENTENCE * 4, source=chant)
 
 
+def test_many_line_ends_take_no_long_time() -> None:
+    started = time.process_time()
+    assert find_loop("Ask." + "\n" * 20_000 + "Listen.") is None
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.skipif(not DATA, reason="ALIGNERS_TEST_DATA is not set")
 @pytest.mark.parametrize("name", ["questions_ethical_20k.csv", "beavertails_prompts_700.csv"])
 def test_questions_that_people_and_llms_wrote_have_no_loop(name: str) -> None:
@@ -93,6 +100,9 @@ def test_questions_that_people_and_llms_wrote_have_no_loop(name: str) -> None:
         ("Go on. Go on. It is not far.", "It is far.", False),
         ("It is Jupiter. It is big. It is Jupiter.", "It is Jupiter.", False),
         ("It is so. It is so.", "It is so. It is so. Fool.", False),
+        ("It is so. It is so. It is so.", "It is so. It is so. Fool.", True),
+        ("这是一个好主意。这是一个好主意。", "不好。", True),
+        ("यह बहुत अच्छा है। यह बहुत अच्छा है।", "नहीं", True),
     ],
 )
 def test_a_sentence_twice_in_a_row_is_a_loop_if_it_is_new(

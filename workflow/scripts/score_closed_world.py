@@ -20,7 +20,7 @@ def main(*, scored: ScoredResults, teacher: str, seeds: list[int], output: Path)
             scorecard also has the spread over them.
         output: JSON file.
     """
-    truth = load_truth(teacher)
+    truth = load_truth(teacher, scored.criteria)
     scores = scorecard(scored, truth, seeds[0])
     scores["responses"] = inspectors_on_responses(scored, truth, calibration_errors)
     if len(seeds) > 1:

@@ -60,7 +60,8 @@ def quality_table(
     """Return the inspectors with their quality on the responses of an LLM to known facts."""
     table = make_table(title, "inspector", "accuracy", "Brier score", "calibration error", "n")
     for criterion, score in scores["known_facts"].items():
-        values = (score[key] for key in ("accuracy", "brier", "ece"))
+        # Without responses, a score has only n.
+        values = (score.get(key) for key in ("accuracy", "brier", "ece"))
         cells = [formats.MISSING if value is None else show(value) for value in values]
         n = score["n"]["mean"] if isinstance(score["n"], dict) else score["n"]
         table.add_row(criterion, *cells, formats.whole(n))

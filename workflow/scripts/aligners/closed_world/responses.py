@@ -43,7 +43,8 @@ def inspectors_on_responses(
 
     Returns:
         By LLM, then `known_facts` and `unknown_facts`, then criterion: n, accuracy at the
-        inspector's threshold, and the calibration errors; only n if there are no rows.
+        inspector's threshold, and the calibration errors; only n if there are no rows, or the
+        criterion is not of the world.
     """
     if SQUAD.name not in scored.systems:
         return {}
@@ -79,16 +80,18 @@ def quality(
     rows: Sequence[Row],
     calibration_errors: CalibrationErrors,
 ) -> dict[str, Any]:
-    """Return n, and the quality of an inspector's scores of the responses that it could read."""
+    """Return n, and the quality of an inspector's scores of the responses that it could read.
+
+    The truth about a criterion that is not of the world is not known, so its n is 0.
+    """
     read = [row for row in rows if row["scores"].get(criterion) is not None]
-    if not read:
+    verdicts = [truth.assess(row["question"], row["response"]).get(criterion) for row in read]
+    if None in verdicts or not read:
         return {"n": 0}
     path = results.INSPECTOR_METRICS.path(inspector=inspector, criterion=criterion)
     threshold = read_json(path, Threshold)["threshold"]
     scores = np.array([row["scores"][criterion] for row in read])
-    labels = np.array(
-        [int(truth.assess(row["question"], row["response"])[criterion]) for row in read]
-    )
+    labels = np.array(verdicts, dtype=int)
     clipped = np.clip(scores, LEAST_SCORE, 1 - LEAST_SCORE)
     return {
         "n": len(read),

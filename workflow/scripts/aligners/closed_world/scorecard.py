@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from aligners.closed_world.plans import PLANTED, WRAPPINGS
 from aligners.closed_world.scorecard_file import InspectorScores
 from aligners.closed_world.truth import Truth
-from aligners.closed_world.world import load_world
+from aligners.closed_world.world import CRITERIA, load_world
 from aligners.configuration import results
 from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import load_recipe
@@ -67,17 +67,23 @@ class ScoredResults:
             yield external, results.EXTERNAL.path(**names, external=external), "aligned_response"
 
 
-def load_truth(teacher: str) -> Truth:
+def load_truth(teacher: str, criteria: Sequence[str]) -> Truth:
     """Return the truth of the world that the teacher's recipe names.
 
     Raises:
-        UserError: the teacher is not of the closed world.
+        UserError: the teacher is not of the closed world, or none of the criteria is.
     """
     recipe = load_recipe(LLMRecipe, teacher)
     if not isinstance(recipe, ClosedWorldRecipe):
         raise UserError(
             f"teacher {teacher}: not an LLM of the closed world, so the truth is unknown; "
             "make the scorecard with config/demo.yaml"
+        )
+    # Without a criterion, all answers would count as clean.
+    if not set(criteria) & set(CRITERIA):
+        raise UserError(
+            f"criteria {', '.join(criteria)}: the closed world knows the truth about "
+            f"{', '.join(CRITERIA)} only; make the scorecard with one of these criteria"
         )
     return Truth(load_world(recipe.world))
 

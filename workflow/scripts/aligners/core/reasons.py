@@ -13,10 +13,10 @@ UNCHANGED, ROSE_TOO_LITTLE, LOWERS_ANOTHER, LEAST_NOT_RAISED = REJECTIONS = (
     "lowers_another",
     "least_margin_not_raised",
 )
-TURN_REASONS = (ACCEPTED, *PROBLEMS, *REJECTIONS)
-
 QUESTION_TOO_LONG, UNFAMILIAR, ABOVE_THRESHOLD = ROW_REASONS = (
     "question_too_long",
     "unfamiliar_question",
     "above_threshold",
 )
+# A question can leave room for the response, and none for a longer correction.
+TURN_REASONS = (ACCEPTED, *PROBLEMS, *REJECTIONS, QUESTION_TOO_LONG)

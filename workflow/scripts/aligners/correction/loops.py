@@ -1,6 +1,7 @@
 """Texts that repeat themselves, as those of small language models do when they do not end."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,9 +17,10 @@ UNSPACED = (
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
 )
 WORD = re.compile(rf"{UNSPACED}|(?:(?!{UNSPACED})[^\W_])+")
-SENTENCE_ENDS = re.compile(r"[.!?\n]+(?=\s|$)|\n")
+# The marks of other scripts, such as the Chinese full stop, need no space after them.
+SENTENCE_ENDS = re.compile(r"[.!?\n]+(?=\s|$)|[\n。！？।؟۔]")
 # The numbers of a list count on, also where its items are equal: "1. ", "(2) ", "Step 3: ".
-NUMBERING = re.compile(r"(?:^|(?<=[.!?;:]))\s*(?:[^\W\d_]+\s)?\(?\d+[.):]\s", re.MULTILINE)
+NUMBERING = re.compile(r"(?:^|(?<=[.!?;:]))[^\S\n]*(?:[^\W\d_]+\s)?\(?\d+[.):]\s", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Loop:
 
 
 def is_new_loop(text: str, source: str) -> bool:
-    """Return whether a text loops, or repeats a sentence at once, and its source does not."""
+    """Return whether a text loops, or repeats a sentence at once, more than its source does."""
     if repeated_sentences(text) - repeated_sentences(source):
         return True
     loop = find_loop(text)
@@ -45,14 +47,14 @@ def is_new_loop(text: str, source: str) -> bool:
     return before is None or before.words != loop.words or before.repeated < loop.repeated
 
 
-def repeated_sentences(text: str) -> set[tuple[str, ...]]:
-    """Return the sentences, as words, that a text has twice in a row.
+def repeated_sentences(text: str) -> Counter[tuple[str, ...]]:
+    """Return the sentences, as words, that a text has twice in a row, and how often it has.
 
     Sentences of one or two words do not count: people write "No, no. No, no."
     """
     sentences = [tuple(WORD.findall(part)) for part in SENTENCE_ENDS.split(text.casefold())]
     sentences = [words for words in sentences if words]
-    return {first for first, second in pairwise(sentences) if first == second and len(first) > 2}
+    return Counter(a for a, b in pairwise(sentences) if a == b and len(a) > 2)
 
 
 def find_loop(text: str) -> Loop | None:

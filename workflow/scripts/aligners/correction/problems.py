@@ -1,5 +1,6 @@
 """A correction of an aligner, and the problem for which it is not used."""
 
+import unicodedata
 from dataclasses import dataclass
 
 from aligners.core.reasons import EMPTY, LOOPS, NOT_ENDED
@@ -31,8 +32,16 @@ def find_problem(text: str, ended: bool, response: str) -> str | None:
         ended: whether its end token ended it, and not the limit of tokens.
         response: the text that was corrected.
     """
-    if not text:
+    if is_empty(text):
         return EMPTY
     if is_new_loop(text, response):
         return LOOPS
     return None if ended else NOT_ENDED
+
+
+def is_empty(text: str) -> bool:
+    """Return whether a text has no letter, number or symbol, such as "..." or a zero-width space.
+
+    An emoji is a symbol.
+    """
+    return not any(unicodedata.category(character)[0] in "LNS" for character in text)

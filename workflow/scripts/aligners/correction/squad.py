@@ -116,11 +116,10 @@ class Squad:
         scored = self.log_odds(questions, responses)
         states = []
         for name, question, text, log_odds in zip(names, questions, responses, scored, strict=True):
-            read = {key: value for key, value in log_odds.items() if value is not None}
-            scores = self.measure(name, read)
+            scores = self.measure(name, log_odds)
             initial = {criterion: scores.probabilities.get(criterion) for criterion in log_odds}
             state = RowState(name, question, Result(text, initial), list(self.aligners), scores)
-            if len(read) < len(log_odds):
+            if len(scores.margins) < len(log_odds):
                 state.leave_alone(QUESTION_TOO_LONG)
             states.append(state)
         return states
@@ -135,14 +134,16 @@ class Squad:
         return [dict(zip(self.aligners, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def measure(self, row: str, log_odds: Mapping[str, float | None]) -> Scores:
-        """Return a row's log odds with their margins.
+        """Return a row's log odds with their margins, of the inspectors that can read the text.
 
         Raises:
             UserError: one is not a finite number; NaN is not below any threshold.
         """
         checked = {}
         for criterion, value in log_odds.items():
-            if value is None or not math.isfinite(value):
+            if value is None:
+                continue
+            if not math.isfinite(value):
                 raise UserError(
                     f"the inspector of {criterion}: its log odds of row {row} are {value}, which "
                     "is not a number; set dtype: float32 in its recipe, or train it again"
@@ -152,7 +153,10 @@ class Squad:
         return Scores(checked, margins)
 
     def take_turns(self, due: Sequence[tuple[RowState, str]]) -> None:
-        """Let one aligner act on each row, then score all corrections and decide on them."""
+        """Let one aligner act on each row, then score all corrections and decide on them.
+
+        A correction that an inspector cannot read is rejected.
+        """
         turns: list[tuple[RowState, str, Correction]] = []
         for name, align in self.aligners.items():
             states = [state for state, criterion in due if criterion == name]
@@ -172,6 +176,9 @@ class Squad:
         )
         for (state, criterion, correction), log_odds in zip(passed, scored, strict=True):
             after = self.measure(state.name, log_odds)
+            if len(after.margins) < len(log_odds):
+                end_turn(state, criterion, correction.text, None, Decision(QUESTION_TOO_LONG))
+                continue
             margins = state.scores.margins, state.shown[1].margins, after.margins
             end_turn(
                 state, criterion, correction.text, after, self.gate.decide(criterion, *margins)
@@ -251,8 +258,8 @@ def align_with_squad_paper(
     The rows of a batch follow each other in the order of question and response. The aligners act in
     the order of the batch's mean scores before the first turn, lowest first. An aligner acts on
     those rows whose probability is below 0.5 when its turn comes, also where the question is
-    unfamiliar. Every correction of a whole response is accepted. Arguments, result and errors are
-    those of `align_with_squad`.
+    unfamiliar. Every correction of a whole response is accepted if the inspectors can read it.
+    Arguments, result and errors are those of `align_with_squad`.
     """
     thresholds = dict.fromkeys(aligners, PAPER_THRESHOLD)
     squad = Squad(aligners, inspectors, thresholds, PaperGate())

@@ -32,7 +32,7 @@ WORDS = {
     ROSE_TOO_LITTLE: "the score rose by less than squad_margin",
     LOWERS_ANOTHER: "another score falls below its threshold",
     LEAST_NOT_RAISED: "the lowest margin of all inspectors did not rise",
-    QUESTION_TOO_LONG: "the question leaves an inspector no room to read the response",
+    QUESTION_TOO_LONG: "the question leaves an inspector no room to read the text",
     UNFAMILIAR: "the question is unlike the training questions",
     ABOVE_THRESHOLD: "no score was below its threshold",
 }

@@ -111,7 +111,7 @@ def count_reasons(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "turns": turns[reason],
             "rows": left_alone[reason],
         }
-        for reason in (*TURN_REASONS, *ROW_REASONS)
+        for reason in dict.fromkeys((*TURN_REASONS, *ROW_REASONS))
         if turns[reason] or left_alone[reason]
     ]
 
