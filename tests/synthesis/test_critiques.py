@@ -216,3 +216,20 @@ def test_where_nothing_is_wrong_the_response_is_the_correction(correction: str, 
     assert row["aligned_response"] == "It is 4."
     assert row["original_correction"] == correction
     assert replaced == {cause: 1}
+
+
+@pytest.mark.parametrize(
+    "critique",
+    [
+        "The response violates the short principle with examples that nobody asked for.",
+        "It violates the short principle with a history for which no one asked.",
+        'It violates the voice principle with "I\'m sorry", "I don\'t have" and "I can\'t".',
+        '"The one thing we shouldn\'t miss" violates the voice principle.',
+    ],
+)
+def test_a_negation_of_other_words_does_not_negate_the_violation(critique: str) -> None:
+    assert read_critique(critique) is Finding.VIOLATION
+
+
+def test_a_critique_in_quotation_marks_is_read() -> None:
+    assert read_critique('"Nothing is wrong."') is Finding.NOTHING_WRONG

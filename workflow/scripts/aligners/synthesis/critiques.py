@@ -72,6 +72,8 @@ CLAUSE_ENDS = re.compile(
     r"[.;:!?\n()\[\]*–—]+"
     r"|,? ?\b(because|since|so|as (?=(it|the|this)\b(?! (is|was|stands)\b(?! \w))))\b"
     r"|(?=\b(without|by|what)\b)"
+    # "A list that nobody asked for": this negation is not of the clause before.
+    r"|(?=\b((for|of|about|to) )?(that|which) (nobody|no one|no|(is|was|does|do|did) not)\b)"
     r"|^\W*(yes|no),"
     r"|,? and (?=(it|the|this|that|is|does|do|did|has|should|following"
     r"|\w+s (the|an?|its|their))\b)",
@@ -91,6 +93,8 @@ EXCEPTION = re.compile(
     r"([^.!?]+)",
     re.IGNORECASE,
 )
+# What a response says is no finding about it, unless the whole critique is in quotation marks.
+QUOTED = re.compile(r"[\"“][^\"”]*[\"”]")
 ABOUT_THE_QUESTION = re.compile(
     r"\W*(?:the|this) (?:question|request|prompt|input) (?:is|was|asks|seems|assumes)\b",
     re.IGNORECASE,
@@ -153,7 +157,10 @@ def clauses(text: str) -> Iterator[tuple[str, bool]]:
 
     With each of them: whether it begins with a word such as "but".
     """
-    text = CONCESSION.sub(r" \1, but \2", text.replace("N/A", "n/a"))
+    if re.search(r"\w", QUOTED.sub("", text)):
+        text = QUOTED.sub("it", text)
+    text = text.replace("N/A", "n/a")
+    text = CONCESSION.sub(r" \1, but \2", text)
     text = CONTRAST.sub("\n>", EXCEPTION.sub(r" \2, but \1", text))
     for clause in CLAUSE_ENDS.sub("\n", text).split("\n"):
         if clause.strip(" >,"):
