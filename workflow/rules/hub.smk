@@ -1,8 +1,10 @@
-"""Models of the Hub: the records of their downloads, and checks that they are available."""
+"""Models of the Hub and of GGUF files: what must exist before a job loads a model."""
 
 import functools
 
 from aligners.configuration.experiment import judge_model
+from aligners.configuration.recipes import gguf_file
+from aligners.core.hashes import quick_hash
 
 HUB_MODELS = EXPERIMENT.hub_models
 
@@ -12,10 +14,10 @@ if workflow.remote_exec:
 
 
 def fetched(kind, name):
-    """Return the input function for the record of a recipe's model, if it comes from the Hub.
+    """Return the input function for what must exist before a recipe's model is loaded.
 
-    `name` is the wildcard or the key of config.yaml that names the recipe. The record must exist,
-    but its age does not matter.
+    That is the record of a model of the Hub, or the directory of a converted GGUF file. Its age
+    does not matter. `name` is the wildcard or the key of config.yaml that names the recipe.
     """
 
     def record(wildcards):
@@ -31,7 +33,9 @@ def judge_fetched(wildcards):
 
 
 def model_record(model):
-    """Return the record of a recipe's model as a list; empty if it does not come from the Hub."""
+    """Return the record or the converted directory of a recipe's model as a list, or an empty one."""
+    if path := gguf_file(EXPERIMENT.recipes[model]):
+        return [results.CONVERTED_MODEL.fill(gguf=path.stem)]
     if model not in HUB_MODELS:
         return []
     warn_if_missing(model)
@@ -57,6 +61,11 @@ def hub_recipe(wildcards):
     """Return what decides which files of a model are fetched."""
     source = HUB_MODELS[wildcards.hub_model]
     return [source.model, source.revision, source.weights]
+
+
+def gguf_hash(wildcards):
+    """Return a hash of a GGUF file."""
+    return quick_hash(EXPERIMENT.gguf_files[wildcards.gguf])
 
 
 def check_models():

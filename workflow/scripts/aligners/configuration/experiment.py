@@ -12,6 +12,7 @@ from aligners.configuration import results
 from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.external import (
     ExternalRecipe,
@@ -21,10 +22,11 @@ from aligners.configuration.kinds.external import (
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe, ServerRecipe
-from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.kinds.pretrained import ModelSource, PretrainedRecipe
 from aligners.configuration.named_recipes import named_recipes
 from aligners.configuration.recipes import (
     check_recipe,
+    gguf_file,
     hub_source,
     load_recipe,
     recipe_path,
@@ -71,6 +73,7 @@ class Experiment:
         self.traced = config.backbones if SQUAD.name in self.systems else []
         self.names: dict[str, Sequence[str]] = {
             "criterion": config.criteria,
+            "generated": [name for name in config.criteria if is_generated(name)],
             "kind": ["aligner", "inspector"],
             "side": ["train", "validation", "test"],
             "inspector": names_with_seeds(config.inspectors, config.seeds),
@@ -90,21 +93,40 @@ class Experiment:
         }
 
     @cached_property
-    def hub_models(self) -> dict[str, ModelSource]:
-        """The models of the Hub that recipes name, by `<kind>/<name>` of the recipe."""
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipes that may name a pretrained model, by `<kind>/<name>`."""
         config = self.config
-        llms = dict.fromkeys([config.teacher, *config.responses_by, *config.llms])
+        llms = dict.fromkeys([*teachers(config), *config.responses_by, *config.llms])
         used: list[tuple[type[Recipe], str]] = [(LLMRecipe, name) for name in llms]
         used.append((EncoderRecipe, config.encoder))
         used += [(InspectorRecipe, name) for name in config.inspectors]
         used += [(BackboneRecipe, name) for name in config.backbones]
         used += [(ExternalRecipe, name) for name in config.external]
         used += [judge_model(name) for name in config.judges]
-        return {
-            f"{kind.folder}/{name}": source
-            for kind, name in used
-            if (source := hub_source(load_recipe(kind, name)))
-        }
+        return {f"{kind.folder}/{name}": load_recipe(kind, name) for kind, name in used}
+
+    @cached_property
+    def hub_models(self) -> dict[str, ModelSource]:
+        """The models of the Hub that recipes name, by `<kind>/<name>` of the recipe."""
+        sources = {name: hub_source(recipe) for name, recipe in self.recipes.items()}
+        return {name: source for name, source in sources.items() if source}
+
+    @cached_property
+    def gguf_files(self) -> dict[str, Path]:
+        """The GGUF files that recipes name, by their names without .gguf.
+
+        Raises:
+            UserError: two have the same name, or one is in a Python package that is not installed.
+        """
+        files: dict[str, Path] = {}
+        for name, recipe in self.recipes.items():
+            path = gguf_file(recipe)
+            if path and files.setdefault(path.stem, path) != path:
+                raise UserError(
+                    f"config/{name}.yaml: another recipe names {files[path.stem]}, a GGUF file of "
+                    "the same name; rename one of the files"
+                )
+        return files
 
     @cached_property
     def trained_external(self) -> dict[str, str]:
@@ -141,6 +163,16 @@ def judge_model(judge: str) -> tuple[type[Recipe], str]:
     return (LLMRecipe, recipe.llm) if isinstance(recipe, LLMJudgeRecipe) else (JudgeRecipe, judge)
 
 
+def is_generated(criterion: str) -> bool:
+    """Return whether the teacher writes the questions and pairs of a criterion."""
+    return load_recipe(CriterionRecipe, criterion).pairs is None
+
+
+def teachers(config: Config) -> list[str]:
+    """Return the teacher as a list; an empty one if the configuration has none."""
+    return [config.teacher] if config.teacher else []
+
+
 def base_llms(config: Config) -> list[str]:
     """Return the LLMs of a configuration that are aligned: those with a finetuned partner."""
     return [name for name in config.llms if load_recipe(LLMRecipe, name).finetuned]
@@ -162,13 +194,30 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
         if name in RESERVED:
             raise UserError(f"{where}: {name!r} is a reserved word; rename the recipe")
         check_recipe(kind, name, where)
-        load_recipe(kind, name)
+        recipe = load_recipe(kind, name)
+        if isinstance(recipe, PretrainedRecipe):
+            recipe.local_files()  # raises UserError if a package of weights is not installed
+    check_teacher(config, sources)
     check_lengths(config)
     check_names_differ(config, sources)
     check_partners(config, sources)
     for name in config.judges:
         check_judge_recipe(name)
     return config
+
+
+def check_teacher(config: Config, sources: Sequence[Path]) -> None:
+    """Check that there is a teacher if a criterion needs one.
+
+    Raises:
+        UserError: there is none.
+    """
+    generated = [name for name in config.criteria if is_generated(name)]
+    if generated and config.teacher is None:
+        raise UserError(
+            f"{place(('teacher',), sources)}: missing, and the criterion {generated[0]} has no "
+            "pairs of its own; add the key teacher, or the key pairs to the criterion's recipe"
+        )
 
 
 def check_lengths(config: Config) -> None:

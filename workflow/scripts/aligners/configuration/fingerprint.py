@@ -16,10 +16,10 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe, ServedRecipe
+from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import KINDS, WILDCARDS, deciding_recipe, load_recipe
-from aligners.configuration.workflow_files import SCRIPTS, find_file
-from aligners.core.hashes import content_hash, short_hash
+from aligners.configuration.workflow_files import SCRIPTS
+from aligners.core.hashes import short_hash
 
 LIBRARY = "aligners"
 
@@ -161,9 +161,6 @@ def llm_identity(name: str) -> Any:
     llm = load_recipe(LLMRecipe, name)
     if isinstance(llm, ClosedWorldRecipe):
         identity["code"] = code_hash(SCRIPTS / "aligners/llms/engines/closed_world.py")
-    if isinstance(llm, ServedRecipe) and llm.model.endswith(".yaml"):
-        # The world of the closed world's judge. Weights are files of gigabytes, with a revision.
-        identity["world"] = content_hash(find_file(llm.model))
     return identity
 
 

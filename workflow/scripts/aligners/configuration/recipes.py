@@ -16,12 +16,12 @@ from aligners.configuration.kinds.external import ExternalRecipe
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
-from aligners.configuration.kinds.pretrained import ModelSource, PretrainedRecipe
+from aligners.configuration.kinds.pretrained import GGUF, ModelSource, PretrainedRecipe, on_the_hub
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.validation import read_section
 from aligners.configuration.workflow_files import files_in, find_file
 from aligners.core.errors import UserError
-from aligners.core.hashes import content_hash
+from aligners.core.hashes import content_hash, quick_hash
 
 CONFIG = Path("config")
 
@@ -101,7 +101,11 @@ def read_recipe(kind: type[Any], name: str) -> Any:
 def deciding(value: Any) -> Any:
     """Return what decides a result in a value of a recipe.
 
-    Left out are keys that do not decide and keys without a value. A file counts by its content.
+    Left out are keys that do not decide and keys without a value. A file counts by its content, and
+    so does a local model.
+
+    Raises:
+        UserError: a model is in a Python package that is not installed.
     """
     if isinstance(value, Path):
         return content_hash(value)
@@ -109,7 +113,15 @@ def deciding(value: Any) -> Any:
         return value
     fields = type(value).model_fields
     values = {name: getattr(value, name) for name in fields if decides(fields[name])}
+    if isinstance(value, PretrainedRecipe) and (files := value.local_files()):
+        values["model"] = [[file.name, identity_hash(file)] for file in files]
     return {name: deciding(one) for name, one in values.items() if one is not None}
+
+
+def identity_hash(path: Path) -> str:
+    """Return a hash of a file of a model: by content, of weights in short."""
+    is_settings = path.suffix in (".json", ".yaml")  # the closed world's judge is a YAML file
+    return content_hash(path) if is_settings else quick_hash(path)
 
 
 def decides(field: FieldInfo) -> bool:
@@ -130,5 +142,15 @@ def hub_source(recipe: Recipe) -> ModelSource | None:
     """Return the model of the Hub that a recipe names; None if it names none."""
     if not isinstance(recipe, PretrainedRecipe) or recipe.model is None:
         return None
-    source = recipe.source()
-    return source if source.is_on_the_hub else None
+    return recipe.source() if on_the_hub(recipe.model) else None
+
+
+def gguf_file(recipe: Recipe) -> Path | None:
+    """Return the GGUF file that a recipe names; None if it names none.
+
+    Raises:
+        UserError: it is in a Python package that is not installed.
+    """
+    if not isinstance(recipe, PretrainedRecipe) or not str(recipe.model).endswith(GGUF):
+        return None
+    return next(iter(recipe.local_files()))

@@ -92,6 +92,7 @@ TRAINING_SET_DROPPED = ResultPath("results/synthetic/{criterion}/{kind}/dropped.
 
 # Models
 MODEL_RECORD = ResultPath("results/models/{hub_model}.json")
+CONVERTED_MODEL = ResultPath("results/models/converted/{gguf}")
 INSPECTOR = ResultPath("results/inspectors/{inspector}/{criterion}/model")
 INSPECTOR_METRICS = ResultPath("results/inspectors/{inspector}/{criterion}/metrics.json")
 INSPECTOR_SCORES = ResultPath("results/inspectors/{inspector}/{criterion}/test_scores.jsonl")
@@ -128,12 +129,16 @@ REPORTED_BESIDE_OURS = ResultPath("results/reproduction/{judge}/win_rates.{form}
 FIGURES = ResultPath("results/figures/{section}")
 REPORT = ResultPath("results/report.html")
 SCORECARD = ResultPath("results/closed_world/scorecard.json")
+RULE_SCORECARD = ResultPath("results/exact_rules/scorecard.json")
+RULE_TABLE = ResultPath("results/exact_rules/scorecard.md")
 DEMO_RUN = ResultPath("results/closed_world/run.json")
 EXPERIMENT_RECORD = ResultPath("results/experiment.json")
 STAGE_LIST = ResultPath("results/{stage}/all")
 
 # Fields whose names come from another key of the experiment than the field's own.
 SPANS = {
+    TOPICS: {"criterion": "generated"},
+    DISTINCT_TOPICS: {"criterion": "generated"},
     RESPONSES: {"llm": "answering"},
     RESPONSES.beside("counts.json"): {"llm": "answering"},
     TURNS: {"backbone": "traced"},

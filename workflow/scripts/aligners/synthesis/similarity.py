@@ -2,40 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aligners.configuration.kinds.encoders import EncoderRecipe
-from aligners.core.errors import UserError
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
 def load_encoder(recipe: EncoderRecipe) -> "SentenceTransformer":
-    """Load the sentence encoder of a recipe: from the Hub, a directory, or a Python package.
-
-    Raises:
-        UserError: the Python package is not installed, or has no `get_model_path`.
-    """
-    source, revision = recipe.model, recipe.revision
-    if recipe.package:
-        try:
-            source = str(import_module(recipe.package).get_model_path())
-        except (ImportError, AttributeError):
-            raise UserError(
-                f"the encoder's recipe, key package: {recipe.package} is not installed, or has "
-                "no get_model_path(); pip install it, or replace the key by model and revision"
-            ) from None
-        revision = None
+    """Load the sentence encoder of a recipe."""
+    source = recipe.source()
     # This import loads torch, which takes seconds.
     from sentence_transformers import SentenceTransformer
 
     encoder = SentenceTransformer(
-        source, revision=revision, model_kwargs={"use_safetensors": True}, trust_remote_code=False
+        source.model,
+        revision=source.revision,
+        model_kwargs={"use_safetensors": True},
+        trust_remote_code=False,
     )
     encoder.max_seq_length = recipe.max_tokens
     return encoder

@@ -14,7 +14,7 @@ from aligners.configuration.fields import (
     Tokens,
 )
 from aligners.configuration.kinds.backbones import AlignerDecoding
-from aligners.configuration.kinds.pretrained import Dtype, ModelName, PretrainedRecipe, Revision
+from aligners.configuration.kinds.pretrained import Dtype, ModelName, PretrainedRecipe
 
 AFFECTS_RESULTS = False
 
@@ -69,8 +69,6 @@ class ReleasedExternalRecipe(ExternalRecipe, PretrainedRecipe):
 
     model: ModelName
     """Repository on the Hugging Face Hub, or a local directory."""
-    revision: Revision
-    """Commit of the repository."""
     end: Text | None = None
     """Token or text with which a correction ends. The tokenizer's own end token ends it too."""
     dtype: Dtype = "auto"

@@ -17,7 +17,7 @@ from aligners.configuration.fields import (
     WrongKey,
     shortened,
 )
-from aligners.configuration.kinds.pretrained import ModelName, PretrainedRecipe, Revision
+from aligners.configuration.kinds.pretrained import ModelName, PretrainedRecipe
 from aligners.core.rows import read_text
 
 AFFECTS_RESULTS = False
@@ -121,5 +121,3 @@ class PairRMRecipe(JudgeRecipe, PretrainedRecipe):
 
     model: ModelName
     """Repository of PairRM on the Hugging Face Hub, or a local directory with a copy of it."""
-    revision: Revision
-    """Commit of the repository."""

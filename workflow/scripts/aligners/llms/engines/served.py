@@ -19,7 +19,8 @@ import httpx2
 import torch
 
 from aligners.configuration.kinds.llms import ServedRecipe
-from aligners.configuration.workflow_files import WORKFLOW, find_file
+from aligners.configuration.kinds.pretrained import find_model
+from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.completions import Engine
 from aligners.core.errors import UserError
 from aligners.llms.engines import server_guard as guard
@@ -62,8 +63,8 @@ def server_command(recipe: ServedRecipe, port: int) -> list[str]:
         UserError: the program of the command is not installed.
     """
     values = {
-        "{model}": str(find_file(recipe.model)),
-        "{revision}": recipe.revision,
+        "{model}": str(find_model(recipe.model)),
+        "{revision}": recipe.revision or "main",
         "{port}": str(port),
         "{workflow}": str(WORKFLOW),
         "{gpus}": str(max(1, torch.cuda.device_count())),
