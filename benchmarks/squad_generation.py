@@ -22,7 +22,7 @@ from aligners.configuration.kinds.training import FromScratch
 from aligners.core.completions import Decoding
 from aligners.core.rows import Row
 from aligners.correction.aligner import Aligner
-from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.input_format import PAPER_FORMAT
 from aligners.models.from_scratch import make_causal_model
 from aligners.models.pretrained import load_for_inference, load_tokenizer
 
@@ -74,9 +74,9 @@ def make_aligner(directory: Path, texts: list[str]) -> Aligner:
     source = ModelSource(str(directory))
     tokenizer = load_tokenizer(source)
     model = load_for_inference(AutoModelForCausalLM, source, torch.float32)
-    OWN_FORMAT.add_tokens(tokenizer)
+    PAPER_FORMAT.add_tokens(tokenizer)
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    aligner = Aligner(model, tokenizer, OWN_FORMAT, Decoding(MAX_NEW_TOKENS), MAX_TOKENS)
+    aligner = Aligner(model, tokenizer, PAPER_FORMAT, Decoding(MAX_NEW_TOKENS), MAX_TOKENS)
     aligner.end_token_ids = set(range(round(END_SHARE * len(tokenizer))))
     return aligner
 

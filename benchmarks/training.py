@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, Trainer, TrainingArgu
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.validation import validate
 from aligners.core.rows import Row, read_json, write_rows
-from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.input_format import PAPER_FORMAT
 from aligners.correction.train import RowEncoder, load_backbone, train_aligner
 from aligners.models.from_scratch import train_byte_tokenizer
 from aligners.models.pretrained import best_training_dtype
@@ -141,7 +141,7 @@ def train_and_read(
     working.mkdir(parents=True)
     source = Source("aligner", "benchmark", "benchmark", [])
     training = TrainingRun(source, recipe, 0, directory / "model", working)
-    train_aligner(training, OWN_FORMAT, train, validation)
+    train_aligner(training, PAPER_FORMAT, train, validation)
     record: dict[str, Any] = read_json(directory / "model" / "training.json")
     return record
 
@@ -174,9 +174,9 @@ class Job:
     def __init__(self, recipe: BackboneRecipe, train: list[Row], validation: list[Row]):
         """Encode the rows."""
         self.recipe, self.train, self.validation = recipe, train, validation
-        tokenizer, _ = load_backbone(recipe.source(), OWN_FORMAT, recipe.dropout)
+        tokenizer, _ = load_backbone(recipe.source(), PAPER_FORMAT, recipe.dropout)
         self.encoded, self.held_out = (
-            RowEncoder(tokenizer, OWN_FORMAT, recipe.max_tokens).encode(rows)
+            RowEncoder(tokenizer, PAPER_FORMAT, recipe.max_tokens).encode(rows)
             for rows in (train, validation)
         )
         self.correction_tokens = sum(len(r["input_ids"]) - r["prompt_tokens"] for r in self.encoded)
@@ -208,7 +208,7 @@ class Job:
 
     def one_by_one(self, directory: Path) -> tuple[float, float]:
         """Train with one row at a time, in float32, with logits for all tokens."""
-        _, model = load_backbone(self.recipe.source(), OWN_FORMAT, self.recipe.dropout)
+        _, model = load_backbone(self.recipe.source(), PAPER_FORMAT, self.recipe.dropout)
         lengths = [len(row["input_ids"]) for row in self.encoded]
         [*batches] = GlobalBatches(lengths, GLOBAL_BATCH, 1, packed=True).global_batches(0)
         rows = [
@@ -228,7 +228,7 @@ class Job:
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
-        tokenizer, model = load_backbone(self.recipe.source(), OWN_FORMAT, self.recipe.dropout)
+        tokenizer, model = load_backbone(self.recipe.source(), PAPER_FORMAT, self.recipe.dropout)
         rows = [
             {
                 "input_ids": row["input_ids"],

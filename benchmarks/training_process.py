@@ -5,7 +5,7 @@ from pathlib import Path
 
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.core.rows import read_rows
-from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.input_format import PAPER_FORMAT
 from aligners.correction.train import train_aligner
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
@@ -16,7 +16,7 @@ source = Source("aligner", "benchmark", "benchmark", [])
 recipe = BackboneRecipe.model_validate_json((work / "recipe.json").read_text())
 train_aligner(
     TrainingRun(source, recipe, 0, work / "model", work / "working"),
-    OWN_FORMAT,
+    PAPER_FORMAT,
     read_rows(work / "train.jsonl"),
     read_rows(work / "validation.jsonl"),
 )

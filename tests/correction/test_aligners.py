@@ -4,17 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_models import SHAPES, make_model, rows
 from tiny_training import recipe, train
 from transformers import AutoTokenizer
 
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.core.plots import plot_histogram, plot_losses
 from aligners.correction.aligner import Aligner
-from aligners.correction.input_format import OWN_FORMAT, InputFormat
+from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT, InputFormat
 from aligners.correction.problems import Correction
-from aligners.correction.train import RowEncoder
+from aligners.correction.train import RowEncoder, load_backbone
 from aligners.models.special_tokens import plain_ids
 
 EXTERNAL_FORMAT = InputFormat(prompt="Edit the pair: {question} | {response} ASSISTANT:")
@@ -59,8 +61,8 @@ def test_an_external_format_ends_at_the_tokenizers_end_token(tmp_path: Path) -> 
 
 def test_a_completion_is_the_correction_and_its_end_token(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
-    OWN_FORMAT.add_tokens(tokenizer)
-    encoded = RowEncoder(tokenizer, OWN_FORMAT, 96).encode(rows(6))
+    PAPER_FORMAT.add_tokens(tokenizer)
+    encoded = RowEncoder(tokenizer, PAPER_FORMAT, 96).encode(rows(6))
     for row, inputs in zip(rows(6), encoded, strict=True):
         prompt = inputs["input_ids"][: inputs["prompt_tokens"]]
         completion = inputs["input_ids"][inputs["prompt_tokens"] :]
@@ -70,12 +72,12 @@ def test_a_completion_is_the_correction_and_its_end_token(tmp_path: Path) -> Non
 
 def test_rows_that_are_too_long_are_truncated_or_dropped(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
-    OWN_FORMAT.add_tokens(tokenizer)
+    PAPER_FORMAT.add_tokens(tokenizer)
     short, second, third, fourth = rows(4)
     long_response = {**second, "response": "word " * 200}
     long_question = {**third, "question": "word " * 200}
     long_correction = {**fourth, "aligned_response": "word " * 200}
-    encoder = RowEncoder(tokenizer, OWN_FORMAT, 96)
+    encoder = RowEncoder(tokenizer, PAPER_FORMAT, 96)
     encoded = encoder.encode([short, long_response, long_question, long_correction])
     assert [row["truncated"] for row in encoded] == [False, True]
     too_long = [{**row, "reason": "too_long"} for row in (long_question, long_correction)]
@@ -150,3 +152,31 @@ def test_plots_are_png_files(tmp_path: Path) -> None:
     plot_histogram([0.1, 0.2, 0.9], tmp_path / "histogram.png", "cosine", threshold=0.5)
     for name in ("losses.png", "histogram.png"):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_added_tokens_start_from_tokens_of_like_meaning(tmp_path: Path) -> None:
+    source = ModelSource(str(make_model("gpt2", tmp_path / "gpt2")))
+    tokenizer, model = load_backbone(source, PAPER_FORMAT, dropout=None)
+    embeddings = model.get_input_embeddings().weight
+    end = PAPER_FORMAT.end_token_id(tokenizer)
+    assert torch.equal(embeddings[end], embeddings[tokenizer.eos_token_id])
+    [aligned] = tokenizer.convert_tokens_to_ids([" [ALIGNED] "])
+    like = embeddings[plain_ids(tokenizer, "\nCorrected answer:")].mean(dim=0)
+    assert torch.allclose(embeddings[aligned], like)
+
+
+def test_metrics_have_the_loss_of_the_end_token(tmp_path: Path) -> None:
+    metrics = train(tmp_path, recipe(epochs=30, patience=30))
+    assert metrics["ended_share"] == 1 and metrics["end_loss"] < 0.5
+    best = [entry for entry in metrics["losses"] if entry["step"] == metrics["best_step"]]
+    assert any("validation_loss" in entry for entry in best)
+
+
+def test_a_training_that_does_not_learn_to_end_fails_with_that_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = recipe(epochs=1, evaluations_per_epoch=1, learning_rate=1e-9, warmup_steps=500)
+    with pytest.raises(UserError, match=r"has not learned to end corrections.*warmup_steps"):
+        train(tmp_path, settings, PLAIN_FORMAT)
+    assert not (tmp_path / "model").exists()
+    assert "warmup_steps 500" in caplog.text and "never reaches" in caplog.text

@@ -23,7 +23,7 @@ from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_rows
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
-from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT
+from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT, conditioned
 from aligners.correction.problems import Correction
 from aligners.correction.squad import align_with_squad
 from aligners.correction.train import RowEncoder
@@ -105,7 +105,7 @@ def test_training_samples_the_rows_of_all_criteria_and_saves_the_format(trained:
     metrics = read_json(trained.parent / "metrics.json")
     assert (metrics["train_rows"], metrics["validation_rows"], metrics["dropped"]) == (40, 48, 0)
     saved = read_json(trained / "input_format.json")
-    assert saved["prompt"] == "{principles}\n{question} [INIT] {response} [ALIGNED] "
+    assert saved["prompt"] == conditioned(PLAIN_FORMAT).prompt
 
 
 def test_the_text_of_the_principles_decides_the_correction(trained: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_conditioned_aligner_without_principles_is_an_error(
 
 
 def test_principles_for_an_aligner_that_reads_none_are_an_error(trained: Path) -> None:
-    aligner = Aligner.from_directory(trained, OWN_FORMAT)
+    aligner = Aligner.from_directory(trained, PLAIN_FORMAT)
     with pytest.raises(UserError, match=re.escape(str(trained))) as caught:
         aligner.align(["Which one?"], ["It is red."], "1. brief: Be brief.")
     assert "pass no principles" in str(caught.value)
@@ -144,11 +144,11 @@ def test_rows_that_are_too_long_lose_the_end_of_the_response_or_are_dropped(
     tmp_path: Path,
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(make_model("gpt2", tmp_path / "gpt2"))
-    CONDITIONED_FORMAT.add_tokens(tokenizer)
+    conditioned(PAPER_FORMAT).add_tokens(tokenizer)
     short = {**colour_rows("ethical")[0], "principles": "1. brief: Be brief."}
     long_response = {**short, "response": "word " * 200}
     long_principles = {**short, "principles": "brief " * 200}
-    encoder = RowEncoder(tokenizer, CONDITIONED_FORMAT, 96)
+    encoder = RowEncoder(tokenizer, conditioned(PAPER_FORMAT), 96)
     encoded = encoder.encode([short, long_response, long_principles])
     assert [row["truncated"] for row in encoded] == [False, True]
     assert encoder.dropped == [{**long_principles, "reason": "too_long"}]

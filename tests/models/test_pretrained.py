@@ -35,7 +35,7 @@ from aligners.configuration.kinds.llms import TransformersRecipe
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.correction.aligner import Aligner
-from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.input_format import PAPER_FORMAT
 from aligners.correction.train import load_backbone
 from aligners.inspectors.inspector import Inspector
 from aligners.inspectors.train import load_classifier
@@ -72,7 +72,7 @@ def load_external(directory: Path) -> Any:
 PLACES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "LLM": ("gpt2", load_llm),
     "external aligner": ("gpt2", load_external),
-    "backbone": ("gpt2", lambda path: load_backbone(ModelSource(str(path)), OWN_FORMAT, None)),
+    "backbone": ("gpt2", lambda path: load_backbone(ModelSource(str(path)), PAPER_FORMAT, None)),
     "aligner": ("aligner", Aligner.from_directory),
     "encoder": ("inspector", lambda path: load_classifier(ModelSource(str(path)), None)),
     "inspector": ("inspector", Inspector.from_directory),

@@ -21,9 +21,9 @@ from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json, write_rows
 from aligners.correction.input_format import (
-    CONDITIONED_FORMAT,
-    OWN_FORMAT,
+    PAPER_FORMAT,
     InputFormat,
+    conditioned,
     save_format,
 )
 from aligners.publishing.data_card import data_card
@@ -81,7 +81,7 @@ def make_model(directory: Path, **changes: Any) -> Path:
     write_json(directory / "config.json", {"model_type": "gpt2"})
     (directory / "model.safetensors").write_bytes(bytes(range(256)) * 40)
     (directory / "empty.txt").touch()
-    save_format(directory, OWN_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
+    save_format(directory, PAPER_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
     write_rows(directory / "dropped.jsonl", [{"question": "Which rows were secret?"}])
     card_of(directory, **changes).save(directory.parent / "README.md")
     return directory
@@ -239,7 +239,7 @@ def test_the_card_of_an_external_format_has_its_prompt_unchanged(tmp_path: Path)
 
 
 def test_the_card_of_a_conditioned_aligner_uses_principles(tmp_path: Path) -> None:
-    save_format(tmp_path, CONDITIONED_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
+    save_format(tmp_path, conditioned(PAPER_FORMAT), make_recipe(BackboneRecipe, **RECIPE))
     assert "align([question], [response], principles)" in card_of(tmp_path).text
 
 
@@ -250,7 +250,7 @@ def test_the_program_writes_a_card_with_the_whole_training_record(
     metrics = {key: number for number, key in enumerate(SHOWN[kind], start=100)}
     training = record(kind, metrics=metrics)
     write_json(tmp_path / "model/training.json", training)
-    save_format(tmp_path / "model", OWN_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
+    save_format(tmp_path / "model", PAPER_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
     card = tmp_path / "README.md"
     subprocess.run(
         [sys.executable, PROGRAM, "--model", tmp_path / "model", "--output", card], check=True

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from aligners.configuration.kinds.training import FromScratch
-from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.input_format import PAPER_FORMAT
 from aligners.models.from_scratch import make_causal_model
 
 QUESTIONS = [f"What is the colour of the {thing}?" for thing in ("lamp", "sea", "old tower")]
@@ -61,12 +61,12 @@ def make_model(model_type: str, directory: Path, **config: Any) -> Path:
 
 
 def load(directory: Path) -> tuple[Any, PreTrainedTokenizerFast]:
-    """Load a model of `make_model` with the separators of OWN_FORMAT and larger random weights.
+    """Load a model of `make_model` with the separators of PAPER_FORMAT and larger random weights.
 
     With the initial weights, all tokens are about equally likely, and rounding would decide.
     """
     tokenizer = AutoTokenizer.from_pretrained(directory)
-    OWN_FORMAT.add_tokens(tokenizer)
+    PAPER_FORMAT.add_tokens(tokenizer)
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
     model.resize_token_embeddings(len(tokenizer))
     torch.manual_seed(0)

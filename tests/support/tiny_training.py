@@ -7,7 +7,7 @@ from recipes import make_recipe
 from tiny_models import SHAPES, rows
 
 from aligners.configuration.kinds.backbones import BackboneRecipe
-from aligners.correction.input_format import OWN_FORMAT, InputFormat
+from aligners.correction.input_format import PAPER_FORMAT, InputFormat
 from aligners.correction.train import train_aligner
 from aligners.training.record import Source
 from aligners.training.run import TrainingRun
@@ -34,7 +34,9 @@ def recipe(model_type: str = "gpt2", **changes: Any) -> BackboneRecipe:
     return make_recipe(BackboneRecipe, **{**own, **changes})
 
 
-def train(directory: Path, settings: BackboneRecipe, input_format: InputFormat = OWN_FORMAT) -> Any:
+def train(
+    directory: Path, settings: BackboneRecipe, input_format: InputFormat = PAPER_FORMAT
+) -> Any:
     """Train into `directory`/model on tiny rows."""
     working = directory / "work"
     working.mkdir(exist_ok=True)

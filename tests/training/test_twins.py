@@ -31,7 +31,7 @@ from aligners.configuration.kinds.training import FromScratch
 from aligners.configuration.recipes import FOLDERS, load_recipe
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
-from aligners.correction.input_format import OWN_FORMAT
+from aligners.correction.input_format import PAPER_FORMAT
 from aligners.correction.train import RowEncoder, load_backbone
 from aligners.inspectors.inspector import Inspector
 from aligners.models.from_scratch import make_model, train_byte_tokenizer, train_wordpiece_tokenizer
@@ -232,7 +232,7 @@ def twin(kind: str, name: str, directory: Path, **small: Any) -> Any:
 def validation_loss(aligner: Aligner) -> float:
     """Return the mean loss of an aligner over the validation rows of `train`."""
     rows = tiny_models.rows(8, start=36)
-    encoded = RowEncoder(aligner.tokenizer, OWN_FORMAT, aligner.max_tokens).encode(rows)
+    encoded = RowEncoder(aligner.tokenizer, PAPER_FORMAT, aligner.max_tokens).encode(rows)
     inputs = pad(encoded)
     labels = inputs.pop("labels")
     with torch.no_grad():
@@ -253,8 +253,8 @@ def test_the_twin_of_a_backbone_is_trained_in_packs_and_used(name: str, tmp_path
         evaluations_per_epoch=1,
         decoding={"max_new_tokens": 8, "repetition_penalty": 1.0},
     )
-    tokenizer, model = load_backbone(recipe.source(), OWN_FORMAT, recipe.dropout)
-    prompt = OWN_FORMAT.prompt_ids(tokenizer, "What?", "This.")
+    tokenizer, model = load_backbone(recipe.source(), PAPER_FORMAT, recipe.dropout)
+    prompt = PAPER_FORMAT.prompt_ids(tokenizer, "What?", "This.")
     assert (prompt[0] == tokenizer.bos_token_id) == (name in WITH_START_TOKEN)
     assert prepare_for_packing(model)
     metrics = train(tmp_path, recipe)

@@ -9,7 +9,7 @@ from aligners.configuration.recipes import load_recipe
 from aligners.configuration.working_state import working_directory
 from aligners.core.program import run
 from aligners.core.rows import Row, read_rows
-from aligners.correction.input_format import CONDITIONED_FORMAT, OWN_FORMAT, InputFormat
+from aligners.correction.input_format import FORMATS, InputFormat, conditioned
 from aligners.correction.train import train_aligner
 from aligners.synthesis.training_sets import sample
 from aligners.training.record import Source
@@ -18,11 +18,12 @@ from aligners.training.run import TrainingRun
 FIELDS = ("id", "question", "response", "aligned_response")
 
 
-def choose_format(external: str, conditioned: bool) -> InputFormat:
-    """Return the format of an external aligner's template if there is one, else one of our own."""
+def choose_format(external: str, recipe: BackboneRecipe, *, reads_principles: bool) -> InputFormat:
+    """Return the format of an external aligner's template if there is one, else the recipe's."""
     if external:
         return InputFormat(external)
-    return CONDITIONED_FORMAT if conditioned else OWN_FORMAT
+    chosen = FORMATS[recipe.format]
+    return conditioned(chosen) if reads_principles else chosen
 
 
 def read_all(paths: list[Path], criteria: list[str]) -> list[Row]:
@@ -53,13 +54,14 @@ def main(
 ) -> None:
     """Write the aligner's model directory, its metrics, and its loss curves as PNG.
 
-    `input_format` is the prompt template of an external aligner; empty for our own format.
+    `input_format` is the prompt template of an external aligner; empty for the recipe's format.
     `criteria` are the criteria of the files, in the same order, if the aligner is conditioned:
     then each row contains its criterion's principles. For other aligners it is empty.
     """
+    recipe = load_recipe(BackboneRecipe, backbone)
     training = TrainingRun(
         Source("aligner", results.ALIGNER.names(model)["aligner"], backbone, [*train, *validation]),
-        load_recipe(BackboneRecipe, backbone),
+        recipe,
         seed,
         model,
         working_directory(model, fingerprint),
@@ -67,7 +69,7 @@ def main(
     train_rows, _ = sample(read_all(train, criteria), rows, seed)
     result = train_aligner(
         training,
-        choose_format(input_format, conditioned=bool(criteria)),
+        choose_format(input_format, recipe, reads_principles=bool(criteria)),
         train_rows,
         read_all(validation, criteria),
     )

@@ -153,14 +153,33 @@ class InputFormat:
         return [*ids, self.end_token_id(tokenizer)]
 
 
-OWN_FORMAT = InputFormat(
+# The default. A pretrained backbone knows what these words ask for and has its own end token, so
+# that it learns in few steps; and adapters of LoRA need no new rows in the embeddings.
+PLAIN_FORMAT = InputFormat(prompt="Question: {question}\nAnswer: {response}\nCorrected answer:")
+
+PAPER_FORMAT = InputFormat(
     prompt="{question} [INIT] {response} [ALIGNED] ",
     end=" [DONE]",
     added_tokens=(" [INIT] ", " [ALIGNED] ", " [DONE]", " [SEP] "),
 )
 
-# The principles come first. All rows of a pass then share this prefix, which is computed once.
-CONDITIONED_FORMAT = replace(OWN_FORMAT, prompt="{principles}\n" + OWN_FORMAT.prompt)
+FORMATS = {"plain": PLAIN_FORMAT, "paper": PAPER_FORMAT}
+
+# Texts of like meaning, from whose embeddings those of the added tokens start. A row that starts at
+# the mean of all embeddings moves too little in a short training (docs/decisions.md).
+LIKE_MEANING = {
+    " [INIT] ": "\nAnswer:",
+    " [ALIGNED] ": "\nCorrected answer:",
+    " [SEP] ": "\n",
+}
+
+
+def conditioned(input_format: InputFormat) -> InputFormat:
+    """Return a format whose prompts begin with principles.
+
+    All rows of a pass then share this beginning, which is computed once.
+    """
+    return replace(input_format, prompt="{principles}\n" + input_format.prompt)
 
 
 def fill(template: str, question: str, response: str, principles: str = "") -> str:

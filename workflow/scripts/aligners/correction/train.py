@@ -16,14 +16,17 @@ from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, write_rows
-from aligners.correction.input_format import InputFormat, fill, save_format
+from aligners.correction.input_format import LIKE_MEANING, InputFormat, fill, save_format
 from aligners.models.from_scratch import make_causal_model
 from aligners.models.pretrained import load_model, load_tokenizer, set_dropout
+from aligners.models.special_tokens import plain_ids
 from aligners.synthesis.training_sets import sample
 from aligners.training.lora import add_adapters, merge_adapters
 from aligners.training.packing import pack, pad, prepare_for_packing
 from aligners.training.record import count_rows, training_metrics
 from aligners.training.run import TrainingRun
+
+LEAST_ENDED = 0.5  # share of the validation corrections
 
 
 def train_aligner(
@@ -41,7 +44,8 @@ def train_aligner(
             if the format has them.
 
     Raises:
-        UserError: no row fits, or the model cannot be loaded or trained with this recipe.
+        UserError: no row fits, the model cannot be loaded or trained with this recipe, or it has
+            not learned to end corrections.
     """
     recipe, seed = training.recipe, training.seed
     base = training.base_model(make_causal_model, tokenizer_texts(input_format, train_rows))
@@ -54,17 +58,35 @@ def train_aligner(
     if recipe.lora:
         set_seed(seed)
         model = add_adapters(model, recipe.lora, input_format.added_ids(tokenizer))
-    trainer = training.make_trainer(model, tokenizer, train, validation, collate)
+    end = input_format.end_token_id(tokenizer)
+    trainer = training.make_trainer(model, tokenizer, train, validation, collate, end)
     training.train_to_best(trainer)
+    learned = training_metrics(trainer)
+    check_ends(learned)
     if recipe.lora:
         trainer.model = merge_adapters(trainer.model)
     trained: Any = trainer.model
     # Texts then also end at this token where the model is used without this library.
-    trained.generation_config.eos_token_id = input_format.end_token_id(tokenizer)
+    trained.generation_config.eos_token_id = end
     counts = {**count_rows(train, validation), "dropped": len(encoder.dropped)}
-    metrics = {**counts, **training_metrics(trainer)}
+    metrics = {**counts, **learned}
     training.export(trainer, metrics, lambda directory: encoder.save(directory, recipe))
     return metrics
+
+
+def check_ends(metrics: dict[str, Any]) -> None:
+    """Check that a trained aligner ends corrections; else none of its corrections can be used.
+
+    Raises:
+        UserError: it ends less than a half of the validation corrections.
+    """
+    if metrics["ended_share"] < LEAST_ENDED:
+        raise UserError(
+            f"the aligner has not learned to end corrections: after "
+            f"{metrics['ended_share']:.0%} of the validation corrections, the end token is the "
+            f"most probable one, and its loss is {metrics['end_loss']:.1f} nats; raise epochs or "
+            "learning_rate in the recipe, lower warmup_steps, or use format: plain"
+        )
 
 
 def tokenizer_texts(input_format: InputFormat, rows: Sequence[Row]) -> list[str]:
@@ -96,8 +118,28 @@ def load_backbone(
     # Embeddings: rows x width. Some models have more rows than tokens; these rows stay.
     if len(tokenizer) > embeddings.num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=True)
+    start_added_tokens(tokenizer, model, input_format)
     set_dropout(model, dropout)
     return tokenizer, model
+
+
+@torch.no_grad()
+def start_added_tokens(
+    tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, input_format: InputFormat
+) -> None:
+    """Start the embeddings of a format's added tokens from those of texts of like meaning.
+
+    The end token starts from the backbone's own end token, if it has one.
+    """
+    layers: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
+    own_end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
+    for token, new in zip(
+        input_format.added_tokens, input_format.added_ids(tokenizer), strict=True
+    ):
+        like = LIKE_MEANING.get(token)
+        known = plain_ids(tokenizer, like) if like else own_end
+        for layer in layers if known else []:
+            layer.weight[new] = layer.weight[known].mean(dim=0)
 
 
 class RowEncoder:

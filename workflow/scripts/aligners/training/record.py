@@ -70,12 +70,22 @@ def count_rows(
 
 
 def training_metrics(trainer: BatchTrainer) -> dict[str, Any]:
-    """Return best_step, validation_loss, steps, epochs, parameters, unpadded_share and losses."""
+    """Return best_step, validation_loss, steps, epochs, parameters, unpadded_share and losses.
+
+    An aligner also has end_loss and ended_share, of the best step.
+    """
     model: Any = trainer.model
     losses = loss_history(trainer)
+    ends = {
+        name: entry[f"eval_{name}"]
+        for entry in trainer.state.log_history
+        for name in ("end_loss", "ended_share")
+        if entry["step"] == trainer.state.best_global_step and f"eval_{name}" in entry
+    }
     return {
         "best_step": trainer.state.best_global_step,
         "validation_loss": trainer.state.best_metric,
+        **ends,
         "steps": max(entry["step"] for entry in losses),
         "epochs": max(entry["epoch"] for entry in losses),
         "parameters": model.num_parameters(),

@@ -1,5 +1,6 @@
 """The steps that the training of an aligner and of an inspector have in common."""
 
+import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from aligners.training.packing import pack
 from aligners.training.process import follow_launcher, keep_freed_memory, process_state
 from aligners.training.record import Source, describe_file, describe_hardware, library_versions
 from aligners.training.trainer import BatchTrainer, training_arguments
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=TrainingRecipe)
 Encoded = Sequence[dict[str, Any]]
@@ -88,6 +91,7 @@ class TrainingRun(Generic[R]):
         train: Encoded,
         validation: Encoded,
         collate: Callable[[Encoded], dict[str, Any]],
+        end_token_id: int | None = None,
     ) -> BatchTrainer:
         """Return the trainer of a model.
 
@@ -96,6 +100,7 @@ class TrainingRun(Generic[R]):
             tokenizer: saved with the model.
             train, validation: encoded rows, each with id and input_ids.
             collate: converts rows to the model's inputs and labels: `pack`, or one that pads.
+            end_token_id: token at the end of a completion; None for an inspector.
 
         Raises:
             UserError: there are more processes than rows in a batch, or the model overflows in the
@@ -112,6 +117,15 @@ class TrainingRun(Generic[R]):
             seed=self.seed,
             epochs=self.recipe.epochs,
         )
+        steps = batches.steps * self.recipe.epochs
+        if self.recipe.warmup_steps >= steps:
+            logger.warning(
+                "warmup_steps %d: the training has %d steps, so the learning rate never reaches "
+                "its maximum; lower warmup_steps in the recipe %s",
+                self.recipe.warmup_steps,
+                steps,
+                self.source.recipe_name,
+            )
         # Without gradients, more tokens fit into memory.
         validation_batches = split_into_batches(
             validation, len(validation), 2 * tokens, packed=packed
@@ -119,6 +133,7 @@ class TrainingRun(Generic[R]):
         return BatchTrainer(
             batches,
             validation_batches,
+            end_token_id,
             model=model,
             args=training_arguments(self.recipe, self.working_directory, self.seed, batches),
             train_dataset=RowDataset(train),

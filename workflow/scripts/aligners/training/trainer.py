@@ -84,10 +84,20 @@ def mean_cross_entropy(
 class BatchTrainer(Trainer):
     """A Trainer that takes its batches from `GlobalBatches`."""
 
-    def __init__(self, batches: GlobalBatches, validation_batches: GlobalBatches, **options: Any):
-        """Take the batches and the options of the Trainer; its data sets must be `RowDataset`."""
+    def __init__(
+        self,
+        batches: GlobalBatches,
+        validation_batches: GlobalBatches,
+        end_token_id: int | None = None,
+        **options: Any,
+    ):
+        """Take the batches and the options of the Trainer; its data sets must be `RowDataset`.
+
+        `end_token_id` is the token at the end of a completion; None for an inspector.
+        """
         super().__init__(compute_loss_func=mean_cross_entropy, **options)
         self.batches, self.validation_batches = batches, validation_batches
+        self.end_token_id = end_token_id
         # The model gets no labels, because compute_loss_func computes the loss without shifting.
         self.model_accepts_loss_kwargs = self._loss_shifts_labels = False
 
@@ -105,20 +115,36 @@ class BatchTrainer(Trainer):
 
     @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Log and return eval_loss, the mean over all labels of the validation sample."""
+        """Log and return the mean eval_loss over all labels of the validation sample.
+
+        An aligner also has eval_end_loss, the same over end tokens alone, and eval_ended_share, the
+        share of completions after which the end token is the most probable token.
+        """
         model: Any = self.model
         model.eval()
-        sums = torch.zeros(2, dtype=torch.float64)  # sum of the losses, number of labels
+        # Sum of the losses, number of labels; the same of end tokens, and how many are predicted.
+        sums = torch.zeros(5, dtype=torch.float64)
         loader = DataLoaderShard(
             self.eval_dataset, batch_sampler=self.validation_batches, collate_fn=self.data_collator
         )
         for micro_batch in loader:
             inputs = self._prepare_inputs(micro_batch)
             labels = inputs.pop("labels")
-            sums[0] += mean_cross_entropy(model(**inputs), labels, 1).item()
+            outputs = model(**inputs)
+            sums[0] += mean_cross_entropy(outputs, labels, 1).item()
             sums[1] += (labels != IGNORED).sum().item()
-        total, count = self.accelerator.reduce(sums.to(self.args.device), "sum").tolist()
+            if self.end_token_id is not None:
+                ends = labels == self.end_token_id
+                logits = outputs["logits"][ends]  # completions x vocabulary
+                sums[2] += mean_cross_entropy({"logits": logits}, labels[ends], 1).item()
+                sums[3] += len(logits)
+                sums[4] += (logits.argmax(dim=-1) == self.end_token_id).sum().item()
+        sums = self.accelerator.reduce(sums.to(self.args.device), "sum")
+        total, count, end_total, end_count, predicted = sums.tolist()
         metrics = {"eval_loss": total / count}
+        if end_count:
+            metrics["eval_end_loss"] = end_total / end_count
+            metrics["eval_ended_share"] = predicted / end_count
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics

@@ -72,6 +72,10 @@ class BackboneRecipe(TrainingRecipe):
     lora: Lora | None = None
     """If given, low-rank adapters in all linear layers are trained, and merged into the weights at
     the end. With `null`, all weights are trained."""
+    format: Literal["plain", "paper"] = "plain"
+    """Texts around a question, a response and a correction. `plain` is text with the backbone's own
+    end token. `paper` has the paper's separators, which are added to the tokenizer. An external
+    aligner has the `input_format` of its own recipe."""
     decoding: AlignerDecoding = AlignerDecoding()
     """How the trained aligner generates corrections."""
     batch_tokens: NotDeciding[Count] = 32768
