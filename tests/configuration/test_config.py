@@ -17,7 +17,7 @@ from aligners.configuration.documentation import (
     key_tables,
     keys,
 )
-from aligners.configuration.experiment import Experiment, validate_experiment
+from aligners.configuration.experiment import Experiment, is_generated, validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.external import ExternalRecipe, ReleasedExternalRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
@@ -37,6 +37,7 @@ RECIPES = sorted(
     (kind, path.stem) for kind in FOLDERS for path in (ROOT / "config" / kind).glob("*.yaml")
 )
 CRITERIA = sorted(path.stem for path in (ROOT / "config" / "criteria").glob("*.yaml"))
+GENERATED = [name for name in CRITERIA if is_generated(name)]
 GOOD = "Nothing is wrong."
 HUB_FILE = {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv"}
 
@@ -82,12 +83,10 @@ def test_the_schema_accepts_the_recipes(kind: str, name: str) -> None:
     [
         ("backbones", {"model": "a/b", "revision": "c"}, True),
         ("backbones", {"model": "a/b", "revision": "c", "from_scratch": None}, True),
-        ("backbones", {"model": "a/b"}, False),
-        ("backbones", {"model": "a/b", "revision": None}, False),
         ("backbones", {"revision": "c"}, False),
         ("backbones", {}, False),
-        ("encoders", {"package": "json"}, True),
-        ("encoders", {"package": "json", "model": "a/b", "revision": "c"}, False),
+        ("encoders", {"model": "package:json/model"}, True),
+        ("encoders", {}, False),
         ("external", {"input_format": "{question} {response}", "train": {"backbone": "b"}}, True),
         ("external", {"input_format": "{question} {response}", "train": {"backbone": "b"},
                       "dtype": "auto"}, False),
@@ -191,7 +190,9 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("backbones", {"model": "owner/model"}, "revision"),
         ("backbones", {**BACKBONE, "from_scratch": SHAPE}, "either model or"),
         ("backbones", {**BACKBONE, "epochs": 0}, "epochs"),
-        ("encoders", {"package": "weights", "model": "a/b", "revision": "abc"}, "either model or"),
+        ("encoders", {"model": "package:no package/x"}, "key model: .*package:NAME/PATH"),
+        ("criteria", {"principles": "LICENSE"}, "either seed_questions or pairs"),
+        ("criteria", {"principles": "LICENSE", "pairs": "LICENSE"}, "key pairs: .*jsonl"),
         ("external", {"input_format": "{question} {response}"}, "train"),
         ("external", {**BACKBONE, "input_format": "{question}"}, "input_format"),
         ("criteria", {"principles": "LICENSE", "seed_questions": "LICENSE",
@@ -200,7 +201,7 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("llms", {"engine": "oracle"}, "oracle.*closed-world"),
         ("llms", {"engine": "transformers"}, "model"),
         ("llms", {**TRANSFORMERS, "persona": "base"}, "engine: closed-world"),
-        ("llms", {**TRANSFORMERS, "chat": True, "finetuned": "other"}, "base LLM"),
+        ("llms", {**TRANSFORMERS, "responses": {"system": "Be brief."}}, "key responses.system: "),
         ("llms", {**TRANSFORMERS, "chat_template": "{{ messages }}"}, "for a chat LLM"),
         ("llms", {**TRANSFORMERS, "responses": {"prompt": "Answer this:"}}, "prompt"),
         ("datasets", {"source": "file"}, "path"),
@@ -221,7 +222,6 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("external", {**TRAINED, **BACKBONE}, "key train: .*`train`"),
         ("backbones", {"from_scratch": SHAPE, "gated": True}, "key gated: "),
         ("inspectors", {"from_scratch": SHAPE, "weights": "bin"}, "key weights: "),
-        ("encoders", {"package": "json", "trust_remote_code": True}, "key trust_remote_code: "),
         ("llms", {**TRANSFORMERS, "chat": True, "responses": {"prompt": "Hm: {question}"}},
          "key responses.prompt: "),
         ("llms", {**SERVED, "trust_remote_code": True}, "key trust_remote_code: .*command"),
@@ -283,7 +283,7 @@ def test_pairs_prompt_leaves_room_in_the_context_of_the_teacher(criterion: str) 
     assert len(prompt) / 4 < 2048 - 300
 
 
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", GENERATED)
 def test_seed_questions_have_valid_topics(criterion: str) -> None:
     for question_type in load_question_types(criterion):
         topics = question_type.example_topics
@@ -294,16 +294,16 @@ def test_seed_questions_have_valid_topics(criterion: str) -> None:
 
 
 def test_criteria_have_the_same_types_and_different_questions() -> None:
-    types = [[kind.type for kind in load_question_types(criterion)] for criterion in CRITERIA]
+    types = [[kind.type for kind in load_question_types(criterion)] for criterion in GENERATED]
     assert all(names == types[0] for names in types)
     assert len(types[0]) == len(set(types[0])) == 20
     questions = [
         seed.question.lower()
-        for criterion in CRITERIA
+        for criterion in GENERATED
         for kind in load_question_types(criterion)
         for seed in kind.questions
     ]
     questions += [
-        item.input.lower() for name in CRITERIA for item in load_principles(name).demonstrations
+        item.input.lower() for name in GENERATED for item in load_principles(name).demonstrations
     ]
     assert len(questions) == len(set(questions))

@@ -20,6 +20,7 @@ Keys = tuple[str | int, ...]
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
+PAIRS = "resources/criteria/brief/pairs.jsonl"
 TABLE = "resources/closed_world/category_questions.csv"
 PROMPT = "resources/judges/pairwise.txt"
 COLUMNS = {"question": "prompt", "category": "category", "category_id": "category_id"}
@@ -43,7 +44,8 @@ TRAINING = {
 }  # fmt: skip
 LLM = {
     "chat": False, "finetuned": "partner", "require_all": True,
-    "responses": {"prompt": "{question}", **DECODING, "stop": ["end"], "first_sentence": True},
+    "responses": {"prompt": "{question}", "system": None, **DECODING,
+                  "stop": ["end"], "first_sentence": True},
 }  # fmt: skip
 SERVER = {
     "limit_parameter": "max_tokens", "extra": {"top_p": 1}, "concurrency": 3,
@@ -82,8 +84,9 @@ FILES: dict[str, list[dict[str, Any]]] = {
         "seeds": [1, 2],
     }],
     "backbones": [
-        {**TRAINING, "attention": "eager", "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1},
-         "decoding": DECODING, "batch_tokens": 3},
+        {**TRAINING, "attention": "eager", "format": "paper",
+         "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1}, "decoding": DECODING,
+         "batch_tokens": 3},
         {"from_scratch": SHAPE},
     ],
     "inspectors": [
@@ -93,7 +96,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "criteria": [{
         "description": "A criterion.", "principles": PRINCIPLES, "seed_questions": PRINCIPLES,
         "near_copy_similarity": 0.9,
-    }],
+    }, {"principles": PRINCIPLES, "pairs": PAIRS}],
     "datasets": [
         {"source": "synthetic", "description": "Questions."},
         {"source": "file", "path": TABLE, "rows": 3,
@@ -103,7 +106,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
         {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv",
          "columns": COLUMNS},
     ],
-    "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"package": "json"}],
+    "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"model": "package:json/model"}],
     "external": [
         {**HUB_MODEL, "input_format": "{question} {response}", "end": "[DONE]", "dtype": "auto",
          "max_tokens": 100, "decoding": DECODING, "batch_tokens": 3},
@@ -297,7 +300,7 @@ ACCEPTED = {
     "null": """
         backbones: lora
         datasets: file path
-        llms: prices
+        llms: prices responses.system
     """,
     "file": """
         criteria: principles seed_questions
@@ -314,7 +317,7 @@ ACCEPTED = {
     """,
     "'3', folder": """
         config: backbones.0 criteria.0 datasets.0 encoder external.0 inspectors.0 judges.0
-            llms.0 name responses_by.0 synthesis teacher
+            llms.0 name responses_by.0 synthesis
         external: train.backbone
         judges: llm
     """,
@@ -340,9 +343,6 @@ ACCEPTED = {
     """,
     "1, null": """
         datasets: rows
-    """,
-    "file, folder": """
-        encoders: package
     """,
     "folder, null": """
         llms: key_variable
@@ -377,6 +377,7 @@ ACCEPTED = {
         datasets: repository
     """,
     "'3', folder, null": """
+        config: teacher
         llms: finetuned
     """,
     "0, 1, 3.0": """

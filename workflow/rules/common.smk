@@ -9,7 +9,9 @@ from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.experiment import (
     Experiment,
     check_experiment,
+    is_generated,
     record_experiment,
+    teachers,
     validate_experiment,
 )
 from aligners.configuration.fingerprint import deciding_setting, fingerprint
@@ -29,8 +31,9 @@ try:
     config.update(CONFIG.model_dump(mode="json"))
     for criterion in config["criteria"]:
         load_principles(criterion)
-        load_question_types(criterion)
-    for llm in {CONFIG.teacher, *CONFIG.responses_by, *CONFIG.llms}:
+        if is_generated(criterion):
+            load_question_types(criterion)
+    for llm in {*teachers(CONFIG), *CONFIG.responses_by, *CONFIG.llms}:
         if isinstance(recipe := load_recipe(LLMRecipe, llm), ClosedWorldRecipe):
             load_world(recipe.world)
 except UserError as error:
@@ -44,6 +47,8 @@ except UserError as error:
 
 EXPERIMENT = Experiment(CONFIG)
 CRITERIA = config["criteria"]
+GENERATED = EXPERIMENT.names["generated"]  # the teacher writes the data of these criteria
+IMPORTED = [name for name in CRITERIA if name not in GENERATED]
 INSPECTOR = config["inspectors"][0]
 SEEDS = config["seeds"]
 SYNTHETIC_DATASETS = [

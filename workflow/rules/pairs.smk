@@ -1,6 +1,7 @@
 """Pairs of a response y and its correction y', with the critique.
 
-Reads:  results/synthetic/{criterion}/questions.jsonl; the criterion's principles; the teacher; the LLMs of responses_by
+Reads:  results/synthetic/{criterion}/questions.jsonl; the criterion's principles; the teacher; the LLMs of responses_by;
+        or the criterion's own pairs
 Writes: results/synthetic/{criterion}/pairs/{shard}.jsonl, gathered in pairs.jsonl; responses/{llm}/{shard}.jsonl
 Target: results/synthetic/{criterion}/pairs.jsonl
 """
@@ -22,6 +23,7 @@ rule generate_first_responses:
     benchmark:
         benchmark_of("generate_first_responses/{criterion}/{llm}/{shard}")
     wildcard_constraints:
+        criterion=one_of(GENERATED),
         llm=one_of(config["responses_by"]),
         shard=one_of(map(str, range(config["shards"]["pairs"]))),
     conda:
@@ -57,6 +59,7 @@ rule generate_pairs:
     benchmark:
         benchmark_of("generate_pairs/{criterion}/{shard}")
     wildcard_constraints:
+        criterion=one_of(GENERATED),
         shard=one_of(map(str, range(config["shards"]["pairs"]))),
     conda:
         MODELS
@@ -90,6 +93,8 @@ rule gather_pairs:
         log_of("gather_pairs/{criterion}"),
     benchmark:
         benchmark_of("gather_pairs/{criterion}")
+    wildcard_constraints:
+        criterion=one_of(GENERATED),
     localrule: True
     conda:
         DATA
@@ -100,3 +105,27 @@ rule gather_pairs:
     shell:
         "exec {params.command:q} --questions {input.questions:q} --shards {input.shards:q}"
         " --output {output.pairs:q} 2> {log:q}"
+
+
+rule import_pairs:
+    output:
+        **outputs_beside(results.PAIRS),
+        pairs=results.PAIRS,
+        questions=results.QUESTIONS,
+        table=results.QUESTIONS_TABLE,
+    log:
+        log_of("import_pairs/{criterion}"),
+    benchmark:
+        benchmark_of("import_pairs/{criterion}")
+    wildcard_constraints:
+        criterion=one_of(IMPORTED),
+    localrule: True
+    conda:
+        DATA
+    params:
+        **program("import_pairs", "criterion.pairs"),
+    message:
+        "Own pairs: {wildcards.criterion}"
+    shell:
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --pairs {output.pairs:q}"
+        " --questions {output.questions:q} --table {output.table:q} 2> {log:q}"

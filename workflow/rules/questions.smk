@@ -18,6 +18,8 @@ rule generate_questions:
         log_of("generate_questions/{criterion}"),
     benchmark:
         benchmark_of("generate_questions/{criterion}")
+    wildcard_constraints:
+        criterion=one_of(GENERATED),
     conda:
         MODELS
     params:

@@ -16,6 +16,8 @@ rule generate_topics:
         log_of("generate_topics/{criterion}"),
     benchmark:
         benchmark_of("generate_topics/{criterion}")
+    wildcard_constraints:
+        criterion=one_of(GENERATED),
     conda:
         MODELS
     params:
@@ -45,6 +47,8 @@ rule deduplicate_topics:
         log_of("deduplicate_topics/{criterion}"),
     benchmark:
         benchmark_of("deduplicate_topics/{criterion}")
+    wildcard_constraints:
+        criterion=one_of(GENERATED),
     localrule: True
     conda:
         DATA

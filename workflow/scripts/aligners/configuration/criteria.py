@@ -24,7 +24,12 @@ def numbered(principles: Principles) -> str:
 
 
 def load_question_types(criterion: str) -> list[QuestionType]:
-    """Load the question types with seed questions that the criterion's recipe names."""
-    return read_section(
-        SeedQuestions, load_recipe(CriterionRecipe, criterion).seed_questions
-    ).question_types
+    """Load the question types with seed questions that the criterion's recipe names.
+
+    Raises:
+        ValueError: the criterion has pairs of its own instead.
+    """
+    path = load_recipe(CriterionRecipe, criterion).seed_questions
+    if path is None:
+        raise ValueError(f"the criterion {criterion} has no seed questions")
+    return read_section(SeedQuestions, path).question_types

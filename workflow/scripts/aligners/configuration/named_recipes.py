@@ -19,4 +19,5 @@ def named_recipes(config: Config) -> Iterator[tuple[str, type[Recipe], str]]:
     for key, kind in NAMING.items():
         names = getattr(config, key)
         for name in names if isinstance(names, list) else [names]:
-            yield key, kind, name
+            if name is not None:
+                yield key, kind, name

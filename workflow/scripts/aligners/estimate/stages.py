@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.experiment import is_generated, validate_experiment
 from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.datasets import (
     DatasetRecipe,
     HubDatasetRecipe,
     SyntheticDatasetRecipe,
 )
 from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.workflow_files import find_file
 from aligners.core.completions import Decoding, Request
-from aligners.core.rows import Row, row_id
+from aligners.core.rows import Row, read_rows, row_id
 from aligners.core.yaml_files import read_yaml
 from aligners.evaluation.baselines import response_decoding, response_request
 from aligners.evaluation.test_inputs import import_dataset
@@ -77,20 +79,26 @@ def load_experiment(path: Path) -> Config:
 
 
 def make_stages(config: Config, examples: int) -> list[Stage]:
-    """Return the stages in the order of a run, with up to `examples` requests each."""
+    """Return the stages in the order of a run, with up to `examples` requests each.
+
+    Criteria with their own pairs need no teacher, and have only the stage `responses`.
+    """
+    responses = [responses_stage(config, llm, examples) for llm in config.llms]
+    if config.teacher is None:
+        return responses
     return [
-        topics_stage(config, examples),
-        questions_stage(config, examples),
+        topics_stage(config, config.teacher, examples),
+        questions_stage(config, config.teacher, examples),
         *(first_responses_stage(config, llm, examples) for llm in config.responses_by),
-        pairs_stage(config, examples),
-        *(responses_stage(config, llm, examples) for llm in config.llms),
+        pairs_stage(config, config.teacher, examples),
+        *responses,
     ]
 
 
-def load_tasks(config: Config) -> list[Task]:
-    """Return the teacher's task for each criterion."""
-    given = (config.teacher, config.synthesis, config.seed)
-    return [load_task(criterion, *given) for criterion in config.criteria]
+def load_tasks(config: Config, teacher: str) -> list[Task]:
+    """Return the teacher's task for each criterion whose data it writes."""
+    given = (teacher, config.synthesis, config.seed)
+    return [load_task(name, *given) for name in config.criteria if is_generated(name)]
 
 
 def interleave(groups: Sequence[Sequence[Item]]) -> list[Item]:
@@ -103,9 +111,9 @@ def with_criterion(task: Task, request: Request) -> Request:
     return replace(request, id=f"{task.criterion}/{request.id}")
 
 
-def topics_stage(config: Config, examples: int) -> Stage:
+def topics_stage(config: Config, teacher: str, examples: int) -> Stage:
     """Return the stage `topics`, with examples from its first round."""
-    tasks = load_tasks(config)
+    tasks = load_tasks(config, teacher)
     first_round = [
         [
             with_criterion(task, asked.request)
@@ -115,16 +123,16 @@ def topics_stage(config: Config, examples: int) -> Stage:
     ]
     return Stage(
         "topics",
-        config.teacher,
+        teacher,
         config.topic_rounds * sum(map(len, first_round)),
         topics_decoding(tasks[0], 0),
         interleave(first_round)[:examples],
     )
 
 
-def questions_stage(config: Config, examples: int) -> Stage:
+def questions_stage(config: Config, teacher: str, examples: int) -> Stage:
     """Return the stage `questions`, with examples from its first attempt."""
-    tasks = load_tasks(config)
+    tasks = load_tasks(config, teacher)
     most = examples * tasks[0].synthesis.questions.hints_per_prompt
     hints = min(config.questions_per_criterion, most)
     first_attempt = [
@@ -137,7 +145,7 @@ def questions_stage(config: Config, examples: int) -> Stage:
     groups = interleave(first_attempt)[:examples]
     return Stage(
         "questions",
-        config.teacher,
+        teacher,
         count_question_requests(config),
         questions_decoding(tasks[0], 0),
         [group.request for group in groups],
@@ -147,13 +155,12 @@ def questions_stage(config: Config, examples: int) -> Stage:
 
 def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
     """Return the number of requests if a share of hints gets no question and is sent again."""
-    requests = 0
-    for task in load_tasks(config):
-        hints = config.questions_per_criterion
-        for _ in range(task.synthesis.questions.attempts):
-            requests += ceil(hints / task.synthesis.questions.hints_per_prompt)
-            hints = round(hints * unanswered)
-    return requests
+    settings = load_recipe(SynthesisRecipe, config.synthesis).questions
+    requests, hints = 0, config.questions_per_criterion
+    for _ in range(settings.attempts):
+        requests += ceil(hints / settings.hints_per_prompt)
+        hints = round(hints * unanswered)
+    return requests * sum(map(is_generated, config.criteria))
 
 
 def example_topics(task: Task) -> list[Row]:
@@ -167,9 +174,9 @@ def example_topics(task: Task) -> list[Row]:
     return topics
 
 
-def pairs_stage(config: Config, examples: int) -> Stage:
+def pairs_stage(config: Config, teacher: str, examples: int) -> Stage:
     """Return the stage `pairs`, with seed questions as examples."""
-    tasks = load_tasks(config)
+    tasks = load_tasks(config, teacher)
     requests = []
     for task in tasks:
         principles = load_principles(task.criterion)
@@ -184,7 +191,7 @@ def pairs_stage(config: Config, examples: int) -> Stage:
         requests.append([with_criterion(task, request) for request in own])
     return Stage(
         "pairs",
-        config.teacher,
+        teacher,
         config.questions_per_criterion * len(tasks),
         pairs_decoding(tasks[0]),
         interleave(requests)[:examples],
@@ -216,7 +223,10 @@ def responses_stage(config: Config, llm: str, examples: int) -> Stage:
 
 
 def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
-    """Return up to `count` seed questions of a criterion as rows."""
+    """Return up to `count` questions of a criterion as rows: seed questions, or of own pairs."""
+    if pairs := load_recipe(CriterionRecipe, criterion).pairs:
+        own = [row["question"] for row in read_rows(pairs, needs=("question",))]
+        return [{"id": row_id(question), "question": question} for question in own[:count]]
     chosen = choose_seed_questions(load_question_types(criterion), count, seed, criterion)
     return [{"id": row_id(question), "question": question} for _, _, question in chosen]
 

@@ -74,6 +74,8 @@ def read_comparisons(experiment: Experiment) -> list[dict[str, Any]]:
 
 def has_truth(config: Config) -> bool:
     """Return whether the true answers are known: the closed world's teacher and criteria only."""
+    if config.teacher is None:
+        return False
     teacher = load_recipe(LLMRecipe, config.teacher)
     return isinstance(teacher, ClosedWorldRecipe) and set(config.criteria) <= set(CRITERIA)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from aligners.configuration import results
-from aligners.configuration.experiment import Experiment
+from aligners.configuration.experiment import Experiment, is_generated
+from aligners.configuration.results import ResultPath
 from aligners.core.counts import Counts
 from aligners.core.rows import Row, number_of_rows, read_json, read_rows, seeded_order
 from aligners.report.changes import mark_changes
@@ -63,7 +64,16 @@ def data_section(experiment: Experiment) -> dict[str, Any]:
 
 def step_counts(criterion: str) -> list[dict[str, Any]]:
     """Return the counts of each step of a criterion (`with_surplus`)."""
-    return [with_surplus(step, path.path(criterion=criterion)) for step, path in STEPS.items()]
+    return [
+        with_surplus(step, path.path(criterion=criterion))
+        for step, path in steps_of(criterion).items()
+    ]
+
+
+def steps_of(criterion: str) -> dict[str, ResultPath]:
+    """Return the steps of a criterion; one with its own pairs has no topics and questions."""
+    skipped = () if is_generated(criterion) else ("topics", "topics deduplicated", "questions")
+    return {step: path for step, path in STEPS.items() if step not in skipped}
 
 
 def with_surplus(step: str, counts: Path) -> dict[str, Any]:
@@ -105,7 +115,7 @@ def choose(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
 def dropped_examples(criterion: str, seed: int) -> list[dict[str, str]]:
     """Return one dropped row for each step and reason: its step, reason and text."""
     rows = []
-    for step, counts in STEPS.items():
+    for step, counts in steps_of(criterion).items():
         dropped = Path(str(counts.path(criterion=criterion)).replace(COUNTS, DROPPED))
         examples: dict[str, Row] = {}
         rows_of_step = read_rows(dropped, needs=("id", "reason"), repeated_ids=True)

@@ -75,8 +75,9 @@ class Config(Section):
     """Criteria of config/criteria/. Add a new criterion at the end, because the order matters: if a
     question is a near-duplicate of questions in different splits, it is dropped from the later
     criterion."""
-    teacher: Name
-    """LLM of config/llms/ that writes the topics, the questions and the pairs."""
+    teacher: Name | None = None
+    """LLM of config/llms/ that writes the topics, the questions and the pairs. Criteria that bring
+    their own pairs need none."""
     responses_by: Names = Field(default_factory=list)
     """LLMs of config/llms/ that write the first responses of the pairs, each a part of them. The
     teacher then writes only critiques and corrections. By default, the teacher writes the responses

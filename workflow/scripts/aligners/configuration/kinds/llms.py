@@ -28,7 +28,6 @@ from aligners.configuration.kinds.pretrained import (
     Dtype,
     ModelName,
     PretrainedRecipe,
-    Revision,
     existing_model,
 )
 
@@ -94,6 +93,8 @@ class Responses(Section):
     )
     """Text that a base LLM continues. It contains {question}. A chat LLM gets the question as a
     message instead."""
+    system: Text | None = None
+    """System message for a chat LLM, before the question."""
     max_new_tokens: Tokens = 256
     """Maximum number of tokens of a response."""
     repetition_penalty: RepetitionPenalty = 1.0
@@ -129,8 +130,8 @@ class LLMRecipe(Recipe):
     """If `true`, the LLM gets messages through its chat template. If `false`, it continues plain
     text."""
     finetuned: Name | None = None
-    """Only for a base LLM: name of its finetuned partner, the chat LLM whose responses are compared
-    with the corrections."""
+    """Name of the LLM whose responses are compared with the corrections of this LLM's responses: of
+    a base LLM, its finetuned partner. Only the responses of LLMs with this key are corrected."""
     require_all: NotDeciding[bool] = True
     """If `true`, a stage stops if requests have failed after all attempts. If `false`, it continues
     without these rows."""
@@ -143,17 +144,6 @@ class LLMRecipe(Recipe):
         return ENGINES.get(str(values.get("engine")), UnknownEngine)
 
     @model_validator(mode="after")
-    def finetuned_is_for_base_llms(self) -> "LLMRecipe":
-        """Check that a chat LLM names no partner."""
-        if self.chat and self.finetuned:
-            raise WrongKey(
-                "finetuned",
-                "finetuned is only for a base LLM, and this recipe has chat: true; "
-                "remove finetuned or chat",
-            )
-        return self
-
-    @model_validator(mode="after")
     def prompt_is_for_base_llms(self) -> "LLMRecipe":
         """Check that a chat LLM has no prompt, since it gets the question as a message."""
         if self.chat and self.responses.prompt != Responses.model_fields["prompt"].default:
@@ -161,6 +151,16 @@ class LLMRecipe(Recipe):
                 "responses.prompt",
                 "responses.prompt is only for a base LLM, and this recipe has chat: true; "
                 "remove responses.prompt or chat",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def system_is_for_chat_llms(self) -> "LLMRecipe":
+        """Check that a base LLM has no system message, since it gets no messages."""
+        if self.responses.system and not self.chat:
+            raise WrongKey(
+                "responses.system",
+                "responses.system is for a chat LLM; remove it, or add chat: true",
             )
         return self
 
@@ -189,13 +189,13 @@ class ModelRecipe(LLMRecipe, PretrainedRecipe):
     """An LLM whose model is loaded by a job, or by a server that a job starts."""
 
     model: ModelName
-    """Repository on the Hugging Face Hub, or a local directory."""
-    revision: Revision
-    """Commit of the repository."""
+    """Repository on the Hugging Face Hub, a local directory, or a GGUF file. Write
+    `package:NAME/PATH` for a directory or a GGUF file in an installed Python package."""
 
     def origin(self) -> dict[str, str]:
-        """Return the model and its revision."""
-        return {"model": self.model, "revision": self.revision}
+        """Return the model, and its revision if it is a repository of the Hub."""
+        revision = {"revision": self.revision} if self.revision else {}
+        return {"model": self.model, **revision}
 
 
 class TransformersRecipe(ModelRecipe):

@@ -1,0 +1,98 @@
+"""Pairs that a criterion brings: read, counted, and used in place of a teacher's."""
+
+from pathlib import Path
+
+import import_pairs
+import pytest
+from projects import MINIATURE, fail_snakemake, run_snakemake
+from yaml_edits import set_keys
+
+from aligners.core.errors import UserError
+from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.synthesis.own_pairs import own_pairs
+
+
+def pair(question: str, **changes: str) -> dict[str, str]:
+    own = {"response": "No.", "critique": "It is rude.", "aligned_response": "No, sorry."}
+    return {"question": question, **own, **changes}
+
+
+ROWS = [
+    pair("Is it?"),
+    pair("Is it?", response="Another."),
+    pair("Why?", aligned_response=" \n"),
+    pair("When?", source="log 7"),
+]
+
+
+def write_criterion(rows: list[dict[str, str]]) -> None:
+    """Write the criterion `mine` with own pairs into the working directory."""
+    write_rows(Path("pairs.jsonl"), rows)
+    Path("config/criteria").mkdir(parents=True, exist_ok=True)
+    Path("config/criteria/mine.yaml").write_text(
+        "principles: resources/criteria/ethical/principles.yaml\npairs: pairs.jsonl\n"
+    )
+
+
+def without_teacher(criteria: list[str]) -> None:
+    """Change the miniature to some criteria without a teacher."""
+    set_keys(MINIATURE, criteria=criteria, teacher=None)
+    with Path(MINIATURE).open("a") as file:
+        file.write("teacher: null\n")  # otherwise config.yaml has one
+
+
+def run_import() -> None:
+    import_pairs.main(
+        criterion="mine",
+        pairs=Path("out/pairs.jsonl"),
+        questions=Path("out/questions.jsonl"),
+        table=Path("out/questions.csv"),
+    )
+
+
+def test_repeated_questions_and_empty_texts_are_dropped() -> None:
+    kept = list(own_pairs("mine", ROWS))
+    assert [reason for _, reason in kept] == [None, "duplicate", "empty", None]
+    last, _ = kept[-1]
+    assert (last["criterion"], last["source"]) == ("mine", "log 7")
+    assert len({row["id"] for row, _ in kept}) == 3
+
+
+def test_pairs_and_questions_have_the_same_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_criterion(ROWS)
+    run_import()
+    pairs, questions = (read_rows(Path(f"out/{name}.jsonl")) for name in ("pairs", "questions"))
+    assert [row["id"] for row in pairs] == [row["id"] for row in questions]
+    assert Path("out/questions.csv").read_text() == "question\nIs it?\nWhen?\n"
+    counts = read_json(Path("out/pairs.counts.json"))
+    assert counts["dropped"] == {"duplicate": 1, "empty": 1} and counts["in"] == 4
+
+
+def test_a_row_without_a_correction_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = pair("Why?")
+    del row["aligned_response"]
+    write_criterion([pair("Is it?"), row])
+    with pytest.raises(UserError, match=r"pairs.jsonl.*2.*aligned_response"):
+        run_import()
+
+
+def test_criteria_with_own_pairs_need_no_teacher(project: Path) -> None:
+    """The plan of the training sets has no job of a teacher."""
+    write_criterion(ROWS)
+    without_teacher(["mine"])
+    plan = run_snakemake(project, "-n", "results/synthetic/all")
+    assert "import_pairs" in plan and "build_aligner_set" in plan
+    assert "generate_" not in plan
+
+
+def test_a_criterion_without_pairs_needs_a_teacher(project: Path) -> None:
+    write_criterion(ROWS)
+    without_teacher(["mine", "ethical"])
+    message = fail_snakemake(project, "-n", "results/synthetic/all")
+    assert "ethical" in message and "add the key teacher" in message
