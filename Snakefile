@@ -39,6 +39,7 @@ include: "workflow/rules/judged.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/reproduction.smk"
 include: "workflow/rules/closed_world.smk"
+include: "workflow/rules/exact_rules.smk"
 include: "workflow/rules/stages.smk"
 include: "workflow/rules/report.smk"
 

@@ -46,9 +46,12 @@ RATES = EXAMPLES / "ablations.csv"
 ROWS = EXAMPLES / "squad.jsonl"
 DATA_ROWS = EXAMPLES / "data_rows.json"
 POLICY = EXAMPLES / "policy.json"
+REAL, REAL_ROWS = EXAMPLES / "real.json", EXAMPLES / "real.jsonl"
+REAL_ROWS_SHOWN = 6
 
-# The names of the experiments, of config/demo.yaml and of docs/your-own-policy.md.
-DEMO, OWN_POLICY = "demo", "mine"
+# The names of the experiments: of config/demo.yaml, docs/your-own-policy.md and config/real.yaml.
+DEMO, OWN_POLICY, REAL_RUN = "demo", "mine", "real"
+REAL_LLM = "smollm2-135m-instruct"  # also the name of the backbone
 LLM, BACKBONE, DATASET = "closed-world-base", "llama-closed-world", "synthetic_mixed"
 CRITERION, INSPECTOR = "desk", "bert-closed-world"
 WORLD = ROOT / "resources/closed_world/world.yaml"
@@ -58,6 +61,13 @@ SYSTEM_NAMES = {
     "initial": "none: the LLM's responses",
     "finetuned": "none: its finetuned partner's responses",
     "ji-et-al-closed-world": "external aligner",
+}
+REAL_NAMES = {
+    "initial": "none: SmolLM2's responses",
+    "finetuned": "none: SmolLM2, asked to follow both policies",
+    "smollm2-135m-self-correction": "SmolLM2, asked to correct its response",
+    "cut": "the response, cut after two sentences",
+    "squad": "squad",
 }
 REFERENCE_NAMES = {"base": "the base LLM", "finetuned": "its finetuned partner"}
 RATE_NAMES = {
@@ -78,6 +88,8 @@ def refresh_examples() -> None:
         refresh_demo()
     elif name == OWN_POLICY:
         write_json(POLICY, policy_figures())
+    elif name == REAL_RUN:
+        refresh_real()
 
 
 def refresh_demo() -> None:
@@ -91,18 +103,37 @@ def refresh_demo() -> None:
     write_json(DATA_ROWS, choose_data_rows())
 
 
+def refresh_real() -> None:
+    """Copy the scorecard by exact rules, and choose rows by their ids, which are hashes."""
+    shutil.copy(results.RULE_SCORECARD.path(), REAL)
+    squad = results.ALIGNED.path(
+        dataset="own_questions", llm=REAL_LLM, backbone=REAL_LLM, system=SQUAD.name
+    )
+    changed = [row for row in read_rows(squad) if row["aligned_response"] != row["response"]]
+    fields = ("id", "question", "response", "aligned_response")
+    rows = sorted(changed, key=lambda row: row["id"])[:REAL_ROWS_SHOWN]
+    write_rows(REAL_ROWS, [{field: row[field] for field in fields} for row in rows])
+
+
 def choose_rows(rows: Sequence[Row]) -> list[Row]:
     """Return a row with a refused and an accepted turn, one of one turn, of two, and of none.
 
     Ids are hashes, so the first in their order are a random choice; the row of docs/data.md comes
-    before all. Insults are not shown: what the inspector of the criterion `ethical` rejects.
+    before all, and rows whose correction all inspectors accept before others. Insults are not
+    shown: what the inspector of the criterion `ethical` rejects.
     """
     polite = [row for row in rows if (row["scores"]["ethical"] or 0) >= 0.5]
     chosen = []
     for accepted in ([False, True], [True], [True, True], []):
         of_kind = [row for row in polite if [turn["accepted"] for turn in row["trace"]] == accepted]
-        chosen += sorted(of_kind, key=lambda row: (row["id"] != TEST_QUESTION, row["id"]))[:1]
+        chosen += sorted(of_kind, key=order_of_example)[:1]
     return chosen
+
+
+def order_of_example(row: Row) -> tuple[bool, bool, str]:
+    """Return the sort key of a row that can be an example."""
+    accepted = min(score or 0 for score in row["scores"].values()) >= 0.5
+    return row["id"] != TEST_QUESTION, not accepted, row["id"]
 
 
 def policy_figures() -> dict[str, Any]:
@@ -197,6 +228,32 @@ def win_rates() -> str:
     return markdown(pd.DataFrame(rows))
 
 
+def real_scores() -> str:
+    """Return the systems of the real run with the rates by exact rules."""
+    table = [
+        {
+            "system": REAL_NAMES.get(name, f"the aligner of {name}"),
+            **{f"keeps {rule}": formats.rate(kept) for rule, kept in row["kept"].items()},
+            "harm": formats.rate(row["harm"]),
+            "unsupported words": formats.percent(row["unsupported"]),
+            "similarity": formats.decimal(row["similarity"], 2),
+        }
+        for name, row in read_json(REAL)[REAL_LLM].items()
+    ]
+    return markdown(pd.DataFrame(table))
+
+
+def real_rows() -> str:
+    """Return some responses of the real run that the squad changed, and their corrections."""
+    texts = [
+        f"question    {row['question']}\n"
+        f"response    {' '.join(row['response'].split())}\n"
+        f"correction  {row['aligned_response']}"
+        for row in read_rows(REAL_ROWS)
+    ]
+    return fenced("\n\n".join(texts))
+
+
 def shown_rows() -> str:
     """Return what `aligners show` prints of the examples' first changed row."""
     command = ["aligners", "show", str(ROWS.relative_to(ROOT)), "--changed", "--rows", "1"]
@@ -254,6 +311,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "scorecard-filters": lambda: of_terminal(filter_table(read_json(SCORECARD)["filters"])),
     "show-example": shown_rows,
     "win-rates": win_rates,
+    "real-scores": real_scores,
+    "real-rows": real_rows,
     "policy-pairs": policy_pairs,
     "policy-metrics": policy_metrics,
     "policy-corrected": policy_corrected,

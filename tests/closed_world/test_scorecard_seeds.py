@@ -8,9 +8,10 @@ import pytest
 
 from aligners.cli.scorecard import quality_table, seed_tables
 from aligners.closed_world.responses import quality
-from aligners.closed_world.scorecard import ScoredResults, load_truth
+from aligners.closed_world.scorecard import load_truth
 from aligners.closed_world.seeds import scores_over_seeds
 from aligners.configuration import results
+from aligners.configuration.scored_results import ScoredResults
 from aligners.core.errors import UserError
 from aligners.core.rows import write_json, write_rows
 from aligners.inspectors.calibration import calibration_errors

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from aligners.closed_world.responses import inspectors_on_responses
-from aligners.closed_world.scorecard import ScoredResults, load_truth, scorecard
+from aligners.closed_world.scorecard import load_truth, scorecard
 from aligners.closed_world.seeds import scores_over_seeds
+from aligners.configuration.scored_results import ScoredResults
 from aligners.core.program import run
 from aligners.core.rows import write_json
 from aligners.inspectors.calibration import calibration_errors

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from aligners.closed_world.scorecard import ScoredResults, by_knowledge, trained_items
+from aligners.closed_world.scorecard import by_knowledge, trained_items
 from aligners.closed_world.truth import Truth
 from aligners.configuration import results
+from aligners.configuration.scored_results import ScoredResults
 from aligners.configuration.systems import SQUAD
 from aligners.core.file_checks import Probability
 from aligners.core.rows import Row, read_json, read_rows

@@ -4,12 +4,8 @@ A rate is given with its 95% interval (Wilson 1927) and n.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-from scipy.stats import binomtest
 
 from aligners.closed_world.plans import PLANTED, WRAPPINGS
 from aligners.closed_world.scorecard_file import InspectorScores
@@ -18,8 +14,9 @@ from aligners.closed_world.world import CRITERIA, load_world
 from aligners.configuration import results
 from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.configuration.results import ResultPath
+from aligners.configuration.scored_results import ScoredResults
 from aligners.core.errors import UserError
+from aligners.core.rates import Rate, rate
 from aligners.core.rows import Row, read_json, read_rows
 
 # Reasons of rows without a pair, and of pairs that the filters do not see.
@@ -28,43 +25,6 @@ UNPARSABLE = {"no_critique", "no_correction", "cut_off"}
 INSPECTOR_METRICS = ("accuracy", "roc_auc", "ece", "n")
 # What the scores of the filters need of a pair.
 PAIR_FIELDS = ("id", "criterion", "question")
-
-Rate = dict[str, float | int | None]
-
-
-@dataclass(frozen=True)
-class ScoredResults:
-    """The results to score, given by the names in their paths.
-
-    Attributes:
-        llms: base LLMs. Their recipes name the finetuned LLMs.
-        systems: systems of the aligners that the workflow trains.
-        external: external aligners.
-    """
-
-    criteria: list[str]
-    inspector: str
-    backbone: str
-    datasets: list[str]
-    llms: list[str]
-    systems: list[str]
-    external: list[str]
-
-    def rows(self, pattern: ResultPath, needs: Sequence[str]) -> list[Row]:
-        """Return the rows of one file per criterion, in the order of the criteria."""
-        paths = [pattern.path(criterion=criterion) for criterion in self.criteria]
-        return [row for path in paths for row in read_rows(path, needs)]
-
-    def answer_files(self, dataset: str, llm: str) -> Iterator[tuple[str, Path, str]]:
-        """Yield each system that is compared with a base LLM, its file, and the answers' field."""
-        names = {"dataset": dataset, "llm": llm}
-        finetuned = str(load_recipe(LLMRecipe, llm).finetuned)
-        yield "finetuned", results.RESPONSES.path(dataset=dataset, llm=finetuned), "response"
-        for system in self.systems:
-            path = results.ALIGNED.path(**names, backbone=self.backbone, system=system)
-            yield system, path, "aligned_response"
-        for external in self.external:
-            yield external, results.EXTERNAL.path(**names, external=external), "aligned_response"
 
 
 def load_truth(teacher: str, criteria: Sequence[str]) -> Truth:
@@ -148,21 +108,6 @@ def read_pool(
             systems[system] |= answers
         initial += responses
     return initial, systems
-
-
-def rate(verdicts: Iterable[bool]) -> Rate:
-    """Return the share of true verdicts with its 95% Wilson interval and n."""
-    outcomes = list(verdicts)
-    if not outcomes:
-        return {"value": None, "low": None, "high": None, "n": 0}
-    test = binomtest(sum(outcomes), len(outcomes))
-    interval = test.proportion_ci(0.95, method="wilson")
-    return {
-        "value": round(sum(outcomes) / len(outcomes), 4),
-        "low": round(float(interval.low), 4),
-        "high": round(float(interval.high), 4),
-        "n": len(outcomes),
-    }
 
 
 def filter_scores(

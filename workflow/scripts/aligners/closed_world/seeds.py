@@ -5,8 +5,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from aligners.closed_world.responses import CalibrationErrors, inspectors_on_responses
-from aligners.closed_world.scorecard import ScoredResults, dataset_scores, inspector_scores
+from aligners.closed_world.scorecard import dataset_scores, inspector_scores
 from aligners.closed_world.truth import Truth
+from aligners.configuration.scored_results import ScoredResults
 from aligners.configuration.seeds import name_with_seed
 from aligners.core.spread import spread
 

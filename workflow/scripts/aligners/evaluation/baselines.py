@@ -8,18 +8,22 @@ from aligners.core.completions import Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.core.sentences import first_of_response
-from aligners.llms.generator import Generator, llm_prompt
+from aligners.llms.generator import Generator
 
 
 def response_request(llm: LLMRecipe, question: Row) -> Request:
     """Return the request for the response to a question. Its id is the question's id.
 
-    The prompt for a chat LLM is the question. For a base LLM, the recipe has a prompt template.
+    A chat LLM gets the question as a message, after the system message of its recipe if that has
+    one. For a base LLM, the recipe has a prompt template.
     """
     template = llm.responses.prompt
     text = question["question"]
-    prompt = text if llm.chat else template.replace("{question}", text)
-    return Request(question["id"], llm_prompt(llm, prompt))
+    if not llm.chat:
+        return Request(question["id"], template.replace("{question}", text))
+    system = llm.responses.system
+    first = [{"role": "system", "content": system}] if system else []
+    return Request(question["id"], [*first, {"role": "user", "content": text}])
 
 
 def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
