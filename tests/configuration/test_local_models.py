@@ -69,7 +69,7 @@ def test_a_package_that_is_not_installed_is_one_command(model: Path) -> None:
 
 
 def test_a_path_that_a_package_lacks_is_one_message(model: Path) -> None:
-    with pytest.raises(UserError, match="package json has no weights/x.gguf"):
+    with pytest.raises(UserError, match=r"package json has no weights/x\.gguf"):
         recipe("package:json/weights/x.gguf").local_files()
 
 
