@@ -22,7 +22,7 @@ report: .venv/installed  ## results/report.html of the demo, with the comparison
 estimate: .venv/installed  ## tokens, time and cost of a run of CONFIG, measured on SAMPLE requests of each stage
 	$(BIN)/aligners estimate --config $(CONFIG) --sample $(SAMPLE)
 
-test: .venv/installed  ## the tests
+test: .venv/real  ## the tests
 	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-slurm: .venv/installed  ## the tests on a real Slurm on this machine (Debian; root or sudo)

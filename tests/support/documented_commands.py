@@ -58,7 +58,13 @@ set -E -e -o pipefail
 trap 'echo "in line $LINENO of the block: $BASH_COMMAND" >&2' ERR
 command_not_found_handle() {{ printf '%s: %s\\n' "$1" {shlex.quote(UNKNOWN)} >&2; return 127; }}
 """
-COPIED = ["Makefile", "pyproject.toml", "constraints.txt", *ROOT.glob("*.md"), "mkdocs.yml"]
+COPIED = [
+    "Makefile",
+    "pyproject.toml",
+    "mkdocs.yml",
+    *ROOT.glob("constraints*.txt"),
+    *ROOT.glob("*.md"),
+]
 COPIED_DIRECTORIES = ["docs", "benchmarks", "tests/slurm"]
 # Files of docs/examples/, and where a demo has them.
 DEMO_RESULTS = {
@@ -106,7 +112,7 @@ def make_environment(directory: Path) -> None:
     """Make a virtual environment of stand-ins."""
     for name in ENVIRONMENT_PROGRAMS:
         write_stand_in(directory / "bin" / name)
-    for name in ("bin/activate", "installed"):
+    for name in ("bin/activate", "installed", "real"):
         (directory / name).touch()
 
 

@@ -8,7 +8,7 @@ from aligners.core.completions import Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.core.sentences import first_of_response
-from aligners.llms.generator import Generator
+from aligners.llms.generator import Generator, llm_prompt
 
 
 def response_request(llm: LLMRecipe, question: Row) -> Request:
@@ -19,11 +19,10 @@ def response_request(llm: LLMRecipe, question: Row) -> Request:
     """
     template = llm.responses.prompt
     text = question["question"]
-    if not llm.chat:
-        return Request(question["id"], template.replace("{question}", text))
-    system = llm.responses.system
-    first = [{"role": "system", "content": system}] if system else []
-    return Request(question["id"], [*first, {"role": "user", "content": text}])
+    prompt = llm_prompt(llm, text if llm.chat else template.replace("{question}", text))
+    if isinstance(prompt, list) and llm.responses.system:
+        prompt = [{"role": "system", "content": llm.responses.system}, *prompt]
+    return Request(question["id"], prompt)
 
 
 def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
