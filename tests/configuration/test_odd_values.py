@@ -84,7 +84,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
         "seeds": [1, 2],
     }],
     "backbones": [
-        {**TRAINING, "attention": "eager", "format": "paper",
+        {**TRAINING, "attention": "eager", "format": "paper", "least_ended": 0.5,
          "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1}, "decoding": DECODING,
          "batch_tokens": 3},
         {"from_scratch": SHAPE},

@@ -175,7 +175,7 @@ def test_metrics_have_the_loss_of_the_end_token(tmp_path: Path) -> None:
 def test_a_training_that_does_not_learn_to_end_fails_with_that_reason(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = recipe(epochs=1, evaluations_per_epoch=1, learning_rate=1e-9, warmup_steps=500)
+    settings = recipe(epochs=1, learning_rate=1e-9, warmup_steps=500, least_ended=0.5)
     with pytest.raises(UserError, match=r"has not learned to end corrections.*warmup_steps"):
         train(tmp_path, settings, PLAIN_FORMAT)
     assert not (tmp_path / "model").exists()

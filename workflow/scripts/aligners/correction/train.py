@@ -26,8 +26,6 @@ from aligners.training.packing import pack, pad, prepare_for_packing
 from aligners.training.record import count_rows, training_metrics
 from aligners.training.run import TrainingRun
 
-LEAST_ENDED = 0.5  # share of the validation corrections
-
 
 def train_aligner(
     training: TrainingRun[BackboneRecipe],
@@ -62,7 +60,7 @@ def train_aligner(
     trainer = training.make_trainer(model, tokenizer, train, validation, collate, end)
     training.train_to_best(trainer)
     learned = training_metrics(trainer)
-    check_ends(learned)
+    check_ends(learned, recipe.least_ended)
     if recipe.lora:
         trainer.model = merge_adapters(trainer.model)
     trained: Any = trainer.model
@@ -74,13 +72,13 @@ def train_aligner(
     return metrics
 
 
-def check_ends(metrics: dict[str, Any]) -> None:
+def check_ends(metrics: dict[str, Any], least: float) -> None:
     """Check that a trained aligner ends corrections; else none of its corrections can be used.
 
     Raises:
-        UserError: it ends less than a half of the validation corrections.
+        UserError: it ends a smaller share of the validation corrections than `least`.
     """
-    if metrics["ended_share"] < LEAST_ENDED:
+    if metrics["ended_share"] < least:
         raise UserError(
             f"the aligner has not learned to end corrections: after "
             f"{metrics['ended_share']:.0%} of the validation corrections, the end token is the "

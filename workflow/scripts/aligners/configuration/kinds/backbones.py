@@ -12,6 +12,7 @@ from aligners.configuration.fields import (
     RepetitionPenalty,
     RowTokens,
     Section,
+    Share,
     Tokens,
 )
 from aligners.configuration.kinds.pretrained import ModelSource
@@ -76,6 +77,9 @@ class BackboneRecipe(TrainingRecipe):
     """Texts around a question, a response and a correction. `plain` is text with the backbone's own
     end token. `paper` has the paper's separators, which are added to the tokenizer. An external
     aligner has the `input_format` of its own recipe."""
+    least_ended: NotDeciding[Share] = 0.5
+    """The training fails if, after a smaller share of the validation corrections, the end token is
+    the most probable one. Such an aligner seldom ends a correction, and then changes nothing."""
     decoding: AlignerDecoding = AlignerDecoding()
     """How the trained aligner generates corrections."""
     batch_tokens: NotDeciding[Count] = 32768
