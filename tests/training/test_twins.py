@@ -55,9 +55,10 @@ BACKBONES = {
     "qwen3-8b-lora": "qwen3",
     "redpajama-3b": "gpt_neox",
     "smollm2-135m": "llama",
+    "smollm2-135m-instruct": "llama",
     "smollm3-3b": "smollm3",
 }
-INSPECTORS = {"bert-base": "bert", "modernbert-base": "modernbert"}
+INSPECTORS = {"all-minilm-l6-v2": "bert", "bert-base": "bert", "modernbert-base": "modernbert"}
 
 PLAIN = {
     "num_hidden_layers": 2,
@@ -252,6 +253,7 @@ def test_the_twin_of_a_backbone_is_trained_in_packs_and_used(name: str, tmp_path
         micro_batch_tokens=512,
         evaluations_per_epoch=1,
         decoding={"max_new_tokens": 8, "repetition_penalty": 1.0},
+        least_ended=0.0,
     )
     tokenizer, model = load_backbone(recipe.source(), PAPER_FORMAT, recipe.dropout)
     prompt = PAPER_FORMAT.prompt_ids(tokenizer, "What?", "This.")
