@@ -32,7 +32,8 @@ PROMPTS = {
     "##Answer: No! Never.\n##Correction:  ASSISTANT:",
 }
 PROMPTS["ji-et-al-closed-world"] = PROMPTS["ji-et-al"]
-RECIPES = sorted(path.stem for path in (ROOT / "config/external").glob("*.yaml"))
+OWN_PROMPTS = {"smollm2-135m-self-correction"}
+RECIPES = sorted({path.stem for path in (ROOT / "config/external").glob("*.yaml")} - OWN_PROMPTS)
 SEPARATORS = [" [INIT] ", " [ALIGNED] ", " [DONE]", " [SEP] "]
 
 

@@ -181,7 +181,7 @@ def test_the_last_checkpoint_stays_until_the_next_is_complete(
 
     monkeypatch.setattr("aligners.training.trainer.write_checksums", record_and_write)
     # The learning rate is so high that an early checkpoint is the best.
-    settings = recipe(learning_rate=0.5, evaluations_per_epoch=5, patience=100)
+    settings = recipe(learning_rate=0.9, evaluations_per_epoch=5, patience=100)
     best = train(tmp_path, settings)["best_step"]
     assert best < 9 and before[-1] == [best, 9]
     assert all(step in complete for step, complete in enumerate(before[1:], start=1)), before

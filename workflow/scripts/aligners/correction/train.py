@@ -59,15 +59,14 @@ def train_aligner(
     end = input_format.end_token_id(tokenizer)
     trainer = training.make_trainer(model, tokenizer, train, validation, collate, end)
     training.train_to_best(trainer)
-    learned = training_metrics(trainer)
-    check_ends(learned, recipe.least_ended)
+    check_ends(training_metrics(trainer), recipe.least_ended)
     if recipe.lora:
         trainer.model = merge_adapters(trainer.model)
     trained: Any = trainer.model
     # Texts then also end at this token where the model is used without this library.
     trained.generation_config.eos_token_id = end
     counts = {**count_rows(train, validation), "dropped": len(encoder.dropped)}
-    metrics = {**counts, **learned}
+    metrics = {**counts, **training_metrics(trainer)}
     training.export(trainer, metrics, lambda directory: encoder.save(directory, recipe))
     return metrics
 
