@@ -11,8 +11,8 @@ from itertools import pairwise
 from aligners.correction.loops import WORD, find_loop
 
 MOST_SENTENCES = 2
-# Full stops that do not end a sentence: after abbreviations and initials, but not after a letter that
-# is a name, as in "vitamin C.". After some abbreviations, a capital letter begins a new sentence.
+# Full stops that do not end a sentence: after abbreviations and initials. One after a name of one
+# letter does, as in "vitamin C.", and so does one after some abbreviations before a capital letter.
 INNER_STOP = re.compile(
     r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|vs|e\.g|i\.e|approx)\."
     r"|(?<!\bvitamin )(?<!\bplan )(?<!\boption )(?<!\btype )(?<!\bletter )(?<!°)\b[A-Z]\."
@@ -56,7 +56,8 @@ OFFER = re.compile(
     r"|hope(?:fully)?,? (?:this|that|it) (?:helps?|answers|clarifies|is helpful)"
     r"|(?:any|you have|for) (?:(?:other|more|further|additional) )*questions"
     r"|(?:need|want) (?:(?:any|more|further|additional) )+(?:help|assistance)"
-    r"|(?:just|please|hesitate to) ask(?= if\b|[.!])|would you like (?:more|another|to know|to hear)"
+    r"|(?:just|please|hesitate to) ask(?= if\b|[.!])"
+    r"|would you like (?:more|another|to know|to hear)"
     r"|(?:do you|if you) want to know more|anything else(?=[^.!?]*\?)|what else can)\b",
     re.IGNORECASE,
 )
