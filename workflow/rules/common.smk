@@ -36,6 +36,8 @@ try:
     for llm in {*teachers(CONFIG), *CONFIG.responses_by, *CONFIG.llms}:
         if isinstance(recipe := load_recipe(LLMRecipe, llm), ClosedWorldRecipe):
             load_world(recipe.world)
+    EXPERIMENT = Experiment(CONFIG)
+    GGUF_FILES = EXPERIMENT.gguf_files
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -45,7 +47,6 @@ try:
 except UserError as error:
     logger.warning(f"A real run would stop: {error}")
 
-EXPERIMENT = Experiment(CONFIG)
 CRITERIA = config["criteria"]
 GENERATED = EXPERIMENT.names["generated"]  # the teacher writes the data of these criteria
 IMPORTED = [name for name in CRITERIA if name not in GENERATED]

@@ -181,7 +181,7 @@ class PretrainedRecipe(Recipe):
     `package:NAME/PATH` for a directory or a GGUF file in an installed Python package. The weights
     of a GGUF file are converted once to a directory under results/models/."""
     revision: Revision | None = None
-    """Commit of the repository. A local model has none: it counts by the content of its files."""
+    """Commit of a repository, which needs one. A local model counts by the content of its files."""
     gated: NotDeciding[bool] = False
     """If `true`, the model needs `HF_TOKEN` in the environment."""
     weights: Weights = "safetensors"
