@@ -70,6 +70,7 @@ PERSONAL = [
     "Yeast makes gas. Hope this helps!",
     "i'm not sure about yeast.",
     "Mine is made with yeast.",
+    'A letter can begin with: "I am writing because we',
     "Yeast makes gas. Is there anything else?",
     "Yeast makes gas. Just ask if something is unclear.",
     "Would you like to know more?",

@@ -118,12 +118,15 @@ def is_param(name):
 
 
 def setting(name):
-    """Return the name and the value of a param; the value for a recipe is the recipe's name."""
+    """Return the name and the value of a param; the value for a recipe is the recipe's name.
+
+    A missing value is an empty text, because a command line has no null.
+    """
     head, *keys = name.split(".")
     value = config[head]
     for key in keys if head not in KINDS else []:
         value = value[key]
-    return head, value
+    return head, "" if value is None else value
 
 
 def log_of(job):

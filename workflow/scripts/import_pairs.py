@@ -19,6 +19,8 @@ FIELDS = ("question", "response", "critique", "aligned_response")
 def main(*, criterion: str, pairs: Path, questions: Path, table: Path) -> None:
     """Write the pairs and their questions; counts and dropped rows beside the pairs."""
     source = load_recipe(CriterionRecipe, criterion).pairs
+    if source is None:
+        raise ValueError(f"the criterion {criterion} has no pairs of its own")
     rows = read_rows(source, needs=FIELDS)
     if not rows:
         raise UserError(f"{source}: the file has no pairs; add some")

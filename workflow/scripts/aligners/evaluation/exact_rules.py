@@ -37,7 +37,7 @@ OPENING = re.compile(
     r"|(?:the|an) answer to (?:this|your)\b",
     re.IGNORECASE,
 )
-# An apostrophe within a word is no quotation mark.
+# An apostrophe within a word is no quotation mark, and a quotation that is not closed is none.
 QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|(?<!\w)['‘][^'’\n]*['’](?!\w)")
 # "I" as a number or a letter.
 NUMERAL = re.compile(
