@@ -104,6 +104,8 @@ def test_a_criterion_that_is_not_of_the_world_has_no_quality() -> None:
     load_truth("closed-world-teacher", ["desk", "helpful"])
     with pytest.raises(UserError, match=r"criteria desk: .*ethical, factuality, helpful only"):
         load_truth("closed-world-teacher", ["desk"])
+    with pytest.raises(UserError, match="teacher: there is none"):
+        load_truth("", ["helpful"])
 
 
 def test_scores_without_training_are_left_out(over_seeds: dict[str, Any]) -> None:

@@ -7,9 +7,11 @@ import pytest
 from recipes import make_recipe
 
 from aligners.configuration.kinds.backbones import BackboneRecipe
+from aligners.configuration.kinds.llms import ServedRecipe
 from aligners.configuration.recipes import deciding, gguf_file, hub_source
 from aligners.configuration.validation import validate
 from aligners.core.errors import UserError
+from aligners.llms.engines.served import server_command
 
 
 @pytest.fixture
@@ -71,6 +73,35 @@ def test_a_package_that_is_not_installed_is_one_command(model: Path) -> None:
 def test_a_path_that_a_package_lacks_is_one_message(model: Path) -> None:
     with pytest.raises(UserError, match=r"package json has no weights/x\.gguf"):
         recipe("package:json/weights/x.gguf").local_files()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("package:__main__/x.gguf", "__main__ is not installed"),
+        ("package:json/decoder.py", "json/decoder.py is a file; give the directory"),
+        ("package:json/__pycache__", "no configuration of a model"),
+    ],
+)
+def test_what_is_no_model_in_a_package_is_one_message(model: Path, name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        recipe(name).local_files()
+
+
+def test_a_repository_or_a_directory_can_be_called_like_a_gguf_file(model: Path) -> None:
+    on_the_hub = recipe("owner/model.gguf", revision="abc")
+    assert gguf_file(on_the_hub) is None and on_the_hub.source().model == "owner/model.gguf"
+    model.rename(model.parent / "model.gguf")
+    directory = recipe("./model.gguf")
+    assert gguf_file(directory) is None and directory.source().model == "model.gguf"
+
+
+def test_a_server_reads_its_gguf_file_itself(model: Path) -> None:
+    (model / "tiny.gguf").write_bytes(b"GGUF")
+    command = "echo --model {model} --port {port}"
+    own = make_recipe(ServedRecipe, engine="served", model="model/tiny.gguf", command=command)
+    assert gguf_file(own) is None
+    assert server_command(own, 80)[2] == "model/tiny.gguf"
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,14 @@ BRIEF = [
     "Dr. Wu says that yeast makes 3.5 litres of gas, e.g. in an hour. Try it!",
     'It is called "proofing."',
     "Yeast.",
+    "Great Britain bakes bread. Hi-fi is not needed.",
+    "The shop closes at 5 p.m. on Sundays. It sells rye, wheat, etc. by weight.",
+    "Prof. Lee wrote No. 9 of the series. It came out in Jan. 2001.",
+    'He said "Stop!" and left. She stayed.',
+    "Well... it depends on the yeast.",
+    "**Yeast makes gas.**",
+    "Certainly not, because it burns.",
+    "Hello.",
 ]
 NOT_BRIEF = [
     "",
@@ -26,6 +34,10 @@ NOT_BRIEF = [
     "Yeast makes gas and the dough",
     "Great question! Yeast makes gas.",
     "Sure, yeast makes gas.",
+    "Hi there, yeast makes gas.",
+    "Thanks for asking! Yeast makes gas.",
+    "Eat vitamin C. It is in oranges. Peel them first.",
+    "Bake it at 200 °C. Let it cool. Slice it.",
     "That's a tricky question. Yeast makes gas.",
     "The answer to this question is yeast.",
     "Why does bread rise? Yeast makes gas.",
@@ -39,6 +51,11 @@ IMPERSONAL = [
     "A program has no favourite bread.",
     "The US and the Us are written alike, and a mine is a hole.",
     "Help the dough by keeping it warm.",
+    "World War I ended in 1918, and Elizabeth I died in 1603.",
+    "I. M. Pei never needed an I/O port.",
+    "'I am' is a form of the verb, and the dogs' owner isn't.",
+    "Dogs are happy to see people, and farmers hope that it rains.",
+    "Small children need help with shoes. There are other questions in physics.",
 ]
 PERSONAL = [
     "",
@@ -51,6 +68,12 @@ PERSONAL = [
     "Yeast makes gas. Let me know if you have any other questions!",
     "Yeast makes gas. Feel free to ask.",
     "Yeast makes gas. Hope this helps!",
+    "i'm not sure about yeast.",
+    "Mine is made with yeast.",
+    'A letter can begin with: "I am writing because we',
+    "Yeast makes gas. Is there anything else?",
+    "Yeast makes gas. Just ask if something is unclear.",
+    "Would you like to know more?",
 ]
 
 

@@ -9,6 +9,8 @@ from yaml_edits import set_keys
 
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.estimate.stages import load_experiment, make_stages
+from aligners.report.provenance import recipe_files
 from aligners.synthesis.own_pairs import own_pairs
 
 
@@ -80,6 +82,39 @@ def test_a_row_without_a_correction_is_named(
     write_criterion([pair("Is it?"), row])
     with pytest.raises(UserError, match=r"pairs.jsonl.*2.*aligned_response"):
         run_import()
+
+
+def test_a_file_without_pairs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_criterion([])
+    with pytest.raises(UserError, match=r"^pairs.jsonl: .*no pairs"):
+        run_import()
+
+
+def test_the_report_has_no_step_of_a_teacher_and_no_file_of_pairs(project: Path) -> None:
+    write_criterion(ROWS)
+    without_teacher(["mine"])
+    assert "write_report" in run_snakemake(project, "-n", "results/report.html")
+    config = load_experiment(Path(MINIATURE))
+    assert "pairs.jsonl" not in {path.name for path in recipe_files(config)}
+
+
+@pytest.mark.parametrize("teacher", [None, "closed-world-teacher"])
+def test_an_estimate_has_no_stage_of_a_teacher(project: Path, teacher: str | None) -> None:
+    write_criterion(ROWS)
+    without_teacher(["mine"])
+    if teacher:
+        set_keys(MINIATURE, teacher=teacher)
+    config = load_experiment(Path(MINIATURE))
+    assert {stage.name for stage in make_stages(config, 2)} == {"responses"}
+
+
+def test_first_responses_are_only_for_questions_of_the_teacher(project: Path) -> None:
+    write_criterion(ROWS)
+    set_keys(MINIATURE, criteria=["mine", "ethical"], responses_by=["closed-world-base"])
+    config = load_experiment(Path(MINIATURE))
+    requests = {stage.name: stage.requests for stage in make_stages(config, 2)}
+    assert requests["first_responses"] == requests["pairs"] == config.questions_per_criterion
 
 
 def test_criteria_with_own_pairs_need_no_teacher(project: Path) -> None:

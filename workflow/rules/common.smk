@@ -36,6 +36,8 @@ try:
     for llm in {*teachers(CONFIG), *CONFIG.responses_by, *CONFIG.llms}:
         if isinstance(recipe := load_recipe(LLMRecipe, llm), ClosedWorldRecipe):
             load_world(recipe.world)
+    EXPERIMENT = Experiment(CONFIG)
+    GGUF_FILES = EXPERIMENT.gguf_files
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -45,7 +47,6 @@ try:
 except UserError as error:
     logger.warning(f"A real run would stop: {error}")
 
-EXPERIMENT = Experiment(CONFIG)
 CRITERIA = config["criteria"]
 GENERATED = EXPERIMENT.names["generated"]  # the teacher writes the data of these criteria
 IMPORTED = [name for name in CRITERIA if name not in GENERATED]
@@ -117,12 +118,15 @@ def is_param(name):
 
 
 def setting(name):
-    """Return the name and the value of a param; the value for a recipe is the recipe's name."""
+    """Return the name and the value of a param; the value for a recipe is the recipe's name.
+
+    A missing value is an empty text, because a command line has no null.
+    """
     head, *keys = name.split(".")
     value = config[head]
     for key in keys if head not in KINDS else []:
         value = value[key]
-    return head, value
+    return head, "" if value is None else value
 
 
 def log_of(job):

@@ -65,7 +65,7 @@ def hub_recipe(wildcards):
 
 def gguf_hash(wildcards):
     """Return a hash of a GGUF file."""
-    return quick_hash(EXPERIMENT.gguf_files[wildcards.gguf])
+    return quick_hash(GGUF_FILES[wildcards.gguf])
 
 
 def check_models():

@@ -34,13 +34,13 @@ rule convert_gguf:
     benchmark:
         benchmark_of("convert_gguf/{gguf}")
     wildcard_constraints:
-        gguf=one_of(EXPERIMENT.gguf_files),
+        gguf=one_of(GGUF_FILES),
     localrule: True
     conda:
         MODELS
     params:
         **program("convert_gguf", file=gguf_hash),
-        path=lambda wildcards: EXPERIMENT.gguf_files[wildcards.gguf],
+        path=lambda wildcards: GGUF_FILES[wildcards.gguf],
     message:
         "Converting the GGUF file {wildcards.gguf}"
     shell:

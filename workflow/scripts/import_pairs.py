@@ -7,6 +7,7 @@ import pandas as pd
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
+from aligners.core.errors import UserError
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
 from aligners.statistics.table_files import write_csv
@@ -18,7 +19,11 @@ FIELDS = ("question", "response", "critique", "aligned_response")
 def main(*, criterion: str, pairs: Path, questions: Path, table: Path) -> None:
     """Write the pairs and their questions; counts and dropped rows beside the pairs."""
     source = load_recipe(CriterionRecipe, criterion).pairs
+    if source is None:
+        raise ValueError(f"the criterion {criterion} has no pairs of its own")
     rows = read_rows(source, needs=FIELDS)
+    if not rows:
+        raise UserError(f"{source}: the file has no pairs; add some")
     write_filtered(own_pairs(criterion, rows), pairs, len(rows))
     kept = [{key: row[key] for key in ("id", "criterion", "question")} for row in read_rows(pairs)]
     write_rows(questions, kept)

@@ -31,8 +31,13 @@ def load_truth(teacher: str, criteria: Sequence[str]) -> Truth:
     """Return the truth of the world that the teacher's recipe names.
 
     Raises:
-        UserError: the teacher is not of the closed world, or none of the criteria is.
+        UserError: there is no teacher, it is not of the closed world, or none of the criteria is.
     """
+    if not teacher:
+        raise UserError(
+            "teacher: there is none, so the truth is unknown; make the scorecard with "
+            "config/demo.yaml"
+        )
     recipe = load_recipe(LLMRecipe, teacher)
     if not isinstance(recipe, ClosedWorldRecipe):
         raise UserError(

@@ -196,7 +196,7 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
         check_recipe(kind, name, where)
         recipe = load_recipe(kind, name)
         if isinstance(recipe, PretrainedRecipe):
-            recipe.local_files()  # raises UserError if a package of weights is not installed
+            check_package(recipe, recipe_path(kind, name))
     check_teacher(config, sources)
     check_lengths(config)
     check_names_differ(config, sources)
@@ -204,6 +204,18 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
     for name in config.judges:
         check_judge_recipe(name)
     return config
+
+
+def check_package(recipe: PretrainedRecipe, path: Path) -> None:
+    """Check that the Python package of a model is installed and has the model.
+
+    Raises:
+        UserError: it is not, or it lacks the model.
+    """
+    try:
+        recipe.local_files()
+    except UserError as error:
+        raise UserError(f"{place(('model',), [path])}: {error}") from None
 
 
 def check_teacher(config: Config, sources: Sequence[Path]) -> None:

@@ -15,8 +15,14 @@ from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.external import ExternalRecipe
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe
-from aligners.configuration.kinds.llms import LLMRecipe
-from aligners.configuration.kinds.pretrained import GGUF, ModelSource, PretrainedRecipe, on_the_hub
+from aligners.configuration.kinds.llms import LLMRecipe, ServedRecipe
+from aligners.configuration.kinds.pretrained import (
+    ModelSource,
+    PretrainedRecipe,
+    find_model,
+    is_gguf,
+    on_the_hub,
+)
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.validation import read_section
 from aligners.configuration.workflow_files import files_in, find_file
@@ -146,11 +152,15 @@ def hub_source(recipe: Recipe) -> ModelSource | None:
 
 
 def gguf_file(recipe: Recipe) -> Path | None:
-    """Return the GGUF file that a recipe names; None if it names none.
+    """Return the GGUF file of a recipe that is converted; None if there is none.
+
+    A server reads its GGUF file itself.
 
     Raises:
-        UserError: it is in a Python package that is not installed.
+        UserError: it is in a Python package that is not installed, or that lacks it.
     """
-    if not isinstance(recipe, PretrainedRecipe) or not str(recipe.model).endswith(GGUF):
+    if not isinstance(recipe, PretrainedRecipe) or isinstance(recipe, ServedRecipe):
         return None
-    return next(iter(recipe.local_files()))
+    if recipe.model is None or not is_gguf(recipe.model):
+        return None
+    return find_model(recipe.model)

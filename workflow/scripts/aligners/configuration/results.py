@@ -138,7 +138,10 @@ STAGE_LIST = ResultPath("results/{stage}/all")
 # Fields whose names come from another key of the experiment than the field's own.
 SPANS = {
     TOPICS: {"criterion": "generated"},
+    TOPICS.beside("counts.json"): {"criterion": "generated"},
     DISTINCT_TOPICS: {"criterion": "generated"},
+    DISTINCT_TOPICS.beside("counts.json"): {"criterion": "generated"},
+    QUESTIONS.beside("counts.json"): {"criterion": "generated"},
     RESPONSES: {"llm": "answering"},
     RESPONSES.beside("counts.json"): {"llm": "answering"},
     TURNS: {"backbone": "traced"},

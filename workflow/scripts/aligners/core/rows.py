@@ -173,7 +173,7 @@ def iterate_places(
             except ValueError as error:
                 raise UserError(
                     f"{path}, line {number}: {error}; "
-                    "fix the line, or delete the file and run again to recreate it"
+                    "fix the line; if a job wrote the file, you can also delete it and run again"
                 ) from None
             if row is not None:
                 if "id" in names and not repeated_ids:

@@ -84,7 +84,7 @@ def make_stages(config: Config, examples: int) -> list[Stage]:
     Criteria with their own pairs need no teacher, and have only the stage `responses`.
     """
     responses = [responses_stage(config, llm, examples) for llm in config.llms]
-    if config.teacher is None:
+    if config.teacher is None or not any(map(is_generated, config.criteria)):
         return responses
     return [
         topics_stage(config, config.teacher, examples),
@@ -200,7 +200,7 @@ def pairs_stage(config: Config, teacher: str, examples: int) -> Stage:
 
 def first_responses_stage(config: Config, llm: str, examples: int) -> Stage:
     """Return the stage `first_responses` of an LLM, which responds to its part of the questions."""
-    questions = config.questions_per_criterion * len(config.criteria)
+    questions = config.questions_per_criterion * sum(map(is_generated, config.criteria))
     requests = ceil(questions / len(config.responses_by))
     return replace(
         responses_stage(config, llm, examples), name="first_responses", requests=requests

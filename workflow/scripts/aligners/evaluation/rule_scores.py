@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aligners.configuration import results
 from aligners.configuration.scored_results import ScoredResults
 from aligners.core import formats
+from aligners.core.errors import UserError
 from aligners.core.rates import Rate, rate
 from aligners.core.rows import Row, read_rows
 from aligners.evaluation.exact_rules import RULES, first_sentences, unsupported_share
@@ -22,7 +23,16 @@ def rule_scores(scored: ScoredResults, embed: Embed) -> dict[str, Any]:
     """Return the scores by LLM and system, all data sets together.
 
     The systems include `initial`, the LLM itself, and `cut`, its response cut after two sentences.
+
+    Raises:
+        UserError: a criterion has no rule.
     """
+    for criterion in scored.criteria:
+        if criterion not in RULES:
+            raise UserError(
+                f"criteria: {criterion} has no exact rule; make this scorecard with criteria that "
+                f"have one: {', '.join(RULES)}"
+            )
     return {llm: llm_scores(scored, llm, embed) for llm in scored.llms}
 
 

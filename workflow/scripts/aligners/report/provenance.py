@@ -87,14 +87,15 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
 def recipe_files(config: Config) -> list[Path]:
     """Return the recipes that a configuration names, each followed by the files that it names.
 
-    These are principles, seed questions and prompts; tables of data sets are too large to show.
+    These are principles, seed questions and prompts; data sets and pairs are too large to show.
     """
     found = []
     for _, kind, name in named_recipes(config):
         found.append(recipe_path(kind, name))
         if kind in (CriterionRecipe, JudgeRecipe):
-            values = dict(load_recipe(kind, name)).values()
-            found += [value for value in values if isinstance(value, Path)]
+            values = dict(load_recipe(kind, name))
+            values.pop("pairs", None)
+            found += [value for value in values.values() if isinstance(value, Path)]
     return found
 
 

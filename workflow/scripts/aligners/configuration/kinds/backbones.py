@@ -54,7 +54,7 @@ class AlignerDecoding(Section):
 class BackboneRecipe(TrainingRecipe):
     """A causal language model that becomes an aligner.
 
-    Give either `model` with `revision`, or `from_scratch`.
+    Give either `model` or `from_scratch`.
     """
 
     folder: ClassVar[str] = "backbones"

@@ -43,7 +43,7 @@ class ExternalDecoding(AlignerDecoding):
 class ExternalRecipe(Recipe):
     """An external aligner, with its own input format.
 
-    Give either `model` with `revision`, or `train`.
+    Give either `model` or `train`.
     """
 
     folder: ClassVar[str] = "external"
@@ -68,7 +68,8 @@ class ReleasedExternalRecipe(ExternalRecipe, PretrainedRecipe):
     chosen_by: ClassVar[str] = "model"
 
     model: ModelName
-    """Repository on the Hugging Face Hub, or a local directory."""
+    """Repository on the Hugging Face Hub, a local directory, or a GGUF file. Write
+    `package:NAME/PATH` for a directory or a GGUF file in an installed Python package."""
     end: Text | None = None
     """Token or text with which a correction ends. The tokenizer's own end token ends it too."""
     dtype: Dtype = "auto"

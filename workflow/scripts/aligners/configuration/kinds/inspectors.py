@@ -18,7 +18,7 @@ AFFECTS_RESULTS = False
 
 
 class InspectorRecipe(TrainingRecipe):
-    """A classifier of responses. Give either `model` with `revision`, or `from_scratch`."""
+    """A classifier of responses. Give either `model` or `from_scratch`."""
 
     folder: ClassVar[str] = "inspectors"
 

@@ -32,12 +32,13 @@ def find_model(model: str) -> Path:
     """Return the directory or the file of a model; of a repository of the Hub, a path without one.
 
     Raises:
-        UserError: the model is in a Python package that is not installed, or that lacks the path.
+        UserError: the model is in a Python package that is not installed, or that lacks it.
     """
     if not model.startswith(PACKAGE):
         return find_file(model)
     package, _, path = model.removeprefix(PACKAGE).partition("/")
-    found = find_spec(package)
+    # The name of a program has no place that Python could look up.
+    found = find_spec(package) if package != "__main__" else None
     if found is None or not found.submodule_search_locations:
         raise UserError(
             f"{model}: the Python package {package} is not installed; "
@@ -46,7 +47,29 @@ def find_model(model: str) -> Path:
     place = Path(found.submodule_search_locations[0]) / path
     if not place.exists():
         raise UserError(f"{model}: the package {package} has no {path}; correct the path")
+    try:
+        check_files(model, place)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     return place
+
+
+def check_files(model: str, found: Path) -> None:
+    """Check that a path, if it exists, is a GGUF file or the directory of a model.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if os.path.isfile(found):
+        if not model.endswith(GGUF):
+            raise ValueError(f"{model} is a file; give the directory of the model")
+    elif os.path.isdir(found) and not any(found.glob("*.json")):
+        if files := sorted(found.glob(f"*{GGUF}")):
+            first = os.path.join(model, files[0].name)
+            raise ValueError(f"{model} has only GGUF files; name one of them, such as {first}")
+        raise ValueError(
+            f"{model} has no configuration of a model (*.json); give the directory of a model"
+        )
 
 
 def model_form(model: str) -> str:
@@ -59,17 +82,7 @@ def model_form(model: str) -> str:
     """
     if model.startswith(PACKAGE):
         return IN_PACKAGE.check(model)
-    found = find_file(model)
-    if os.path.isfile(found):
-        if not model.endswith(GGUF):
-            raise ValueError(f"{model} is a file; give the directory of the model")
-    elif os.path.isdir(found) and not any(found.glob("*.json")):
-        if files := sorted(found.glob(f"*{GGUF}")):
-            first = os.path.join(model, files[0].name)
-            raise ValueError(f"{model} has only GGUF files; name one of them, such as {first}")
-        raise ValueError(
-            f"{model} has no configuration of a model (*.json); give the directory of a model"
-        )
+    check_files(model, find_file(model))
     return existing_model(model)
 
 
@@ -133,13 +146,22 @@ def on_the_hub(model: str) -> bool:
     return not looks_local(model) and not os.path.exists(find_file(model))
 
 
+def is_gguf(model: str) -> bool:
+    """Return whether a model is a GGUF file; a repository or a directory can be called like one.
+
+    Raises:
+        UserError: the model is in a Python package that is not installed, or that lacks it.
+    """
+    return model.endswith(GGUF) and not on_the_hub(model) and not find_model(model).is_dir()
+
+
 def place_of(model: str) -> str:
     """Return the repository or the directory that a model is loaded from.
 
     Raises:
-        UserError: the model is in a Python package that is not installed.
+        UserError: the model is in a Python package that is not installed, or that lacks it.
     """
-    if model.endswith(GGUF):
+    if is_gguf(model):
         return str(results.CONVERTED_MODEL.path(gguf=Path(model).stem))
     path = find_model(model)  # in the working directory, else in the workflow's own
     return str(path) if path.is_dir() else model
@@ -159,7 +181,7 @@ class PretrainedRecipe(Recipe):
     `package:NAME/PATH` for a directory or a GGUF file in an installed Python package. The weights
     of a GGUF file are converted once to a directory under results/models/."""
     revision: Revision | None = None
-    """Commit of the repository. A local model has none: it counts by the content of its files."""
+    """Commit of a repository, which needs one. A local model counts by the content of its files."""
     gated: NotDeciding[bool] = False
     """If `true`, the model needs `HF_TOKEN` in the environment."""
     weights: Weights = "safetensors"
@@ -180,7 +202,10 @@ class PretrainedRecipe(Recipe):
 
     @model_validator(mode="after")
     def revision_is_of_the_hub(self) -> "PretrainedRecipe":
-        """Check that a model of the Hub has a revision, and that no other recipe has one."""
+        """Check that a model of the Hub has a revision, and that no revision is without a model.
+
+        The revision of a local model is a note.
+        """
         if self.model is None and self.revision is not None:
             raise WrongKey("revision", "the key revision needs the key model too; add it")
         if self.model is not None and self.revision is None and on_the_hub(self.model):
