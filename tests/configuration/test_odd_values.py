@@ -349,7 +349,7 @@ ACCEPTED = {
     """,
     "0, 1, 1e-320": """
         config: familiar_share
-        backbones: weight_decay
+        backbones: least_ended weight_decay
         inspectors: weight_decay
         judges: most_unusable
         synthesis: cleaning.language.minimum_ratio
