@@ -41,7 +41,7 @@ PLACEHOLDER = re.compile(r"<[\w-]+>")
 WRITES_OUTSIDE = re.compile(r">\s*(/(?!dev/null)|\.\./)")
 LIBRARY = ROOT / "workflow/scripts/aligners"
 # What a user's own files are called in the pages.
-INVENTED = {"brief", "mine", "own"}
+INVENTED = {"concise", "mine", "own"}
 RULES = {
     rule
     for path in (ROOT / "workflow/rules").glob("*.smk")

@@ -10,10 +10,10 @@ from yaml_edits import set_keys
 
 DEMO = "config/demo.yaml"
 RECIPES = {
-    "config/criteria/brief.yaml": """
+    "config/criteria/concise.yaml": """
         description: Short answers.
-        principles: resources/criteria/brief/principles.yaml
-        seed_questions: resources/criteria/brief/seed_questions.yaml
+        principles: resources/criteria/concise/principles.yaml
+        seed_questions: resources/criteria/concise/seed_questions.yaml
         """,
     "config/backbones/neox-tiny.yaml": """
         from_scratch:
@@ -45,14 +45,14 @@ RECIPES = {
 
 def extend(project: Path) -> None:
     """Add one recipe of each kind and its name to the configuration, and nothing else."""
-    shutil.copytree(project / "resources/criteria/helpful", project / "resources/criteria/brief")
+    shutil.copytree(project / "resources/criteria/helpful", project / "resources/criteria/concise")
     for path, text in RECIPES.items():
         (project / path).write_text(text)
     (project / "own").mkdir()
     (project / "own/questions.csv").write_text("input\nWhat now?\n")
     demo = yaml.safe_load((project / DEMO).read_text())
     added = {
-        "criteria": ["brief"],
+        "criteria": ["concise"],
         "backbones": ["neox-tiny"],
         "llms": ["own-7b", "own-7b-chat"],
         "datasets": ["own-questions"],
@@ -78,5 +78,5 @@ def test_new_recipes_are_planned_from_topics_to_alpaca_eval(project: Path) -> No
         "apply_external": datasets * bases,
         "write_alpaca_eval": datasets * bases * backbones * systems * references,
     }.items() <= jobs.items()
-    for name in ("brief", "neox-tiny", "own-7b", "own-7b-chat", "own-questions"):
+    for name in ("concise", "neox-tiny", "own-7b", "own-7b-chat", "own-questions"):
         assert re.search(rf"[/ ]{name}[/.,: \n]", planned), name
