@@ -11,7 +11,7 @@ GRAPHED := results/tables/all
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
 
-real: .venv/real  ## SmolLM2 is corrected under two policies that exact rules decide, in half an hour
+real: .venv/real  ## corrects SmolLM2, a real chat model, under two policies that exact rules decide
 	$(BIN)/snakemake --profile profiles/real results/exact_rules/scorecard.md
 	@cat results/exact_rules/scorecard.md
 

@@ -1,5 +1,6 @@
 """Scores of responses and corrections by the exact rules of the policies."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -39,18 +40,21 @@ def rule_scores(scored: ScoredResults, embed: Embed) -> dict[str, Any]:
 def llm_scores(scored: ScoredResults, llm: str, embed: Embed) -> dict[str, Any]:
     """Return the scores of each system on the responses of one LLM (`system_scores`)."""
     initial: list[Row] = []
-    answers: dict[str, dict[str, str]] = {"initial": {}}
+    answers: dict[str, dict[str, str]] = defaultdict(dict)
     for dataset in scored.datasets:
         path = results.RESPONSES.path(dataset=dataset, llm=llm)
         initial += read_rows(path, needs=("id", "question", "response"))
         for system, path, field in scored.answer_files(dataset, llm):
             rows = read_rows(path, needs=("id", field))
-            answers.setdefault(system, {}).update({row["id"]: row[field] for row in rows})
-    answers["initial"] = {row["id"]: row["response"] for row in initial}
-    answers["cut"] = {row["id"]: first_sentences(row["response"]) for row in initial}
+            answers[system].update({row["id"]: row[field] for row in rows})
+    texts_by_system = {
+        "initial": {row["id"]: row["response"] for row in initial},
+        **answers,
+        "cut": {row["id"]: first_sentences(row["response"]) for row in initial},
+    }
     return {
         system: system_scores(scored.criteria, initial, texts, embed)
-        for system, texts in answers.items()
+        for system, texts in texts_by_system.items()
     }
 
 
