@@ -17,7 +17,8 @@ from aligners.configuration.documentation import (
     key_tables,
     keys,
 )
-from aligners.configuration.experiment import Experiment, is_generated, validate_experiment
+from aligners.configuration.experiment import Experiment, is_generated
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.external import ExternalRecipe, ReleasedExternalRecipe
 from aligners.configuration.kinds.llms import LLMRecipe

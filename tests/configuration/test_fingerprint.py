@@ -9,7 +9,7 @@ from projects import run_snakemake
 from yaml_edits import set_keys
 
 from aligners.configuration import fingerprint
-from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.fingerprint import code_hash, deciding_setting, read_code, read_module
 from aligners.configuration.recipes import WILDCARDS
 from aligners.core.hashes import content_hash

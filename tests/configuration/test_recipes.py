@@ -8,7 +8,8 @@ from yaml_edits import set_keys
 
 from aligners.configuration import workflow_files
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.experiment import base_llms, validate_experiment
+from aligners.configuration.experiment import base_llms
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import CriterionRecipe

@@ -17,7 +17,7 @@ from aligners.closed_world.judge_server import handler
 from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
 from aligners.configuration import recipes
-from aligners.configuration.experiment import check_judge_recipe
+from aligners.configuration.experiment_checks import check_judge_recipe
 from aligners.configuration.fingerprint import SCRIPTS, code_hash
 from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.kinds.llms import ServedRecipe

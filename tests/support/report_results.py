@@ -16,7 +16,7 @@ from projects import MINIATURE
 from turns import make_row, make_turn
 
 from aligners.configuration import results
-from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.core.counts import filter_result
 from aligners.core.rows import Row, read_json, write_json, write_rows
 from aligners.statistics.comparison import compare

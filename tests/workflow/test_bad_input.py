@@ -17,10 +17,8 @@ from yaml_edits import set_keys
 
 from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.experiment import (
-    record_experiment,
-    validate_experiment,
-)
+from aligners.configuration.experiment import record_experiment
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.kinds.datasets import FileDatasetRecipe
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.inspectors import InspectorRecipe

@@ -9,7 +9,7 @@ import pytest
 from pages import COMMANDS, blocks
 from projects import ROOT, run_snakemake
 
-from aligners.configuration.experiment import validate_experiment
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe

@@ -50,7 +50,8 @@ from report_results import CHANGES, write_results
 from turns import make_turn
 
 from aligners.configuration import recipes, results, workflow_files
-from aligners.configuration.experiment import Experiment, check_experiment, validate_experiment
+from aligners.configuration.experiment import Experiment, check_experiment
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.scored_results import ScoredResults
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows, row_id, write_json, write_rows

@@ -12,8 +12,8 @@ from aligners.configuration.experiment import (
     is_generated,
     record_experiment,
     teachers,
-    validate_experiment,
 )
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.fingerprint import deciding_setting, fingerprint
 from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.kinds.llms import ClosedWorldRecipe, LLMRecipe

@@ -33,7 +33,10 @@ def judge_fetched(wildcards):
 
 
 def model_record(model):
-    """Return the record or the converted directory of a recipe's model as a list, or an empty one."""
+    """Return the record or the converted directory of a recipe's model as a list.
+
+    The list is empty for a model that needs neither, such as a local directory.
+    """
     if path := gguf_file(EXPERIMENT.recipes[model]):
         return [results.CONVERTED_MODEL.fill(gguf=path.stem)]
     if model not in HUB_MODELS:

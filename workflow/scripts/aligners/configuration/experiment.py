@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -16,25 +15,20 @@ from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.external import (
     ExternalRecipe,
-    ReleasedExternalRecipe,
     TrainedExternalRecipe,
 )
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
-from aligners.configuration.kinds.llms import LLMRecipe, ServerRecipe
-from aligners.configuration.kinds.pretrained import ModelSource, PretrainedRecipe
-from aligners.configuration.named_recipes import named_recipes
+from aligners.configuration.kinds.llms import LLMRecipe
+from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.recipes import (
-    check_recipe,
     gguf_file,
     hub_source,
     load_recipe,
-    recipe_path,
 )
 from aligners.configuration.results import ResultPath
 from aligners.configuration.seeds import names_with_seeds
 from aligners.configuration.systems import LLM_REFERENCES, SQUAD, SYSTEMS, aligners_of
-from aligners.configuration.validation import place, validate
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
 
@@ -176,146 +170,6 @@ def teachers(config: Config) -> list[str]:
 def base_llms(config: Config) -> list[str]:
     """Return the LLMs of a configuration that are aligned: those with a finetuned partner."""
     return [name for name in config.llms if load_recipe(LLMRecipe, name).finetuned]
-
-
-def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
-    """Validate a configuration, every recipe that it names, and how they fit together.
-
-    Args:
-        values: of the configuration files, merged.
-        sources: the files; the first one overrides the others.
-
-    Raises:
-        UserError: describes the first error.
-    """
-    config = validate(Config, values, *sources)
-    for key, kind, name in named_recipes(config):
-        where = place((key,), sources)
-        if name in RESERVED:
-            raise UserError(f"{where}: {name!r} is a reserved word; rename the recipe")
-        check_recipe(kind, name, where)
-        recipe = load_recipe(kind, name)
-        if isinstance(recipe, PretrainedRecipe):
-            check_package(recipe, recipe_path(kind, name))
-    check_teacher(config, sources)
-    check_lengths(config)
-    check_names_differ(config, sources)
-    check_partners(config, sources)
-    for name in config.judges:
-        check_judge_recipe(name)
-    return config
-
-
-def check_package(recipe: PretrainedRecipe, path: Path) -> None:
-    """Check that the Python package of a model is installed and has the model.
-
-    Raises:
-        UserError: it is not, or it lacks the model.
-    """
-    try:
-        recipe.local_files()
-    except UserError as error:
-        raise UserError(f"{place(('model',), [path])}: {error}") from None
-
-
-def check_teacher(config: Config, sources: Sequence[Path]) -> None:
-    """Check that there is a teacher if a criterion needs one.
-
-    Raises:
-        UserError: there is none.
-    """
-    generated = [name for name in config.criteria if is_generated(name)]
-    if generated and config.teacher is None:
-        raise UserError(
-            f"{place(('teacher',), sources)}: missing, and the criterion {generated[0]} has no "
-            "pairs of its own; add the key teacher, or the key pairs to the criterion's recipe"
-        )
-
-
-def check_lengths(config: Config) -> None:
-    """Check that the new tokens of each aligner leave room for the prompt.
-
-    Raises:
-        UserError: they do not.
-    """
-    aligners: list[tuple[type[Recipe], str]] = [
-        *((BackboneRecipe, name) for name in config.backbones),
-        *((ExternalRecipe, name) for name in config.external),
-    ]
-    for kind, name in aligners:
-        recipe = load_recipe(kind, name)
-        if not isinstance(recipe, BackboneRecipe | ReleasedExternalRecipe):
-            continue  # A trained external aligner has the lengths of its backbone.
-        new = recipe.decoding.max_new_tokens
-        if new >= recipe.max_tokens:
-            where = place(("decoding", "max_new_tokens"), [recipe_path(kind, name)])
-            raise UserError(
-                f"{where}: {new} new tokens leave no room for the prompt in max_tokens "
-                f"{recipe.max_tokens}; lower max_new_tokens, or raise max_tokens"
-            )
-
-
-def check_names_differ(config: Config, sources: Sequence[Path]) -> None:
-    """Check that no criterion and external aligner have the same name: both occur in paths.
-
-    Raises:
-        UserError: a criterion and an external aligner have the same name.
-    """
-    for name in set(config.criteria) & set(config.external):
-        where = place(("external",), sources)
-        raise UserError(f"{where}: {name!r} is a criterion and an external aligner; rename one")
-
-
-def check_partners(config: Config, sources: Sequence[Path]) -> None:
-    """Check that base LLMs have a finetuned chat LLM, and trained external aligners a backbone.
-
-    Raises:
-        UserError: one is missing, or there is no base LLM.
-    """
-    for name in base_llms(config):
-        partner = str(load_recipe(LLMRecipe, name).finetuned)
-        if partner not in config.llms:
-            raise UserError(
-                f"{place(('llms',), sources)}: {name} needs its partner {partner}; add it here"
-            )
-        if not load_recipe(LLMRecipe, partner).chat:
-            raise UserError(
-                f"{place(('finetuned',), [recipe_path(LLMRecipe, name)])}: {partner} is not a "
-                f"chat LLM; name a chat LLM, or set chat: true in {recipe_path(LLMRecipe, partner)}"
-            )
-    if not base_llms(config):
-        raise UserError(
-            f"{place(('llms',), sources)}: none of them names a finetuned partner; "
-            "add an LLM whose recipe has the key finetuned"
-        )
-    for name in config.external:
-        recipe = load_recipe(ExternalRecipe, name)
-        if isinstance(recipe, TrainedExternalRecipe) and (
-            (backbone := recipe.train.backbone) not in config.backbones
-        ):
-            raise UserError(
-                f"{place(('backbones',), sources)}: the external aligner {name} is trained on "
-                f"{backbone}; add it to the list"
-            )
-
-
-def check_judge_recipe(name: str) -> None:
-    """Check that the LLM of a judge takes messages over an API, as AlpacaEval needs.
-
-    Raises:
-        UserError: it is not a chat LLM on a server.
-    """
-    recipe, path = load_recipe(JudgeRecipe, name), recipe_path(JudgeRecipe, name)
-    if not isinstance(recipe, LLMJudgeRecipe):
-        return
-    where = place(("llm",), [path])
-    check_recipe(LLMRecipe, recipe.llm, where)
-    llm = load_recipe(LLMRecipe, recipe.llm)
-    if not isinstance(llm, ServerRecipe) or not llm.chat:
-        raise UserError(
-            f"{where}: {recipe.llm} cannot judge, because it is not a chat LLM on a server; name "
-            "an LLM with chat: true whose engine is openai or served"
-        )
 
 
 def check_experiment(name: str) -> None:

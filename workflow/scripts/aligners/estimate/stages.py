@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.experiment import is_generated, validate_experiment
+from aligners.configuration.experiment import is_generated
+from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.datasets import (

@@ -48,13 +48,13 @@ def find_model(model: str) -> Path:
     if not place.exists():
         raise UserError(f"{model}: the package {package} has no {path}; correct the path")
     try:
-        check_files(model, place)
+        check_place(model, place)
     except ValueError as error:
         raise UserError(str(error)) from None
     return place
 
 
-def check_files(model: str, found: Path) -> None:
+def check_place(model: str, found: Path) -> None:
     """Check that a path, if it exists, is a GGUF file or the directory of a model.
 
     Raises:
@@ -82,7 +82,7 @@ def model_form(model: str) -> str:
     """
     if model.startswith(PACKAGE):
         return IN_PACKAGE.check(model)
-    check_files(model, find_file(model))
+    check_place(model, find_file(model))
     return existing_model(model)
 
 
