@@ -28,6 +28,7 @@ Benchmark = Literal[
     "endpoint",
     "kills",
     "training",
+    "input_formats",
     "evaluation_statistics",
     "interval_coverage",
     "slurm",

@@ -34,6 +34,7 @@ HUB_MODEL = {
     "trust_remote_code": True,
 }
 DECODING = {"max_new_tokens": 16, "repetition_penalty": 1.0}
+SAMPLING = {"temperature": 0.7, "top_p": 0.9, "top_k": 5}
 SHAPE = {"model_type": "gpt2", "vocabulary_size": 500, "config": {"n_layer": 2}}
 TRAINING = {
     **HUB_MODEL, "dtype": "float32", "max_tokens": 128, "dropout": 0.1,
@@ -44,11 +45,13 @@ TRAINING = {
 }  # fmt: skip
 LLM = {
     "chat": False, "finetuned": "partner", "require_all": True,
-    "responses": {"prompt": "{question}", "system": None, **DECODING,
+    "thought_tokens": 9, "template_options": None,
+    "responses": {"prompt": "{question}", "system": None, **DECODING, **SAMPLING,
                   "stop": ["end"], "first_sentence": True},
 }  # fmt: skip
 SERVER = {
-    "limit_parameter": "max_tokens", "extra": {"top_p": 1}, "concurrency": 3,
+    "limit_parameter": "max_tokens", "penalty_parameter": "repeat_penalty",
+    "leave_out": ["stop"], "extra": {"min_p": 1}, "concurrency": 3,
     "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0,
     "longest_wait_seconds": 1.0, "attempts": 3,
 }  # fmt: skip
@@ -134,11 +137,11 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "synthesis": [{
         "description": "A recipe.",
         "topics": {"examples_per_prompt": 5, "topics_per_prompt": 3, "prompts_per_type": 1,
-                   "max_new_tokens": 3, "temperature": 1.0, "near_duplicates": NEAR,
+                   "max_new_tokens": 3, **SAMPLING, "near_duplicates": NEAR,
                    "balance": {"largest_to_median": 2.0}},
         "questions": {"examples_per_prompt": 5, "hints_per_prompt": 3, "attempts": 3,
-                      "max_new_tokens": 3, "temperature": 1.0, "near_duplicates": NEAR},
-        "pairs": {"max_new_tokens": 3, "temperature": 0.0, "repetition_penalty": 1.0},
+                      "max_new_tokens": 3, **SAMPLING, "near_duplicates": NEAR},
+        "pairs": {"max_new_tokens": 3, **SAMPLING, "repetition_penalty": 1.0},
         "cleaning": {"language": {"minimum_words": 5, "minimum_ratio": 0.1}},
         "split": {"near_duplicates": NEAR, "by_ending": False},
     }],
@@ -333,8 +336,10 @@ ACCEPTED = {
         backbones: checkpoint_minutes decoding.repetition_penalty lora.alpha
         external: decoding.repetition_penalty
         inspectors: checkpoint_minutes cost_of_false_alarm
-        llms: longest_wait_seconds responses.repetition_penalty startup_seconds timeout_seconds
-        synthesis: pairs.repetition_penalty topics.balance.largest_to_median
+        llms: longest_wait_seconds responses.repetition_penalty responses.temperature
+            startup_seconds timeout_seconds
+        synthesis: pairs.repetition_penalty pairs.temperature questions.temperature
+            topics.balance.largest_to_median topics.temperature
     """,
     "mapping, empty mapping": """
         backbones: from_scratch.config
@@ -342,6 +347,8 @@ ACCEPTED = {
         llms: extra
     """,
     "1, null": """
+        llms: responses.top_k responses.top_p thought_tokens
+        synthesis: pairs.top_k pairs.top_p questions.top_k questions.top_p topics.top_k topics.top_p
         datasets: rows
     """,
     "folder, null": """
@@ -364,6 +371,12 @@ ACCEPTED = {
             personas.teacher.factuality personas.teacher.helpful personas.teacher.long
             personas.teacher.opener
     """,
+    "null, empty list": """
+        llms: leave_out
+    """,
+    "null, empty mapping": """
+        llms: template_options
+    """,
     "1, 3.0, null": """
         backbones: max_hours
         inspectors: max_hours
@@ -379,9 +392,6 @@ ACCEPTED = {
     "'3', folder, null": """
         config: teacher
         llms: finetuned
-    """,
-    "0, 1, 3.0": """
-        synthesis: pairs.temperature questions.temperature topics.temperature
     """,
     "1, 3.0, 1e-320": """
         world: violations.ethical.insult violations.helpful.evasive
@@ -404,7 +414,7 @@ ACCEPTED = {
     """,
     LINE: """
         datasets: columns.question split
-        llms: model prices.currency
+        llms: model penalty_parameter prices.currency
         seed_questions: question_types.0.type
         world: asides.0 category_contexts.speakers.0 category_contexts.tasks.0
             contexts.speakers.0 contexts.tasks.0 critiques.accurate critiques.care
@@ -462,7 +472,7 @@ ACCEPTED = {
     """,
     f"-1, 0, 1, 3.0, 1e-320, 1e300, 2**32, 10**18, {ANY}, null, true, list, empty list, mapping, "
     "empty mapping": """
-        llms: extra.top_p
+        llms: extra.min_p
     """,
 }
 

@@ -65,6 +65,27 @@ def test_completions_come_back_by_id(replying: FakeEngine) -> None:
     }
 
 
+def test_thoughts_get_room_and_a_completion_of_thoughts_alone_is_reported(
+    replying: FakeEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_keys("config/llms/closed-world-base.yaml", thought_tokens=100)
+    limits = []
+
+    def think(request: Request, decoding: Decoding) -> Completion:
+        limits.append(decoding.max_new_tokens)
+        if request.id == "a":
+            return Completion("a", "<think>Let me", "length")
+        return Completion(request.id, "", "length", thoughts="Hm" if request.id == "b" else None)
+
+    replying.reply = think
+    with caplog.at_level(logging.WARNING):
+        completions = complete(replying)[1]
+    assert limits == [110] * 3
+    assert completions["b"].thoughts == "Hm"
+    assert "2 of 3" in caplog.text
+    assert "thought_tokens" in caplog.text
+
+
 def test_the_finish_of_a_completion_is_kept(replying: FakeEngine) -> None:
     replying.reply = lambda request, _: Completion(request.id, "cut", "length")
     complete(replying)

@@ -69,6 +69,12 @@ class Served:
         """Return the number of replies of each kind so far."""
         return Counter(json.loads(line)[0] for line in self.journal.read_text().splitlines())
 
+    def requests(self) -> list[dict[str, Any]]:
+        """Return the requests with a reply so far, without their prompts."""
+        lines = map(json.loads, self.journal.read_text().splitlines())
+        prompts = ("prompt", "messages")
+        return [{name: line[3][name] for name in line[3] if name not in prompts} for line in lines]
+
     def stop(self) -> None:
         """End the server."""
         assert self.process.stdin
@@ -134,6 +140,16 @@ def ask(recipe: OpenAIRecipe, asked: list[Request]) -> dict[str, Completion | Fa
     return {result.id: result for result in results}
 
 
+def check_answers_to(results: list[Completion | Failure], asked: list[Request]) -> None:
+    """Check that every request has a completion, which begins with the answer to its prompt."""
+    by_id = {result.id: result for result in results}
+    assert by_id.keys() == {request.id for request in asked}
+    for request in asked:
+        result = by_id[request.id]
+        assert isinstance(result, Completion), result
+        assert result.text.startswith(answer_to(str(request.prompt)))
+
+
 def check_answers(results: dict[str, Completion | Failure], asked: list[Request]) -> None:
     """Check that every request has the completion of its own prompt."""
     assert set(results) == {request.id for request in asked}
@@ -155,6 +171,107 @@ def test_base_and_chat_llms_return_completions(serve: Serve, chat: bool) -> None
     assert isinstance(first, Completion)
     assert (first.finish, first.tokens_in, first.tokens_out, first.attempts) == ("stop", 2, 4, 1)
     assert first.seconds > 0
+
+
+SAMPLED = Decoding(20, 0.7, seed=1, stop=("STOP",), top_p=0.9, top_k=40)
+
+
+def test_each_request_has_the_parameters_of_its_decoding_and_its_recipe(serve: Serve) -> None:
+    server = serve()
+    options = {"enable_thinking": False}
+    recipe = server.recipe(chat=True, template_options=options, extra={"min_p": 0.1})
+    [completion] = load_engine(recipe)(requests(1, chat=True), SAMPLED)
+    sent = server.requests()[-1]
+    assert isinstance(completion, Completion)
+    assert sent == {
+        "model": "m",
+        "max_tokens": 20,
+        "temperature": 0.7,
+        "seed": sent["seed"],
+        "stop": ["STOP"],
+        "top_p": 0.9,
+        "top_k": 40,
+        "min_p": 0.1,
+        "chat_template_kwargs": options,
+    }
+
+
+def test_parameters_that_a_server_rejects_are_left_out_and_the_ledger_says_so(
+    serve: Serve, project: Path
+) -> None:
+    server = serve()
+    left = ["temperature", "top_p", "top_k", "stop", "seed"]
+    path = project / "config/llms/reasoner.yaml"
+    path.write_text(
+        f"engine: openai\nmodel: m\nendpoint: {server.endpoint}\nchat: true\nleave_out: {left}\n"
+        "template_options: {effort: low}\nthought_tokens: 5\n"
+    )
+    prompt = "POTS" + "x"  # The server replies with the prompt reversed.
+    generator = Generator("reasoner", Path("results/texts.jsonl"))
+    results = generator.complete_all([Request("1", prompt)], SAMPLED, "texts")
+    assert set(server.requests()[-1]) == {"model", "max_tokens", "chat_template_kwargs"}
+    assert server.requests()[-1]["max_tokens"] == 25
+    # The stop string still ends the text.
+    assert results["1"].text == answer_to(prompt).split("STOP")[0]  # type: ignore[union-attr]
+    [line] = generator.ledger.path.read_text().splitlines()[1:]
+    entry = json.loads(line)
+    assert set(entry["decoding"]) == {"max_new_tokens", "repetition_penalty"}
+    assert entry["template_options"] == {"effort": "low"}
+
+
+@pytest.mark.parametrize(
+    ("decoding", "ignored", "remedy"),
+    [
+        (Decoding(20, repetition_penalty=1.1), "repetition_penalty", "penalty_parameter"),
+        (SAMPLED, "top_k", "remove top_k"),
+    ],
+)
+def test_a_server_that_ignores_a_parameter_stops_the_job_before_its_requests(
+    serve: Serve, decoding: Decoding, ignored: str, remedy: str
+) -> None:
+    asked = requests(5)
+    good = serve()
+    check_answers_to(list(load_engine(good.recipe())(iter(asked), decoding)), asked)
+    server = serve("--ignores", ignored)
+    with pytest.raises(UserError) as caught:
+        list(load_engine(server.recipe())(iter(asked), decoding))
+    for part in (server.endpoint, ignored, remedy):
+        assert part in str(caught.value)
+    assert not any("question" in json.loads(line)[1] for line in server.journal.open())
+
+
+def test_the_parameter_of_the_penalty_can_have_another_name(serve: Serve) -> None:
+    server = serve("--ignores", "repeat_penalty")
+    engine = load_engine(server.recipe(penalty_parameter="repeat_penalty"))
+    with pytest.raises(UserError, match="repeat_penalty"):
+        list(engine(iter(requests(1)), Decoding(20, repetition_penalty=1.1)))
+
+
+def test_a_parameter_is_checked_once_for_each_decoding(serve: Serve) -> None:
+    server = serve()
+    engine = load_engine(server.recipe())
+    decoding = Decoding(20, repetition_penalty=1.1)
+    list(engine(iter(requests(3)), decoding))
+    with_checks = server.replies().total()
+    list(engine(iter(requests(3)), decoding))
+    assert server.replies().total() == with_checks + 3
+
+
+THINKING = [
+    ({"content": "Yes.", "reasoning_content": "Hm."}, "stop", ("Yes.", "Hm.")),
+    ({"content": "Yes.", "reasoning": "Hm."}, "stop", ("Yes.", "Hm.")),
+    ({"content": None, "reasoning_content": "Hm, let"}, "length", ("", "Hm, let")),
+    ({"content": "Yes.", "reasoning": None}, "stop", ("Yes.", None)),
+]
+
+
+@pytest.mark.parametrize(("message", "finish", "expected"), THINKING)
+def test_thoughts_that_a_server_returns_apart_are_kept_apart(
+    message: dict[str, Any], finish: str, expected: tuple[str, str | None]
+) -> None:
+    body = json.dumps({"choices": [{"message": message, "finish_reason": finish}]}).encode()
+    reply = read_reply(body, True, DECODING, Request("1", "?"))
+    assert (reply["text"], reply["thoughts"], reply["finish"]) == (*expected, finish)
 
 
 def test_a_server_without_log_probabilities_stops_the_job_early(serve: Serve) -> None:

@@ -133,6 +133,22 @@ def test_a_chat_llm_gets_messages_through_its_template(model: Path) -> None:
     assert completion.id == "a"
 
 
+def test_options_of_the_recipe_reach_the_chat_template(model: Path) -> None:
+    template = TEMPLATE + "{% if not thinking %}<no thoughts>{% endif %}"
+    tokenizer = with_template(model, template)
+    ends = [
+        tokenizer.decode(encode(tokenizer, MESSAGES, True, {"thinking": value}))
+        for value in (False, True)
+    ]
+    assert ends[0] == f"{ends[1]}<no thoughts>"
+    given = recipe(model, chat=True, chat_template=template, template_options={"thinking": True})
+    assert list(load_engine(given)([Request("r", MESSAGES)], Decoding(max_new_tokens=1)))
+    with pytest.raises(UserError, match=r"'thinkin'.*template_options"):
+        load_engine(
+            recipe(model, chat=True, chat_template=template, template_options={"thinkin": True})
+        )
+
+
 def test_the_recipe_may_have_the_template_of_a_tokenizer_without_one(model: Path) -> None:
     engine = load_engine(recipe(model, chat=True, chat_template=TEMPLATE))
     (completion,) = engine([Request("r", MESSAGES)], Decoding(max_new_tokens=5))

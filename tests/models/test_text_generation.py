@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 import torch
 from tiny_models import QUESTIONS, SHAPES, load, make_model
+from transformers import TopKLogitsWarper, TopPLogitsWarper
 
 from aligners.configuration.kinds.training import FromScratch
 from aligners.core.completions import Decoding
 from aligners.core.errors import UserError
 from aligners.models import row_batch, text_generation
 from aligners.models.from_scratch import make_causal_model
-from aligners.models.text_generation import GeneratedText, generate
+from aligners.models.text_generation import GeneratedText, generate, keep_likeliest
 
 PROMPTS = ["What is the colour?", "Please tell me.", "It is the old tower, they say. Truly.", "sea"]
 # About 75 tokens, more than MIN_PREFIX_TOKENS.
@@ -134,6 +136,29 @@ def test_samples_depend_only_on_seed_and_key(loaded: Any) -> None:
 def test_a_low_temperature_gives_greedy_text(loaded: Any) -> None:
     greedy = texts(loaded, Decoding(max_new_tokens=12), 10_000)
     assert texts(loaded, Decoding(max_new_tokens=12, temperature=1e-4), 10_000) == greedy
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(3, None), (None, 0.6), (5, 0.9), (500, 1.0)])
+def test_top_k_and_top_p_keep_the_tokens_that_transformers_keeps(
+    top_k: int | None, top_p: float | None
+) -> None:
+    logits = torch.randn(8, 40, generator=torch.Generator().manual_seed(0)) * 2
+    expected = logits
+    if top_k is not None:
+        expected = TopKLogitsWarper(top_k)(None, expected)
+    if top_p is not None:
+        expected = TopPLogitsWarper(top_p)(None, expected)
+    assert torch.equal(keep_likeliest(logits, top_k, top_p), expected)
+
+
+def test_only_the_likeliest_tokens_are_drawn(loaded: Any) -> None:
+    greedy = texts(loaded, Decoding(max_new_tokens=12), 10_000)
+    free = Decoding(max_new_tokens=12, temperature=1.5)
+    assert texts(loaded, free, 10_000) != greedy
+    assert texts(loaded, replace(free, top_k=1), 10_000) == greedy
+    assert texts(loaded, replace(free, top_p=1e-6), 10_000) == greedy
+    alone, together = (texts(loaded, replace(free, top_k=3), size) for size in (1, 10_000))
+    assert alone == together
 
 
 def test_a_text_ends_when_the_context_is_full_and_the_others_continue(loaded: Any) -> None:

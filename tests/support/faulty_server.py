@@ -286,10 +286,11 @@ class FaultyServer:
         key: str,
         always: str,
         journal: Path | None,
+        ignores: tuple[str, ...],
     ):
         self.latency, self.fault_share, self.faults = latency, fault_share, faults
         self.retry_after, self.model, self.key = retry_after, model, key
-        self.always = always
+        self.always, self.ignores = always, ignores
         self.random = random.Random(seed)
         self.journal = journal.open("a") if journal else None
         self.counts: Counter[str] = Counter()
@@ -297,11 +298,11 @@ class FaultyServer:
         # A task without a reference to it may be deleted before it ends.
         self.connections: set[asyncio.Task[None] | None] = set()
 
-    def record(self, kind: str, prompt: str) -> None:
-        """Count a reply, and write its kind, its prompt and the time to the journal."""
+    def record(self, kind: str, prompt: str, request: dict[str, Any]) -> None:
+        """Count a reply, and write its kind, prompt, time and request to the journal."""
         self.counts[kind] += 1
         if self.journal:
-            self.journal.write(json.dumps([kind, prompt, time.time()]) + "\n")
+            self.journal.write(json.dumps([kind, prompt, time.time(), request]) + "\n")
             self.journal.flush()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -347,7 +348,7 @@ class FaultyServer:
             return
         odd = self.always or prompt
         if odd in ODD_REPLIES:
-            self.record(odd, prompt)
+            self.record(odd, prompt, request)
             writer.write(ODD_REPLIES[odd])
             await writer.drain()
             writer.close()
@@ -356,8 +357,9 @@ class FaultyServer:
         kind = self.random.choice(self.faults) if is_faulty else "good"
         if kind not in ("429", "429_retry_after", "reset"):
             await asyncio.sleep(self.latency)
-        self.record(kind, prompt)
-        await self.send(kind, good_reply(prompt, chat="messages" in request), writer)
+        self.record(kind, prompt, request)
+        used = {name: request[name] for name in request if name not in self.ignores}
+        await self.send(kind, good_reply(prompt, used), writer)
 
     async def send(self, kind: str, reply: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         """Send a reply of a kind: "good" or a fault."""
@@ -406,10 +408,18 @@ class FaultyServer:
         return response(200, body)
 
 
-def good_reply(prompt: str, chat: bool) -> dict[str, Any]:
-    """Return the good reply to a prompt, of the API for chats or for texts."""
+def good_reply(prompt: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the good reply to a prompt, of the API for chats or for texts.
+
+    A repetition penalty changes its text. At a high temperature, the seed decides the text, unless
+    only the likeliest token can be drawn.
+    """
     text = answer_to(prompt)
-    choice = {"message": {"content": text}} if chat else {"text": text}
+    if request.get("repetition_penalty", 1) != 1:
+        text = f"{text} (penalised)"
+    if request.get("temperature", 0) > 1 and request.get("top_k") != 1:
+        text = f"{text} {request['seed']}"
+    choice = {"message": {"content": text}} if "messages" in request else {"text": text}
     return {
         "choices": [{"index": 0, "finish_reason": "stop", **choice}],
         "usage": {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())},
@@ -436,6 +446,7 @@ def main(
     key: str = "",
     always: str = "",
     journal: Path | None = None,
+    ignores: tuple[str, ...] = (),
     port: int = 0,
 ) -> None:
     """Serve until the standard input ends.
@@ -451,10 +462,11 @@ def main(
         key: the only API key that is accepted; empty for any.
         always: name of the odd reply to every prompt; empty for none. Without it, a prompt that is
             such a name gets this reply.
-        journal: file with a line per reply: its kind, its prompt and the time.
+        journal: file with a line per reply: its kind, its prompt, the time and the request.
+        ignores: parameters that the server passes over, without an error.
     """
     server = FaultyServer(
-        latency, fault_share, faults, seed, retry_after, model, key, always, journal
+        latency, fault_share, faults, seed, retry_after, model, key, always, journal, ignores
     )
     asyncio.run(run(server, port))
 

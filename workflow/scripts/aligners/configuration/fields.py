@@ -239,5 +239,31 @@ Duration = Annotated[float, Field(ge=1e-9, le=1_000_000_000)]
 Positive = Annotated[float, Field(ge=0.001, le=1_000_000_000)]
 RepetitionPenalty = Annotated[float, Field(ge=0.01, le=100)]
 Temperature = Annotated[float, Field(ge=0, le=10), AfterValidator(can_divide)]
+TopP = Annotated[float, Field(ge=0.001, le=1)]
 # The content of the file decides a result, not its name.
 File = Annotated[Path, BeforeValidator(existing_file)]
+
+
+class Sampling(Section):
+    """How the tokens of a text are drawn."""
+
+    temperature: Temperature = 0.0
+    """Sampling temperature. 0 means greedy decoding."""
+    top_p: TopP | None = None
+    """If given, tokens are drawn only from the likeliest ones that together have at least this
+    probability. It needs a temperature above 0."""
+    top_k: Few | None = None
+    """If given, tokens are drawn only from this many likeliest ones. It needs a temperature above
+    0."""
+
+    @model_validator(mode="after")
+    def limits_need_a_temperature(self) -> "Sampling":
+        """Check that nothing limits the tokens of greedy decoding, which draws none."""
+        for name in ("top_p", "top_k"):
+            if getattr(self, name) is not None and self.temperature == 0:
+                raise WrongKey(
+                    name,
+                    f"{name} has no effect at temperature 0, which is greedy; remove {name}, or "
+                    "set a temperature above 0",
+                )
+        return self

@@ -31,6 +31,8 @@ class Decoding:
     Attributes:
         max_new_tokens: counted by the LLM's own tokenizer.
         stop: strings that end a completion; they are not part of its text.
+        top_p, top_k: tokens are drawn only from the likeliest ones, with this probability
+            together, or this many; None for all tokens.
         top_logprobs: for how many of the likeliest first tokens a completion has the log
             probabilities. Only chat LLMs on a server support this.
     """
@@ -41,6 +43,8 @@ class Decoding:
     stop: tuple[str, ...] = ()
     seed: int = 0
     top_logprobs: int = 0
+    top_p: float | None = None
+    top_k: int | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Completion:
         attempts: number of attempts until the LLM returned a completion.
         served_model: the model that the server names in its reply; None if it names none.
         first_token_logprobs: log probabilities by token, if `top_logprobs` is set.
+        thoughts: what a reasoning model thought, if the server returns it apart from the text.
     """
 
     id: str
@@ -66,6 +71,7 @@ class Completion:
     attempts: int = 1
     served_model: str | None = None
     first_token_logprobs: dict[str, float] | None = None
+    thoughts: str | None = None
 
 
 Cause = Literal["timeout", "connection", "server_error", "bad_reply", "refused", "prompt_too_long"]

@@ -26,8 +26,11 @@ def response_request(llm: LLMRecipe, question: Row) -> Request:
 
 
 def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
-    """Return how responses are decoded: greedily, with the key `responses` of the LLM's recipe."""
+    """Return how responses are decoded: by the key `responses` of the LLM's recipe."""
     return Decoding(
+        temperature=llm.responses.temperature,
+        top_p=llm.responses.top_p,
+        top_k=llm.responses.top_k,
         max_new_tokens=llm.responses.max_new_tokens,
         repetition_penalty=llm.responses.repetition_penalty,
         stop=tuple(llm.responses.stop),

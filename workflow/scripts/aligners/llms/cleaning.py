@@ -108,7 +108,7 @@ def clean(completion: Completion, removed: Counter[str]) -> Completion:
     without_thoughts = text
     for pattern in THOUGHTS:
         without_thoughts = pattern.sub("", without_thoughts)
-    if without_thoughts != text:
+    if without_thoughts != text or completion.thoughts:
         removed["thought"] += 1
         text = without_thoughts
     answer = ANSWER_IN_TAGS.sub(r"\2", FIRST_TOKENS.sub("", text))
@@ -118,6 +118,15 @@ def clean(completion: Completion, removed: Counter[str]) -> Completion:
         removed["special_token"] += 1
     answer = without_json(without_fence(answer, removed), removed)
     return replace(completion, text=answer, finish=finish)
+
+
+def is_thought_alone(completion: Completion) -> bool:
+    """Return whether a completion reached its token limit before the LLM ended its thoughts."""
+    if completion.finish != "length":
+        return False
+    removed = Counter[str]()
+    text = clean(completion, removed).text
+    return not text.strip() and bool(removed["thought"] or completion.thoughts)
 
 
 def without_fence(text: str, removed: Counter[str]) -> str:

@@ -33,6 +33,7 @@ from aligners.core.completions import (
 from aligners.core.errors import UserError
 from aligners.core.progress import Progress
 from aligners.core.rows import write_json
+from aligners.llms.cleaning import is_thought_alone
 from aligners.llms.engines import load_engine
 from aligners.llms.ledger import KEY_DIGITS, Entry, Ledger, LedgerWriter
 from aligners.llms.usage import Usage
@@ -42,7 +43,10 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 # Fields of Completion that every entry of the ledger has, and those that it omits if None.
 ENTRY_FIELDS = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "attempts")
-OPTIONAL_ENTRY_FIELDS = ("served_model", "first_token_logprobs")
+OPTIONAL_ENTRY_FIELDS = ("served_model", "first_token_logprobs", "thoughts")
+# Fields of Decoding that keys and entries omit if they have no value: the ledgers of versions
+# without them stay valid.
+OPTIONAL_DECODING = ("top_logprobs", "top_p", "top_k")
 
 
 def digest(*parts: Any) -> str:
@@ -52,12 +56,9 @@ def digest(*parts: Any) -> str:
 
 
 def decoding_values(decoding: Decoding) -> dict[str, Any]:
-    """Return a decoding for keys and entries, without `top_logprobs` if it is 0.
-
-    This way, the keys of ledgers that are older than `top_logprobs` stay valid.
-    """
+    """Return a decoding for keys and entries."""
     values = asdict(decoding)
-    return {name: value for name, value in values.items() if name != "top_logprobs" or value}
+    return {name: value for name, value in values.items() if value or name not in OPTIONAL_DECODING}
 
 
 def llm_prompt(recipe: LLMRecipe, text: str) -> Prompt:
@@ -100,11 +101,12 @@ class Generator:
             UserError: the LLM cannot be used, or rows failed and the recipe has `require_all`.
                 The ledger keeps the other completions.
         """
-        job = Job(self, decoding)
+        job = Job(self, self.recipe.with_room_for_thoughts(decoding))
         if any(job.key(request_for(row)) not in self.ledger for row in rows):
             with self.ledger.locked():
                 self.complete_missing(job, rows, request_for, description)
             self.check_failures(job.failures, len(rows))
+        cut = 0
         for row in rows:
             key = job.key(request_for(row))
             if key in job.failures:
@@ -113,8 +115,20 @@ class Generator:
             else:
                 entry = self.ledger.read(key)
                 self.usage.add(entry)
-                yield row, read_completion(entry)
+                completion = read_completion(entry)
+                cut += is_thought_alone(completion)
+                yield row, completion
         self.ledger.close()
+        if cut:
+            logger.warning(
+                "%s: %d of %d completions reached the token limit within the LLM's thoughts, so "
+                "they have no text; raise thought_tokens in %s, or turn thoughts off there with "
+                "template_options",
+                description,
+                cut,
+                len(rows),
+                recipe_path(LLMRecipe, self.llm),
+            )
 
     def complete_missing(
         self,
@@ -197,7 +211,7 @@ class Job:
         self.common_fields: Entry = {
             "model": generator.llm,
             **generator.recipe.origin(),
-            "decoding": decoding_values(decoding),
+            **generator.recipe.sent(decoding_values(decoding)),
         }
 
     def key(self, request: Request) -> int:

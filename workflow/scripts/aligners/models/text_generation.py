@@ -169,7 +169,7 @@ def generate_step(
 ) -> Iterator[GeneratedText]:
     """Add a token to each row of a batch, and yield the texts that end with it."""
     logits = apply_repetition_penalty(batch.next_logits(), batch.seen, decoding.repetition_penalty)
-    next_ids = choose_tokens(logits, batch.rows, decoding.temperature)
+    next_ids = choose_tokens(logits, batch.rows, decoding)
     check_logits(batch, logits, next_ids)
     for row, token in zip(batch.rows, next_ids.tolist(), strict=True):
         if row.finish is None:
@@ -195,25 +195,47 @@ def apply_repetition_penalty(
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def choose_tokens(logits: torch.Tensor, rows: list[PromptRow], temperature: float) -> torch.Tensor:
-    """Return a token for each row: the likeliest, or one drawn at the given temperature.
+def choose_tokens(logits: torch.Tensor, rows: list[PromptRow], decoding: Decoding) -> torch.Tensor:
+    """Return a token for each row: the likeliest at temperature 0, else one that is drawn.
 
     Drawing inverts the cumulative distribution at a uniform number from the row's own generator.
 
     Args:
         logits: rows x vocabulary.
         rows: with their random generators.
-        temperature: 0.0 for the likeliest token.
+        decoding: its temperature, top_p and top_k.
     """
-    if temperature == 0.0:
+    if decoding.temperature == 0.0:
         return logits.argmax(-1)
+    likeliest = keep_likeliest(logits / decoding.temperature, decoding.top_k, decoding.top_p)
     # rows x vocabulary
-    cumulative = torch.softmax(logits / temperature, -1).cumsum(-1)
+    cumulative = torch.softmax(likeliest, -1).cumsum(-1)
     draws = torch.tensor([row.random.random() for row in rows], device=logits.device)
     # rows x 1; the last column of `cumulative` is 1 only up to rounding.
     targets = draws.to(cumulative.dtype)[:, None] * cumulative[:, -1:]
     drawn = torch.searchsorted(cumulative, targets, right=True)[:, 0]
     return drawn.clamp(max=logits.shape[-1] - 1)
+
+
+def keep_likeliest(logits: torch.Tensor, top_k: int | None, top_p: float | None) -> torch.Tensor:
+    """Return logits (rows x vocabulary) in which tokens that must not be drawn are -inf.
+
+    Args:
+        logits: divided by the temperature.
+        top_k: number of likeliest tokens to keep (Fan et al. 2018).
+        top_p: probability of the likeliest tokens to keep, of those that top_k keeps (Holtzman et
+            al. 2020). The token that reaches it is kept.
+    """
+    if top_k is None and top_p is None:
+        return logits
+    ordered, order = logits.sort(-1, descending=True)
+    if top_k is not None:
+        ordered[..., top_k:] = -torch.inf
+    if top_p is not None:
+        probabilities = torch.softmax(ordered, -1)
+        before = probabilities.cumsum(-1) - probabilities
+        ordered[before >= top_p] = -torch.inf
+    return torch.empty_like(logits).scatter_(-1, order, ordered)
 
 
 def check_logits(batch: Batch, logits: torch.Tensor, next_ids: torch.Tensor) -> None:

@@ -90,6 +90,8 @@ def pairs_decoding(task: Task) -> Decoding:
     return Decoding(
         max_new_tokens=task.synthesis.pairs.max_new_tokens,
         temperature=task.synthesis.pairs.temperature,
+        top_p=task.synthesis.pairs.top_p,
+        top_k=task.synthesis.pairs.top_k,
         repetition_penalty=task.synthesis.pairs.repetition_penalty,
         stop=(STOP,),
         seed=task.seed,

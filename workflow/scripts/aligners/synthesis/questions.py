@@ -163,6 +163,8 @@ def questions_decoding(task: Task, attempt: int) -> Decoding:
     return Decoding(
         max_new_tokens=task.synthesis.questions.max_new_tokens,
         temperature=task.synthesis.questions.temperature,
+        top_p=task.synthesis.questions.top_p,
+        top_k=task.synthesis.questions.top_k,
         stop=() if task.llm.chat else (STOP,),
         seed=task.seed + attempt,
     )

@@ -128,6 +128,8 @@ def topics_decoding(task: Task, number: int) -> Decoding:
     return Decoding(
         max_new_tokens=task.synthesis.topics.max_new_tokens,
         temperature=task.synthesis.topics.temperature,
+        top_p=task.synthesis.topics.top_p,
+        top_k=task.synthesis.topics.top_k,
         stop=() if task.llm.chat else (STOP,),
         seed=task.seed + number,
     )

@@ -1,6 +1,7 @@
 """LLMs: language models that respond to questions, write the data, or judge."""
 
 import shlex
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from aligners.configuration.fields import (
     Positive,
     Recipe,
     RepetitionPenalty,
+    Sampling,
     Section,
     Text,
     Tokens,
@@ -30,13 +32,24 @@ from aligners.configuration.kinds.pretrained import (
     PretrainedRecipe,
     existing_model,
 )
+from aligners.core.completions import Decoding
 
 AFFECTS_RESULTS = False
 
+LeftOut = Literal["temperature", "top_p", "top_k", "stop", "seed"]
 Price = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Stops = Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(differ)]
 # Parameters of a request without which its reply cannot be read.
 OWN_PARAMETERS = ("model", "prompt", "messages", "n", "stream")
+# Keys of recipes for parameters that `extra` must not set a second time.
+KEYS_OF_PARAMETERS = {
+    "chat_template_kwargs": "template_options",
+    "max_tokens": "max_new_tokens",
+    "max_completion_tokens": "max_new_tokens",
+    "temperature": "temperature",
+    "stop": "stop",
+    "response_format": "structured_output",
+}
 
 
 def has_a_host(url: str) -> str:
@@ -77,15 +90,17 @@ def only_more(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return additional parameters of a request.
 
     Raises:
-        ValueError: they contain one that the workflow sets itself.
+        ValueError: they contain one that the workflow sets itself, or that has a key.
     """
-    for name in OWN_PARAMETERS:
-        if name in parameters:
+    for name in parameters:
+        if name in OWN_PARAMETERS:
             raise WrongKey(name, f"the workflow sets the parameter {name} itself; remove it")
+        if key := KEYS_OF_PARAMETERS.get(name):
+            raise WrongKey(name, f"the key {key} sets the parameter {name}; use {key} instead")
     return parameters
 
 
-class Responses(Section):
+class Responses(Sampling):
     """How an LLM responds to the test questions."""
 
     prompt: Annotated[str, Form(r"\{question\}", "a text with {question} in it")] = (
@@ -135,6 +150,12 @@ class LLMRecipe(Recipe):
     require_all: NotDeciding[bool] = True
     """If `true`, a stage stops if requests have failed after all attempts. If `false`, it continues
     without these rows."""
+    thought_tokens: Tokens | None = None
+    """Room for the thoughts of a reasoning model: this number is added to each `max_new_tokens`.
+    Thoughts are removed from the texts, and counted."""
+    template_options: dict[str, JsonValue] | None = None
+    """Options of the chat template, such as `{enable_thinking: false}`. A server gets them as the
+    parameter `chat_template_kwargs`."""
     responses: Responses = Responses()
     """How the LLM responds to the test questions."""
 
@@ -164,9 +185,29 @@ class LLMRecipe(Recipe):
             )
         return self
 
+    @model_validator(mode="after")
+    def template_options_are_for_chat_llms(self) -> "LLMRecipe":
+        """Check that a base LLM has no options of a chat template."""
+        if self.template_options and not self.chat:
+            raise WrongKey(
+                "template_options",
+                "template_options are for a chat LLM; remove them, or add chat: true",
+            )
+        return self
+
     def origin(self) -> dict[str, str]:
         """Return where completions come from, for the ledger: model, revision or endpoint."""
         return {}
+
+    def with_room_for_thoughts(self, decoding: Decoding) -> Decoding:
+        """Return a decoding with the tokens that the LLM may write before its text."""
+        room = self.thought_tokens or 0
+        return replace(decoding, max_new_tokens=decoding.max_new_tokens + room)
+
+    def sent(self, decoding: dict[str, Any]) -> dict[str, Any]:
+        """Return what was sent with a prompt, for the ledger: decoding and other parameters."""
+        options = {"template_options": self.template_options} if self.template_options else {}
+        return {"decoding": decoding, **options}
 
     def token_prices(self) -> Prices | None:
         """Return the prices of tokens, or None if they are not known."""
@@ -229,6 +270,13 @@ class ServerRecipe(LLMRecipe):
     """Name of the model on the server."""
     limit_parameter: NotDeciding[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
     """Name of the request parameter for the maximum number of tokens of a completion."""
+    penalty_parameter: NotDeciding[Line] = "repetition_penalty"
+    """Name of the request parameter for the repetition penalty. llama.cpp and Ollama call it
+    `repeat_penalty`. A job with a penalty first checks that the server uses the parameter."""
+    leave_out: Annotated[list[LeftOut], AfterValidator(differ)] | None = None
+    """Parameters that are not sent, because the server rejects them. Without `temperature`, the
+    server decides how it samples. Without `stop`, texts still end before a stop string, but the
+    server writes to the limit."""
     extra: Annotated[dict[str, JsonValue], AfterValidator(only_more)] = Field(default_factory=dict)
     """Additional parameters of each request, with the names of the server's API."""
     concurrency: NotDeciding[Few] = 64
@@ -249,6 +297,12 @@ class ServerRecipe(LLMRecipe):
     attempts, the job waits for a random time: at most 0.05 s at first, then at most twice as long
     each time, up to a minute. If the server asks the job to wait (status 429), this does not count
     as an attempt."""
+
+    def sent(self, decoding: dict[str, Any]) -> dict[str, Any]:
+        """Return what was sent with a prompt, for the ledger: decoding and other parameters."""
+        left = self.leave_out or ()
+        sent = super().sent({name: decoding[name] for name in decoding if name not in left})
+        return {**sent, "extra": self.extra} if self.extra else sent
 
 
 class OpenAIRecipe(ServerRecipe):

@@ -8,6 +8,7 @@ from aligners.configuration.fields import (
     Few,
     Recipe,
     RepetitionPenalty,
+    Sampling,
     Section,
     Share,
     Similarity,
@@ -35,7 +36,7 @@ class Balance(Section):
     """A question type keeps at most this many times the topics of the median type."""
 
 
-class Topics(Section):
+class Topics(Sampling):
     """Generation of topics, and their deduplication."""
 
     examples_per_prompt: Few = 5
@@ -54,7 +55,7 @@ class Topics(Section):
     """How evenly the topics are distributed over the question types."""
 
 
-class Questions(Section):
+class Questions(Sampling):
     """Generation of questions, and their deduplication."""
 
     examples_per_prompt: Few = 5
@@ -72,13 +73,11 @@ class Questions(Section):
     """When two questions are near-duplicates."""
 
 
-class Pairs(Section):
+class Pairs(Sampling):
     """Generation of response, critique and correction."""
 
     max_new_tokens: Tokens = 1500
     """Maximum number of tokens of a completion."""
-    temperature: Temperature = 0.0
-    """Sampling temperature. 0 means greedy decoding."""
     repetition_penalty: RepetitionPenalty = 1.0
     """Repetition penalty. 1 means no penalty."""
 

@@ -44,6 +44,7 @@ from aligners.llms.engines.errors import (
     RejectedError,
 )
 from aligners.llms.engines.pacing import LOG_EVERY, Pacer, retry_after
+from aligners.llms.engines.parameter_checks import TextOf, check_parameters
 from aligners.llms.engines.replies import read_reply
 
 logger = logging.getLogger(__name__)
@@ -120,6 +121,7 @@ class Endpoint:
         self.trust_environment = trust_environment
         self.rejected = 0
         self.log_at = 0.0
+        self.checked: set[Decoding] = set()
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
         """Yield completions and failures as they arrive.
@@ -169,6 +171,10 @@ class Endpoint:
         """Put the result of each request into the queue, and None at the end."""
         in_progress = asyncio.Semaphore(REQUESTS_PER_CONNECTION * self.concurrency)
 
+        async def text_of(prompt: str, probe: Decoding) -> str:
+            reply, _ = await Sender(self, client, probe).reply(Request("probe", prompt))
+            return f"{reply['thoughts'] or ''}{reply['text']}"
+
         async def complete_one(request: Request, sender: Sender) -> None:
             arrived.put_nowait(await sender.complete(request))
             in_progress.release()
@@ -176,11 +182,30 @@ class Endpoint:
         try:
             async with self.client() as client, asyncio.TaskGroup() as group:
                 sender = Sender(self, client, decoding)
+                await self.check_parameters(decoding, text_of)
                 for request in requests:
                     await in_progress.acquire()
                     group.create_task(complete_one(request, sender))
         finally:
             arrived.put_nowait(None)
+
+    async def check_parameters(self, decoding: Decoding, text_of: TextOf) -> None:
+        """Check once for each decoding that the server uses the parameters it may not know.
+
+        Raises:
+            UserError: it ignores one of them.
+        """
+        if decoding in self.checked:
+            return
+        self.checked.add(decoding)
+        try:
+            await check_parameters(self.url, self.recipe, decoding, text_of)
+        except AttemptError as error:
+            logger.warning(
+                "%s: could not check whether the server uses each parameter (%s)",
+                self.url,
+                self.errors.redact(error),
+            )
 
     def client(self) -> openai.AsyncOpenAI:
         """Return the SDK's client without its retries and time limits.
@@ -337,20 +362,33 @@ class Sender:
         decoding = self.decoding
         if self.recipe.chat and isinstance(prompt, str):
             prompt = [{"role": "user", "content": prompt}]
-        extra = dict(self.recipe.extra)
-        if decoding.repetition_penalty != 1.0:
-            extra["repetition_penalty"] = decoding.repetition_penalty
-        seed = int(row_id(str(decoding.seed), request.id), 16) % (1 << SEED_BITS)
+        left_out = self.recipe.leave_out or ()
+        parameters = {
+            "temperature": decoding.temperature,
+            "seed": int(row_id(str(decoding.seed), request.id), 16) % (1 << SEED_BITS),
+            **({"stop": list(decoding.stop)} if decoding.stop else {}),
+            **({"top_p": decoding.top_p} if decoding.top_p is not None else {}),
+            **({"logprobs": True, "top_logprobs": top} if (top := decoding.top_logprobs) else {}),
+        }
         return {
             "messages" if self.recipe.chat else "prompt": prompt,
             "model": self.recipe.model,
             self.recipe.limit_parameter: decoding.max_new_tokens,
-            "temperature": decoding.temperature,
-            "seed": seed,
-            **({"stop": list(decoding.stop)} if decoding.stop else {}),
-            **({"logprobs": True, "top_logprobs": top} if (top := decoding.top_logprobs) else {}),
-            "extra_body": extra,
+            **{name: value for name, value in parameters.items() if name not in left_out},
+            "extra_body": self.extra_parameters(),
         }
+
+    def extra_parameters(self) -> dict[str, Any]:
+        """Return the parameters that are not in OpenAI's API: of the decoding and of the recipe."""
+        recipe, decoding = self.recipe, self.decoding
+        extra = dict(recipe.extra)
+        if decoding.repetition_penalty != 1.0:
+            extra[recipe.penalty_parameter] = decoding.repetition_penalty
+        if decoding.top_k is not None and "top_k" not in (recipe.leave_out or ()):
+            extra["top_k"] = decoding.top_k
+        if recipe.template_options:
+            extra["chat_template_kwargs"] = recipe.template_options
+        return extra
 
     def attempts(self) -> AsyncRetrying:
         """Return an iterator over the recipe's attempts, with random exponential waits between."""

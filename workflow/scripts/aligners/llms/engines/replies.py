@@ -47,7 +47,7 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
         choice = reply["choices"][0]
         if error := choice.get("error"):
             raise ErrorReply(error)
-        text = completion_text(choice, chat)
+        text, thoughts = completion_text(choice, chat), completion_thoughts(choice)
         finish = choice.get("finish_reason")
         served_model = reply.get("model")
         logprobs = first_token_logprobs(choice) if decoding.top_logprobs else None
@@ -71,6 +71,7 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
         "tokens_out": tokens_out,
         "served_model": printable(served_model) if isinstance(served_model, str) else None,
         "first_token_logprobs": logprobs,
+        "thoughts": thoughts,
     }
 
 
@@ -99,6 +100,18 @@ def completion_text(choice: dict[str, Any], chat: bool) -> str:
     if finish is None:
         raise ValueError
     return ""
+
+
+def completion_thoughts(choice: dict[str, Any]) -> str | None:
+    """Return the thoughts that a server returns apart from the text, or None.
+
+    Servers name them `reasoning_content` or `reasoning`.
+    """
+    message = choice.get("message") or {}
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(thoughts := message.get(name), str) and thoughts.strip():
+            return well_formed(thoughts)
+    return None
 
 
 def count_tokens(reported: Any, text: str) -> int:
