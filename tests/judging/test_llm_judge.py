@@ -99,6 +99,74 @@ def test_a_written_verdict_has_exactly_one_label(engine: FakeEngine) -> None:
     assert verdicts["Why?", "both", "other"].reply == "[[A]] or [[B]]"
 
 
+MARKS = ["m", "M"]
+LETTERS = ["A", "B", "tie"]
+BRACKETS = ["[[A]]", "[[B]]"]
+WORDS = ["Output (a)", "Output (b)"]
+REPLIES = [
+    ("m", MARKS, "m"),
+    ("**M**", MARKS, "M"),
+    ("The better one is m.", MARKS, "m"),
+    ("I'm sure that M is better.", MARKS, "M"),
+    ("Maybe. Both miss much.", MARKS, None),
+    ("m is short, M is long.\n\nVerdict: M", MARKS, "M"),
+    ("m is short, but M is rude.\nm", MARKS, "m"),
+    ("m and M are equal.", MARKS, None),
+    ("<think>m or M? M.</think>m", MARKS, "m"),
+    ("A better answer is B.", LETTERS, "B"),
+    ("Answer: A", LETTERS, "A"),
+    ("Response A is polite, response B is not. Therefore, my final answer is **A**.", LETTERS, "A"),
+    ("A is better than B in tone. B is better in facts.", LETTERS, None),
+    ("It is a tie.", LETTERS, "tie"),
+    ("They are tied up.", LETTERS, None),
+    ("Clearly [[B]].", BRACKETS, "[[B]]"),
+    ("[[A]] [[B]]", BRACKETS, None),
+    ("Comparing [[A]] with [[B]]: final verdict is: [[B]]", BRACKETS, "[[B]]"),
+    ("**Output (a)** is more helpful.", WORDS, "Output (a)"),
+    ("Output (a) is vague. The winner is **Output (b)**.", WORDS, "Output (b)"),
+]
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(("reply", "labels", "expected"), REPLIES)
+def test_labels_are_words_and_the_last_statement_decides(
+    engine: FakeEngine, reply: str, labels: list[str], expected: str | None
+) -> None:
+    names = dict(zip(("first", "second", "tie"), labels, strict=False))
+    write_recipes(**{**WRITTEN_VERDICTS, "labels": names}, most_unusable=1.0)
+    sure = f"It is {labels[0]}."
+    engine.reply = lambda request, _: reply if shown_texts(request)[0] == "read" else sure
+    shown = [("Why?", "read", "other"), ("Why?", "sure", "other")]
+    verdicts = LLMJudge("test", OUTPUT).judge(shown)
+    numbers = dict(zip(labels, (1.0, 0.0, 0.5), strict=False))
+    assert verdicts[shown[0]].preference == (numbers[expected] if expected else None)
+    assert verdicts[shown[1]].preference == 1.0
+
+
+@pytest.mark.usefixtures("project")
+def test_a_token_with_a_blank_is_the_same_label(engine: FakeEngine) -> None:
+    write_recipes()
+    logprobs = {"m": log(0.1), " m": log(0.5), "▁M": log(0.2), "I": log(0.2)}
+    engine.reply = lambda request, _: Completion(
+        request.id, "m", "length", first_token_logprobs=logprobs
+    )
+    [verdict] = LLMJudge("test", OUTPUT).judge(SHOWN[:1]).values()
+    assert verdict.preference == pytest.approx(0.6 / 0.8)
+
+
+@pytest.mark.usefixtures("project")
+def test_the_refusal_says_what_was_seen(engine: FakeEngine) -> None:
+    write_recipes()
+    logprobs = {"I": log(0.6), "m": log(0.2), "M": log(0.05), "The": log(0.1)}
+    engine.reply = lambda request, _: Completion(
+        request.id, "I", "length", first_token_logprobs=logprobs
+    )
+    with pytest.raises(UserError) as caught:
+        LLMJudge("test", OUTPUT).judge(SHOWN)
+    for part in ("60 of 60", "0.25 of the probability", "'I' 0.60, 'm' 0.20, 'The' 0.10"):
+        assert part in str(caught.value)
+
+
 @pytest.mark.usefixtures("project")
 def test_a_placeholder_in_a_text_is_not_replaced(engine: FakeEngine) -> None:
     write_recipes()

@@ -6,8 +6,8 @@ stages do: every reply is saved when it arrives, and no prompt is sent and paid 
 
 import logging
 import math
-import re
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from aligners.core.completions import Completion
 from aligners.core.errors import UserError
 from aligners.judging.judged_pairs import ShownTexts, Verdict
 from aligners.judging.prompts import judge_decoding, judge_requests
+from aligners.judging.written_verdicts import find_verdict, label_pattern
+from aligners.llms.cleaning import clean
 from aligners.llms.generator import Generator
 from aligners.statistics.verdicts import TIE
 
@@ -34,6 +36,9 @@ MIN_LABEL_PROBABILITY = 0.5
 MIN_VERDICTS_FOR_POSITION_BIAS = 20
 # Characters of a reply in a message.
 MAX_REPLY_IN_MESSAGE = 80
+TOKENS_IN_MESSAGE = 3
+# Around a token, also as some tokenizers write them.
+BLANKS = " \t\n\r▁ĠĊ"
 
 
 class LLMJudge:
@@ -72,7 +77,8 @@ class LLMJudge:
             )
             for texts in shown
         }
-        check_usable(self.name, self.recipe, [verdicts[texts] for texts in replies])
+        unusable = [reply for texts, reply in replies.items() if texts not in preferences]
+        check_usable(self.name, self.recipe, unusable, len(replies))
         check_position_bias(self.name, preferences)
         return verdicts
 
@@ -102,7 +108,7 @@ def read_preferences(
     completions = [alpaca_eval_completion(recipe, reply) for reply in replies.values()]
 
     def complete(**_: Any) -> dict[str, list[Any]]:
-        texts = [reply.text for reply in replies.values()]
+        texts = [written_verdict(recipe, reply) for reply in replies.values()]
         return {"completions": texts, "completions_all": completions}
 
     annotator.annotators[name].fn_completions = complete
@@ -175,40 +181,78 @@ def annotator_config(name: str) -> dict[str, Any]:
 def label_patterns(labels: Labels) -> dict[float, str]:
     """Return a regular expression for each label, by AlpacaEval's number of its preference."""
     numbers = {1.0: labels.first, 2.0: labels.second, 1.5: labels.tie}
-    return {number: re.escape(label) for number, label in numbers.items() if label is not None}
+    return {number: label_pattern(label) for number, label in numbers.items() if label is not None}
+
+
+def written_verdict(recipe: LLMJudgeRecipe, reply: Completion) -> str:
+    """Return the label that a reply decides for, without the LLM's thoughts; else the reply."""
+    text = clean(reply, Counter()).text
+    # AlpacaEval's parser rejects an empty text with an error.
+    return find_verdict(text, recipe.labels.all) or text.strip() or "(empty)"
+
+
+def label_probabilities(recipe: LLMJudgeRecipe, reply: Completion) -> dict[str, float]:
+    """Return the probability of each label as the first token, with blanks around it or without."""
+    probabilities = dict.fromkeys(recipe.labels.all, 0.0)
+    for token, logprob in (reply.first_token_logprobs or {}).items():
+        if (label := token.strip(BLANKS)) in probabilities:
+            probabilities[label] += math.exp(logprob)
+    return probabilities
 
 
 def alpaca_eval_completion(recipe: LLMJudgeRecipe, reply: Completion) -> dict[str, Any]:
     """Return a reply in the form that AlpacaEval's parsers read.
 
-    If all labels together are unlikely, they are removed: the parser then finds no verdict.
+    If all labels together are unlikely, there are none: the parser then finds no verdict.
     """
-    logprobs = reply.first_token_logprobs or {}
-    labels = {label: logprobs[label] for label in recipe.labels.all if label in logprobs}
-    keep_labels = sum(map(math.exp, labels.values())) >= MIN_LABEL_PROBABILITY
+    probabilities = label_probabilities(recipe, reply)
+    is_verdict = sum(probabilities.values()) >= MIN_LABEL_PROBABILITY
     top = [
-        {"token": token, "logprob": logprob}
-        for token, logprob in logprobs.items()
-        if keep_labels or token not in labels
+        {"token": label, "logprob": math.log(probability)}
+        for label, probability in probabilities.items()
+        if is_verdict and probability > 0
     ]
     return {"text": reply.text, "logprobs": {"content": [{"top_logprobs": top}]}}
 
 
-def check_usable(name: str, recipe: LLMJudgeRecipe, verdicts: Sequence[Verdict]) -> None:
-    """Warn about replies that are not verdicts.
+def what_was_seen(recipe: LLMJudgeRecipe, reply: Completion) -> str:
+    """Return what a reply had in place of a verdict."""
+    if not recipe.logprobs:
+        text = clean(reply, Counter()).text
+        return repr(shortened(text if text.strip() else reply.text))
+    together = sum(label_probabilities(recipe, reply).values())
+    logprobs = reply.first_token_logprobs or {}
+    likeliest = sorted(logprobs, key=lambda token: -logprobs[token])[:TOKENS_IN_MESSAGE]
+    tokens = ", ".join(
+        f"{shortened(token)!r} {math.exp(logprobs[token]):.2f}" for token in likeliest
+    )
+    return (
+        f"{shortened(reply.text)!r}, in which the labels had {together:.2f} of the probability "
+        f"together, and the likeliest first tokens were {tokens}"
+    )
+
+
+def shortened(text: str) -> str:
+    """Return the start of a text for a message."""
+    return text[:MAX_REPLY_IN_MESSAGE]
+
+
+def check_usable(
+    name: str, recipe: LLMJudgeRecipe, unusable: Sequence[Completion], replies: int
+) -> None:
+    """Warn about replies that are not verdicts, out of a number of `replies`.
 
     Raises:
         UserError: none is a verdict, or fewer are than the recipe requires.
     """
-    unusable = [verdict.reply or "" for verdict in verdicts if verdict.preference is None]
     if not unusable:
         return
     labels = ", ".join(repr(label) for label in recipe.labels.all)
     summary = (
-        f"{len(unusable)} of {len(verdicts)} replies of the judge {name} are not verdicts (a "
-        f"verdict is one of {labels}); the first of them is {unusable[0][:MAX_REPLY_IN_MESSAGE]!r}"
+        f"{len(unusable)} of {replies} replies of the judge {name} are not verdicts (a verdict is "
+        f"one of {labels}); the first of them is {what_was_seen(recipe, unusable[0])}"
     )
-    if len(unusable) > recipe.most_unusable * len(verdicts) or len(unusable) == len(verdicts):
+    if len(unusable) > recipe.most_unusable * replies or len(unusable) == replies:
         raise UserError(
             f"{summary}. Change prompt, labels or max_new_tokens in "
             f"{recipe_path(LLMJudgeRecipe, name)}, or raise most_unusable there. "
