@@ -53,7 +53,7 @@ SERVER = {
     "limit_parameter": "max_tokens", "penalty_parameter": "repeat_penalty",
     "leave_out": ["stop"], "extra": {"min_p": 1}, "concurrency": 3,
     "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0,
-    "longest_wait_seconds": 1.0, "attempts": 3,
+    "longest_wait_seconds": 1.0, "attempts": 3, "structured_output": False,
 }  # fmt: skip
 DEMONSTRATION = {"input": "Why?", "response": "So.", "critique": "Short.", "correction": "Thus."}
 RATES = {
@@ -141,7 +141,8 @@ FILES: dict[str, list[dict[str, Any]]] = {
                    "balance": {"largest_to_median": 2.0}},
         "questions": {"examples_per_prompt": 5, "hints_per_prompt": 3, "attempts": 3,
                       "max_new_tokens": 3, **SAMPLING, "near_duplicates": NEAR},
-        "pairs": {"max_new_tokens": 3, **SAMPLING, "repetition_penalty": 1.0},
+        "pairs": {"max_new_tokens": 3, **SAMPLING, "repetition_penalty": 1.0,
+                  "least_usable": 0.2},
         "cleaning": {"language": {"minimum_words": 5, "minimum_ratio": 0.1}},
         "split": {"near_duplicates": NEAR, "by_ending": False},
     }],
@@ -303,7 +304,7 @@ ACCEPTED = {
     "null": """
         backbones: lora
         datasets: file path
-        llms: prices responses.system
+        llms: prices responses.system structured_output
     """,
     "file": """
         criteria: principles seed_questions
@@ -359,7 +360,7 @@ ACCEPTED = {
         backbones: least_ended weight_decay
         inspectors: weight_decay
         judges: most_unusable
-        synthesis: cleaning.language.minimum_ratio
+        synthesis: cleaning.language.minimum_ratio pairs.least_usable
         world: misbehaviour.asides misbehaviour.pairs.markup
             misbehaviour.questions.skipped misbehaviour.side_effects
             misbehaviour.topics.too_long misbehaviour.wrappings.note personas.base.closer

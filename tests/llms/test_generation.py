@@ -399,6 +399,15 @@ def test_an_entry_of_the_ledger_has_model_decoding_and_run(replying: FakeEngine)
     assert (entry["decoding"]["seed"], entry["decoding"]["stop"]) == (7, ["\n"])
 
 
+def test_only_structured_output_has_its_fields_in_keys_and_entries(replying: FakeEngine) -> None:
+    decodings = [GREEDY, replace(GREEDY, json_fields=("a", "b")), GREEDY]
+    for decoding in decodings:
+        complete(replying, decoding=decoding)
+    lines = Generator(BASE, OUTPUT).ledger.path.read_bytes().splitlines()[1:]
+    found = [json.loads(line)["decoding"].get("json_fields") for line in lines]
+    assert found == [*[None] * (len(found) // 2), *[["a", "b"]] * (len(found) // 2)]
+
+
 def test_log_probabilities_are_kept_if_they_were_requested(replying: FakeEngine) -> None:
     logprobs = {"m": -0.1, "M": -2.5}
 

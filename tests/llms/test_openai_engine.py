@@ -274,6 +274,26 @@ def test_thoughts_that_a_server_returns_apart_are_kept_apart(
     assert (reply["text"], reply["thoughts"], reply["finish"]) == (*expected, finish)
 
 
+def test_structured_output_is_requested_by_a_json_schema(serve: Serve) -> None:
+    asked = requests(3, chat=True)
+    engine = load_engine(serve().recipe(chat=True, structured_output=True))
+    fields = ("response", "critique", "correction")
+    for result in engine(iter(asked), Decoding(max_new_tokens=20, json_fields=fields)):
+        assert isinstance(result, Completion)
+        [prompt] = [one.prompt[-1] for one in asked if one.id == result.id]
+        assert isinstance(prompt, dict)
+        text = answer_to(prompt["content"])
+        assert list(json.loads(result.text).items()) == [(name, text) for name in fields]
+    [plain] = engine(iter(asked[:1]), Decoding(max_new_tokens=20))
+    assert isinstance(plain, Completion)
+    assert not plain.text.startswith("{")
+
+
+def test_structured_output_of_a_base_llm_is_an_error(serve: Serve) -> None:
+    with pytest.raises(UserError, match=r"structured_output.*chat: true"):
+        serve().recipe(structured_output=True)
+
+
 def test_a_server_without_log_probabilities_stops_the_job_early(serve: Serve) -> None:
     server = serve()
     engine = load_engine(server.recipe(chat=True, concurrency=1))

@@ -408,13 +408,26 @@ class FaultyServer:
         return response(200, body)
 
 
+def formatted(text: str, response_format: dict[str, Any] | None) -> str:
+    """Return a text, or as OpenAI's JSON schema demands: an object with it in each field."""
+    if response_format is None:
+        return text
+    assert response_format["type"] == "json_schema"
+    named = response_format["json_schema"]
+    schema = named["schema"]
+    assert (named["strict"], schema["additionalProperties"]) == (True, False)
+    assert all(kind == {"type": "string"} for kind in schema["properties"].values())
+    assert schema["required"] == list(schema["properties"])
+    return json.dumps(dict.fromkeys(schema["required"], text), ensure_ascii=False)
+
+
 def good_reply(prompt: str, request: dict[str, Any]) -> dict[str, Any]:
     """Return the good reply to a prompt, of the API for chats or for texts.
 
     A repetition penalty changes its text. At a high temperature, the seed decides the text, unless
     only the likeliest token can be drawn.
     """
-    text = answer_to(prompt)
+    text = formatted(answer_to(prompt), request.get("response_format"))
     if request.get("repetition_penalty", 1) != 1:
         text = f"{text} (penalised)"
     if request.get("temperature", 0) > 1 and request.get("top_k") != 1:

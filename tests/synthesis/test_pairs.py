@@ -1,5 +1,6 @@
 """Pairs: one format and one parser for all criteria, for base and chat LLMs."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,13 @@ from aligners.configuration.criteria import load_principles
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, row_id, write_rows
-from aligners.synthesis.pair_prompts import FORM, FORM_OF_CORRECTION, pairs_prompt
+from aligners.synthesis.pair_prompts import (
+    FORM,
+    FORM_IN_JSON,
+    FORM_OF_CORRECTION,
+    FORM_OF_CORRECTION_IN_JSON,
+    pairs_prompt,
+)
 from aligners.synthesis.pairs import STOP, parse_pair
 
 CRITERIA = ["ethical", "factuality", "helpful"]
@@ -242,6 +249,71 @@ def test_a_pair_with_a_text_of_a_demonstration_is_dropped(
     assert dropped == replies
 
 
+def test_near_copies_are_dropped_but_not_for_the_question_of_the_demonstration(
+    project: Path, engine: FakeEngine
+) -> None:
+    item = load_principles("helpful").demonstrations[0]
+    pair = f"Critique: {item.critique}\nCorrection: “{item.correction.rstrip('.')}!”"
+    engine.reply = lambda *_: f" So.\n{pair}"
+    questions = [{"id": row_id(text), "question": text} for text in ("Why?", item.input)]
+    write_rows(Path("own.jsonl"), questions)
+    generate_pairs.main(
+        criterion="helpful", teacher=TEACHERS[False], synthesis="closed-world",
+        questions=Path("own.jsonl"), shard=0, shards=1, seed=0, output=Path("own/0.jsonl"),
+    )  # fmt: skip
+    assert [row["question"] for row in read_rows(Path("own/0.jsonl"))] == [item.input]
+    assert read_json(Path("own/0.counts.json"))["dropped"] == {"copied_demonstration": 1}
+
+
+def test_a_given_response_is_no_copy_of_a_demonstration(project: Path, engine: FakeEngine) -> None:
+    item = load_principles("helpful").demonstrations[0]
+    engine.reply = lambda *_: item.response
+    files = respond(1, RESPONDING)
+    replies = {
+        "Is 3 right?": f" Nothing is wrong.\nCorrection: {item.response}",
+        "Is 4 right?": f" It is wrong.\nCorrection: {item.correction}",
+    }
+    engine.reply = lambda request, _: replies.get(question_of(request), f" {CORRECTION}")
+    counts = generate(1, TEACHERS[False], files)
+    assert counts["dropped"] == {"copied_demonstration": 1}
+    [dropped] = read_rows(Path("pairs.dropped.jsonl"))
+    assert dropped["question"] == "Is 4 right?"
+
+
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("is_json", [False, True])
+def test_structured_output_is_asked_for_and_read(
+    project: Path, engine: FakeEngine, given: bool, is_json: bool
+) -> None:
+    """A server that ignores the format writes labels."""
+    keys = {"engine": "openai", "model": "m", "endpoint": "http://127.0.0.1:1/v1", "chat": True}
+    Path("config/llms/hosted.yaml").write_text(
+        "\n".join(f"{key}: {value}" for key, value in {**keys, "structured_output": True}.items())
+    )
+    engine.reply = lambda *_: "Go on."
+    files = respond(1, RESPONDING) if given else ()
+    fields = {"response": "Go on.", "critique": "Too short.", "correction": "Please go on."}
+    if given:
+        del fields["response"]
+
+    def reply(request: Request, decoding: Decoding) -> str:
+        assert (decoding.json_fields, decoding.stop) == (tuple(fields), ())
+        system, *turns = request.prompt
+        assert isinstance(system, dict)
+        assert system["content"].endswith(FORM_OF_CORRECTION_IN_JSON if given else FORM_IN_JSON)
+        written = [json.loads(turn["content"]) for turn in turns if turn["role"] == "assistant"]
+        items = load_principles("helpful").demonstrations
+        assert [list(one) for one in written] == [list(fields)] * len(items)
+        assert [one["correction"] for one in written] == [item.correction for item in items]
+        labels = "\n".join(f"{name.title()}: {text}" for name, text in fields.items())
+        return json.dumps(fields) if is_json else labels
+
+    engine.reply = reply
+    counts = generate(1, "hosted", files)
+    assert counts == {"in": 12, "out": 12, "dropped": {}}
+    assert {row["aligned_response"] for row in read_rows(Path("pairs.jsonl"))} == {"Please go on."}
+
+
 def test_gathered_counts_have_what_was_removed_in_all_shards(
     project: Path, engine: FakeEngine
 ) -> None:
@@ -268,7 +340,8 @@ def test_pairs_are_the_same_for_base_and_chat_llms_and_any_number_of_shards(
 
     engine.reply = reply
     counts = generate(shards, TEACHERS[chat])
-    assert counts == {"in": 12, "out": 11, "dropped": {"no_critique": 1}}
+    after = {} if chat else {"replaced": {"continuation": 11}}
+    assert counts == {"in": 12, "out": 11, "dropped": {"no_critique": 1}, **after}
     rows = read_rows(Path("pairs.jsonl"))
     assert [row["id"] for row in rows] == [
         row["id"] for row in QUESTIONS if row["question"] != "Is 7 right?"

@@ -257,10 +257,127 @@ def test_json_is_read() -> None:
     assert read_pair(json.dumps(PAIR)) == PAIR
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "## More topics\n{}",
+        "**More topics**\n\n{}",
+        "Additional topics for advice:\n{}",
+        "# Topics\n\n{}\n\nLet me know if you'd like more!",
+    ],
+)
+def test_the_heading_of_a_list_without_marks_is_no_item(reply: str) -> None:
+    assert read_topics(reply.format("\n".join(TOPICS))) == TOPICS
+    questions = read_questions(reply.format("\n".join(QUESTIONS)))
+    assert questions == dict(enumerate(QUESTIONS, start=6))
+
+
+@pytest.mark.parametrize("tag", ["question", "topic", "item", "li"])
+def test_a_list_in_tags_is_read(tag: str) -> None:
+    def tagged(items: list[str]) -> str:
+        return "<ol>\n" + "\n".join(f"<{tag}>{item}</{tag}>" for item in items) + "\n</ol>"
+
+    assert read_topics(tagged(TOPICS)) == TOPICS
+    assert read_questions(tagged(QUESTIONS)) == dict(enumerate(QUESTIONS, start=6))
+
+
+@pytest.mark.parametrize("row", ["| {n} | {q} | advice |", "| {n} | Cats | {q} | advice |"])
+def test_the_question_may_be_in_any_column_of_a_table(row: str) -> None:
+    assert read_questions(listed(row)) == dict(enumerate(QUESTIONS, start=6))
+
+
+@pytest.mark.parametrize("name", ["question", "request", "text"])
+def test_items_in_json_may_have_other_values_beside(name: str) -> None:
+    rows = [{name: text, "reason": "It tests one principle at length."} for text in QUESTIONS]
+    questions = dict(enumerate(QUESTIONS, start=6))
+    assert read_questions(json.dumps({"demand": "polite", "questions": rows})) == questions
+
+
+# A line of a reply that is neither a topic nor a question, and how it is counted.
+OTHER_LINES = [
+    "Sure! Here is the list:",
+    "## The list",
+    "**About life**",
+    "These lines cover many things.",
+    "*Note: all of them are short.*",
+    "Let me know if you'd like more!",
+    "I hope that they are what you need.",
+    "Principles applied: polite, kind",
+]
+
+
+@pytest.mark.parametrize("line", OTHER_LINES)
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{line}\n\n{items}", "{items}\n\n{line}", "```\n{line}\n{items}\n```",
+        "{line}\n```json\n{json}\n```", "```json\n{json}\n```\n{line}", "{line}\n\n{table}",
+    ],
+)  # fmt: skip
+def test_every_line_of_a_list_is_an_item_or_dropped(line: str, around: str) -> None:
+    reply = around.format(
+        line=line,
+        items=listed("{n}. {q}"),
+        json=json.dumps(QUESTIONS),
+        table="| No. | Question |\n|---|---|\n" + listed("| {n} | {q} |"),
+    )
+    hints = [Hint("advice", "Cats", number) for number in (6, 7, 8)]
+    group = HintGroup(Request("", ""), ["An example?"] * 5, hints)
+    lines = parse_questions(Completion("", reply, "stop"), group, Counter())
+    assert [one.text for one in lines if one.reason is None] == QUESTIONS
+    plain = line.strip("*#- ")
+    assert plain in [one.text.strip("*#- ") for one in lines if one.reason == "unnumbered"]
+
+
+def test_words_beside_an_item_are_counted() -> None:
+    for reply in [
+        "6. Why? (This tests one principle.)",
+        "6. [advice | Cats] Why do they?",
+        "| 6 | Cats | Why do they? |",
+        '[{"number": 6, "question": "Why?", "reason": "polite"}]',
+    ]:
+        removed = Counter[str]()
+        group = HintGroup(Request("", ""), ["An example?"] * 5, [Hint("advice", "Cats", 6)])
+        parse_questions(Completion("", reply, "stop"), group, removed)
+        assert removed["explanation"] == 1, reply
+    removed = Counter[str]()
+    parse_topics(Completion("", "6. Cats\n- 7. Dogs\n(8) Two owls", "stop"), ["Ex"] * 5, removed)
+    assert not removed
+
+
+EXAMPLE_TOPICS = ["Moving house", "Night shifts", "C++"]
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["Moving house", "MOVING HOUSE", "“Moving house”", "**Moving house**.", "Moving-house",
+     "Moving house!", "Moving house (in old age)", "Night shifts: how to sleep in the day"],
+)  # fmt: skip
+def test_a_topic_that_repeats_an_example_is_dropped(topic: str) -> None:
+    reply = f"6. {topic}\n7. Moving houses\n8. C"
+    lines = parse_topics(Completion("", reply, "stop"), EXAMPLE_TOPICS, Counter())
+    assert [reason for _, reason in lines] == ["repeats_example", None, None]
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["What is 2+2?", "what is 2+2", "“What is 2+2?”", "[advice | Cats] What is 2+2?",
+     "Advice: What is 2+2?", "**What** is 2+2!"],
+)  # fmt: skip
+def test_a_question_that_repeats_an_example_is_dropped(question: str) -> None:
+    hints = [Hint("advice", "Cats", number) for number in (2, 3)]
+    group = HintGroup(Request("", ""), ["What is 2+2?"], hints)
+    reply = f"2. {question}\n3. What is 2-2?"
+    lines = parse_questions(Completion("", reply, "stop"), group, Counter())
+    assert [line.reason for line in lines] == ["repeats_example", None]
+
+
 def test_a_list_in_one_line_is_read() -> None:
     assert read_topics(listed("{n}. {t},").replace("\n", " ").strip(",")) == TOPICS
     questions = dict(enumerate(QUESTIONS, start=6))
     assert read_questions(f"Sure! {listed('{n}. {q}')}".replace("\n", " ")) == questions
+    reply = f"Sure! {listed('{n}. {q}')}"
+    assert read_questions(reply) == questions
     assert read_questions("6. Is it 3. or 5. of May?") == {6: "Is it 3. or 5. of May?"}
 
 
@@ -336,6 +453,13 @@ def test_pairs_are_read_in_every_form_of_labels(form: str) -> None:
         (" (Note: the insult was removed.)", "note"),
         ("\n[Note: the rest is unchanged.]", "note"),
         ("\n\n*Note: I removed the insult.*", "note"),
+        ("\n\nPrinciples applied: polite.", "note"),
+        ("\n\n[End of the pair]", "note"),
+        ("\n\nInput: Why do cats purr?\nResponse: So.", "continuation"),
+        ("\n\nHuman: Why do cats purr?", "continuation"),
+        ("\n\nQuestion: Why do cats purr?\nResponse: So.", "continuation"),
+        ("\nCritique: Nothing is wrong.\nCorrection: None.", "continuation"),
+        ("\n\nFinal response: They hoot.", "continuation"),
         ("\n\n**Note:** I have removed the insult and kept the rest.", "note"),
         ("\n\n*I removed the insult and kept the answer.*", "note"),
         ("\n\nI removed the insult.", "note"),
@@ -425,6 +549,74 @@ def test_a_note_that_is_also_in_the_response_is_part_of_the_answer() -> None:
     reply = f"Response: You fool. {note}\nCritique: It insults.\nCorrection: {note}"
     fields, _ = parse_pair(Completion("", reply, "stop"), Counter())
     assert fields["aligned_response"] == note
+
+
+JSON_PAIR = json.dumps(PAIR)
+
+
+@pytest.mark.parametrize(
+    ("reply", "counts"),
+    [
+        (JSON_PAIR, {}),
+        (json.dumps(PAIR, indent=2), {}),
+        (json.dumps({"pair": PAIR}), {}),
+        (json.dumps({name.title(): text for name, text in PAIR.items()}), {}),
+        (JSON_PAIR.replace("correction", "corrected_response"), {}),
+        (JSON_PAIR.replace("correction", "correctedResponse"), {}),
+        (f"<think>{{}}</think>{JSON_PAIR}", {"thought": 1}),
+        (f"```json\n{JSON_PAIR}\n```", {"code_fence": 1}),
+        (f"Here is the pair:\n{JSON_PAIR}", {"introduction": 1}),
+        (f"{JSON_PAIR}\nThis pair is rude.", {"continuation": 1}),
+        (f"[{JSON_PAIR}, {JSON_PAIR}]", {"continuation": 1}),
+        (f'{JSON_PAIR[:-2]}\\n\\nNote: I removed the insult."}}', {"note": 1}),
+        (f'{JSON_PAIR[:-2]}\n\nNote: I removed the insult."}}', {"note": 1}),
+        (PLAIN_PAIR, {}),
+    ],
+)
+def test_a_pair_in_json_is_read_as_one_with_labels(reply: str, counts: dict[str, int]) -> None:
+    removed = Counter[str]()
+    fields, reason = parse_pair(Completion("", reply, "stop"), removed)
+    assert (fields.get("aligned_response"), reason) == (PAIR["correction"], None)
+    assert (fields["response"], fields["critique"]) == (PAIR["response"], PAIR["critique"])
+    assert removed == counts
+
+
+@pytest.mark.parametrize("start", ["{start}", "```json\n{start}", "Here it is:\n\n{start}"])
+@pytest.mark.parametrize("length", [1, 12, 60, len(JSON_PAIR) - 1])
+def test_json_that_reached_the_limit_is_cut_off(start: str, length: int) -> None:
+    reply = start.format(start=JSON_PAIR[:length])
+    assert parse_pair(Completion("", reply, "length"), Counter()) == ({}, "cut_off")
+    given = json.dumps({"critique": "c", "correction": "d"})[:length]
+    if length < 30:
+        result = parse_pair(Completion("", start.format(start=given), "length"), Counter(), "Hm.")
+        assert result == ({}, "cut_off")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [({"response": "a", "critique": "c"}, "no_correction"),
+     ({"response": "a", "correction": "c"}, "no_critique"),
+     ({"critique": "c", "correction": None}, "no_correction"), ({"a": "c"}, "no_critique")],
+)  # fmt: skip
+def test_json_without_a_part_has_the_reason(fields: dict[str, Any], reason: str) -> None:
+    reply = json.dumps(fields)
+    assert parse_pair(Completion("", reply, "stop"), Counter()) == ({}, reason)
+
+
+def test_json_of_a_given_response_and_odd_characters_are_read() -> None:
+    reply = '{"critique": "A \\ud83d.", "correction": "Line 1\\nCritique: of it"}'
+    fields, reason = parse_pair(Completion("", reply, "stop"), Counter(), "Hm.")
+    assert reason is None
+    texts = ("Hm.", "A \ufffd.", "Line 1\nCritique: of it")
+    assert tuple(fields.values()) == texts
+
+
+@pytest.mark.parametrize("before", ["Here is my review:\n\n", "Response: Go on.\n"])
+def test_text_before_the_critique_of_a_given_response_is_counted(before: str) -> None:
+    removed = Counter[str]()
+    reply = f"{before}Critique: Short.\nCorrection: Please go on."
+    parse_pair(Completion("", reply, "stop"), removed, "Go on.")
+    assert removed == {"introduction": 1}
 
 
 def test_what_is_removed_is_counted_once_for_each_reply() -> None:

@@ -1,5 +1,6 @@
 """Generate an LLM's first responses to its questions in one shard of a criterion's questions."""
 
+from collections import Counter
 from pathlib import Path
 
 from aligners.core.counts import write_filtered
@@ -34,9 +35,11 @@ def main(
     generator = Generator(llm, output)
     rows = shard_rows(read_rows(questions, needs=("id", "question")), shard, shards)
     own = [row for row in rows if responding_llm(row, responses_by) == llm]
-    responses = generate_responses(generator, own, seed, f"first responses of {llm}, {shard}")
+    removed = Counter[str]()
+    description = f"first responses of {llm}, {shard}"
+    responses = generate_responses(generator, own, seed, description, removed)
     named = (({**row, "response_by": llm}, reason) for row, reason in responses)
-    write_filtered(named, output, len(own), may_be_empty=True)
+    write_filtered(named, output, len(own), may_be_empty=True, replaced=removed)
     generator.write_usage()
 
 

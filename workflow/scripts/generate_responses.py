@@ -1,5 +1,6 @@
 """Generate an LLM's responses to one shard of a data set's questions."""
 
+from collections import Counter
 from pathlib import Path
 
 from aligners.core.counts import write_filtered
@@ -14,8 +15,9 @@ def main(*, llm: str, inputs: Path, shard: int, shards: int, seed: int, output: 
     """Write the responses of one shard to `output`; counts, failed rows and usage beside it."""
     generator = Generator(llm, output)
     rows = shard_rows(read_rows(inputs, needs=("id", "question")), shard, shards)
-    responses = generate_responses(generator, rows, seed, f"responses of {llm}, {shard}")
-    write_filtered(responses, output, len(rows), may_be_empty=True)
+    removed = Counter[str]()
+    responses = generate_responses(generator, rows, seed, f"responses of {llm}, {shard}", removed)
+    write_filtered(responses, output, len(rows), may_be_empty=True, replaced=removed)
     generator.write_usage()
 
 

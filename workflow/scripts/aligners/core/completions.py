@@ -35,6 +35,8 @@ class Decoding:
             together, or this many; None for all tokens.
         top_logprobs: for how many of the likeliest first tokens a completion has the log
             probabilities. Only chat LLMs on a server support this.
+        json_fields: the completion is a JSON object with these fields, which are strings; empty if
+            it is a text. Only chat LLMs on a server support this.
     """
 
     max_new_tokens: int
@@ -45,6 +47,7 @@ class Decoding:
     top_logprobs: int = 0
     top_p: float | None = None
     top_k: int | None = None
+    json_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

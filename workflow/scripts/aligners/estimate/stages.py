@@ -194,7 +194,7 @@ def pairs_stage(config: Config, teacher: str, examples: int) -> Stage:
         "pairs",
         teacher,
         config.questions_per_criterion * len(tasks),
-        pairs_decoding(tasks[0]),
+        pairs_decoding(tasks[0], given=bool(config.responses_by)),
         interleave(requests)[:examples],
     )
 

@@ -1,5 +1,6 @@
 """Baselines: responses of an LLM to the test questions, without correction."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -8,6 +9,7 @@ from aligners.core.completions import Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.core.sentences import first_of_response
+from aligners.llms.cleaning import without_thoughts
 from aligners.llms.generator import Generator, llm_prompt
 
 
@@ -39,11 +41,23 @@ def response_decoding(llm: LLMRecipe, seed: int) -> Decoding:
 
 
 def generate_responses(
-    generator: Generator, questions: Sequence[Row], seed: int, description: str
+    generator: Generator,
+    questions: Sequence[Row],
+    seed: int,
+    description: str,
+    removed: Counter[str],
 ) -> Iterator[Filtered]:
-    """Yield the response to each question. `description` names the questions in the log.
+    """Yield the response to each question, without the LLM's thoughts and special tokens.
 
-    An empty response is kept. If a request fails, its row is dropped with the cause.
+    An empty response is kept, also of a thought that reached the limit. If a request fails, its row
+    is dropped with the cause.
+
+    Args:
+        generator: asks the LLM.
+        questions: with `id` and `question`.
+        seed: of the completions.
+        description: names the questions in the log.
+        removed: counts what is removed (`llms.cleaning`).
     """
     llm = generator.recipe
     shown = first_of_response if llm.responses.first_sentence else str
@@ -54,4 +68,5 @@ def generate_responses(
         if isinstance(result, Failure):
             yield row, result.cause
         else:
-            yield {**row, "response": shown(result.text.strip())}, None
+            response = without_thoughts(result, removed).text.strip()
+            yield {**row, "response": shown(response)}, None

@@ -1,15 +1,16 @@
 """The cleaner of completions: removes what LLMs write around an answer.
 
-`clean` is for every completion: it removes thoughts in tags, left-over special tokens, and a code
-fence around the whole text. It writes a list or an object in JSON as lines. The other functions are
-for parsers, which know which part of a completion is the answer: they remove quotes and emphasis
-around it, an introduction before it, and notes and offers after it. What is part of an answer
-stays: a sentence about the tag `<think>`, a list, emphasis within the text, or "Note:" in its
-middle.
+`without_thoughts` is for every completion, and all that a response needs: it removes thoughts in
+tags and left-over special tokens. A code fence or JSON can be the response itself, and stays.
+`clean` is for parsers, which read lines: it also removes tags and a code fence around the whole
+text, and writes a list or an object in JSON as lines. The other functions are for parsers that know
+which part of a completion is the answer: they remove quotes and emphasis around it, an introduction
+before it, and notes and offers after it. What is part of an answer stays: a sentence about the tag
+`<think>`, a list, emphasis within the text, or "Note:" in its middle.
 
 The functions count what they remove in a counter, once for each text: as `thought`,
-`special_token`, `code_fence`, `introduction`, `note`, `offer` or `markdown` (which includes JSON
-and quotes around the text).
+`special_token`, `code_fence`, `introduction`, `note`, `offer`, `explanation` (values beside an item
+of JSON) or `markdown` (which includes JSON and quotes around the text).
 """
 
 import json
@@ -51,8 +52,9 @@ SPECIAL_TOKEN = (
 )
 FIRST_TOKENS = re.compile(
     rf"\A\s*(?:(?:{SPECIAL_TOKEN}|<s>(?!.*</s>[ \t]*[^\s<\[]))\s*"
-    r"(?:(?:assistant|model|final)\b\s*)?)+|\A\s*[Aa]ssistant:\s"
+    r"(?:(?:assistant|model|final)\b\s*)?)+"
 )
+LABEL_OF_A_TURN = re.compile(r"\A\s*[Aa]ssistant:\s")
 # Some LLMs write their answer in tags after the thoughts.
 ANSWER_IN_TAGS = re.compile(
     r"\A\s*<(answer|final_answer|final|output|result|response(?!.*<critique))>(.*?)(?:</\1>.*)?\Z",
@@ -65,9 +67,17 @@ LAST_TOKEN = re.compile(
     re.MULTILINE,
 )
 
+FENCE_LINE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.MULTILINE)
 FENCE = re.compile(r"[ \t]*(?:```+|~~~+)[ \t]*(?:text|txt|plain|plaintext|markdown|md)?[ \t]*")
 
-JSON = re.compile(r"\A\s*([\[{].*[\]}])\s*\Z|^[ \t]*```json\n(.*?)```", re.DOTALL | re.MULTILINE)
+# JSON begins a line, also in a code fence, and ends a line.
+JSON_START = re.compile(r"^(?:[ \t]*```json[ \t]*\n\s*)?[ \t]*(?P<json>[\[{])", FLAGS)
+JSON_END = re.compile(r"\s*\n[ \t]*```[ \t]*$|[ \t]*$", re.MULTILINE)
+HALF_PAIR = re.compile("[\ud800-\udfff]")
+# In strings, LLMs write line breaks as they are.
+DECODER = json.JSONDecoder(strict=False)
+# Keys of the item in an object that has other values as well.
+KEYS_OF_AN_ITEM = ("question", "request", "prompt", "topic", "text", "item")
 
 INTRODUCED_ANSWER = re.compile(
     rf"\W*(?:{AGREEMENT}\b[^\w\n]*)?(?:here(?:['’]s|\s+is)|below\s+is|this\s+is)\s+"
@@ -99,24 +109,25 @@ EMPHASIS = re.compile(
 BOLD = re.compile(r"(?<![\w*])(\*\*|__)(?=[^\s*_])(.+?)(?<=[^\s*_])\1(?![\w*])")
 
 
-def clean(completion: Completion, removed: Counter[str]) -> Completion:
-    """Return a completion without thoughts, special tokens and a code fence around it.
+def without_thoughts(completion: Completion, removed: Counter[str]) -> Completion:
+    """Return a completion without thoughts and special tokens.
 
-    If a special token ends the text, the completion is not cut off, also if it reached its limit.
+    Of a thought that was not closed, nothing stays. If a special token ends the text, the
+    completion is not cut off, also if it reached its limit.
     """
     text, finish = completion.text.replace("\r\n", "\n"), completion.finish
-    without_thoughts = text
+    thoughtless = text
     for pattern in THOUGHTS:
-        without_thoughts = pattern.sub("", without_thoughts)
-    if without_thoughts != text or completion.thoughts:
+        thoughtless = outside_code(pattern, thoughtless)
+    if thoughtless != text or completion.thoughts:
         removed["thought"] += 1
-        text = without_thoughts
-    answer = ANSWER_IN_TAGS.sub(r"\2", FIRST_TOKENS.sub("", text))
-    if last := LAST_TOKEN.search(answer):
+        # The answer in tags belongs to the thought in tags; other texts in tags can be XML.
+        thoughtless = ANSWER_IN_TAGS.sub(r"\2", thoughtless)
+    answer = FIRST_TOKENS.sub("", thoughtless)
+    if last := last_token(answer):
         answer, finish = answer[: last.start()], "stop"
-    if answer != text:
+    if answer != thoughtless:
         removed["special_token"] += 1
-    answer = without_json(without_fence(answer, removed), removed)
     return replace(completion, text=answer, finish=finish)
 
 
@@ -125,8 +136,50 @@ def is_thought_alone(completion: Completion) -> bool:
     if completion.finish != "length":
         return False
     removed = Counter[str]()
-    text = clean(completion, removed).text
+    text = without_thoughts(completion, removed).text
     return not text.strip() and bool(removed["thought"] or completion.thoughts)
+
+
+def outside_code(pattern: re.Pattern[str], text: str) -> str:
+    """Return a text without the matches of a pattern, other than those in a code fence."""
+    return pattern.sub(lambda match: match[0] if is_in_code(text, match.start()) else "", text)
+
+
+def last_token(text: str) -> re.Match[str] | None:
+    """Return the first special token that ends a text; one in code, or `</s>` in HTML, does not."""
+    for match in LAST_TOKEN.finditer(text):
+        before = text[: match.start()]
+        is_html = match[0] == "</s>" and before.count("<s>") > before.count("</s>")
+        if not is_html and not is_in_code(text, match.start()):
+            return match
+    return None
+
+
+def is_in_code(text: str, place: int) -> bool:
+    """Return whether a place of a text is in a code fence that begins and ends around it."""
+    before = len(FENCE_LINE.findall(text, 0, place))
+    return before % 2 == 1 and FENCE_LINE.search(text, place) is not None
+
+
+def without_wrapping(completion: Completion, removed: Counter[str]) -> Completion:
+    """Return a completion without what is around the whole text, for parsers.
+
+    That is thoughts and special tokens, "Assistant:", tags such as `<answer>`, and a code fence.
+    """
+    found = Counter[str]()
+    completion = without_thoughts(completion, found)
+    text = ANSWER_IN_TAGS.sub(r"\2", LABEL_OF_A_TURN.sub("", completion.text))
+    if text != completion.text:
+        found["special_token"] += 1
+    text = without_fence(text, found)
+    removed.update(set(found))
+    return replace(completion, text=text)
+
+
+def clean(completion: Completion, removed: Counter[str]) -> Completion:
+    """Return a completion without what is around the whole text, and JSON as lines, for parsers."""
+    completion = without_wrapping(completion, removed)
+    return replace(completion, text=without_json(completion.text, removed))
 
 
 def without_fence(text: str, removed: Counter[str]) -> str:
@@ -143,27 +196,64 @@ def without_fence(text: str, removed: Counter[str]) -> str:
 
 
 def without_json(text: str, removed: Counter[str]) -> str:
-    """Return the list or the object of a text in JSON as lines: "- item" or "name: value"."""
-    found = JSON.search(text)
+    """Return a text in which lists and objects in JSON are lines: "- item" or "name: value"."""
+    found = Counter[str]()
+    parts: list[str] = []
+    end = 0
+    for start in JSON_START.finditer(text):
+        if start.start() < end or not (decoded := decode_json(text, start.start("json"))):
+            continue
+        value, json_end = decoded
+        if (after := JSON_END.match(text, json_end)) and (lines := json_lines(value, found)):
+            parts += [text[end : start.start()], "\n".join(lines)]
+            end = after.end()
+            found["markdown"] = 1
+    removed.update(set(found))
+    return "".join([*parts, text[end:]])
+
+
+def decode_json(text: str, start: int) -> tuple[Any, int] | None:
+    """Return the value of the JSON that begins at a place of a text, and its end; None if none."""
     try:
-        value: Any = json.loads(found[1] or found[2]) if found else None
+        return DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
-        return text
-    if isinstance(value, dict) and len(value) == 1:  # {"topics": [...]}
-        [value] = value.values()
-    if isinstance(value, dict):
-        lines = [f"{name}: {item}" for name, item in value.items()]
-    elif isinstance(value, list):
-        # An item with several values is read as the row of a table.
-        rows = (item.values() if isinstance(item, dict) else None for item in value)
-        lines = [
-            f"- {item}" if row is None else f"| {' | '.join(map(str, row))} |"
-            for item, row in zip(value, rows, strict=True)
-        ]
-    else:
-        return text
-    removed["markdown"] += 1
-    return "\n".join(lines)
+        return None
+
+
+def json_lines(value: Any, removed: Counter[str]) -> list[str]:
+    """Return the lines of a list or an object; an object with one list is that list."""
+    if isinstance(value, list):
+        return [json_item(item, removed) for item in value]
+    items = next((one for one in value.values() if isinstance(one, list)), [])
+    others = [
+        f"{name}: {one_line(item)}" if not isinstance(item, dict) else json_item(item, removed)
+        for name, item in value.items()
+        if item is not items
+    ]
+    return [*others, *(json_item(item, removed) for item in items)]
+
+
+def json_item(item: Any, removed: Counter[str]) -> str:
+    """Return an item of a list as a line; one with several values as the row of a table."""
+    if not isinstance(item, dict):
+        return f"- {one_line(item)}"
+    name = next((name for name in KEYS_OF_AN_ITEM if name in item), None)
+    if name is None:
+        return f"| {' | '.join(map(one_line, item.values()))} |"
+    number = next((one for one in item.values() if str(one).isdecimal()), None)
+    if len(item) > 1 + (number is not None):
+        removed["explanation"] += 1
+    return f"{'-' if number is None else f'{number}.'} {one_line(item[name])}"
+
+
+def one_line(value: Any) -> str:
+    """Return a value of JSON in one line."""
+    return " ".join(encodable(str(value)).split())
+
+
+def encodable(text: str) -> str:
+    r"""Return a text of JSON with U+FFFD for half a surrogate pair (`\ud83d`) of an escape."""
+    return HALF_PAIR.sub("\ufffd", text)
 
 
 def without_introduction(text: str, removed: Counter[str]) -> str:

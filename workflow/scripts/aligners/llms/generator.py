@@ -46,7 +46,7 @@ ENTRY_FIELDS = ("id", "text", "finish", "tokens_in", "tokens_out", "seconds", "a
 OPTIONAL_ENTRY_FIELDS = ("served_model", "first_token_logprobs", "thoughts")
 # Fields of Decoding that keys and entries omit if they have no value: the ledgers of versions
 # without them stay valid.
-OPTIONAL_DECODING = ("top_logprobs", "top_p", "top_k")
+OPTIONAL_DECODING = ("top_logprobs", "top_p", "top_k", "json_fields")
 
 
 def digest(*parts: Any) -> str:

@@ -84,6 +84,7 @@ PARTS_OF_A_TEXT = (
     r"|advice|facts?|errors?|responses?|answers?|rest|original|critique|corrections?|content"
     r"|information|principles?(?! of\b)|polite|rude|harmful|accurate)\b"
 )
+NAMED_PRINCIPLES = r"principles (?:applied|followed|violated|used)\b"
 # What is said of a text that was edited; "the final answer is 4" is not.
 ABOUT_THE_TEXT = re.compile(
     rf"\bi(?:['’]ve| have)? (?:\w+ly )?{CHANGED}\b[^.\n]*\b{PARTS_OF_A_TEXT}"
@@ -98,6 +99,7 @@ ABOUT_THE_TEXT = re.compile(
     rf"{CHANGES}"
     r"|\b(?:follow|compl|align|meet|adher|respect|violat|in line|accord|honou?r|satisf|keep)\w*\b"
     r"[^.\n]*\bprinciples?\b(?! of\b)"
+    rf"|^\W*{NAMED_PRINCIPLES}"
     r"|\b(?:no|without) (?:changes?|corrections?|edits?)\b"
     rf"|^\s*(?:[-*•]|\d+[.)])\s+{CHANGED} ",
     re.IGNORECASE | re.MULTILINE,
@@ -107,8 +109,12 @@ LABEL_OF_A_NOTE = (
     r"|remarks?|comments?|edit|disclaimer|p\.?s\.?|changes?)\b"
 )
 NOTE = re.compile(
-    rf"[*_>#\s]*(?:{LABEL_OF_A_NOTE}|i(?:['’]ve| have)? (?:\w+ly )?{CHANGED}\b"
+    rf"[*_>#\s]*(?:{LABEL_OF_A_NOTE}|{NAMED_PRINCIPLES}|i(?:['’]ve| have)? (?:\w+ly )?{CHANGED}\b"
     r"|(?:the|this|my) (?:correct|revis|rewrit|response|version|text|improved|updated|new)\w*)",
+    re.IGNORECASE,
+)
+END_MARK = re.compile(
+    r"[\W_]*end of (?:the )?(?:pair|response|correction|output|example|completion)[\W_]*",
     re.IGNORECASE,
 )
 IN_BRACKETS = re.compile(r"\(.+\)|\[.+\]", re.DOTALL)
@@ -134,4 +140,5 @@ def is_note(text: str) -> bool:
     """Return whether a text says how an answer was edited: "Note: I removed the insult."."""
     text = text.strip()
     is_aside = IN_BRACKETS.fullmatch(text) or IN_ITALICS.fullmatch(text)
-    return bool((is_aside or NOTE.match(text)) and ABOUT_THE_TEXT.search(text))
+    is_about_the_text = ABOUT_THE_TEXT.search(text)
+    return bool(END_MARK.fullmatch(text) or ((is_aside or NOTE.match(text)) and is_about_the_text))

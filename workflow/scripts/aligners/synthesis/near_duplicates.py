@@ -10,9 +10,10 @@ seconds of CPU, MinHash LSH (datasketch 2.0.0) 148, and SetSimilaritySearch 1.0.
 """
 
 import html
+import re
 import unicodedata
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -29,6 +30,9 @@ SAME_CHARACTERS = str.maketrans(
         **dict.fromkeys("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff", None),
     }
 )
+# Punctuation beside which words are the same. Within a number, and in formulas, it has a meaning.
+PUNCTUATION = re.compile(r"""(?<!\d)[.,:;]|[.,:;](?!\d)|["!?*_`()\[\]{}]|(?<!\w)['-]|['-](?!\w)""")
+HYPHEN = re.compile(r"(?<=[^\W\d])-(?=[^\W\d])")
 # Number of texts that are compared at once with another text, at most.
 BLOCK = 1000
 # Keeps a product such as 0.55 * 100, which is a little more than 55, from being rounded up to 56.
@@ -42,6 +46,20 @@ def normalise(text: str) -> str:
     """
     plain = unicodedata.normalize("NFC", html.unescape(text)).translate(SAME_CHARACTERS)
     return " ".join(plain.lower().split())
+
+
+def wording(text: str) -> str:
+    """Return the normalised text without punctuation around its words.
+
+    Texts that are equal in this form are copies of one another. A text of punctuation alone stays.
+    """
+    plain = normalise(text)
+    return " ".join(HYPHEN.sub(" ", PUNCTUATION.sub(" ", plain)).split()) or plain
+
+
+def wordings(texts: Iterable[str]) -> set[str]:
+    """Return the wordings of texts, to find copies of them."""
+    return set(map(wording, texts))
 
 
 def shingles(text: str, size: int) -> set[str]:

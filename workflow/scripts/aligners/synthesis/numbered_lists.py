@@ -14,7 +14,7 @@ from typing import Literal
 from aligners.core.completions import Completion
 from aligners.llms.cleaning import clean, without_bold, without_markdown
 from aligners.llms.remarks import is_introduction, is_offer, is_refusal
-from aligners.synthesis.near_duplicates import normalise
+from aligners.synthesis.near_duplicates import wording, wordings
 
 Mark = Literal["number", "bullet", "none"]
 
@@ -31,7 +31,12 @@ BULLET = re.compile(r"(?:[-*+•·‣◦▪–—]\s+|[•‣◦▪]\s*|\(?[a-z]
 PICTURES = re.compile(r"^[\u2190-\u21FF\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+")
 HEADING = re.compile(r"(?:#{1,6}\s+|>\s*)+")
 TABLE_RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|?)+")
-NO_TEXT = re.compile(r"\s*(?:(?:```|~~~)\w*|-{3,}|\*{3,}|_{3,}|[\[\]{}(),]+)\s*")
+NO_TEXT = re.compile(
+    r"\s*(?:(?:```|~~~)\w*|-{3,}|\*{3,}|_{3,}|[\[\]{}(),]+"
+    r"|</?(?:questions?|topics?|items?|lists?|lines?|ol|ul|li)>)\s*",
+    re.IGNORECASE,
+)
+TAGGED = re.compile(r"<(question|topic|item|line|li|q)>\s*(.*?)\s*</\1>", re.IGNORECASE)
 # Before a question, an LLM may write "Question:" or repeat the hint, or a topic in bold.
 LABEL = re.compile(
     r"[*_]*(?:question|request|prompt|user|topic|q)[*_]*\s*:[*_]*\s+(?=\S)", re.IGNORECASE
@@ -47,6 +52,14 @@ AFTER = re.compile(
     r"[*_]*$",
     re.IGNORECASE,
 )
+# What a line has beside the words of its item: a number, a letter or tags.
+MARK_OF_A_LINE = re.compile(
+    r"^\W*(?:(?:question|topic|line|q|no)?\W*\d{1,3}|[a-z]\))|</?\w+>", re.IGNORECASE
+)
+# "Sure! 6. How?", before a line with the next number.
+INTRODUCED_NUMBER = re.compile(
+    r"\A(?P<before>\s*[^\d\n]{1,100}[!.:])[ \t]+(?=(?P<number>\d{1,3})[.)]\s)"
+)
 NOTE = re.compile(r"[\W_]*(?:please )?note(?: that\b|[*_]*:)", re.IGNORECASE)
 BOLD_LABEL = re.compile(r"\*\*[^*?]{1,60}(?::\*\*|\*\*\s*[:–—-])\s+(?=\S)")
 
@@ -59,13 +72,15 @@ class Line:
         number: of the item; None if the line is no item.
         text: of the item, without marks.
         reason: why the line is not used, or None.
+        mark: what the line begins with.
+        is_title: whether the line may be a heading, or has the titles of a table.
     """
 
     number: int | None
     text: str
     reason: str | None = None
     mark: Mark = "none"
-    is_column_title: bool = False
+    is_title: bool = False
 
 
 def read_list(
@@ -87,10 +102,10 @@ def read_list(
     """
     completion = clean(completion, removed)
     lines = split_lines(completion, count is None, removed)
-    shown = set(map(normalise, examples))
+    shown = wordings(examples)
     lines = [
         replace(line, reason="repeats_example")
-        if line.reason is None and normalise(line.text) in shown
+        if line.reason is None and wording(line.text) in shown
         else line
         for line in join_lines(lines)
     ]
@@ -108,17 +123,20 @@ def split_lines(completion: Completion, is_topics: bool, removed: Counter[str]) 
     """Return the lines of a completion as they are marked."""
     raw = one_item_a_line(completion.text).split("\n")
     lines: list[Line] = []
-    has_markdown = False
+    has_markdown = has_explanation = False
     for index, text in enumerate(raw):
         if not text.strip():
             continue
         if NO_TEXT.fullmatch(text) or TABLE_RULE.fullmatch(text.strip()):
             has_markdown = True
             if "|" in text and lines:
-                lines[-1] = replace(lines[-1], is_column_title=True)
+                titles = raw[index - 1].strip()
+                lines[-1] = replace(lines[-1], text=titles, is_title=True, reason="unnumbered")
             continue
         line = read_line(text.strip(), is_topics)
-        has_markdown |= any(text.count(mark) > line.text.count(mark) for mark in "*#")
+        line = replace(line, is_title=line.mark == "none" and is_heading(text.strip(), not lines))
+        has_markdown |= any(text.count(mark) > line.text.count(mark) for mark in "*#<")
+        has_explanation |= words(MARK_OF_A_LINE.sub("", text)) > words(line.text)
         if index == len(raw) - 1 and completion.finish == "length":
             line = replace(line, reason="cut_off")
         if raw[index - 1].strip() and lines and goes_on(lines[-1], line):
@@ -127,11 +145,27 @@ def split_lines(completion: Completion, is_topics: bool, removed: Counter[str]) 
         lines.append(line)
     if has_markdown:
         removed["markdown"] += 1
+    if has_explanation:
+        removed["explanation"] += 1
     return lines
 
 
+def words(text: str) -> int:
+    """Return the number of words of a text."""
+    return len(re.findall(r"\w+", text))
+
+
+def is_heading(line: str, is_first: bool) -> bool:
+    """Return whether a line without a number or bullet is written as a heading."""
+    is_bold = bool(re.fullmatch(r"(\*\*|__)[^*_]+\1:?", line))
+    return line.startswith("#") or is_bold or (is_first and line.endswith(":"))
+
+
 def one_item_a_line(text: str) -> str:
-    """Return a text with a line for each item, if all items are in one line."""
+    """Return a text with a line for each item, if items or an introduction are in one line."""
+    intro = INTRODUCED_NUMBER.match(text)
+    if intro and re.search(rf"^\s*{int(intro['number']) + 1}[.)]\s", text, re.MULTILINE):
+        text = f"{intro['before']}\n{text[intro.end() :]}"
     numbers = [int(number) for number in WITHIN_A_LINE.findall(text)]
     is_list = len(numbers) > 1 and numbers == list(range(numbers[0], numbers[-1] + 1))
     return WITHIN_A_LINE.sub("\n", text) if is_list and "\n" not in text.strip() else text
@@ -144,14 +178,17 @@ def goes_on(item: Line, line: Line) -> bool:
 
 
 def read_line(line: str, is_topic: bool) -> Line:
-    """Return a line with its mark. The topic of a table's row comes first, the question last."""
+    """Return a line with its mark. Of a table's row, it has the first topic, or the question."""
     line = PICTURES.sub("", HEADING.sub("", line, count=1) if HEADING.match(line) else line)
     if line.startswith("|") and line.endswith("|") and len(line) > 2:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         number = int(cells[0].strip("*.) ")) if cells[0].strip("*.) ").isdecimal() else None
         texts = cells[number is not None :] or [""]
         mark: Mark = "bullet" if number is None else "number"
-        return Line(number, plain_item(texts[0 if is_topic else -1], is_topic), mark=mark)
+        text = texts[0] if is_topic else max(texts, key=question_likeness)
+        return Line(number, plain_item(text, is_topic), mark=mark)
+    if tagged := TAGGED.fullmatch(line):
+        return Line(None, plain_item(tagged[2], is_topic), mark="bullet")
     bullet = BULLET.fullmatch(line)
     if match := NUMBER.fullmatch(bullet["text"] if bullet else line):
         # In "**6. Text**" the bold text goes on after the number.
@@ -161,6 +198,11 @@ def read_line(line: str, is_topic: bool) -> Line:
     if bullet:
         return Line(None, plain_item(bullet["text"], is_topic), mark="bullet")
     return Line(None, plain_item(line, is_topic))
+
+
+def question_likeness(cell: str) -> tuple[bool, int]:
+    """Return what is greatest for the cell of a table that has the question."""
+    return "?" in cell, words(cell)
 
 
 def plain_item(text: str, is_topic: bool) -> str:
@@ -247,9 +289,12 @@ def count_lines(lines: Sequence[Line], first: int, count: int | None) -> list[Li
         for index, line in enumerate(lines)
         if line.mark == mark
         and line.reason in (None, "cut_off")
-        and not line.is_column_title
         and not (mark == "none" and is_remark(line.text))
     ]
+    # If most lines are bold, they are the items.
+    plain = [index for index in items if not lines[index].is_title]
+    if 2 * len(plain) > len(items):
+        items = plain
     if count is not None and len(items) != count:
         items = [index for index in items[:1] if index == 0 and mark == "none"]
     numbers = {index: number for number, index in enumerate(items, start=first)}

@@ -5,9 +5,11 @@ If the response is given, the teacher writes only the critique and the correctio
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from heapq import merge
+from typing import Any
 
 from aligners.configuration.criteria import load_principles
 from aligners.configuration.kinds.criteria import Principles
@@ -21,17 +23,20 @@ from aligners.core.completions import (
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.llms.cleaning import (
-    clean,
+    decode_json,
+    encodable,
     without_fence,
     without_introduction,
     without_markdown,
     without_notes,
+    without_wrapping,
 )
 from aligners.llms.generator import Generator
 from aligners.llms.remarks import is_introduction
-from aligners.synthesis.near_duplicates import normalise
-from aligners.synthesis.pair_prompts import pairs_prompt
+from aligners.synthesis.near_duplicates import wording, wordings
+from aligners.synthesis.pair_prompts import json_fields, pairs_prompt
 from aligners.synthesis.task import Task
+from aligners.synthesis.teacher_check import ask_first, check_teacher
 
 STOP = "\n\nInput:"
 # After a pair, a base LLM may also go on with the turns of a chat.
@@ -71,9 +76,31 @@ CORRECTION = label(
 )
 REPEATED = "(?:(?:corrected|revised|improved|final) )?(?:response|correction)"
 AGAIN = label(REPEATED)
+# The question of the next pair. "Question: Why?\nAnswer: So." can be the answer itself.
+NEXT_QUESTION = re.compile(
+    r"\n[ \t]*[*_#]*(?:question|user|human)\b[*_]*:[^\n]*\s*\Z", re.IGNORECASE
+)
 # A completion may go on with the next pair, or review or repeat its correction.
 NEXT_PART = label(rf"input|critique|{REPEATED}")
+# The names of parts in JSON are written as labels: "corrected_response", "correctedResponse".
+BETWEEN_WORDS = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
+OPEN_JSON = re.compile(r"^[ \t]*\{\s*(?:\"|\Z)", re.MULTILINE)
 TAGGED = re.compile(r"<(response|critique|correction)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a pair as a completion has them; None for those that it lacks."""
+
+    response: str | None
+    critique: str | None
+    correction: str | None
+
+    def reason(self) -> str | None:
+        """Return which part is missing, or None."""
+        if self.critique is None:
+            return "no_critique"
+        return "no_correction" if self.correction is None else None
 
 
 def pair_request(task: Task, principles: Principles, question: Row) -> Request:
@@ -81,20 +108,26 @@ def pair_request(task: Task, principles: Principles, question: Row) -> Request:
 
     The question's row has the response if it is given.
     """
-    prompt = pairs_prompt(principles, question["question"], task.llm.chat, question.get("response"))
+    response, in_json = question.get("response"), task.llm.writes_json()
+    prompt = pairs_prompt(principles, question["question"], task.llm.chat, response, in_json)
     return Request(question["id"], prompt)
 
 
-def pairs_decoding(task: Task) -> Decoding:
-    """Return how pairs are sampled. The stop string ends a base LLM's text after the pair."""
+def pairs_decoding(task: Task, given: bool = False) -> Decoding:
+    """Return how pairs are sampled. The stop string ends a base LLM's text after the pair.
+
+    `given` tells whether the responses are given, so that structured output has no such field.
+    """
+    in_json = task.llm.writes_json()
     return Decoding(
         max_new_tokens=task.synthesis.pairs.max_new_tokens,
         temperature=task.synthesis.pairs.temperature,
         top_p=task.synthesis.pairs.top_p,
         top_k=task.synthesis.pairs.top_k,
         repetition_penalty=task.synthesis.pairs.repetition_penalty,
-        stop=(STOP,),
+        stop=() if in_json else (STOP,),
         seed=task.seed,
+        json_fields=json_fields(given) if in_json else (),
     )
 
 
@@ -105,34 +138,107 @@ def parse_pair(
 
     If the completion has no pair, return no fields and the reason: no_critique, no_correction or
     cut_off (the completion reached its token limit). `removed` counts what is removed around the
-    texts. A completion for a given response begins with the critique.
+    texts. The parts have labels, or are the fields of an object in JSON. A completion for a given
+    response begins with the critique.
     """
-    completion = clean(completion, removed)
-    before = before_stop(completion.text, (STOP,))
-    text = TAGGED.sub(r"\n\1: \2\n", completion.text if before is None else before)
-    if given_response is not None:
-        text = with_critique_label(text)
-    critique = CRITIQUE.search(text) or OTHER_CRITIQUE.search(text)
-    if not critique:
-        return {}, "no_critique"
-    correction = CORRECTION.search(text, critique.end())
-    if not correction:
-        return {}, "no_correction"
-    if completion.finish == "length" and before is None:
-        return {}, "cut_off"
+    completion = without_wrapping(completion, removed)
     found = Counter[str]()
-    if not all(PLAIN_LABEL.fullmatch(match[0]) for match in (critique, correction)):
-        found["markdown"] += 1
+    parts = json_parts(completion.text, found)
+    if parts is not None:
+        reason = parts.reason()
+    elif completion.finish == "length" and is_open_json(completion.text):
+        return {}, "cut_off"
+    else:
+        parts, reason = labelled_parts(completion, given_response is not None, found)
+    if reason or parts.critique is None or parts.correction is None:
+        return {}, reason
     response = given_response
     if response is None:
-        response = plain_answer(without_label(text[: critique.start()], found), found)
+        response = plain_answer(parts.response or "", found)
     fields = {
         "response": response,
-        "critique": plain_text(text[critique.end() : correction.start()], found),
-        "aligned_response": plain_correction(text[correction.end() :], response, found),
+        "critique": plain_text(parts.critique, found),
+        "aligned_response": plain_correction(parts.correction, response, found),
     }
     removed.update(set(found))
     return fields, None
+
+
+def json_parts(text: str, removed: Counter[str]) -> Parts | None:
+    """Return the parts of the first object in JSON that has a critique or a correction, or None."""
+    start = text.find("{")
+    while start >= 0:
+        if decoded := decode_json(text, start):
+            value, end = decoded
+            inner = list(value.values())
+            parts = named_parts(
+                inner[0] if len(inner) == 1 and isinstance(inner[0], dict) else value
+            )
+            if parts.critique is not None or parts.correction is not None:
+                count_around(text[:start], text[end:], removed)
+                return parts
+        start = text.find("{", start + 1)
+    return None
+
+
+def is_open_json(text: str) -> bool:
+    """Return whether a text without labels has an object in JSON that may lack its end."""
+    return bool(OPEN_JSON.search(text)) and not CRITIQUE.search(text)
+
+
+def named_parts(value: dict[str, Any]) -> Parts:
+    """Return the parts in the fields of an object; a field can have any form of a label."""
+    labels = {"response": RESPONSE, "critique": CRITIQUE, "correction": CORRECTION}
+    parts: dict[str, str | None] = dict.fromkeys(labels)
+    for name, text in value.items():
+        as_label = f"{BETWEEN_WORDS.sub(' ', name)}:"
+        for part in ("correction", "critique", "response"):
+            if labels[part].fullmatch(as_label) and parts[part] is None and isinstance(text, str):
+                parts[part] = encodable(text)
+                break
+    return Parts(**parts)
+
+
+def count_around(before: str, after: str, removed: Counter[str]) -> None:
+    """Count what is around JSON: an introduction, a code fence, and what follows."""
+    if before.count("```") + after.count("```"):
+        removed["code_fence"] += 1
+    if FENCE_LINE.sub("", before).strip(" \n["):
+        removed["introduction"] += 1
+    if FENCE_LINE.sub("", after).strip(" \n],"):
+        removed["continuation"] += 1
+
+
+def labelled_parts(
+    completion: Completion, given: bool, removed: Counter[str]
+) -> tuple[Parts, str | None]:
+    """Return the parts of a pair with labels, and the reason if one is missing or cut off."""
+    before = before_stop(completion.text, (STOP,))
+    text = TAGGED.sub(r"\n\1: \2\n", completion.text if before is None else before)
+    if before is not None:
+        removed["continuation"] += 1
+    if given:
+        text = with_critique_label(text)
+    critique = CRITIQUE.search(text) or OTHER_CRITIQUE.search(text)
+    if not critique:
+        return Parts(None, None, None), "no_critique"
+    correction = CORRECTION.search(text, critique.end())
+    if not correction:
+        return Parts(None, None, None), "no_correction"
+    if completion.finish == "length" and before is None:
+        return Parts(None, None, None), "cut_off"
+    if not all(PLAIN_LABEL.fullmatch(match[0]) for match in (critique, correction)):
+        removed["markdown"] += 1
+    response = text[: critique.start()]
+    if not given:
+        response = without_label(response, removed)
+    elif response.strip():
+        removed["introduction"] += 1
+    return Parts(
+        response,
+        text[critique.end() : correction.start()],
+        without_next_part(text[correction.end() :], removed),
+    ), None
 
 
 def with_critique_label(text: str) -> str:
@@ -178,17 +284,28 @@ def plain_answer(text: str, removed: Counter[str]) -> str:
     return plain_text(without_introduction(text.strip(), removed), removed)
 
 
-def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
-    """Return a correction without what is around it, and without the notes after it."""
+def without_next_part(text: str, removed: Counter[str]) -> str:
+    """Return a correction without what a teacher writes after it.
+
+    That is the next turns or the next pair, and a review or a copy of the correction.
+    """
     if text.count("```") % 2 and (fences := FENCE_LINE.findall(text)):
         # A fence around the whole completion ends here; it begins before the label.
         text = text[: text.rindex(fences[-1])]
         removed["code_fence"] += 1
-    text = (before_stop(text, NEXT_TURNS) or text).lstrip()
-    if again := AGAIN.match(text):
-        text = text[again.end() :]
-    if following := NEXT_PART.search(text, 1):
-        text = text[: following.start()]
+    correction = before_stop(text, NEXT_TURNS)
+    correction = (text if correction is None else correction).lstrip()
+    if again := AGAIN.match(correction):
+        correction = correction[again.end() :]
+    if following := NEXT_PART.search(correction, 1):
+        correction = NEXT_QUESTION.sub("", correction[: following.start()])
+    if not text.rstrip().endswith(correction.rstrip()):
+        removed["continuation"] += 1
+    return correction
+
+
+def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
+    """Return a correction without what is around it, and without the notes after it."""
     text = without_markdown(text, removed)
     return plain_answer(without_notes(text, response, removed), removed)
 
@@ -205,18 +322,35 @@ def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
     }
 
 
-def demonstrated_texts(principles: Principles) -> set[str]:
-    """Return the normalised responses and corrections of the demonstrations."""
-    return {
-        normalise(text)
-        for item in principles.demonstrations
-        for text in (item.response, item.correction)
-    }
+def demonstrated_texts(principles: Principles) -> dict[str, set[str]]:
+    """Return the wordings of responses and corrections of the demonstrations.
+
+    With each of them: the wordings of the questions that have it in the prompt.
+    """
+    questions: dict[str, set[str]] = {}
+    for item in principles.demonstrations:
+        for text in wordings((item.response, item.correction)):
+            questions.setdefault(text, set()).add(wording(item.input))
+    return questions
+
+
+def is_copied(
+    fields: Mapping[str, str], question: Row, demonstrated: Mapping[str, set[str]]
+) -> bool:
+    """Return whether the teacher copied a text of a demonstration that has another question.
+
+    It did not write a given response, and a correction that equals it is no copy of the prompt.
+    """
+    written = wordings(fields[name] for name in ("response", "aligned_response"))
+    if "response" in question:
+        written -= {wording(question["response"])}
+    asked = wording(question["question"])
+    return any(text in demonstrated and asked not in demonstrated[text] for text in written)
 
 
 def read_pair(
     criterion: str,
-    demonstrated: Container[str],
+    demonstrated: Mapping[str, set[str]],
     question: Row,
     result: Completion | Failure,
     removed: Counter[str],
@@ -224,13 +358,12 @@ def read_pair(
     """Return the row of a pair, and the reason to drop it or None.
 
     A row without a pair has the completion instead, which shows the teacher's text. `demonstrated`
-    are the texts of the prompt: a pair that repeats one is no pair for the question.
+    has the texts of the prompt: a pair that copies one is no pair for the question.
     """
     if isinstance(result, Failure):
         return pair_row(criterion, question, {}), result.cause
     fields, reason = parse_pair(result, removed, question.get("response"))
-    texts = [fields[name] for name in ("response", "aligned_response") if name in fields]
-    if any(normalise(text) in demonstrated for text in texts):
+    if fields and is_copied(fields, question, demonstrated):
         fields, reason = {}, "copied_demonstration"
     return pair_row(criterion, question, fields or {"completion": result.text}), reason
 
@@ -250,16 +383,21 @@ def generate_pairs(
         questions: each with the reason to ask for no pair, or None (`add_first_responses`).
         description: names the questions in the log.
         removed: counts what is removed around the texts.
+
+    Raises:
+        UserError: too few of the first pairs can be used (`teacher_check`).
     """
     principles = load_principles(task.criterion)
     request_for = partial(pair_request, task, principles)
-    demonstrated = demonstrated_texts(principles)
+    read = partial(read_pair, task.criterion, demonstrated_texts(principles))
     asked = [question for question, reason in questions if reason is None]
+    decoding = pairs_decoding(task, given=any("response" in question for question in asked))
+    first = ask_first(generator, asked, request_for, decoding, description)
+    shown = [read(question, result, Counter()) for question, result in first]
+    check_teacher(task, generator, shown, len(asked) - len(shown), description)
     pairs = (
-        read_pair(task.criterion, demonstrated, question, result, removed)
-        for question, result in generator.complete(
-            asked, request_for, pairs_decoding(task), description
-        )
+        read(question, result, removed)
+        for question, result in generator.complete(asked, request_for, decoding, description)
     )
     dropped = (
         (pair_row(task.criterion, question, {}), reason) for question, reason in questions if reason

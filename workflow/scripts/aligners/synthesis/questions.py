@@ -8,7 +8,7 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -19,7 +19,7 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row, row_id
 from aligners.llms.generator import Generator, llm_prompt
-from aligners.synthesis.near_duplicates import duplicate_reasons
+from aligners.synthesis.near_duplicates import duplicate_reasons, wording, wordings
 from aligners.synthesis.numbered_lists import Line as ListLine
 from aligners.synthesis.numbered_lists import is_remark, read_list
 from aligners.synthesis.task import Task
@@ -184,17 +184,18 @@ def parse_questions(completion: Completion, group: HintGroup, removed: Counter[s
             best[line.number] = line
     others = [line for line in found if line is not best.get(line.number or 0)]
     return [
-        *(read_line(hint, best.get(number)) for number, hint in hints.items()),
+        *(read_line(hint, best.get(number), group.examples) for number, hint in hints.items()),
         *(Line(NO_HINT, line.text, line.reason or "no_hint") for line in others),
     ]
 
 
-def read_line(hint: Hint, line: ListLine | None) -> Line:
-    """Return the line of a hint."""
+def read_line(hint: Hint, line: ListLine | None, examples: Collection[str]) -> Line:
+    """Return the line of a hint. `examples` are the questions in the prompt."""
     if line is None:
         return Line(hint, "", "no_line")
     text = without_hint(line.text, hint)
-    return Line(hint, text, line.reason or question_reason(text, hint))
+    repeated = "repeats_example" if wording(text) in wordings(examples) else None
+    return Line(hint, text, line.reason or repeated or question_reason(text, hint))
 
 
 def without_hint(question: str, hint: Hint) -> str:

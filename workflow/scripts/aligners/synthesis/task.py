@@ -13,17 +13,18 @@ class Task:
 
     Attributes:
         llm: recipe of the teacher.
-        settings: the stage's part of the synthesis recipe.
+        synthesis, name: the synthesis recipe and its name.
         seed: seed of the run, from which the seeds of rounds and attempts are derived.
     """
 
     criterion: str
     llm: LLMRecipe
     synthesis: SynthesisRecipe
+    name: str
     seed: int
 
 
 def load_task(criterion: str, teacher: str, synthesis: str, seed: int) -> Task:
     """Load the recipes of a task."""
     recipe = load_recipe(SynthesisRecipe, synthesis)
-    return Task(criterion, load_recipe(LLMRecipe, teacher), recipe, seed)
+    return Task(criterion, load_recipe(LLMRecipe, teacher), recipe, synthesis, seed)

@@ -18,7 +18,7 @@ from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.llms.generator import Generator, llm_prompt
-from aligners.synthesis.near_duplicates import duplicate_reasons
+from aligners.synthesis.near_duplicates import duplicate_reasons, wording, wordings
 from aligners.synthesis.numbered_lists import read_list
 from aligners.synthesis.task import Task
 
@@ -75,8 +75,15 @@ def parse_topics(
     `examples` are the topics in the prompt. `removed` counts what is removed around the topics.
     """
     lines = read_list(completion, len(examples) + 1, examples, removed)
-    topics = [(without_explanation(line.text, removed), line.reason) for line in lines]
-    return [(topic, reason or topic_reason(topic)) for topic, reason in topics]
+    shown = wordings(examples)
+    topics = []
+    for line in lines:
+        topic, reason = line.text, line.reason
+        if reason is None:
+            topic = without_explanation(topic, removed)
+            reason = "repeats_example" if wording(topic) in shown else topic_reason(topic)
+        topics.append((topic, reason))
+    return topics
 
 
 def without_explanation(topic: str, removed: Counter[str]) -> str:

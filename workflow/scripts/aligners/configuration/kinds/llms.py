@@ -209,6 +209,10 @@ class LLMRecipe(Recipe):
         options = {"template_options": self.template_options} if self.template_options else {}
         return {"decoding": decoding, **options}
 
+    def writes_json(self) -> bool:
+        """Return whether the LLM is asked for structured output where a stage has a use for it."""
+        return False
+
     def token_prices(self) -> Prices | None:
         """Return the prices of tokens, or None if they are not known."""
         return None
@@ -277,6 +281,9 @@ class ServerRecipe(LLMRecipe):
     """Parameters that are not sent, because the server rejects them. Without `temperature`, the
     server decides how it samples. Without `stop`, texts still end before a stop string, but the
     server writes to the limit."""
+    structured_output: bool | None = None
+    """If `true`, pairs are requested as JSON, with the parameter `response_format` (a JSON schema),
+    which the server must support. Only for `chat: true`."""
     extra: Annotated[dict[str, JsonValue], AfterValidator(only_more)] = Field(default_factory=dict)
     """Additional parameters of each request, with the names of the server's API."""
     concurrency: NotDeciding[Few] = 64
@@ -303,6 +310,20 @@ class ServerRecipe(LLMRecipe):
         left = self.leave_out or ()
         sent = super().sent({name: decoding[name] for name in decoding if name not in left})
         return {**sent, "extra": self.extra} if self.extra else sent
+
+    @model_validator(mode="after")
+    def structured_output_is_for_chat_llms(self) -> "ServerRecipe":
+        """Check that a base LLM is not asked for JSON, since it continues the prompt's text."""
+        if self.structured_output and not self.chat:
+            raise WrongKey(
+                "structured_output",
+                "structured_output is for a chat LLM; remove it, or add chat: true",
+            )
+        return self
+
+    def writes_json(self) -> bool:
+        """Return whether the LLM is asked for structured output."""
+        return bool(self.structured_output)
 
 
 class OpenAIRecipe(ServerRecipe):

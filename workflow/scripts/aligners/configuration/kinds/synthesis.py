@@ -6,6 +6,7 @@ from pydantic import Field
 
 from aligners.configuration.fields import (
     Few,
+    NotDeciding,
     Recipe,
     RepetitionPenalty,
     Sampling,
@@ -80,6 +81,9 @@ class Pairs(Sampling):
     """Maximum number of tokens of a completion."""
     repetition_penalty: RepetitionPenalty = 1.0
     """Repetition penalty. 1 means no penalty."""
+    least_usable: NotDeciding[Share] = 0.2
+    """A job stops after its first 50 pairs if a smaller share of them can be used: the teacher does
+    not write what the prompt asks for. 0 means that no job stops."""
 
 
 class Language(Section):

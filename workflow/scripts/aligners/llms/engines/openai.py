@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -90,6 +90,20 @@ def read_key(recipe: OpenAIRecipe) -> str:
             f"environment variable {variable}"
         )
     return key
+
+
+def response_format(fields: Sequence[str]) -> dict[str, Any]:
+    """Return the parameter that demands a JSON object with these fields; none without fields."""
+    if not fields:
+        return {}
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in fields},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+    named = {"name": "parts", "strict": True, "schema": schema}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
 class Endpoint:
@@ -372,6 +386,7 @@ class Sender:
         }
         return {
             "messages" if self.recipe.chat else "prompt": prompt,
+            **response_format(decoding.json_fields),
             "model": self.recipe.model,
             self.recipe.limit_parameter: decoding.max_new_tokens,
             **{name: value for name, value in parameters.items() if name not in left_out},
