@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -232,6 +233,17 @@ def test_no_aligner_acts_on_an_unfamiliar_question() -> None:
     assert (new.aligned_response, new.trace, new.reason) == ("a0", [], "unfamiliar_question")
     assert new.scores == known.scores == pytest.approx({"x": 0.0067, "y": 0.9526}, abs=1e-4)
     assert (known.aligned_response, known.reason) == ("a1", None)
+
+
+@pytest.mark.parametrize("paper", [False, True])
+@pytest.mark.parametrize("text", ["", " \n", "…"])
+def test_no_aligner_invents_a_text_for_an_empty_response(text: str, paper: bool) -> None:
+    aligners = {name: aligner({text: "a1"}) for name in "xy"}
+    inspectors = {"x": Table({text: -5}), "y": Table()}
+    align = align_with_squad_paper if paper else partial(align_with_squad, least_rise=LEAST_RISE)
+    [result] = align(["Why?"], [text], aligners, inspectors)
+    assert (result.aligned_response, result.trace, result.reason) == (text, [], "empty_response")
+    assert result.scores == pytest.approx({"x": 0.0067, "y": 0.9526}, abs=1e-4)
 
 
 @pytest.mark.parametrize("paper", [False, True])

@@ -84,7 +84,7 @@ def questions_about(texts: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def test_responses_lose_thoughts_and_special_tokens_and_shards_add_their_counts(
-    project: Path, engine: FakeEngine
+    project: Path, engine: FakeEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     questions = questions_about(WRITTEN)
     written = dict(zip([row["id"] for row in questions], WRITTEN, strict=True))
@@ -102,7 +102,11 @@ def test_responses_lose_thoughts_and_special_tokens_and_shards_add_their_counts(
     made = [row["response"] for row in read_rows(Path("responses.jsonl"))]
     assert made == [response for response, _ in WRITTEN]
     counts = {"in": len(WRITTEN), "out": len(WRITTEN), "dropped": {}}
-    counts |= {"replaced": {"special_token": 2, "thought": 5}}
+    empty = sum(not response for response, _ in WRITTEN)
+    counts |= {"replaced": {"empty_response": empty, "special_token": 2, "thought": 5}}
+    # A chat model that is asked as a base model often returns nothing.
+    assert f"{empty} of {len(WRITTEN)} responses are empty" in caplog.text
+    assert "chat: true" in caplog.text
     assert read_json(Path("responses.counts.json")) == counts
 
 

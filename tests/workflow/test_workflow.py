@@ -22,6 +22,7 @@ TARGETS = [
     "results/aligners/all",
     "results/closed_world/scorecard.json",
     "results/judged/all",
+    "results/synthetic/ethical/pairs_checked.json",
     "results/tables/all",
     "results/reproduction/closed-world/win_rates.md",
     "results/report.html",
@@ -43,6 +44,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_second_run_has_nothing_to_do(finished: Path) -> None:
     assert "Nothing to be done" in run_snakemake(finished, *TARGETS)
+
+
+def test_the_judge_prefers_the_corrections_of_the_teacher(finished: Path) -> None:
+    found = read_json(finished / "results/synthetic/ethical/pairs_checked.json")
+    rate = found["judges"]["closed-world"]["correction_preferred"]
+    assert 0 < found["pairs"] <= 50
+    assert rate["n"] == found["pairs"] - found["judges"]["closed-world"]["no_verdict"]
+    assert rate["low"] > 0.5
 
 
 def test_every_alpaca_eval_file_is_listed_with_a_checksum(finished: Path) -> None:

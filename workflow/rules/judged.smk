@@ -4,8 +4,31 @@ Reads:  results/alpaca_eval/, results/inputs/, results/responses/, results/align
 Writes: results/judged/{judge}/{dataset}/{llm}/{backbone}/{system}/{reference}/verdicts.jsonl and comparison.json
         results/judged/{judge}/{dataset}/{llm}/paired_tests.json, and {llm}.usage.json beside the directory
         results/judged/{judge}/{dataset}/{llm}/{backbone}/turns.jsonl and thresholds.csv, of the squad
-Target: results/judged/all
+        results/synthetic/{criterion}/pairs_checked.json, of the pairs
+Target: results/judged/all; results/synthetic/{criterion}/pairs_checked.json
 """
+
+
+rule check_pairs:
+    input:
+        pairs=results.FILTERED_PAIRS,
+        fetched=ancient(judges_fetched),
+    output:
+        checked=results.CHECKED_PAIRS,
+    log:
+        log_of("check_pairs/{criterion}"),
+    benchmark:
+        benchmark_of("check_pairs/{criterion}")
+    conda:
+        MODELS
+    params:
+        **program("check_pairs", "seed", identities=deciding_judges),
+        judges=config["judges"],
+    message:
+        "Judges compare corrections with responses: {wildcards.criterion}"
+    shell:
+        "exec {params.command:q} --judges {params.judges:q} --pairs {input.pairs:q}"
+        " --seed {params.seed:q} --output {output.checked:q} 2> {log:q}"
 
 
 rule judge_comparisons:

@@ -14,6 +14,20 @@ def deciding_judge(wildcards):
     return judge_identity(wildcards.judge)
 
 
+def deciding_judges(wildcards):
+    """Return the settings that decide the verdicts of all judges, by judge."""
+    return {judge: judge_identity(judge) for judge in config["judges"]}
+
+
+def judges_fetched(wildcards):
+    """Return the records of the models of all judges."""
+    return [
+        record
+        for kind, name in map(judge_model, config["judges"])
+        for record in model_record(f"{kind.folder}/{name}")
+    ]
+
+
 def check_judges():
     """Raise UserError before the first job if a judge has changed since its first verdicts."""
     for job in workflow.dag.needrun_jobs():

@@ -86,11 +86,12 @@ class FilterResult:
 
     def counts(self) -> dict[str, Any]:
         """Return the content of the counts file: rows in = rows out + rows dropped by reason."""
+        replaced = {cause: count for cause, count in sorted(self.replaced.items()) if count}
         return {
             "in": self.kept + self.dropped.total(),
             "out": self.kept,
             "dropped": dict(sorted(self.dropped.items())),
-            **({"replaced": dict(sorted(self.replaced.items()))} if self.replaced else {}),
+            **({"replaced": replaced} if replaced else {}),
         }
 
 

@@ -13,8 +13,9 @@ UNCHANGED, ROSE_TOO_LITTLE, LOWERS_ANOTHER, LEAST_NOT_RAISED = REJECTIONS = (
     "lowers_another",
     "least_margin_not_raised",
 )
-QUESTION_TOO_LONG, UNFAMILIAR, ABOVE_THRESHOLD = ROW_REASONS = (
+QUESTION_TOO_LONG, EMPTY_RESPONSE, UNFAMILIAR, ABOVE_THRESHOLD = ROW_REASONS = (
     "question_too_long",
+    "empty_response",
     "unfamiliar_question",
     "above_threshold",
 )

@@ -14,13 +14,14 @@ from aligners.core.errors import UserError
 from aligners.core.reasons import (
     ABOVE_THRESHOLD,
     ACCEPTED,
+    EMPTY_RESPONSE,
     LEAST_NOT_RAISED,
     QUESTION_TOO_LONG,
     UNFAMILIAR,
 )
 from aligners.core.sentences import first_of_correction
 from aligners.correction.gate import Decision, Gate, PaperGate
-from aligners.correction.problems import Correction
+from aligners.correction.problems import Correction, is_empty
 from aligners.correction.turns import Scores, traced_turn
 
 # The log odds of the probability 0.5: the paper corrects a response that its inspector, a
@@ -111,7 +112,10 @@ class Squad:
     def start(
         self, questions: Sequence[str], responses: Sequence[str], ids: Sequence[str] | None
     ) -> list[RowState]:
-        """Return the rows before their first turn; those that cannot be read are left alone."""
+        """Return the rows before their first turn.
+
+        Those that are empty, or that an inspector cannot read, are left alone.
+        """
         names = [str(number) for number in range(1, len(questions) + 1)] if ids is None else ids
         scored = self.log_odds(questions, responses)
         states = []
@@ -121,6 +125,9 @@ class Squad:
             state = RowState(name, question, Result(text, initial), list(self.aligners), scores)
             if len(scores.margins) < len(log_odds):
                 state.leave_alone(QUESTION_TOO_LONG)
+            elif is_empty(text):
+                # There is nothing to correct: whatever an aligner wrote would be its invention.
+                state.leave_alone(EMPTY_RESPONSE)
             states.append(state)
         return states
 
@@ -208,8 +215,9 @@ def align_with_squad(
     """Correct each response in turns: the aligner with the lowest margin acts next.
 
     A margin is an inspector's log odds minus its threshold. An aligner acts only if its margin is
-    below 0, and at most once on each row. No aligner acts on a row whose question is unfamiliar, or
-    leaves an inspector no room. The result of a row does not depend on the other rows.
+    below 0, and at most once on each row. No aligner acts on an empty response, or where the
+    question is unfamiliar or leaves an inspector no room. The result of a row does not depend on
+    the other rows.
 
     Args:
         questions: one for each row.

@@ -6,6 +6,7 @@ from aligners.core.reasons import (
     ABOVE_THRESHOLD,
     ACCEPTED,
     EMPTY,
+    EMPTY_RESPONSE,
     LEAST_NOT_RAISED,
     LOOPS,
     LOWERS_ANOTHER,
@@ -33,6 +34,7 @@ WORDS = {
     LOWERS_ANOTHER: "another score falls below its threshold",
     LEAST_NOT_RAISED: "the lowest margin of all inspectors did not rise",
     QUESTION_TOO_LONG: "the question leaves an inspector no room to read the text",
+    EMPTY_RESPONSE: "the response is empty",
     UNFAMILIAR: "the question is unlike the training questions",
     ABOVE_THRESHOLD: "no score was below its threshold",
 }

@@ -7,6 +7,7 @@ from functools import partial
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.core.completions import Decoding, Failure, Request
 from aligners.core.counts import Filtered
+from aligners.core.reasons import EMPTY_RESPONSE
 from aligners.core.rows import Row
 from aligners.core.sentences import first_of_response
 from aligners.llms.cleaning import without_thoughts
@@ -57,7 +58,7 @@ def generate_responses(
         questions: with `id` and `question`.
         seed: of the completions.
         description: names the questions in the log.
-        removed: counts what is removed (`llms.cleaning`).
+        removed: counts what is removed (`llms.cleaning`), and responses that are empty.
     """
     llm = generator.recipe
     shown = first_of_response if llm.responses.first_sentence else str
@@ -68,5 +69,6 @@ def generate_responses(
         if isinstance(result, Failure):
             yield row, result.cause
         else:
-            response = without_thoughts(result, removed).text.strip()
-            yield {**row, "response": shown(response)}, None
+            response = shown(without_thoughts(result, removed).text.strip())
+            removed[EMPTY_RESPONSE] += not response
+            yield {**row, "response": response}, None

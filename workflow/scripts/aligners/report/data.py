@@ -81,7 +81,8 @@ def with_surplus(step: str, counts: Path) -> dict[str, Any]:
     content = read_json(counts, Counts)
     surplus = sum(content["dropped"].get(reason, 0) for reason in SURPLUS)
     faulty = content["in"] - content["out"] - surplus
-    return {"step": step, **content, "surplus": surplus, "faulty": faulty}
+    replaced = content.get("replaced", {})
+    return {"step": step, **content, "replaced": replaced, "surplus": surplus, "faulty": faulty}
 
 
 def set_sizes(experiment: Experiment) -> dict[tuple[str, str], dict[str, int]]:
