@@ -26,7 +26,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "command": (
             f"bash -c 'source {ROOT}/.venv-vllm/bin/activate &&"
             " VLLM_CPU_KVCACHE_SPACE=1 HF_HUB_OFFLINE=1 exec vllm serve {model}"
-            " --host 127.0.0.1 --port {port} --max-model-len 2048 --dtype bfloat16'"
+            " --host 127.0.0.1 --port {port} --max-model-len 2048 --dtype bfloat16"
+            # Compiling the model would take a minute at each start.
+            " --enforce-eager'"
         ),
         "startup_seconds": 900,
     }
