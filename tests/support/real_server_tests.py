@@ -45,6 +45,13 @@ LEDGER = Path("results/.working/results+responses+questions+real/0.jsonl")
 TOKENS = 24
 NO_SERVER = "false {port}"
 LoadOnce = Callable[[LLMRecipe], Engine]
+WriteLLM = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def python_on_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the Python of the tests first on PATH, as the workflow does for its jobs."""
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +70,8 @@ def load_once() -> LoadOnce:
 @pytest.fixture
 def write_llm(
     keys: dict[str, Any], project: Path, monkeypatch: pytest.MonkeyPatch, load_once: LoadOnce
-) -> Callable[..., None]:
+) -> WriteLLM:
     """Return a function that writes the recipe `real` with other values of some keys."""
-    # As the workflow does for its jobs.
-    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=":")
     monkeypatch.setattr("aligners.llms.generator.load_engine", load_once)
 
     def write(**others: Any) -> None:
@@ -77,9 +82,6 @@ def write_llm(
     write()
     write_rows(project / "questions.jsonl", ROWS)
     return write
-
-
-WriteLLM = Callable[..., None]
 
 
 def respond() -> list[dict[str, Any]]:
