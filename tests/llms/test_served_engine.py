@@ -64,6 +64,14 @@ def test_a_message_about_a_server_that_ends_at_start_has_its_last_lines() -> Non
         assert part in message
 
 
+@pytest.mark.parametrize(
+    ("name", "found"), [("KILL", "SIGKILL, as when the memory is used up"), ("SEGV", "SIGSEGV")]
+)
+def test_a_message_names_the_signal_that_ended_a_server(name: str, found: str) -> None:
+    message = error_message(served(f"sh -c 'echo {{port}}; kill -{name} $$'"))
+    assert f"the server of m ended by {found}; " in message
+
+
 def test_a_server_that_is_never_ready_stops_the_job() -> None:
     message = error_message(served("sh -c 'echo {port}; sleep 600'", startup_seconds=1))
     for part in ("server of m", "1 seconds"):

@@ -9,6 +9,7 @@ import logging
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -43,8 +44,10 @@ def load(recipe: ServedRecipe) -> Engine:
     atexit.register(server.stop)
     server.wait_until_ready()
     url = f"http://127.0.0.1:{server.port}/v1"
+    # Servers know a local model by its path in the command: `./m` is `m` there.
+    named = recipe.model_copy(update={"model": str(find_model(recipe.model))})
     # A proxy from the environment cannot reach 127.0.0.1 of this machine.
-    endpoint = Endpoint(recipe, url, "none", trust_environment=False, check_server=server.check)
+    endpoint = Endpoint(named, url, "none", trust_environment=False, check_server=server.check)
     return endpoint.complete
 
 
@@ -134,7 +137,7 @@ class Server:
         """
         status = self.guard.poll()
         if status is not None:
-            raise UserError(self.message(f"ended with status {status}"))
+            raise UserError(self.message(f"ended {describe(status)}"))
 
     def message(self, problem: str) -> str:
         """Return a message about the server with the last lines of its log."""
@@ -150,3 +153,12 @@ class Server:
         if self.guard.stdin:
             self.guard.stdin.close()
         self.guard.wait()
+
+
+def describe(status: int) -> str:
+    """Return how a server ended, by its exit status."""
+    if status == guard.SIGNALLED + signal.SIGKILL:
+        return "by SIGKILL, as when the memory is used up"
+    if status - guard.SIGNALLED in set(signal.Signals):
+        return f"by {signal.Signals(status - guard.SIGNALLED).name}"
+    return f"with status {status}"

@@ -20,6 +20,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 POLL_SECONDS = 0.2
 # Seconds between SIGTERM and SIGKILL.
 GRACE_SECONDS = 10.0
+# Above this, an exit status names the signal that ended a process.
+SIGNALLED = 128
 
 
 def stop_all() -> None:
@@ -34,7 +36,10 @@ def stop_all() -> None:
 
 
 def main() -> int:
-    """Run the server and return its exit status, or 0 if the job ended first."""
+    """Run the server and return its exit status, or 0 if the job ended first.
+
+    The status of a server that a signal ended is 128 more than the signal's number, as in a shell.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     # If the parent of a process ends, the process becomes a child of the guard: stop_all finds it.
@@ -51,7 +56,8 @@ def main() -> int:
             stop_all()
             return 0
     stop_all()
-    return server.returncode
+    status = server.returncode
+    return SIGNALLED - status if status < 0 else status
 
 
 def prepare_server_process() -> None:
