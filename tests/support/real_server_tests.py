@@ -22,7 +22,8 @@ from served_jobs import check_that_all_end, running
 
 from aligners.configuration import recipes
 from aligners.configuration.kinds.llms import LLMRecipe
-from aligners.core.completions import Decoding, Engine, Request
+from aligners.configuration.recipes import load_recipe
+from aligners.core.completions import Completion, Decoding, Engine, Request
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_rows
 from aligners.judging.llm_judge import LLMJudge
@@ -135,6 +136,25 @@ def write_judge(project: Path, prompt: str, **labels: str) -> None:
 
 
 SHOWN = [(row["question"], f"Answer {n}.", "I do not know.") for n, row in enumerate(ROWS)]
+
+
+def test_parameters_that_the_server_uses_pass_the_check(write_llm: WriteLLM) -> None:
+    write_llm()
+    decoding = Decoding(TOKENS, 0.7, repetition_penalty=1.1, top_p=0.9, top_k=20)
+    request = Request("0" * 16, QUESTIONS[0])
+    [completion] = Generator("real", OUTPUT).complete_all([request], decoding, "").values()
+    assert isinstance(completion, Completion) and completion.text
+
+
+def test_a_penalty_that_the_server_ignores_stops_the_job(write_llm: WriteLLM) -> None:
+    write_llm()
+    generator = Generator("real", OUTPUT)
+    other = {"repetition_penalty": "repeat_penalty", "repeat_penalty": "repetition_penalty"}
+    ignored = other[generator.recipe.penalty_parameter]  # type: ignore[attr-defined]
+    write_llm(penalty_parameter=ignored)
+    with pytest.raises(UserError, match=f"ignores the parameter {ignored}"):
+        engine = load_engine(load_recipe(LLMRecipe, "real"))
+        list(engine([Request("0" * 16, QUESTIONS[0])], Decoding(TOKENS, repetition_penalty=1.1)))
 
 
 def test_a_verdict_is_read_from_log_probabilities(write_llm: WriteLLM, project: Path) -> None:
