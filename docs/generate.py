@@ -34,6 +34,7 @@ from aligners.configuration.documentation import KINDS, json_schema, key_tables
 from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import Row, read_json, read_rows, write_json, write_rows
+from aligners.report.costs import costs_section
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -47,6 +48,8 @@ ROWS = EXAMPLES / "squad.jsonl"
 DATA_ROWS = EXAMPLES / "data_rows.json"
 POLICY = EXAMPLES / "policy.json"
 REAL, REAL_ROWS = EXAMPLES / "real.json", EXAMPLES / "real.jsonl"
+REAL_COSTS = EXAMPLES / "real_costs.json"
+SHORTEST_SHOWN = 10  # seconds
 REAL_ROWS_SHOWN = 6
 
 # The names of the experiments: of config/demo.yaml, docs/your-own-policy.md and config/real.yaml.
@@ -113,6 +116,8 @@ def refresh_real() -> None:
     fields = ("id", "question", "response", "aligned_response")
     rows = sorted(changed, key=lambda row: row["id"])[:REAL_ROWS_SHOWN]
     write_rows(REAL_ROWS, [{field: row[field] for field in fields} for row in rows])
+    costs = costs_section(results.DIRECTORY.resolve().with_name("logs"))
+    write_json(REAL_COSTS, {name: costs[name] for name in ("times", "usage")})
 
 
 def choose_rows(rows: Sequence[Row]) -> list[Row]:
@@ -243,6 +248,32 @@ def real_scores() -> str:
     return markdown(pd.DataFrame(table))
 
 
+def real_times() -> str:
+    """Return the time and memory of the real run's stages, and the tokens per second of its LLMs."""
+    costs = read_json(REAL_COSTS)
+    stages = [
+        {
+            "rule": row["rule"],
+            "jobs": str(row["jobs"]),
+            "time": formats.duration(row["seconds"]),
+            "processor time": formats.duration(row["processor"]),
+            "largest process": f"{row['memory_mib'] / 1024:.1f} GiB",
+        }
+        for row in costs["times"]
+        if row["seconds"] >= SHORTEST_SHOWN
+    ]
+    speeds = [
+        {
+            "completions": row["name"],
+            "number": str(row["completions"]),
+            "tokens": f"{row['tokens_out']:,}",
+            "tokens per second": formats.decimal(row["tokens_per_second"], 0),
+        }
+        for row in costs["usage"]
+    ]
+    return "\n\n".join(markdown(pd.DataFrame(table)) for table in (stages, speeds))
+
+
 def real_rows() -> str:
     """Return some responses of the real run that the squad changed, and their corrections."""
     texts = [
@@ -313,6 +344,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "win-rates": win_rates,
     "real-scores": real_scores,
     "real-rows": real_rows,
+    "real-times": real_times,
     "policy-pairs": policy_pairs,
     "policy-metrics": policy_metrics,
     "policy-corrected": policy_corrected,
