@@ -26,9 +26,8 @@ from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.evaluation.test_inputs import (
     drop_training_questions,
     import_dataset,
-    read_table,
+    read_questions,
     sample_held_out,
-    table_rows,
 )
 
 LANGUAGE = Language()
@@ -89,8 +88,8 @@ def test_a_limit_on_rows_keeps_the_first_rows(tmp_path: Path) -> None:
 
 
 def test_the_recipe_names_the_column_of_the_question() -> None:
-    table = pd.DataFrame([{"question": "Not this?", "prompt": "This?", "answer": "Yes."}])
-    [(row, reason)] = table_rows(table, "mine", Columns(question="prompt"), "table")
+    table = [{"question": "Not this?", "prompt": "This?", "answer": "Yes."}]
+    [(row, reason)] = read_questions(table, "mine", Columns(question="prompt"), "table")
     assert reason is None
     assert row["question"] == "This?"
     assert (row["category"], row["category_id"]) == (None, None)
@@ -98,8 +97,8 @@ def test_the_recipe_names_the_column_of_the_question() -> None:
 
 def test_rows_without_a_usable_question_are_dropped_with_their_number_and_reason() -> None:
     texts = ["Why?", "", "  \n", None, 5, "x" * 100_000, " why?  ", "Caf\u00e9?", "Cafe\u0301?"]
-    table = pd.DataFrame({"question": pd.Series(texts, dtype=object)})
-    kept, dropped = separate(table_rows(table, "mine", Columns(), "table"))
+    table = [{"question": text} for text in texts]
+    kept, dropped = separate(read_questions(table, "mine", Columns(), "table"))
     assert [row["question"] for row in kept] == ["Why?", "Café?"]
     assert [(row["number"], row["reason"]) for row in dropped] == [
         (1, "empty"),
@@ -112,32 +111,21 @@ def test_rows_without_a_usable_question_are_dropped_with_their_number_and_reason
     ]
 
 
-def test_every_cell_of_a_csv_is_text(tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("\ufeffquestion,category_id\r\n1.0,007\r\nNA,1e5\r\n\r\n", encoding="utf-8")
-    assert read_table(path).to_dict("records") == [
-        {"question": "1.0", "category_id": "007"},
-        {"question": "NA", "category_id": "1e5"},
-        {"question": "", "category_id": ""},
-    ]
-
-
-def table_of(column: str, values: list[object]) -> pd.DataFrame:
+def table_of(column: str, values: list[object]) -> list[dict[str, object]]:
     """Return a table with a question for each value of a column."""
-    questions = [f"Is it {number}?" for number in range(len(values))]
-    return pd.DataFrame({"question": questions, column: pd.Series(values, dtype=object)})
+    return [{"question": f"Is it {number}?", column: value} for number, value in enumerate(values)]
 
 
 def test_category_numbers_are_integers_whatever_the_table_made_of_them() -> None:
     values = [2, 2.0, "2", "2.0", "-2.00", np.float64(2), np.int64(2), None, float("nan"), pd.NA]
     values += [np.float32("nan"), "", "007", "S1"]
-    rows = table_rows(table_of("number", values), "m", Columns(category_id="number"), "t")
+    rows = read_questions(table_of("number", values), "m", Columns(category_id="number"), "t")
     expected = [*["2"] * 4, "-2", "2", "2", None, None, None, None, "", "007", "S1"]
     assert [row["category_id"] for row, _ in rows] == expected
 
 
 def test_a_float_column_of_a_parquet_file_has_integers(tmp_path: Path) -> None:
-    table = table_of("number", [2, None, 3]).astype({"number": float})
+    table = pd.DataFrame(table_of("number", [2, None, 3])).astype({"number": float})
     table.to_parquet(tmp_path / "table.parquet")
     columns = {"question": "question", "category_id": "number"}
     keys = {"source": "file", "path": str(tmp_path / "table.parquet"), "columns": columns}
@@ -147,7 +135,9 @@ def test_a_float_column_of_a_parquet_file_has_integers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [2.5, "2.5", True, float("inf"), [2], {"a": 2}])
 def test_a_category_number_that_is_no_integer_is_an_error(value: object) -> None:
-    rows = table_rows(table_of("number", [1, value]), "m", Columns(category_id="number"), "t.csv")
+    rows = read_questions(
+        table_of("number", [1, value]), "m", Columns(category_id="number"), "t.csv"
+    )
     with pytest.raises(UserError, match=r"t\.csv, row 1\b.*'number'.*category_id") as error:
         list(rows)
     assert repr(value) in str(error.value)
@@ -155,7 +145,7 @@ def test_a_category_number_that_is_no_integer_is_an_error(value: object) -> None
 
 @pytest.mark.parametrize("value", [True, ["law"], {"law": True}])
 def test_a_category_that_is_no_text_is_an_error(value: object) -> None:
-    rows = table_rows(table_of("kind", ["law", value]), "m", Columns(category="kind"), "t.csv")
+    rows = read_questions(table_of("kind", ["law", value]), "m", Columns(category="kind"), "t.csv")
     with pytest.raises(UserError, match=r"t\.csv, row 1\b.*'kind'.*columns\.category\b"):
         list(rows)
 
@@ -185,7 +175,7 @@ def test_questions_that_are_similar_to_a_training_question_are_dropped() -> None
         question("Who wrote the Divine Comedy?"),
         question("Who wrote the Divine Comedy!?"),
     ]
-    rows = table_rows(pd.DataFrame([*imported, question("")]), "m", Columns(), "t")
+    rows = read_questions([*imported, question("")], "m", Columns(), "t")
     kept, dropped = separate(
         drop_training_questions(rows, [*training, *training], shingle=5, similarity=0.8)
     )
@@ -196,7 +186,7 @@ def test_questions_that_are_similar_to_a_training_question_are_dropped() -> None
 def test_a_question_that_is_similar_to_any_of_several_training_questions_is_dropped() -> None:
     texts = [f"abcdefghijklmnop{ending}" for ending in ("", "qr", "qrst")]
     first, second, tested = (question(text) for text in texts)
-    rows = list(table_rows(pd.DataFrame([tested]), "m", Columns(), "t"))
+    rows = list(read_questions([tested], "m", Columns(), "t"))
     for training, number in (([first, second], 1), ([second], 1), ([first], 0)):
         _, dropped = separate(drop_training_questions(rows, training, shingle=5, similarity=0.8))
         assert len(dropped) == number

@@ -2,9 +2,8 @@
 
 import math
 import re
-import warnings
 from collections.abc import Container, Iterable, Iterator, Sequence
-from io import StringIO
+from itertools import chain, islice
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,19 @@ from typing import Any
 import pandas as pd
 
 from aligners.configuration.kinds.datasets import (
+    FIRST_RECORDS,
     Columns,
     DatasetRecipe,
     FileDatasetRecipe,
     HubDatasetRecipe,
-    read_list,
+    has_column,
 )
 from aligners.configuration.kinds.synthesis import Language
 from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
 from aligners.core.progress import track
-from aligners.core.rows import Row, read_rows, read_text, row_id, seeded_order
+from aligners.core.rows import Row, row_id, seeded_order
+from aligners.core.tables import column_names, read_records, value_at
 from aligners.synthesis.filters import text_reason
 from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts, normalise
 
@@ -30,49 +31,7 @@ MAXIMUM_CHARACTERS = 20_000
 DECIMAL = re.compile(r"(?P<integer>[+-]?\d+)\.(?P<fraction>\d*)")
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV, JSON, JSON Lines or Parquet file. Every cell of a CSV file is text.
-
-    Raises:
-        UserError: the file is missing, is not UTF-8, or does not match its extension.
-    """
-    if path.suffix == ".csv":
-        return read_csv(path)
-    if path.suffix == ".jsonl":
-        return pd.DataFrame(read_rows(path), dtype=object)
-    if path.suffix == ".json":
-        return pd.DataFrame(read_list(path), dtype=object)
-    if path.suffix != ".parquet":
-        raise UserError(
-            f"{path}: unknown extension {path.suffix!r}; use .csv, .json, .jsonl or .parquet"
-        )
-    try:
-        return pd.read_parquet(path)
-    except ValueError as error:
-        raise UserError(f"{path}: not a Parquet file: {error}; export it again") from None
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    """Read a CSV file. An empty line becomes a row of empty cells.
-
-    Raises:
-        UserError: the file is missing, not UTF-8, or not a CSV file.
-    """
-    text = StringIO(read_text(path))
-    options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skip_blank_lines": False}
-    try:
-        with warnings.catch_warnings():
-            # If a line has more cells than the header, pandas shifts or cuts them with a warning.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(text, index_col=False, **options)
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-        raise UserError(
-            f"{path}: not a CSV file: {str(error).strip()}; add a header line, and put quotes "
-            "around each cell with a comma"
-        ) from None
-
-
-def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
+def load_hub_records(recipe: HubDatasetRecipe) -> Iterable[Row]:
     """Download a data set from the Hub: the file of the recipe if it names one, else its split.
 
     Raises:
@@ -89,63 +48,74 @@ def load_hub_table(recipe: HubDatasetRecipe) -> pd.DataFrame:
         ) from None
 
 
-def hub_split(recipe: HubDatasetRecipe) -> pd.DataFrame:
+def hub_split(recipe: HubDatasetRecipe) -> Iterable[Row]:
     """Download a split with the library `datasets`."""
     from datasets import load_dataset
 
-    data = load_dataset(recipe.repository, split=recipe.split, revision=recipe.revision)
-    return data.to_pandas()
+    split: Iterable[Row] = load_dataset(
+        recipe.repository, split=recipe.split, revision=recipe.revision
+    )
+    return split
 
 
-def hub_file(recipe: HubDatasetRecipe, file: str) -> pd.DataFrame:
+def hub_file(recipe: HubDatasetRecipe, file: str) -> Iterable[Row]:
     """Download one file of the repository."""
     from huggingface_hub import hf_hub_download
 
     repository, revision = recipe.repository, recipe.revision
     path = hf_hub_download(repository, file, repo_type="dataset", revision=revision)
-    return read_table(Path(path))
+    return local_records(Path(path))
 
 
-def check_columns(table: pd.DataFrame, columns: Columns, source: str) -> None:
+def local_records(path: Path) -> Iterator[Row]:
+    """Yield the records of a local table."""
+    return (record for _, record in read_records(path))
+
+
+def check_columns(records: Sequence[Row], columns: Columns, source: str) -> None:
     """Check that a table has the columns that the recipe names.
+
+    Args:
+        records: the first ones of the table.
+        columns: those of the recipe.
+        source: names the table.
 
     Raises:
         UserError: a column is missing. The message lists the existing columns.
     """
     for key, name in columns:
-        if name is not None and name not in table.columns:
+        if name is not None and not has_column(records, name):
             raise UserError(
                 f"{source}: no column {name!r} (columns.{key}); the columns are "
-                f"{', '.join(map(str, table.columns)) or 'none'}. "
+                f"{', '.join(column_names(records)) or 'none'}. "
                 f"Correct the key columns.{key} in the recipe"
             )
 
 
-def table_rows(
-    table: pd.DataFrame, dataset: str, columns: Columns, source: str
+def read_questions(
+    records: Iterable[Row], dataset: str, columns: Columns, source: str
 ) -> Iterator[Filtered]:
-    """Return the rows of a table as questions with their categories.
+    """Return the records of a table as questions with their categories.
 
     Empty, too long and duplicate questions are dropped. Their `number` counts rows from 0.
 
     Raises:
-        UserError: a column is missing.
+        UserError: a column is missing; or a category is neither a text nor a number, or its number
+            is not an integer.
     """
-    check_columns(table, columns, source)
-    return read_records(table.to_dict("records"), dataset, columns, source)
+    remaining = iter(records)
+    first = list(islice(remaining, FIRST_RECORDS))
+    check_columns(first, columns, source)
+    return question_rows(chain(first, remaining), dataset, columns, source)
 
 
-def read_records(
+def question_rows(
     records: Iterable[Row], dataset: str, columns: Columns, source: str
 ) -> Iterator[Filtered]:
-    """Yield the records of a table as questions (see `table_rows`).
-
-    Raises:
-        UserError: a category is neither a text nor a number, or its number is not an integer.
-    """
+    """Yield records as questions (see `read_questions`)."""
     seen: set[str] = set()
     for number, record in enumerate(records):
-        text = record[columns.question]
+        text = value_at(record, columns.question)
         question = text.strip() if isinstance(text, str) else ""
         row: Row = {
             "id": row_id(question),
@@ -208,11 +178,11 @@ def category_fields(record: Row, columns: Columns, place: str) -> Row:
     for key, read in (("category", category), ("category_id", category_number)):
         name = getattr(columns, key)
         try:
-            fields[key] = read(record.get(name))
+            fields[key] = None if name is None else read(value_at(record, name))
         except ValueError as error:
             raise UserError(
-                f"{place}: {name!r} is {record[name]!r}, not {error}; correct the value, or the "
-                f"key columns.{key} in the recipe"
+                f"{place}: {name!r} is {value_at(record, str(name))!r}, not {error}; correct the "
+                f"value, or the key columns.{key} in the recipe"
             ) from None
     return fields
 
@@ -239,11 +209,12 @@ def import_dataset(name: str, recipe: DatasetRecipe) -> Iterator[Filtered]:
     """Return the rows of an external data set, from a local file if the recipe has a `path`."""
     assert isinstance(recipe, FileDatasetRecipe | HubDatasetRecipe)
     if recipe.path:
-        table, source = read_table(recipe.path), str(recipe.path)
+        records: Iterable[Row] = local_records(recipe.path)
+        source = str(recipe.path)
     else:
         assert isinstance(recipe, HubDatasetRecipe)
-        table, source = load_hub_table(recipe), recipe.repository
-    return table_rows(table.head(recipe.rows), name, recipe.columns, source)
+        records, source = load_hub_records(recipe), recipe.repository
+    return read_questions(islice(records, recipe.rows), name, recipe.columns, source)
 
 
 def sample_held_out(

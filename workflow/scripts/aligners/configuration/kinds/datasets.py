@@ -1,7 +1,7 @@
 """Data sets of test inputs."""
 
-import csv
-from io import StringIO
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,14 +18,18 @@ from aligners.configuration.fields import (
     shortened,
 )
 from aligners.configuration.kinds.pretrained import REPOSITORY, Revision
-from aligners.core.errors import UserError
-from aligners.core.rows import Row, read_json, read_rows, read_text
+from aligners.core.rows import Row
+from aligners.core.tables import column_names, read_records, value_at
 
 AFFECTS_RESULTS = False
 
 TABLE = Form(
-    r"\.(csv|json|jsonl|parquet)$", "a table; its name ends in .csv, .json, .jsonl or .parquet"
+    r"(?i)\.(csv|tsv|json|jsonl|ndjson|parquet)(\.(gz|xz|zst|bz2))?$",
+    "a table; its name ends in .csv, .tsv, .json, .jsonl, .ndjson or .parquet, also with .gz, .xz, "
+    ".zst or .bz2 after it",
 )
+# Records that show which columns a table has.
+FIRST_RECORDS = 1000
 
 
 def is_table(path: Path) -> Path:
@@ -41,39 +45,9 @@ def is_table(path: Path) -> Path:
 Table = Annotated[File, AfterValidator(is_table)]
 
 
-def column_names(table: Path) -> list[str]:
-    """Return the names of the columns of a table.
-
-    Raises:
-        UserError: the table cannot be read.
-    """
-    if table.suffix == ".csv":
-        return next(csv.reader(StringIO(read_text(table))), [])
-    if table.suffix == ".parquet":
-        import pyarrow.parquet
-
-        return list(pyarrow.parquet.read_schema(table).names)
-    rows = read_rows(table) if table.suffix == ".jsonl" else read_list(table)
-    return list(dict.fromkeys(key for row in rows for key in row))
-
-
-def read_list(path: Path) -> list[Row]:
-    """Read a JSON file that is a list of objects.
-
-    Raises:
-        UserError: the file is missing, not JSON, or not a list of objects.
-    """
-    rows = read_json(path)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(
-            f"{path}: not a list of objects; change it to a list of objects, or give a .jsonl file "
-            "with one object per line"
-        )
-    return rows
-
-
 class Columns(Section):
-    """Names of the columns of a table."""
+    """Names of the columns of a table. A name can be a path into lists and objects, such as
+    `messages.0.content`."""
 
     question: Line = "question"
     """Column with the question."""
@@ -81,6 +55,11 @@ class Columns(Section):
     """Column with the name of the category. `null`: there is none."""
     category_id: Line | None = None
     """Column with the number of the category. `null`: there is none."""
+
+
+def has_column(records: Iterable[Row], name: str) -> bool:
+    """Return whether records have a column, or one of them a value at a path."""
+    return any(name in record or value_at(record, name) is not None for record in records)
 
 
 class DatasetRecipe(Recipe):
@@ -120,18 +99,14 @@ class TableRecipe(DatasetRecipe):
         """Check that a local table has the columns."""
         if self.path is None:
             return self
-        try:
-            names = column_names(self.path)
-        except (ValueError, csv.Error) as error:
-            raise WrongKey(
-                "path", f"{self.path} is not a {self.path.suffix} file: {error}; export it again"
-            ) from None
+        records = [record for _, record in islice(read_records(self.path), FIRST_RECORDS)]
         for key, name in self.columns:
-            if name is not None and name not in names:
+            if name is not None and not has_column(records, name):
                 raise WrongKey(
                     f"columns.{key}",
                     f"{self.path} has no column {name!r}; the columns are "
-                    f"{shortened(', '.join(names))}; correct the key, or the header of the table",
+                    f"{shortened(', '.join(column_names(records)))}; correct the key, or the "
+                    "header of the table",
                 )
         return self
 
@@ -143,7 +118,8 @@ class FileDatasetRecipe(TableRecipe):
 
     source: Literal["file"]
     path: Table
-    """Table (.csv, .json, .jsonl or .parquet)."""
+    """Table: .csv, .tsv, .json, .jsonl, .ndjson or .parquet, also compressed (.gz, .xz, .zst or
+    .bz2)."""
 
 
 class HubDatasetRecipe(TableRecipe):
@@ -161,8 +137,8 @@ class HubDatasetRecipe(TableRecipe):
     split: Line = "test"
     """Split of the data set."""
     file: Annotated[Line, TABLE] | None = None
-    """File of the repository (.csv, .json, .jsonl or .parquet) that is read instead of a split. Use
-    it for a data set that a script makes, because such scripts are not run."""
+    """Table of the repository that is read instead of a split. Use it for a data set that a script
+    makes, because such scripts are not run."""
     path: Table | None = None
     """Local table that is read instead of the data set of the Hub, for machines without a
     network."""
