@@ -1,5 +1,7 @@
 """Pairs that a criterion brings: read, counted, and used in place of a teacher's."""
 
+import json
+from collections import Counter
 from pathlib import Path
 
 import import_pairs
@@ -7,10 +9,12 @@ import pytest
 from projects import MINIATURE, fail_snakemake, run_snakemake
 from yaml_edits import set_keys
 
+from aligners.configuration.kinds.synthesis import Language
 from aligners.core.errors import UserError
-from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.core.rows import read_json, read_rows, row_id, write_rows
 from aligners.estimate.stages import load_experiment, make_stages
 from aligners.report.provenance import recipe_files
+from aligners.synthesis.filters import filter_pair
 from aligners.synthesis.own_pairs import own_pairs
 
 
@@ -52,8 +56,10 @@ def run_import() -> None:
     )
 
 
-def test_repeated_questions_and_empty_texts_are_dropped() -> None:
-    kept = list(own_pairs("mine", ROWS))
+def test_repeated_questions_and_empty_texts_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    write_rows(path, ROWS)
+    kept = list(own_pairs("mine", path))
     assert [reason for _, reason in kept] == [None, "duplicate", "empty", None]
     last, _ = kept[-1]
     assert (last["criterion"], last["source"]) == ("mine", "log 7")
@@ -73,15 +79,51 @@ def test_pairs_and_questions_have_the_same_ids(
     assert counts["dropped"] == {"duplicate": 1, "empty": 1} and counts["in"] == 4
 
 
-def test_a_row_without_a_correction_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+TABLES = {
+    "pairs.csv": 'question,answer,correction\nIs it?,No.,"No, sorry."\nWhy?,So.,\n',
+    "pairs.tsv": "question\tresponse\taligned_response\tid\n"
+                 "Is it?\tNo.\tNo, sorry.\t7\nWhy?\tSo.\t\t8\n",
+    "pairs.json": json.dumps(
+        {"data": [{"question": "Is it?", "answer": "No.", "correction": "No, sorry."},
+                  {"question": "Why?", "answer": ["?"], "correction": None}]}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_pairs_can_be_a_table_of_another_format_without_critiques(
+    tmp_path: Path, name: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    row = pair("Why?")
-    del row["aligned_response"]
-    write_criterion([pair("Is it?"), row])
-    with pytest.raises(UserError, match=r"pairs.jsonl.*2.*aligned_response"):
-        run_import()
+    path = tmp_path / name
+    path.write_text(TABLES[name])
+    (pair, reason), (_, dropped) = own_pairs("mine", path)
+    assert (reason, dropped) == (None, "empty")
+    assert pair["id"] == row_id("Is it?")
+    texts = ("Is it?", "No.", "", "No, sorry.")
+    assert (
+        tuple(pair[key] for key in ("question", "response", "critique", "aligned_response"))
+        == texts
+    )
+    assert pair.get("original_id") == ("7" if name == "pairs.tsv" else None)
+    assert filter_pair(pair, Language(), Counter()) == (pair, None)
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ("question,chosen,rejected\nIs it?,No.,Yes.\n", ["has no pairs", "chosen", "correction"]),
+        ("question,answer,correction,response,aligned_response\na,b,c,d,e\n", ["aligner, pairs"]),
+    ],
+)
+def test_a_table_of_another_kind_is_named_with_its_columns(
+    tmp_path: Path, content: str, parts: list[str]
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(content)
+    with pytest.raises(UserError) as caught:
+        list(own_pairs("mine", path))
+    for part in ("table.csv", *parts):
+        assert part in str(caught.value)
 
 
 def test_a_file_without_pairs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,10 @@ import pandas as pd
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
-from aligners.core.errors import UserError
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
 from aligners.statistics.table_files import write_csv
 from aligners.synthesis.own_pairs import own_pairs
-
-FIELDS = ("question", "response", "critique", "aligned_response")
 
 
 def main(*, criterion: str, pairs: Path, questions: Path, table: Path) -> None:
@@ -21,10 +18,7 @@ def main(*, criterion: str, pairs: Path, questions: Path, table: Path) -> None:
     source = load_recipe(CriterionRecipe, criterion).pairs
     if source is None:
         raise ValueError(f"the criterion {criterion} has no pairs of its own")
-    rows = read_rows(source, needs=FIELDS)
-    if not rows:
-        raise UserError(f"{source}: the file has no pairs; add some")
-    write_filtered(own_pairs(criterion, rows), pairs, len(rows))
+    write_filtered(own_pairs(criterion, source), pairs)
     kept = [{key: row[key] for key in ("id", "criterion", "question")} for row in read_rows(pairs)]
     write_rows(questions, kept)
     write_csv(table, pd.DataFrame(kept, columns=["question"]))

@@ -8,7 +8,7 @@ their demonstrations.
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, cycle, zip_longest
+from itertools import chain, cycle, islice, zip_longest
 from math import ceil
 from pathlib import Path
 from typing import TypeVar
@@ -28,10 +28,11 @@ from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.configuration.workflow_files import find_file
 from aligners.core.completions import Decoding, Request
-from aligners.core.rows import Row, read_rows, row_id
+from aligners.core.rows import Row, row_id
 from aligners.core.yaml_files import read_yaml
 from aligners.evaluation.baselines import response_decoding, response_request
 from aligners.evaluation.test_inputs import import_dataset
+from aligners.synthesis.own_pairs import own_pairs
 from aligners.synthesis.pairs import pair_request, pairs_decoding
 from aligners.synthesis.questions import (
     HintGroup,
@@ -226,8 +227,8 @@ def responses_stage(config: Config, llm: str, examples: int) -> Stage:
 def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
     """Return up to `count` questions of a criterion as rows: seed questions, or of own pairs."""
     if pairs := load_recipe(CriterionRecipe, criterion).pairs:
-        own = [row["question"] for row in read_rows(pairs, needs=("question",))]
-        return [{"id": row_id(question), "question": question} for question in own[:count]]
+        own = (row["question"] for row, reason in own_pairs(criterion, pairs) if reason is None)
+        return [{"id": row_id(question), "question": question} for question in islice(own, count)]
     chosen = choose_seed_questions(load_question_types(criterion), count, seed, criterion)
     return [{"id": row_id(question), "question": question} for _, _, question in chosen]
 

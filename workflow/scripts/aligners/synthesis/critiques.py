@@ -206,7 +206,12 @@ def follow_critique(pair: Row, replaced: Counter[str]) -> Filtered:
 
 
 def decide(pair: Row) -> tuple[str | None, str | None]:
-    """Return the reason to drop a pair, and why its correction becomes the response; or None."""
+    """Return the reason to drop a pair, and why its correction becomes the response; or None.
+
+    Pairs of one's own may have no critique. They are used as they are.
+    """
+    if not pair["critique"].strip():
+        return None, None
     finding = read_critique(pair["critique"])
     same, remark = is_identity(pair), is_remark(pair["aligned_response"])
     if finding is not Finding.NOTHING_WRONG:

@@ -1,31 +1,89 @@
 """Pairs that a criterion brings, in place of those that a teacher writes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
 
 from aligners.core.counts import Filtered
+from aligners.core.errors import UserError
 from aligners.core.rows import Row, row_id
+from aligners.core.tables import Record, column_names, read_records
+from aligners.imports.conversations import Unusable
+from aligners.imports.formats import FORMATS, Format, fitting, reason_to_drop
+
+# Records that show which format a table has.
+FIRST_RECORDS = 1000
 
 
-def own_pairs(criterion: str, rows: Iterable[Row]) -> Iterator[Filtered]:
-    """Yield each row as a pair, with the reason to drop it or None.
+def own_pairs(criterion: str, table: Path) -> Iterator[Filtered]:
+    """Yield each record of a table as a pair, with the reason to drop it or None.
 
     Args:
         criterion: of the pairs.
-        rows: with question, response, critique and aligned_response. Other fields are kept.
+        table: with corrections, in a format of `aligners.imports.formats`. A column `critique` may
+            be missing. Other columns are kept; `id` becomes `original_id`.
 
     Yields:
         Pairs whose id is that of their question. A second pair of a question is dropped
-        (`duplicate`), and so is a pair with a text that is empty (`empty`).
+        (`duplicate`), and so is a record from which no pair can be read (`imports.formats`).
+
+    Raises:
+        UserError: the table cannot be read, has no record, or has no corrections.
     """
+    records = read_records(table)
+    first = list(islice(records, FIRST_RECORDS))
+    if not first:
+        raise UserError(f"{table}: the file has no pairs; add some")
+    found = corrections_format(table, [record for _, record in first])
     seen: set[str] = set()
-    for row in rows:
-        texts = [row["question"], row["response"], row["aligned_response"]]
-        key = row_id(row["question"])
-        pair = {**row, "id": key, "criterion": criterion}
-        if not all(text.strip() for text in texts):
-            yield pair, "empty"
-        elif key in seen:
-            yield pair, "duplicate"
-        else:
-            seen.add(key)
-            yield pair, None
+    for place in chain(first, records):
+        pair, reason = read_pair(criterion, found, place)
+        if reason is None and pair["id"] in seen:
+            reason = "duplicate"
+        if reason is None:
+            seen.add(pair["id"])
+        yield pair, reason
+
+
+def corrections_format(table: Path, records: Sequence[Row]) -> Format:
+    """Return the format of a table with corrections.
+
+    Raises:
+        UserError: it has none, or its columns fit several formats.
+    """
+    found = fitting(records, "corrections")
+    if len(found) == 1:
+        return found[0]
+    known = "; ".join(
+        f"{one.name}: {', '.join(one.columns)}" for one in FORMATS if "corrections" in one.reads
+    )
+    problem = (
+        f"fits the formats {', '.join(one.name for one in found)}" if found else "has no pairs"
+    )
+    raise UserError(
+        f"{table}: {problem}; its columns are {', '.join(column_names(records))}. Rename them to "
+        f"those of one format ({known})"
+    )
+
+
+def read_pair(criterion: str, found: Format, place: Record) -> Filtered:
+    """Return the pair of a record, and the reason to drop it or None (`duplicate` aside)."""
+    where, record = place
+    others = {name: value for name, value in record.items() if name not in found.columns}
+    if "id" in others:
+        others["original_id"] = others.pop("id")
+    try:
+        texts = found.reads["corrections"](record, "last")
+    except Unusable as error:
+        return {"id": row_id(where), "criterion": criterion, **record}, str(error)
+    critique = others.pop("critique", None)
+    pair = {
+        "id": row_id(texts["question"]),
+        "criterion": criterion,
+        "question": texts["question"],
+        "response": texts["response"],
+        "critique": critique if isinstance(critique, str) else "",
+        "aligned_response": texts["aligned_response"],
+        **others,
+    }
+    return pair, reason_to_drop(pair, "corrections")

@@ -1,11 +1,11 @@
 """Criteria, and the files of principles and of seed questions that they name."""
 
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from aligners.configuration.fields import File, Form, Recipe, Section, Similarity, differ, shortened
+from aligners.configuration.kinds.datasets import Table
 
 AFFECTS_RESULTS = False
 
@@ -34,17 +34,6 @@ Topic = Annotated[
 ]
 
 
-def is_json_lines(path: Path) -> Path:
-    """Return the path of a JSON Lines file.
-
-    Raises:
-        ValueError: its name ends in something else.
-    """
-    if path.suffix != ".jsonl":
-        raise ValueError(f"{path} is not a JSON Lines file; give a file that ends in .jsonl")
-    return path
-
-
 class CriterionRecipe(Recipe):
     """A criterion that responses should meet."""
 
@@ -59,10 +48,10 @@ class CriterionRecipe(Recipe):
     seed_questions: File | None = None
     """YAML file with the question types, their example topics and seed questions. The teacher
     writes the training data from them."""
-    pairs: Annotated[File, AfterValidator(is_json_lines)] | None = None
-    """Give this instead of `seed_questions`: a JSON Lines file with pairs of your own. A row has
-    `question`, `response`, `critique` and `aligned_response` (the correction). No teacher is
-    needed."""
+    pairs: Table | None = None
+    """Give this instead of `seed_questions`: a table with pairs of your own. Its columns are
+    `question`, `response`, `aligned_response` (the correction) and perhaps `critique`; or
+    `question`, `answer` and `correction`. No teacher is needed."""
     near_copy_similarity: Similarity = 0.98
     """A pair is a near-copy if the cosine similarity of its response and its correction is at least
     this value, and their numbers, names and negations are equal. Near-copies are not used to train

@@ -1,0 +1,197 @@
+"""Formats of data: each is found by its columns, and its quirks are read or counted."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from aligners.core.rows import Row
+from aligners.imports.formats import FORMATS, Kind, fitting, read_rows
+
+Q, A, B = "Why is the sky blue?", "Because of scattering.", "It just is."
+
+
+def user(text: Any) -> Row:
+    """Return a message of the user."""
+    return {"role": "user", "content": text}
+
+
+def bot(text: Any, **fields: Any) -> Row:
+    """Return a message of the assistant."""
+    return {"role": "assistant", "content": text, **fields}
+
+
+def shared(*turns: str) -> list[Row]:
+    """Return turns as ShareGPT has them, from human and gpt in turn."""
+    names = ("human", "gpt")
+    return [{"from": names[n % 2], "value": text} for n, text in enumerate(turns)]
+
+
+def hh(*texts: str) -> str:
+    """Return a transcript of HH-RLHF."""
+    names = ("Human", "Assistant")
+    return "".join(f"\n\n{names[n % 2]}: {text}" for n, text in enumerate(texts))
+
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+TOOL_CALL = bot(None, tool_calls=[{"id": "1"}])
+HISTORY = [["Hi.", "Hello."]]
+RATED = [
+    {"response": B, "overall_score": "10", "fine-grained_score": 1.0},
+    {"response": A, "overall_score": 4.5, "fine-grained_score": 4.0},
+    {"response": "?", "overall_score": "N/A"},
+]
+# For each format: its records, the kind, and of each record the row that it becomes, as a tuple of
+# its texts (with the label or the system text at the end), or the reason to drop it.
+CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str]]]] = {
+    "aligner": ("corrections", [
+        ({"question": Q, "answer": B, "correction": A}, (Q, B, A)),
+        ({"question": Q, "answer": B, "correction": " "}, "empty"),
+        ({"question": Q, "answer": None, "correction": A}, "empty"),
+        ({"question": Q, "answer": 5, "correction": A}, "not_text"),
+    ]),
+    "pairs": ("corrections", [({"question": Q, "response": B, "aligned_response": A}, (Q, B, A))]),
+    "helpsteer3-edit": ("corrections", [
+        ({"context": [user(Q)], "original_response": B, "edited_response": A}, (Q, B, A)),
+        ({"context": [bot(Q)], "original_response": B, "edited_response": A}, "no_prompt"),
+    ]),
+    "alpaca": ("responses", [
+        ({"instruction": "Translate.", "input": "Ja", "output": "Yes"}, ("Translate.\nJa", "Yes")),
+        ({"instruction": Q, "input": "", "output": A, "system": "Be brief."}, (Q, A, "Be brief.")),
+        ({"instruction": Q, "output": ""}, "empty"),
+        ({"instruction": Q, "output": A, "history": HISTORY}, (Q, A)),
+    ]),
+    "alpaca-preference": ("preferences", [
+        ({"instruction": Q, "input": "", "chosen": A, "rejected": B}, (Q, A, B)),
+        ({"instruction": Q, "input": "", "chosen": A, "rejected": ""}, "empty"),
+    ]),
+    "alpaca-ranked": ("preferences", [
+        ({"instruction": Q, "output": [A, B, "?"]}, (Q, A, B)),
+        ({"instruction": Q, "output": [A]}, "empty"),
+    ]),
+    "sharegpt": ("responses", [
+        ({"conversations": shared(Q, A)}, (Q, A)),
+        ({"conversations": [{"from": "system", "value": "Be brief."}, *shared(Q, A)]},
+         (Q, A, "Be brief.")),
+        ({"conversations": shared("Hi.", "Hello.", Q, A)}, (Q, A)),
+        ({"conversations": shared(Q, A, "Thanks.")}, (Q, A)),
+        ({"conversations": shared(Q)}, "no_prompt"),
+        ({"conversations": [*shared(Q), {"from": "function_call", "value": "{}"}]}, "tool_call"),
+    ]),
+    "sharegpt-preference": ("preferences", [
+        ({"conversations": shared(Q), "chosen": {"from": "gpt", "value": A},
+          "rejected": {"from": "gpt", "value": B}}, (Q, A, B)),
+    ]),
+    "messages": ("responses", [
+        ({"messages": [SYSTEM, user(Q), bot(A)]}, (Q, A, "Be brief.")),
+        ({"messages": [{"role": "developer", "content": "Be brief."}, user(Q), bot(A)]},
+         (Q, A, "Be brief.")),
+        ({"messages": [user([{"type": "text", "text": Q}]), bot(A)]}, (Q, A)),
+        ({"messages": [user([{"type": "image_url"}]), bot(A)]}, "not_text"),
+        ({"messages": [user(Q), TOOL_CALL]}, "tool_call"),
+        ({"messages": []}, "no_prompt"),
+    ]),
+    "trl-preference": ("preferences", [
+        ({"prompt": Q, "chosen": f" {A}", "rejected": f" {B}"}, (Q, A, B)),
+        ({"prompt": [user(Q)], "chosen": [bot(A)], "rejected": [bot(B)]}, (Q, A, B)),
+        ({"prompt": Q, "chosen": A, "rejected": f"{A}\n"}, "equal"),
+    ]),
+    "transcripts": ("preferences", [
+        ({"chosen": hh(Q, A), "rejected": hh(Q, B)}, (Q, A, B)),
+        ({"chosen": hh("Hi.", "Hello.", Q, A), "rejected": hh("Hi.", "Hello.", Q, B)}, (Q, A, B)),
+        ({"chosen": hh(Q, A), "rejected": hh("How?", B)}, "prompts_differ"),
+        ({"chosen": [user(Q), bot(A)], "rejected": [user(Q), bot(B)]}, (Q, A, B)),
+    ]),
+    "argilla": ("preferences", [
+        ({"instruction": Q, "chosen_response": A, "rejected_response": B}, (Q, A, B)),
+    ]),
+    "intel": ("preferences", [({"question": Q, "chosen": A, "rejected": B}, (Q, A, B))]),
+    "kto-chat": ("labels", [
+        ({"messages": [user(Q), bot(A)], "kto_tag": True}, (Q, A, 1)),
+        ({"messages": [user(Q), bot(B)], "kto_tag": False}, (Q, B, 0)),
+        ({"messages": [user(Q), bot(B)], "kto_tag": None}, "no_label"),
+    ]),
+    "kto-sharegpt": ("labels", [({"conversations": shared(Q, A), "kto_tag": True}, (Q, A, 1))]),
+    "trl-unpaired": ("labels", [
+        ({"prompt": Q, "completion": A, "label": True}, (Q, A, 1)),
+        ({"prompt": [user(Q)], "completion": [bot(B)], "label": False}, (Q, B, 0)),
+        ({"prompt": Q, "completion": A, "label": "yes"}, "no_label"),
+    ]),
+    "safe-rlhf": ("preferences", [
+        ({"prompt": Q, "response_0": B, "response_1": A, "better_response_id": 0,
+          "safer_response_id": 1}, (Q, A, B)),
+        ({"prompt": Q, "response_0": B, "response_1": A, "better_response_id": 0,
+          "safer_response_id": -1}, "tie"),
+    ]),
+    "beavertails": ("labels", [
+        ({"prompt": Q, "response": A, "category": {"violence": False}, "is_safe": True}, (Q, A, 1)),
+        ({"prompt": Q, "response": B, "category": {"violence": True}, "is_safe": False}, (Q, B, 0)),
+    ]),
+    "ultrafeedback": ("preferences", [
+        ({"instruction": Q, "completions": RATED}, (Q, A, B)),
+        ({"instruction": Q, "completions": RATED[2:]}, "tie"),
+        ({"instruction": Q, "completions": []}, "tie"),
+    ]),
+    "nectar": ("preferences", [
+        ({"prompt": f"{hh(Q)}\n\nAssistant: ".lstrip(),
+          "answers": [{"answer": B, "rank": 2.0}, {"answer": A, "rank": 1.0}]}, (Q, A, B)),
+    ]),
+    "helpsteer3": ("preferences", [
+        ({"context": [user(Q)], "response1": A, "response2": B, "overall_preference": -2},
+         (Q, A, B)),
+        ({"context": [user(Q)], "response1": B, "response2": A, "overall_preference": 1},
+         (Q, A, B)),
+        ({"context": [user(Q)], "response1": A, "response2": B, "overall_preference": 0}, "tie"),
+    ]),
+    "arena": ("preferences", [
+        ({"conversation_a": [user(Q), bot(B)], "conversation_b": [user(Q), bot(A)],
+          "winner": "model_b"}, (Q, A, B)),
+        ({"conversation_a": [user(Q), bot(B)], "conversation_b": [user(Q), bot(A)],
+          "winner": "tie (bothbad)"}, "tie"),
+    ]),
+    "columns": ("responses", [({"question": Q, "response": A}, (Q, A))]),
+}  # fmt: skip
+
+
+def test_every_format_has_its_cases() -> None:
+    assert {one.name for one in FORMATS} == CASES.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_format_is_found_by_its_columns_and_each_record_is_read_or_has_a_reason(
+    name: str,
+) -> None:
+    kind, cases = CASES[name]
+    records = [record for record, _ in cases]
+    [found] = fitting(records)
+    assert found.name == name
+    assert next(iter(found.reads)) == kind
+    made = [
+        reason or tuple(row.values())
+        for row, reason in read_rows(records, found.reads[kind], kind, "last")
+    ]
+    assert made == [expected for _, expected in cases]
+
+
+def test_the_question_of_a_chat_is_the_last_message_all_of_them_or_none() -> None:
+    record = {"messages": [SYSTEM, user("Hi."), bot("Hello."), user(Q), bot(A)]}
+    [found] = fitting([record])
+    read = found.reads["responses"]
+    assert read(record, "last")["question"] == Q
+    assert read(record, "joined")["question"] == f"User: Hi.\n\nAssistant: Hello.\n\nUser: {Q}"
+    [(_, reason)] = read_rows([record], read, "responses", "drop")
+    assert reason == "several_turns"
+
+
+def test_the_reasons_of_a_file_are_counted() -> None:
+    kind, cases = CASES["sharegpt"]
+    rows = read_rows(
+        [record for record, _ in cases], fitting([cases[0][0]])[0].reads[kind], kind, "drop"
+    )
+    assert Counter(reason for _, reason in rows) == {
+        None: 3, "several_turns": 1, "no_prompt": 1, "tool_call": 1
+    }  # fmt: skip
+
+
+def test_records_without_a_known_format_fit_none() -> None:
+    assert fitting([{"text": Q}]) == []
