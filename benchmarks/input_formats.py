@@ -1,7 +1,6 @@
 """The two input formats of aligners, on SmolLM2 and three seeds: `plain` and `paper`.
 
-Aligners of the policy `brief` are trained with each format, by the recipe of `make real` with one
-epoch. Each corrects the held-out responses of SmolLM2, and the rule of `brief` decides.
+Aligners of the policy `brief` are trained with each format, by the recipe of `make real`. Each corrects the held-out responses of SmolLM2, and the rule of `brief` decides.
 """
 
 import subprocess
@@ -56,7 +55,7 @@ def write_recipes(project: Path) -> None:
     recipe = yaml.safe_load((project / f"config/backbones/{RECIPE}.yaml").read_text())
     for format_ in FORMATS:
         # The least share of ended corrections must not stop what is to be compared.
-        values = {**recipe, "format": format_, "epochs": 1, "least_ended": 0.0}
+        values = {**recipe, "format": format_, "least_ended": 0.0}
         path = project / f"config/backbones/{RECIPE}-{format_}.yaml"
         path.write_text(yaml.safe_dump(values), encoding="utf-8")
     configuration = {
