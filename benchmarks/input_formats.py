@@ -1,6 +1,7 @@
 """The two input formats of aligners, on SmolLM2 and three seeds: `plain` and `paper`.
 
-Aligners of the policy `brief` are trained with each format, by the recipe of `make real`. Each corrects the held-out responses of SmolLM2, and the rule of `brief` decides.
+Aligners of the policy `brief` are trained with each format, by the recipe of `make real`. Each
+corrects the held-out responses of SmolLM2, and the rule of `brief` decides.
 """
 
 import subprocess
