@@ -1,9 +1,10 @@
 """Tokens per second of the engines, with a real model on one core: ours, llama.cpp and vLLM.
 
-SmolLM2 answers real questions greedily: by the engine `transformers` in two number types, and by
-the engine `served` on llama.cpp, which computes with the 4-bit weights, and on vLLM if
-`make test-vllm` has installed it. All are loaded first, and take turns, each with one thread. Texts
-of other number types differ: after one other token, all that follows is another text.
+SmolLM2 answers real questions greedily: by the engine `transformers` in two number types, by the
+method `generate` of transformers on all questions at once, and by the engine `served` on llama.cpp,
+which computes with the 4-bit weights, and on vLLM if `make test-vllm` has installed it. All are
+loaded first, and take turns, each with one thread. Texts of other number types differ: after one
+other token, all that follows is another text.
 """
 
 import csv
@@ -12,13 +13,16 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import torch
 import yaml
 from figures import Figure, Figures
 from project_copy import ROOT
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aligners.configuration.kinds.llms import LLMRecipe, ServedRecipe, TransformersRecipe
 from aligners.configuration.kinds.pretrained import find_model
@@ -34,6 +38,7 @@ NEW_TOKENS = 64
 ROUNDS = 2
 WARM_UP_ROWS = 4
 REFERENCE = "transformers, float32"
+GENERATE = "generate in one batch, float32"
 
 
 def measure(rows: int = 32) -> Figures:
@@ -56,6 +61,9 @@ def measure(rows: int = 32) -> Figures:
             started = time.perf_counter()
             engines[label] = load_engine(recipe)
             seconds_to_load[label] = time.perf_counter() - started
+        started = time.perf_counter()
+        engines[GENERATE] = batched_generate(directory)
+        seconds_to_load[GENERATE] = time.perf_counter() - started
         texts, rates = take_turns(engines, requests)
     for label in engines:
         ratio = median(
@@ -71,6 +79,37 @@ def measure(rows: int = 32) -> Figures:
             ),
         }
     return figures
+
+
+def batched_generate(directory: Path) -> Engine:
+    """Return an engine that calls the method `generate` of transformers on all rows at once."""
+    tokenizer = AutoTokenizer.from_pretrained(directory, padding_side="left")
+    tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
+    model: Any = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+
+    def engine(requests: Iterable[Request], decoding: Decoding) -> Iterator[Completion]:
+        asked = list(requests)
+        inputs = tokenizer.apply_chat_template(
+            [request.prompt for request in asked],
+            add_generation_prompt=True,
+            padding=True,
+            return_tensors="pt",
+            return_dict=True,
+        )
+        with torch.inference_mode():
+            made = model.generate(
+                **inputs,
+                max_new_tokens=decoding.max_new_tokens,
+                do_sample=False,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+        for request, ids in zip(asked, made[:, inputs["input_ids"].shape[1] :], strict=True):
+            tokens = [token for token in ids.tolist() if token not in ends]
+            text = tokenizer.decode(tokens, skip_special_tokens=True)
+            yield Completion(request.id, text, "stop", tokens_out=len(tokens))
+
+    return engine
 
 
 def engine_recipes(llamacpp: dict[str, object], directory: Path) -> dict[str, LLMRecipe]:
