@@ -90,11 +90,29 @@ def test_a_preference_is_the_probability_of_the_first_label(engine: FakeEngine) 
 @pytest.mark.usefixtures("project")
 def test_a_written_verdict_has_exactly_one_label(engine: FakeEngine) -> None:
     write_recipes(**WRITTEN_VERDICTS, most_unusable=0.5)
-    replies = {"a": "[[A]]", "b": "Clearly [[B]].", "tie": "[[tie]]", "both": "[[A]] or [[B]]"}
+    replies = {
+        "a": "[[A]]",
+        "b": "Clearly [[B]].",
+        "tie": "[[tie]]",
+        "both": "[[A]] or [[B]]",
+        "twice": "[[B]]: the answer of [[B]] is true.",
+        "thought": "<think>Is it [[A]]? Or [[B]]? I cannot say.</think>\n\n[[A]]",
+        "cut thought": "<think>It may be [[A]].",
+        "explained": "[[A]] is long, and [[B]] is short.\n\n**Verdict:** [[B]]",
+    }
     engine.reply = lambda request, _: replies[shown_texts(request)[0]]
     verdicts = LLMJudge("test", OUTPUT).judge([("Why?", name, "other") for name in replies])
     found = {shown[1]: verdict.preference for shown, verdict in verdicts.items()}
-    assert found == {"a": 1.0, "b": 0.0, "tie": 0.5, "both": None}
+    assert found == {
+        "a": 1.0,
+        "b": 0.0,
+        "tie": 0.5,
+        "both": None,
+        "twice": 0.0,
+        "thought": 1.0,
+        "cut thought": None,
+        "explained": 0.0,
+    }
     assert verdicts["Why?", "b", "other"].reply == "Clearly [[B]]."
     assert verdicts["Why?", "both", "other"].reply == "[[A]] or [[B]]"
 
@@ -141,30 +159,6 @@ def test_labels_are_words_and_the_last_statement_decides(
     numbers = dict(zip(labels, (1.0, 0.0, 0.5), strict=False))
     assert verdicts[shown[0]].preference == (numbers[expected] if expected else None)
     assert verdicts[shown[1]].preference == 1.0
-
-
-@pytest.mark.usefixtures("project")
-def test_a_token_with_a_blank_is_the_same_label(engine: FakeEngine) -> None:
-    write_recipes()
-    logprobs = {"m": log(0.1), " m": log(0.5), "▁M": log(0.2), "I": log(0.2)}
-    engine.reply = lambda request, _: Completion(
-        request.id, "m", "length", first_token_logprobs=logprobs
-    )
-    [verdict] = LLMJudge("test", OUTPUT).judge(SHOWN[:1]).values()
-    assert verdict.preference == pytest.approx(0.6 / 0.8)
-
-
-@pytest.mark.usefixtures("project")
-def test_the_refusal_says_what_was_seen(engine: FakeEngine) -> None:
-    write_recipes()
-    logprobs = {"I": log(0.6), "m": log(0.2), "M": log(0.05), "The": log(0.1)}
-    engine.reply = lambda request, _: Completion(
-        request.id, "I", "length", first_token_logprobs=logprobs
-    )
-    with pytest.raises(UserError) as caught:
-        LLMJudge("test", OUTPUT).judge(SHOWN)
-    for part in ("60 of 60", "0.25 of the probability", "'I' 0.60, 'm' 0.20, 'The' 0.10"):
-        assert part in str(caught.value)
 
 
 @pytest.mark.usefixtures("project")
@@ -227,6 +221,40 @@ def test_a_very_unlikely_label_is_not_a_verdict(engine: FakeEngine) -> None:
     )
     with pytest.raises(UserError, match=r"60 of 60 .*'<think>'"):
         LLMJudge("test", OUTPUT).judge(SHOWN)
+
+
+@pytest.mark.usefixtures("project")
+def test_the_refusal_of_a_judge_with_logprobs_shows_what_was_probable(engine: FakeEngine) -> None:
+    write_recipes()
+    tokens = {"As": log(0.6), " m": log(0.15), "M": log(0.1), "Both": log(0.12), "x": log(0.03)}
+    engine.reply = lambda request, _: Completion(
+        request.id, "As", "length", first_token_logprobs=tokens
+    )
+    with pytest.raises(UserError, match=r"0\.25 of .*'As' 0\.60, ' m' 0\.15, 'Both' 0\.12\b"):
+        LLMJudge("test", OUTPUT).judge(SHOWN)
+
+
+@pytest.mark.usefixtures("project")
+def test_the_refusal_of_a_judge_in_words_shows_the_beginning_and_the_end_of_a_reply(
+    engine: FakeEngine,
+) -> None:
+    write_recipes(**WRITTEN_VERDICTS)
+    engine.reply = lambda *_: f"Two answers. {'Both are true. ' * 20}Neither is better."
+    with pytest.raises(UserError, match=r"'Two answers\..* ends with '.*Neither is better\.'"):
+        LLMJudge("test", OUTPUT).judge(SHOWN)
+
+
+@pytest.mark.usefixtures("project")
+def test_a_token_with_a_space_is_its_label(engine: FakeEngine) -> None:
+    write_recipes()
+
+    def reply(request: Request, _: Decoding) -> Completion:
+        tokens = {" m": log(0.6), "M": log(0.2), "m": log(0.2)}
+        return Completion(request.id, "m", "length", first_token_logprobs=tokens)
+
+    engine.reply = reply
+    verdicts = LLMJudge("test", OUTPUT).judge(SHOWN[:1])
+    assert verdicts[SHOWN[0]].preference == pytest.approx(0.8)
 
 
 @pytest.mark.usefixtures("project")
@@ -312,7 +340,7 @@ def test_an_endpoint_that_changes_its_model_is_an_error(other: str) -> None:
     ("keys", "key", "value"),
     [
         ({"labels": {"first": "m", "second": "m"}}, "labels", "'m'"),
-        ({**WRITTEN_VERDICTS, "labels": {"first": "A", "second": "AB"}}, "labels", "'A'"),
+        ({**WRITTEN_VERDICTS, "labels": {"first": "A", "second": " A"}}, "labels", "'A'"),
         ({"llm": "closed-world-base"}, "llm", "closed-world-base"),
         ({"llm": "no-such-llm"}, "llm", "config/llms/no-such-llm.yaml"),
         ({"prompt": "own.txt"}, "prompt", "{instruction}"),

@@ -1,7 +1,8 @@
 """An LLM as a judge, through AlpacaEval (github.com/tatsu-lab/alpaca_eval).
 
-AlpacaEval parses the replies. This module sends the prompts through llms.generator, as all other
-stages do: every reply is saved when it arrives, and no prompt is sent and paid for twice.
+AlpacaEval's parsers make preferences of the labels that `judging.labels` finds in the replies. This
+module sends the prompts through llms.generator, as all other stages do: every reply is saved when
+it arrives, and no prompt is sent and paid for twice.
 """
 
 import logging
@@ -22,8 +23,8 @@ from aligners.configuration.recipes import load_recipe, recipe_path
 from aligners.core.completions import Completion
 from aligners.core.errors import UserError
 from aligners.judging.judged_pairs import ShownTexts, Verdict
+from aligners.judging.labels import chosen_label, label_pattern, label_probabilities
 from aligners.judging.prompts import judge_decoding, judge_requests
-from aligners.judging.written_verdicts import find_verdict, label_pattern
 from aligners.llms.cleaning import clean
 from aligners.llms.generator import Generator
 from aligners.statistics.verdicts import TIE
@@ -34,11 +35,11 @@ logger = logging.getLogger(__name__)
 MIN_LABEL_PROBABILITY = 0.5
 # With fewer verdicts, a judge can prefer the same position every time by chance.
 MIN_VERDICTS_FOR_POSITION_BIAS = 20
-# Characters of a reply in a message.
+# Characters of a reply, and first tokens, in a message.
 MAX_REPLY_IN_MESSAGE = 80
-TOKENS_IN_MESSAGE = 3
-# Around a token, also as some tokenizers write them.
-BLANKS = " \t\n\r▁ĠĊ"
+MAX_TOKENS_IN_MESSAGE = 3
+# In place of a reply without a verdict. AlpacaEval's parser fails for an empty text.
+NO_LABEL = " "
 
 
 class LLMJudge:
@@ -101,14 +102,24 @@ class LLMJudge:
 def read_preferences(
     name: str, recipe: LLMJudgeRecipe, replies: Mapping[ShownTexts, Completion]
 ) -> dict[ShownTexts, float]:
-    """Parse replies with AlpacaEval; return the preferences of those that are verdicts."""
+    """Parse replies with AlpacaEval; return the preferences of those that are verdicts.
+
+    Thoughts, special tokens and code fences are removed from replies in words.
+    """
     if not replies:
         return {}
     annotator = load_annotator(name)
+    removed = Counter[str]()
+    texts = [
+        chosen_label(clean(reply, removed).text, recipe.labels.all) or NO_LABEL
+        for reply in replies.values()
+    ]
     completions = [alpaca_eval_completion(recipe, reply) for reply in replies.values()]
+    if removed and not recipe.logprobs:
+        found = ", ".join(f"{kind} {count}" for kind, count in removed.most_common())
+        logger.info("%s: removed from %d replies before reading: %s", name, len(replies), found)
 
     def complete(**_: Any) -> dict[str, list[Any]]:
-        texts = [written_verdict(recipe, reply) for reply in replies.values()]
         return {"completions": texts, "completions_all": completions}
 
     annotator.annotators[name].fn_completions = complete
@@ -141,7 +152,9 @@ def load_annotator(name: str) -> PairwiseAnnotator:
 def annotator_config(name: str) -> dict[str, Any]:
     """Return AlpacaEval's `annotators_config` of a judge, by the judge's name.
 
-    To use it with the command alpaca_eval, mark the message in the prompt as AlpacaEval's do.
+    To use it with the command alpaca_eval, mark the message in the prompt as AlpacaEval's do. The
+    command has no verdict for a reply that names labels several times, does not remove thoughts,
+    and does not add up the spellings of a label's token (`judging.labels`).
     """
     recipe = load_recipe(LLMJudgeRecipe, name)
     labels = recipe.labels
@@ -181,66 +194,39 @@ def annotator_config(name: str) -> dict[str, Any]:
 def label_patterns(labels: Labels) -> dict[float, str]:
     """Return a regular expression for each label, by AlpacaEval's number of its preference."""
     numbers = {1.0: labels.first, 2.0: labels.second, 1.5: labels.tie}
-    return {number: label_pattern(label) for number, label in numbers.items() if label is not None}
-
-
-def written_verdict(recipe: LLMJudgeRecipe, reply: Completion) -> str:
-    """Return the label that a reply decides for, without the LLM's thoughts; else the reply."""
-    text = clean(reply, Counter()).text
-    # AlpacaEval's parser rejects an empty text with an error.
-    return find_verdict(text, recipe.labels.all) or text.strip() or "(empty)"
-
-
-def label_probabilities(recipe: LLMJudgeRecipe, reply: Completion) -> dict[str, float]:
-    """Return the probability of each label as the first token, with blanks around it or without."""
-    probabilities = dict.fromkeys(recipe.labels.all, 0.0)
-    for token, logprob in (reply.first_token_logprobs or {}).items():
-        if (label := token.strip(BLANKS)) in probabilities:
-            probabilities[label] += math.exp(logprob)
-    return probabilities
+    return {
+        number: label_pattern(label, labels.all)
+        for number, label in numbers.items()
+        if label is not None
+    }
 
 
 def alpaca_eval_completion(recipe: LLMJudgeRecipe, reply: Completion) -> dict[str, Any]:
     """Return a reply in the form that AlpacaEval's parsers read.
 
-    If all labels together are unlikely, there are none: the parser then finds no verdict.
+    If all labels together are unlikely, they are left out: the parser then finds no verdict.
     """
-    probabilities = label_probabilities(recipe, reply)
-    is_verdict = sum(probabilities.values()) >= MIN_LABEL_PROBABILITY
+    labels = label_probabilities(reply.first_token_logprobs or {}, recipe.labels.all)
+    if sum(labels.values()) < MIN_LABEL_PROBABILITY:
+        labels = {}
     top = [
         {"token": label, "logprob": math.log(probability)}
-        for label, probability in probabilities.items()
-        if is_verdict and probability > 0
+        for label, probability in labels.items()
+        if probability
     ]
     return {"text": reply.text, "logprobs": {"content": [{"top_logprobs": top}]}}
-
-
-def what_was_seen(recipe: LLMJudgeRecipe, reply: Completion) -> str:
-    """Return what a reply had in place of a verdict."""
-    if not recipe.logprobs:
-        text = clean(reply, Counter()).text
-        return repr(shortened(text if text.strip() else reply.text))
-    together = sum(label_probabilities(recipe, reply).values())
-    logprobs = reply.first_token_logprobs or {}
-    likeliest = sorted(logprobs, key=lambda token: -logprobs[token])[:TOKENS_IN_MESSAGE]
-    tokens = ", ".join(
-        f"{shortened(token)!r} {math.exp(logprobs[token]):.2f}" for token in likeliest
-    )
-    return (
-        f"{shortened(reply.text)!r}, in which the labels had {together:.2f} of the probability "
-        f"together, and the likeliest first tokens were {tokens}"
-    )
-
-
-def shortened(text: str) -> str:
-    """Return the start of a text for a message."""
-    return text[:MAX_REPLY_IN_MESSAGE]
 
 
 def check_usable(
     name: str, recipe: LLMJudgeRecipe, unusable: Sequence[Completion], replies: int
 ) -> None:
-    """Warn about replies that are not verdicts, out of a number of `replies`.
+    """Warn about replies that are not verdicts.
+
+    Args:
+        name: of the judge.
+        recipe: the judge's recipe.
+        unusable: the replies that are not verdicts.
+        replies: number of all replies.
 
     Raises:
         UserError: none is a verdict, or fewer are than the recipe requires.
@@ -250,15 +236,32 @@ def check_usable(
     labels = ", ".join(repr(label) for label in recipe.labels.all)
     summary = (
         f"{len(unusable)} of {replies} replies of the judge {name} are not verdicts (a verdict is "
-        f"one of {labels}); the first of them is {what_was_seen(recipe, unusable[0])}"
+        f"one of {labels}); {what_was_seen(recipe, unusable[0])}"
     )
     if len(unusable) > recipe.most_unusable * replies or len(unusable) == replies:
         raise UserError(
-            f"{summary}. Change prompt, labels or max_new_tokens in "
+            f"{summary}. Change prompt, labels{'' if recipe.logprobs else ' or max_new_tokens'} in "
             f"{recipe_path(LLMJudgeRecipe, name)}, or raise most_unusable there. "
             "All replies are kept"
         )
     logger.warning("%s. The questions of these replies have no verdict", summary)
+
+
+def what_was_seen(recipe: LLMJudgeRecipe, reply: Completion) -> str:
+    """Return what a reply without a verdict has in place of a label, for a message."""
+    text = repr(reply.text[:MAX_REPLY_IN_MESSAGE])
+    if not recipe.logprobs:
+        # The end has the verdict, if the reply explains it first.
+        end = reply.text[MAX_REPLY_IN_MESSAGE:][-MAX_REPLY_IN_MESSAGE:]
+        return f"the first of them is {text}" + (f", and ends with {end!r}" if end else "")
+    logprobs = reply.first_token_logprobs or {}
+    together = sum(label_probabilities(logprobs, recipe.labels.all).values())
+    most = sorted(logprobs, key=logprobs.__getitem__, reverse=True)[:MAX_TOKENS_IN_MESSAGE]
+    tokens = ", ".join(f"{token!r} {math.exp(logprobs[token]):.2f}" for token in most)
+    return (
+        f"in the first of them, {text}, the labels had {together:.2f} of the probability together; "
+        f"the most probable first tokens were {tokens or '(none)'}"
+    )
 
 
 def check_position_bias(name: str, preferences: Mapping[ShownTexts, float]) -> None:

@@ -45,11 +45,11 @@ class Labels(Section):
     """The replies of an LLM that are verdicts."""
 
     first: Line
-    """Reply if the first response is better. With `logprobs`, one token of the LLM."""
+    """Label of the first response in a reply. With `logprobs`, one token of the LLM."""
     second: Line
-    """Reply if the second response is better. With `logprobs`, one token of the LLM."""
+    """Label of the second response in a reply. With `logprobs`, one token of the LLM."""
     tie: Line | None = None
-    """Reply if neither response is better. Only with `logprobs: false`."""
+    """Label if neither response is better. Only with `logprobs: false`."""
 
     @property
     def all(self) -> list[str]:
@@ -57,14 +57,12 @@ class Labels(Section):
         return [label for label in (self.first, self.second, self.tie) if label is not None]
 
     @model_validator(mode="after")
-    def cannot_be_mistaken(self) -> "Labels":
-        """Check that no label is part of another."""
-        for label in self.all:
-            if sum(label in other for other in self.all) > 1:
-                raise ValueError(
-                    f"{shortened(label)} is also part of another label; choose labels that do not "
-                    "contain each other"
-                )
+    def differ(self) -> "Labels":
+        """Check that the labels differ, also without the white space around them."""
+        plain = [label.strip() for label in self.all]
+        for label in plain:
+            if plain.count(label) > 1:
+                raise ValueError(f"{shortened(label)} occurs twice; choose labels that differ")
         return self
 
 
@@ -94,8 +92,10 @@ class LLMJudgeRecipe(JudgeRecipe):
     """Replies of the LLM that are verdicts."""
     logprobs: bool = True
     """If `true`, the preference is the probability of one label against the other as the first
-    token of the reply. If `false`, the preference is the label in the reply, which must contain one
-    label exactly once."""
+    token of the reply, with or without white space around it. If `false`, the preference is the
+    label that the reply names as a whole word. If it names several, a statement such as "Verdict:
+    M", its last line or bold text decides, if that names one. Thoughts before the verdict are
+    removed."""
     max_new_tokens: Tokens = 1
     """Maximum number of tokens of a reply."""
     most_unusable: NotDeciding[Share] = 0.1
