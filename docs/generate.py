@@ -249,7 +249,7 @@ def real_scores() -> str:
 
 
 def real_times() -> str:
-    """Return the time and memory of the real run's stages, and the tokens per second of its LLMs."""
+    """Return the time and memory of the real run's rules, and its LLMs' tokens per second."""
     costs = read_json(REAL_COSTS)
     stages = [
         {
