@@ -28,7 +28,17 @@ def fetched(kind, name):
 
 def judge_fetched(wildcards):
     """Return the record of a judge's model as a list."""
-    kind, name = judge_model(wildcards.judge)
+    return record_of_judge(wildcards.judge)
+
+
+def judges_fetched(wildcards):
+    """Return the records of the models of all judges."""
+    return [record for judge in config["judges"] for record in record_of_judge(judge)]
+
+
+def record_of_judge(judge):
+    """Return the record of a judge's model as a list."""
+    kind, name = judge_model(judge)
     return model_record(f"{kind.folder}/{name}")
 
 

@@ -19,15 +19,6 @@ def deciding_judges(wildcards):
     return {judge: judge_identity(judge) for judge in config["judges"]}
 
 
-def judges_fetched(wildcards):
-    """Return the records of the models of all judges."""
-    return [
-        record
-        for kind, name in map(judge_model, config["judges"])
-        for record in model_record(f"{kind.folder}/{name}")
-    ]
-
-
 def check_judges():
     """Raise UserError before the first job if a judge has changed since its first verdicts."""
     for job in workflow.dag.needrun_jobs():
