@@ -1,8 +1,8 @@
 """A correction of an aligner, and the problem for which it is not used."""
 
-import unicodedata
 from dataclasses import dataclass
 
+from aligners.core.empty_texts import is_empty
 from aligners.core.reasons import EMPTY, LOOPS, NOT_ENDED
 from aligners.correction.loops import is_new_loop
 
@@ -37,11 +37,3 @@ def find_problem(text: str, ended: bool, response: str) -> str | None:
     if is_new_loop(text, response):
         return LOOPS
     return None if ended else NOT_ENDED
-
-
-def is_empty(text: str) -> bool:
-    """Return whether a text has no letter, number or symbol, such as "..." or a zero-width space.
-
-    An emoji is a symbol.
-    """
-    return not any(unicodedata.category(character)[0] in "LNS" for character in text)

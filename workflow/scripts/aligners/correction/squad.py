@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Protocol
 
+from aligners.core.empty_texts import is_empty
 from aligners.core.errors import UserError
 from aligners.core.reasons import (
     ABOVE_THRESHOLD,
@@ -21,7 +22,7 @@ from aligners.core.reasons import (
 )
 from aligners.core.sentences import first_of_correction
 from aligners.correction.gate import Decision, Gate, PaperGate
-from aligners.correction.problems import Correction, is_empty
+from aligners.correction.problems import Correction
 from aligners.correction.turns import Scores, traced_turn
 
 # The log odds of the probability 0.5: the paper corrects a response that its inspector, a

@@ -16,6 +16,7 @@ from transformers import (
 )
 
 from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.core.empty_texts import is_empty
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json
 from aligners.inspectors.encoding import Inputs, encode_windows
@@ -28,6 +29,10 @@ from aligners.models.pretrained import (
 
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
+# Log odds of an empty response: P(aligned) is 2e-9. Pairs of a teacher have none, and what a model
+# makes of one is chance. With 1% of empty responses among the training rows, inspectors still gave
+# them 0.8 to 0.99 for three of five criteria.
+EMPTY_RESPONSE = -20.0
 
 
 class Settings(BaseModel):
@@ -90,7 +95,8 @@ class Inspector:
 
         If a pair is too long for the model, overlapping windows of the response are scored and the
         lowest value counts. None: the question leaves too little room for a window, because it
-        takes more than half of `max_tokens`. Equal pairs are scored once.
+        takes more than half of `max_tokens`. An empty response has EMPTY_RESPONSE. Equal pairs are
+        scored once.
         """
         pairs = list(zip(questions, responses, strict=True))
         unique = list(dict.fromkeys(pairs))
@@ -107,9 +113,13 @@ class Inspector:
             logits = self.logits([flat[index] for index in batch])
             values[batch] = (logits[:, 1] - logits[:, 0]) / self.temperature
         ends = np.cumsum([len(of_pair) for of_pair in windows])
-        return [
+        lowest = [
             float(values[end - len(of_pair) : end].min()) if of_pair else None
             for end, of_pair in zip(ends, windows, strict=True)
+        ]
+        return [
+            value if value is None or not is_empty(response) else EMPTY_RESPONSE
+            for value, response in zip(lowest, responses, strict=True)
         ]
 
     def score(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:

@@ -109,17 +109,6 @@ def inspector_rows(pair: Row) -> list[Row]:
     ]
 
 
-def empty_response_row(pair: Row) -> Row:
-    """Return a row with the question of a pair and an empty response, which has label 0."""
-    return {
-        "id": row_id(pair["id"], "empty"),
-        "question_id": pair["id"],
-        "question": pair["question"],
-        "response": "",
-        "label": 0,
-    }
-
-
 def by_split(pairs: Iterable[PairPlace], split: Path) -> dict[str, list[PairPlace]]:
     """Group pairs by the side of their question in the file `split`.
 
