@@ -185,7 +185,8 @@ def with_faults(project: Path, rows: int) -> Figures:
 
 def read_journal(journal: Path) -> list[tuple[str, str, float]]:
     """Return (kind, prompt, time) of every reply."""
-    return [tuple(json.loads(line)) for line in journal.read_text(encoding="utf-8").splitlines()]
+    lines = journal.read_text(encoding="utf-8").splitlines()
+    return [tuple(json.loads(line)[:3]) for line in lines]
 
 
 def allowed_seconds(replies: list[tuple[str, str, float]], seconds_per_reply: float) -> float:

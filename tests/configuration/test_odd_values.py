@@ -410,10 +410,8 @@ ACCEPTED = {
         config: squad_margin
         llms: prices.input prices.output
     """,
-    "'3', folder, nowhere, home, braces, option, hidden": """
-        judges: labels.first labels.second
-    """,
     LINE: """
+        judges: labels.first labels.second
         datasets: columns.question split
         llms: model penalty_parameter prices.currency
         seed_questions: question_types.0.type
@@ -429,10 +427,8 @@ ACCEPTED = {
             styles.after.beginnings.0 styles.after.endings.0 styles.before.beginnings.0
             styles.before.endings.0 vague
     """,
-    "'3', folder, nowhere, home, braces, option, hidden, null": """
-        judges: labels.tie
-    """,
     f"{LINE}, null": """
+        judges: labels.tie
         backbones: license
         datasets: columns.category columns.category_id
         inspectors: license

@@ -15,6 +15,7 @@ import yaml
 from projects import environment, make_project, run_snakemake, snakemake_command
 from safetensors.torch import load_file
 from tiny_models import make_model
+from yaml_edits import set_keys
 
 from aligners.core.rows import read_json, read_rows, write_rows
 
@@ -54,6 +55,9 @@ def use_local_teacher(project: Path) -> None:
     (project / "config/llms/local.yaml").write_text(yaml.safe_dump(recipe))
     config = yaml.safe_load((project / "config/miniature.yaml").read_text())
     (project / "config/miniature.yaml").write_text(yaml.safe_dump({**config, "teacher": "local"}))
+    # Its weights are random, so it writes no pair.
+    pairs = {"max_new_tokens": 1500, "least_usable": 0.0}
+    set_keys(project / "config/synthesis/closed-world.yaml", pairs=pairs)
     # The prompt with these principles fits into the tiny model's context.
     demonstration = {"input": "Why?", "response": "No.", "critique": "Rude.", "correction": "Hm."}
     principles = {

@@ -1,6 +1,6 @@
 """Data sets of test inputs."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -57,9 +57,13 @@ class Columns(Section):
     """Column with the number of the category. `null`: there is none."""
 
 
-def has_column(records: Iterable[Row], name: str) -> bool:
-    """Return whether records have a column, or one of them a value at a path."""
-    return any(name in record or value_at(record, name) is not None for record in records)
+def has_column(records: Sequence[Row], name: str) -> bool:
+    """Return whether records have a column, or one of them a value at a path.
+
+    A table without records has every column: it fails later, because it has no question.
+    """
+    found = (name in record or value_at(record, name) is not None for record in records)
+    return not records or any(found)
 
 
 class DatasetRecipe(Recipe):
