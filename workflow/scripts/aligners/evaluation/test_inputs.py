@@ -100,11 +100,13 @@ def read_questions(
     Empty, too long and duplicate questions are dropped. Their `number` counts rows from 0.
 
     Raises:
-        UserError: a column is missing; or a category is neither a text nor a number, or its number
-            is not an integer.
+        UserError: there is no record; a column is missing; or a category is neither a text nor a
+            number, or its number is not an integer.
     """
     remaining = iter(records)
     first = list(islice(remaining, FIRST_RECORDS))
+    if not first:
+        raise UserError(f"{source}: the table has no records; add some, or name another table")
     check_columns(first, columns, source)
     return question_rows(chain(first, remaining), dataset, columns, source)
 
