@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aligners.core.rows import Row
-from aligners.imports.formats import FORMATS, Kind, fitting, read_rows
+from aligners.imports.formats import FORMATS, Kind, fitting, read_record
 
 Q, A, B = "Why is the sky blue?", "Because of scattering.", "It just is."
 
@@ -166,29 +166,26 @@ def test_a_format_is_found_by_its_columns_and_each_record_is_read_or_has_a_reaso
     [found] = fitting(records)
     assert found.name == name
     assert next(iter(found.reads)) == kind
-    made = [
-        reason or tuple(row.values())
-        for row, reason in read_rows(records, found.reads[kind], kind, "last")
-    ]
+    read = [read_record(record, found, kind, "last") for record in records]
+    made = [reason or tuple(row.values()) for row, reason in read]
     assert made == [expected for _, expected in cases]
 
 
 def test_the_question_of_a_chat_is_the_last_message_all_of_them_or_none() -> None:
     record = {"messages": [SYSTEM, user("Hi."), bot("Hello."), user(Q), bot(A)]}
     [found] = fitting([record])
-    read = found.reads["responses"]
-    assert read(record, "last")["question"] == Q
-    assert read(record, "joined")["question"] == f"User: Hi.\n\nAssistant: Hello.\n\nUser: {Q}"
-    [(_, reason)] = read_rows([record], read, "responses", "drop")
-    assert reason == "several_turns"
+    last, _ = read_record(record, found, "responses", "last")
+    joined, _ = read_record(record, found, "responses", "joined")
+    assert last["question"] == Q
+    assert joined["question"] == f"User: Hi.\n\nAssistant: Hello.\n\nUser: {Q}"
+    assert read_record(record, found, "responses", "drop") == ({}, "several_turns")
 
 
 def test_the_reasons_of_a_file_are_counted() -> None:
     kind, cases = CASES["sharegpt"]
-    rows = read_rows(
-        [record for record, _ in cases], fitting([cases[0][0]])[0].reads[kind], kind, "drop"
-    )
-    assert Counter(reason for _, reason in rows) == {
+    [found] = fitting([record for record, _ in cases])
+    reasons = [read_record(record, found, kind, "drop")[1] for record, _ in cases]
+    assert Counter(reasons) == {
         None: 3, "several_turns": 1, "no_prompt": 1, "tool_call": 1
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from aligners.configuration.kinds.training import FromScratch
 from aligners.core.errors import UserError
 from aligners.inspectors.calibration import expected_calibration_error
 from aligners.inspectors.encoding import encode_pairs, encode_windows
-from aligners.inspectors.inspector import EMPTY_RESPONSE, Inspector, batches
+from aligners.inspectors.inspector import LOG_ODDS_OF_EMPTY, Inspector, batches
 from aligners.inspectors.scorer import Scorer
 from aligners.inspectors.train import halves
 from aligners.models.from_scratch import make_classifier, train_wordpiece_tokenizer
@@ -89,8 +89,8 @@ def test_a_score_is_the_logistic_function_of_the_log_odds(inspector: Inspector) 
 def test_an_empty_response_is_never_aligned(inspector: Inspector) -> None:
     texts = ["", " \n", "...", "Yes.", "👍"]
     values = inspector.log_odds(["Is it so?"] * len(texts), texts)
-    assert values[:3] == [EMPTY_RESPONSE] * 3
-    assert all(value is not None and value > EMPTY_RESPONSE for value in values[3:])
+    assert values[:3] == [LOG_ODDS_OF_EMPTY] * 3
+    assert all(value is not None and value > LOG_ODDS_OF_EMPTY for value in values[3:])
     assert inspector.score(["Is it so?"], [""])[0] == pytest.approx(0, abs=1e-8)
 
 

@@ -108,6 +108,15 @@ def test_pairs_can_be_a_table_of_another_format_without_critiques(
     assert filter_pair(pair, Language(), Counter()) == (pair, None)
 
 
+def test_a_record_without_a_pair_keeps_its_fields_and_gets_an_id(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    write_rows(path, [pair("Is it?"), {**pair("Why?"), "response": 5, "id": "7"}])
+    (first, _), (row, reason) = own_pairs("mine", path)
+    assert reason == "not_text"
+    assert (row["question"], row["response"], row["original_id"]) == ("Why?", 5, "7")
+    assert row["id"] not in ("7", first["id"])
+
+
 @pytest.mark.parametrize(
     ("content", "parts"),
     [

@@ -31,6 +31,8 @@ TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 # Candidates for the character between the cells of a .csv file.
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 ROWS_PER_BATCH = 1024
+# Records that show which columns a table has.
+FIRST_RECORDS = 1000
 INDEX = re.compile(r"-?\d{1,9}")
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.core.completions import Decoding, Failure, Request
 from aligners.core.counts import Filtered
+from aligners.core.empty_texts import is_empty
 from aligners.core.reasons import EMPTY_RESPONSE
 from aligners.core.rows import Row
 from aligners.core.sentences import first_of_response
@@ -70,5 +71,5 @@ def generate_responses(
             yield row, result.cause
         else:
             response = shown(without_thoughts(result, removed).text.strip())
-            removed[EMPTY_RESPONSE] += not response
+            removed[EMPTY_RESPONSE] += is_empty(response)
             yield {**row, "response": response}, None

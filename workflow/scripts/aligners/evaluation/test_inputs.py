@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from aligners.configuration.kinds.datasets import (
-    FIRST_RECORDS,
     Columns,
     DatasetRecipe,
     FileDatasetRecipe,
@@ -23,7 +22,7 @@ from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
 from aligners.core.progress import track
 from aligners.core.rows import Row, row_id, seeded_order
-from aligners.core.tables import column_names, read_records, value_at
+from aligners.core.tables import FIRST_RECORDS, column_names, read_records, value_at
 from aligners.synthesis.filters import text_reason
 from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts, normalise
 

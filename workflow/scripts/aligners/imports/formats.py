@@ -10,7 +10,7 @@ what can be trained on them:
 - `labels`: question, response, label (1: aligned, 0: misaligned)
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -214,21 +214,17 @@ def fitting(records: Sequence[Row], kind: Kind | None = None) -> list[Format]:
     return [one for one in found if len(one.columns) == most]
 
 
-def read_rows(
-    records: Iterable[Row], read: Read, kind: Kind, turns: Turns
-) -> Iterator[tuple[Row, str | None]]:
-    """Yield the row of each record, and the reason to drop it or None.
+def read_record(record: Row, found: Format, kind: Kind, turns: Turns) -> tuple[Row, str | None]:
+    """Return the row of a record, and the reason to drop it or None.
 
-    Reasons are those of `Unusable`, `empty` (a text is empty) and `equal` (chosen and rejected are
-    the same text).
+    Reasons are those of `Unusable`, with an empty row, and `empty` (a text is empty) and `equal`
+    (chosen and rejected are the same text).
     """
-    for record in records:
-        try:
-            row = read(record, turns)
-        except Unusable as error:
-            yield {}, str(error)
-            continue
-        yield row, reason_to_drop(row, kind)
+    try:
+        row = found.reads[kind](record, turns)
+    except Unusable as error:
+        return {}, str(error)
+    return row, reason_to_drop(row, kind)
 
 
 def reason_to_drop(row: Row, kind: Kind) -> str | None:

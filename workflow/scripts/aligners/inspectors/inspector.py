@@ -32,7 +32,7 @@ BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
 # Log odds of an empty response: P(aligned) is 2e-9. Pairs of a teacher have none, and what a model
 # makes of one is chance. With 1% of empty responses among the training rows, inspectors still gave
 # them 0.8 to 0.99 for three of five criteria.
-EMPTY_RESPONSE = -20.0
+LOG_ODDS_OF_EMPTY = -20.0
 
 
 class Settings(BaseModel):
@@ -95,8 +95,8 @@ class Inspector:
 
         If a pair is too long for the model, overlapping windows of the response are scored and the
         lowest value counts. None: the question leaves too little room for a window, because it
-        takes more than half of `max_tokens`. An empty response has EMPTY_RESPONSE. Equal pairs are
-        scored once.
+        takes more than half of `max_tokens`. An empty response has LOG_ODDS_OF_EMPTY. Equal pairs
+        are scored once.
         """
         pairs = list(zip(questions, responses, strict=True))
         unique = list(dict.fromkeys(pairs))
@@ -118,7 +118,7 @@ class Inspector:
             for end, of_pair in zip(ends, windows, strict=True)
         ]
         return [
-            value if value is None or not is_empty(response) else EMPTY_RESPONSE
+            value if value is None or not is_empty(response) else LOG_ODDS_OF_EMPTY
             for value, response in zip(lowest, responses, strict=True)
         ]
 

@@ -7,12 +7,8 @@ from pathlib import Path
 from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, row_id
-from aligners.core.tables import Record, column_names, read_records
-from aligners.imports.conversations import Unusable
-from aligners.imports.formats import FORMATS, Format, fitting, reason_to_drop
-
-# Records that show which format a table has.
-FIRST_RECORDS = 1000
+from aligners.core.tables import FIRST_RECORDS, Record, column_names, read_records
+from aligners.imports.formats import FORMATS, Format, fitting, read_record
 
 
 def own_pairs(criterion: str, table: Path) -> Iterator[Filtered]:
@@ -67,16 +63,18 @@ def corrections_format(table: Path, records: Sequence[Row]) -> Format:
 
 
 def read_pair(criterion: str, found: Format, place: Record) -> Filtered:
-    """Return the pair of a record, and the reason to drop it or None (`duplicate` aside)."""
+    """Return the pair of a record, and the reason to drop it or None (`duplicate` aside).
+
+    A record from which no pair can be read has its own fields, and the id of its place.
+    """
     where, record = place
-    others = {name: value for name, value in record.items() if name not in found.columns}
-    if "id" in others:
-        others["original_id"] = others.pop("id")
-    try:
-        texts = found.reads["corrections"](record, "last")
-    except Unusable as error:
-        return {"id": row_id(where), "criterion": criterion, **record}, str(error)
-    critique = others.pop("critique", None)
+    own = dict(record)
+    if "id" in own:
+        own["original_id"] = own.pop("id")
+    texts, reason = read_record(record, found, "corrections", "last")
+    if not texts:
+        return {"id": row_id(where), "criterion": criterion, **own}, reason
+    critique = own.pop("critique", None)
     pair = {
         "id": row_id(texts["question"]),
         "criterion": criterion,
@@ -84,6 +82,6 @@ def read_pair(criterion: str, found: Format, place: Record) -> Filtered:
         "response": texts["response"],
         "critique": critique if isinstance(critique, str) else "",
         "aligned_response": texts["aligned_response"],
-        **others,
     }
-    return pair, reason_to_drop(pair, "corrections")
+    others = {name: value for name, value in own.items() if name not in {*found.columns, *pair}}
+    return {**pair, **others}, reason

@@ -19,7 +19,7 @@ from aligners.configuration.fields import (
 )
 from aligners.configuration.kinds.pretrained import REPOSITORY, Revision
 from aligners.core.rows import Row
-from aligners.core.tables import column_names, read_records, value_at
+from aligners.core.tables import FIRST_RECORDS, column_names, read_records, value_at
 
 AFFECTS_RESULTS = False
 
@@ -28,8 +28,6 @@ TABLE = Form(
     "a table; its name ends in .csv, .tsv, .json, .jsonl, .ndjson or .parquet, also with .gz, .xz, "
     ".zst or .bz2 after it",
 )
-# Records that show which columns a table has.
-FIRST_RECORDS = 1000
 
 
 def is_table(path: Path) -> Path:

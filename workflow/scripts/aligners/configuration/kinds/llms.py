@@ -136,6 +136,8 @@ class LLMRecipe(Recipe):
     """A language model. The key `engine` decides which other keys exist."""
 
     folder: ClassVar[str] = "llms"
+    # Keys that only chat LLMs can have.
+    chat_keys: ClassVar[tuple[str, ...]] = ("template_options",)
 
     engine: str
     """How the completions are computed: `transformers` loads the model in the job, `served` starts
@@ -176,22 +178,20 @@ class LLMRecipe(Recipe):
         return self
 
     @model_validator(mode="after")
+    def chat_keys_are_for_chat_llms(self) -> "LLMRecipe":
+        """Check that a base LLM has no key that only chat LLMs can have."""
+        for name in self.chat_keys:
+            if getattr(self, name) and not self.chat:
+                raise WrongKey(name, f"{name} is for a chat LLM; remove it, or add chat: true")
+        return self
+
+    @model_validator(mode="after")
     def system_is_for_chat_llms(self) -> "LLMRecipe":
         """Check that a base LLM has no system message, since it gets no messages."""
         if self.responses.system and not self.chat:
             raise WrongKey(
                 "responses.system",
                 "responses.system is for a chat LLM; remove it, or add chat: true",
-            )
-        return self
-
-    @model_validator(mode="after")
-    def template_options_are_for_chat_llms(self) -> "LLMRecipe":
-        """Check that a base LLM has no options of a chat template."""
-        if self.template_options and not self.chat:
-            raise WrongKey(
-                "template_options",
-                "template_options are for a chat LLM; remove them, or add chat: true",
             )
         return self
 
@@ -247,6 +247,7 @@ class TransformersRecipe(ModelRecipe):
     """An LLM that the job loads with transformers."""
 
     chosen_by: ClassVar[str] = "engine: transformers"
+    chat_keys: ClassVar[tuple[str, ...]] = ("template_options", "chat_template")
 
     engine: Literal["transformers"]
     chat_template: Text | None = None
@@ -257,18 +258,11 @@ class TransformersRecipe(ModelRecipe):
     """Maximum number of tokens in a batch of generation, including padding and the tokens that will
     be generated."""
 
-    @model_validator(mode="after")
-    def chat_template_is_for_chat_llms(self) -> "TransformersRecipe":
-        """Check that a base LLM has no chat template."""
-        if self.chat_template and not self.chat:
-            raise WrongKey(
-                "chat_template", "chat_template is for a chat LLM; remove it, or add chat: true"
-            )
-        return self
-
 
 class ServerRecipe(LLMRecipe):
     """An LLM on a server with an OpenAI-compatible API."""
+
+    chat_keys: ClassVar[tuple[str, ...]] = ("template_options", "structured_output")
 
     model: Line
     """Name of the model on the server."""
@@ -311,16 +305,6 @@ class ServerRecipe(LLMRecipe):
         sent = super().sent({name: decoding[name] for name in decoding if name not in left})
         return {**sent, "extra": self.extra} if self.extra else sent
 
-    @model_validator(mode="after")
-    def structured_output_is_for_chat_llms(self) -> "ServerRecipe":
-        """Check that a base LLM is not asked for JSON, since it continues the prompt's text."""
-        if self.structured_output and not self.chat:
-            raise WrongKey(
-                "structured_output",
-                "structured_output is for a chat LLM; remove it, or add chat: true",
-            )
-        return self
-
     def writes_json(self) -> bool:
         """Return whether the LLM is asked for structured output."""
         return bool(self.structured_output)
@@ -357,6 +341,7 @@ class ServedRecipe(ModelRecipe, ServerRecipe):
     """An LLM on a server that the job starts."""
 
     chosen_by: ClassVar[str] = "engine: served"
+    chat_keys: ClassVar[tuple[str, ...]] = ServerRecipe.chat_keys
 
     engine: Literal["served"]
     # Some servers read a file.
