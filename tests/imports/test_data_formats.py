@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from aligners.core.rows import Row
-from aligners.imports.formats import FORMATS, Kind, fitting, read_record
+from aligners.imports.formats import (
+    FORMATS,
+    Kind,
+    fitting,
+    format_of_columns,
+    grouped,
+    read_record,
+)
 
 Q, A, B = "Why is the sky blue?", "Because of scattering.", "It just is."
 
@@ -33,6 +40,11 @@ def hh(*texts: str) -> str:
     return "".join(f"\n\n{names[n % 2]}: {text}" for n, text in enumerate(texts))
 
 
+def rated(helpfulness: int) -> Row:
+    """Return scores as HelpSteer2 has them."""
+    return {"helpfulness": helpfulness, "correctness": 3, "coherence": 4}
+
+
 SYSTEM = {"role": "system", "content": "Be brief."}
 TOOL_CALL = bot(None, tool_calls=[{"id": "1"}])
 HISTORY = [["Hi.", "Hello."]]
@@ -42,8 +54,9 @@ RATED = [
     {"response": "?", "overall_score": "N/A"},
 ]
 # For each format: its records, the kind, and of each record the row that it becomes, as a tuple of
-# its texts (with the label or the system text at the end), or the reason to drop it.
-CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str]]]] = {
+# its texts (with the label or the system text at the end), or the reason to drop it; None for a
+# record that is read together with the one before.
+CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str | None]]]] = {
     "aligner": ("corrections", [
         ({"question": Q, "answer": B, "correction": A}, (Q, B, A)),
         ({"question": Q, "answer": B, "correction": " "}, "empty"),
@@ -149,7 +162,25 @@ CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str]]]] = {
         ({"conversation_a": [user(Q), bot(B)], "conversation_b": [user(Q), bot(A)],
           "winner": "tie (bothbad)"}, "tie"),
     ]),
-    "columns": ("responses", [({"question": Q, "response": A}, (Q, A))]),
+    "helpsteer2": ("preferences", [
+        ({"prompt": Q, "response": B, **rated(1)}, (Q, A, B)),
+        ({"prompt": Q, "response": A, **rated(4)}, None),
+        ({"prompt": "Why?", "response": A, **rated(3)}, "tie"),
+        ({"prompt": "Why?", "response": B, **rated(3)}, None),
+        ({"prompt": "How?", "response": A, **rated(3)}, "tie"),
+    ]),
+    "question-response": ("responses", [({"question": Q, "response": A}, (Q, A))]),
+    "question-answer": ("responses", [({"question": Q, "answer": A}, (Q, A))]),
+    "question-completion": ("responses", [({"question": Q, "completion": A}, (Q, A))]),
+    "prompt-response": ("responses", [({"prompt": Q, "response": A}, (Q, A))]),
+    "prompt-answer": ("responses", [({"prompt": Q, "answer": A}, (Q, A))]),
+    "prompt-completion": ("responses", [
+        ({"prompt": Q, "completion": f" {A}"}, (Q, A)),
+        ({"prompt": "x" * 20_001, "completion": A}, "too_long"),
+    ]),
+    "questions": ("questions", [({"question": Q, "topic": "Sky"}, (Q,))]),
+    "prompts": ("questions", [({"prompt": Q}, (Q,)), ({"prompt": ""}, "empty")]),
+    "instructions": ("questions", [({"instruction": Q}, (Q,))]),
 }  # fmt: skip
 
 
@@ -166,9 +197,11 @@ def test_a_format_is_found_by_its_columns_and_each_record_is_read_or_has_a_reaso
     [found] = fitting(records)
     assert found.name == name
     assert next(iter(found.reads)) == kind
-    read = [read_record(record, found, kind, "last") for record in records]
+    places = [(f"row {number}", record) for number, record in enumerate(records)]
+    joined = grouped(places, found.together)
+    read = [read_record(record, found, kind, "last") for _, record in joined]
     made = [reason or tuple(row.values()) for row, reason in read]
-    assert made == [expected for _, expected in cases]
+    assert made == [expected for _, expected in cases if expected is not None]
 
 
 def test_the_question_of_a_chat_is_the_last_message_all_of_them_or_none() -> None:
@@ -179,6 +212,30 @@ def test_the_question_of_a_chat_is_the_last_message_all_of_them_or_none() -> Non
     assert last["question"] == Q
     assert joined["question"] == f"User: Hi.\n\nAssistant: Hello.\n\nUser: {Q}"
     assert read_record(record, found, "responses", "drop") == ({}, "several_turns")
+
+
+def test_a_kind_with_fewer_texts_is_read_as_one_with_more() -> None:
+    [found] = fitting([{"question": Q, "answer": B, "correction": A}])
+    assert found.kinds() == ["corrections", "questions", "responses"]
+    record = {"question": Q, "answer": B, "correction": A}
+    assert read_record(record, found, "responses", "last") == ({"question": Q, "response": B}, None)
+    assert found.reader("labels") is None
+
+
+def test_the_last_question_of_a_chat_needs_no_response() -> None:
+    record = {"messages": [SYSTEM, user("Hi."), bot("Hello."), user(Q)]}
+    [found] = fitting([record], "questions")
+    row, reason = read_record(record, found, "questions", "last")
+    assert (row, reason) == ({"question": Q, "system": "Be brief."}, None)
+
+
+def test_columns_can_be_paths_and_labels_can_be_text() -> None:
+    columns = {"question": "turns.0", "response": "reply.text", "label": "ok"}
+    found = format_of_columns("labels", columns)
+    record = {"turns": [Q], "reply": {"text": A}, "ok": "True"}
+    row, reason = read_record(record, found, "labels", "last")
+    assert (row, reason) == ({"question": Q, "response": A, "label": 1}, None)
+    assert read_record({**record, "ok": "so so"}, found, "labels", "last") == ({}, "no_label")
 
 
 def test_the_reasons_of_a_file_are_counted() -> None:

@@ -9,7 +9,8 @@ from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.experiment import (
     Experiment,
     check_experiment,
-    is_generated,
+    has_seed_questions,
+    imports_of,
     record_experiment,
     teachers,
 )
@@ -31,7 +32,7 @@ try:
     config.update(CONFIG.model_dump(mode="json"))
     for criterion in config["criteria"]:
         load_principles(criterion)
-        if is_generated(criterion):
+        if has_seed_questions(criterion):
             load_question_types(criterion)
     for llm in {*teachers(CONFIG), *CONFIG.responses_by, *CONFIG.llms}:
         if isinstance(recipe := load_recipe(LLMRecipe, llm), ClosedWorldRecipe):
@@ -48,8 +49,10 @@ except UserError as error:
     logger.warning(f"A real run would stop: {error}")
 
 CRITERIA = config["criteria"]
-GENERATED = EXPERIMENT.names["generated"]  # the teacher writes the data of these criteria
-IMPORTED = [name for name in CRITERIA if name not in GENERATED]
+GENERATED = EXPERIMENT.names["generated"]  # criteria for which the teacher writes questions
+CORRECTED = EXPERIMENT.names["corrected"]  # criteria for which it writes pairs
+IMPORTING = EXPERIMENT.names["importing"]  # criteria with data of one's own
+LABELLED = EXPERIMENT.names["labelled"]  # those with labelled rows among them
 INSPECTOR = config["inspectors"][0]
 SEEDS = config["seeds"]
 SYNTHETIC_DATASETS = [
@@ -78,6 +81,7 @@ wildcard_constraints:
     system=one_of(SQUADS),
     reference=one_of(EXPERIMENT.references),
     judge=one_of(config["judges"]),
+    imported=one_of(EXPERIMENT.names["imported"]),
     hub_model=one_of(EXPERIMENT.hub_models),
     stage=one_of(results.STAGES),
     shard=r"\d+",

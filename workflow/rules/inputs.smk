@@ -8,9 +8,7 @@ Target: results/inputs/{dataset}.jsonl
 
 rule sample_inputs:
     input:
-        questions=EXPERIMENT.files(results.QUESTIONS),
         splits=EXPERIMENT.files(results.SPLIT),
-        dropped=EXPERIMENT.files(results.SPLIT.beside("dropped.jsonl")),
     output:
         **outputs_beside(results.INPUTS),
         inputs=results.INPUTS,
@@ -24,11 +22,18 @@ rule sample_inputs:
     conda:
         DATA
     params:
-        **program("sample_inputs", "dataset", "synthesis.cleaning", "inputs_per_criterion", "seed"),
+        **program(
+            "sample_inputs",
+            "dataset",
+            "synthesis.cleaning",
+            "inputs_per_criterion",
+            "seed",
+            "criteria",
+        ),
     message:
         "Test inputs: {wildcards.dataset}"
     shell:
-        "exec {params.command:q} --dataset {wildcards.dataset:q} --questions {input.questions:q}"
+        "exec {params.command:q} --dataset {wildcards.dataset:q} --criteria {params.criteria:q}"
         " --splits {input.splits:q} --synthesis {params.synthesis:q}"
         " --rows {params.inputs_per_criterion:q} --seed {params.seed:q}"
         " --output {output.inputs:q} 2> {log:q}"

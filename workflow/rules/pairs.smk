@@ -1,7 +1,7 @@
 """Pairs of a response y and its correction y', with the critique.
 
-Reads:  results/synthetic/{criterion}/questions.jsonl; the criterion's principles; the teacher; the LLMs of responses_by;
-        or the criterion's own pairs
+Reads:  results/synthetic/{criterion}/questions.jsonl, own_data.jsonl; the criterion's principles; the teacher; the
+        LLMs of responses_by
 Writes: results/synthetic/{criterion}/pairs/{shard}.jsonl, gathered in pairs.jsonl; responses/{llm}/{shard}.jsonl
 Target: results/synthetic/{criterion}/pairs.jsonl
 """
@@ -13,7 +13,7 @@ RESPONSES_OPTION = " --responses {input.responses:q}" if FIRST_RESPONSES else ""
 
 rule generate_first_responses:
     input:
-        questions=rules.generate_questions.output.questions,
+        questions=criterion_questions,
         fetched=fetched("llms", "llm"),
     output:
         **outputs_beside(results.FIRST_RESPONSES_SHARD, "usage"),
@@ -23,7 +23,7 @@ rule generate_first_responses:
     benchmark:
         benchmark_of("generate_first_responses/{criterion}/{llm}/{shard}")
     wildcard_constraints:
-        criterion=one_of(GENERATED),
+        criterion=one_of(CORRECTED),
         llm=one_of(config["responses_by"]),
         shard=one_of(map(str, range(config["shards"]["pairs"]))),
     conda:
@@ -47,7 +47,7 @@ rule generate_first_responses:
 
 rule generate_pairs:
     input:
-        questions=rules.generate_questions.output.questions,
+        questions=criterion_questions,
         responses=FIRST_RESPONSES,
         failed=[responses.beside("dropped.jsonl") for responses in FIRST_RESPONSES],
         fetched=fetched("llms", "teacher"),
@@ -59,7 +59,7 @@ rule generate_pairs:
     benchmark:
         benchmark_of("generate_pairs/{criterion}/{shard}")
     wildcard_constraints:
-        criterion=one_of(GENERATED),
+        criterion=one_of(CORRECTED),
         shard=one_of(map(str, range(config["shards"]["pairs"]))),
     conda:
         MODELS
@@ -84,8 +84,8 @@ rule generate_pairs:
 
 rule gather_pairs:
     input:
-        **shards_of(results.PAIRS_SHARD, config["shards"]["pairs"]),
-        questions=rules.generate_questions.output.questions,
+        unpack(pairs_of_teacher),
+        questions=criterion_questions,
     output:
         **outputs_beside(results.PAIRS, "usage"),
         pairs=results.PAIRS,
@@ -93,39 +93,13 @@ rule gather_pairs:
         log_of("gather_pairs/{criterion}"),
     benchmark:
         benchmark_of("gather_pairs/{criterion}")
-    wildcard_constraints:
-        criterion=one_of(GENERATED),
     localrule: True
     conda:
         DATA
     params:
         **program("gather_pairs"),
     message:
-        "Gathering the shards of pairs: {wildcards.criterion}"
+        "Gathering the pairs: {wildcards.criterion}"
     shell:
-        "exec {params.command:q} --questions {input.questions:q} --shards {input.shards:q}"
-        " --output {output.pairs:q} 2> {log:q}"
-
-
-rule import_pairs:
-    output:
-        **outputs_beside(results.PAIRS),
-        pairs=results.PAIRS,
-        questions=results.QUESTIONS,
-        table=results.QUESTIONS_TABLE,
-    log:
-        log_of("import_pairs/{criterion}"),
-    benchmark:
-        benchmark_of("import_pairs/{criterion}")
-    wildcard_constraints:
-        criterion=one_of(IMPORTED),
-    localrule: True
-    conda:
-        DATA
-    params:
-        **program("import_pairs", "criterion.pairs"),
-    message:
-        "Own pairs: {wildcards.criterion}"
-    shell:
-        "exec {params.command:q} --criterion {wildcards.criterion:q} --pairs {output.pairs:q}"
-        " --questions {output.questions:q} --table {output.table:q} 2> {log:q}"
+        "exec {params.command:q} --questions {input.questions:q} --output {output.pairs:q}"
+        " --shards {input.shards:q} 2> {log:q}"

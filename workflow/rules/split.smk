@@ -1,6 +1,6 @@
 """The split of the questions into train, validation and test, which all later stages use.
 
-Reads:  results/synthetic/{criterion}/questions.jsonl; the splits of the criteria before it
+Reads:  results/synthetic/{criterion}/questions.jsonl, own_data.jsonl; the splits of the criteria before it
 Writes: results/synthetic/{criterion}/split.jsonl, and familiar_questions.safetensors of all splits
 Target: results/synthetic/{criterion}/split.jsonl
 """
@@ -8,7 +8,7 @@ Target: results/synthetic/{criterion}/split.jsonl
 
 rule split_questions:
     input:
-        questions=rules.generate_questions.output.questions,
+        questions=criterion_questions,
         earlier=earlier_splits,
     output:
         **outputs_beside(results.SPLIT),

@@ -2,7 +2,7 @@
 
 Reads:  results/synthetic/{criterion}/pairs.jsonl, split.jsonl
 Writes: results/synthetic/{criterion}/pairs_filtered.jsonl, pairs_similarity.jsonl and .png,
-        {aligner,inspector}/{train,validation,test}.jsonl
+        labels_filtered.jsonl; {aligner,inspector}/{train,validation,test}.jsonl
 Target: results/synthetic/all
 """
 
@@ -31,6 +31,31 @@ rule filter_pairs:
         " --synthesis {params.synthesis:q} --output {output.pairs:q} 2> {log:q}"
 
 
+rule filter_labels:
+    input:
+        own_data=results.OWN_DATA,
+        split=rules.split_questions.output.split,
+    output:
+        **outputs_beside(results.FILTERED_LABELS),
+        labels=results.FILTERED_LABELS,
+    log:
+        log_of("filter_labels/{criterion}"),
+    benchmark:
+        benchmark_of("filter_labels/{criterion}")
+    wildcard_constraints:
+        criterion=one_of(LABELLED),
+    localrule: True
+    conda:
+        DATA
+    params:
+        **program("filter_labels", "synthesis.cleaning"),
+    message:
+        "Filtering labelled rows: {wildcards.criterion}"
+    shell:
+        "exec {params.command:q} --own-data {input.own_data:q} --split {input.split:q}"
+        " --synthesis {params.synthesis:q} --output {output.labels:q} 2> {log:q}"
+
+
 rule score_similarity:
     input:
         pairs=rules.filter_pairs.output.pairs,
@@ -56,7 +81,7 @@ rule score_similarity:
 
 rule build_aligner_set:
     input:
-        pairs=rules.filter_pairs.output.pairs,
+        pairs=pairs_for_aligner,
         split=rules.split_questions.output.split,
     output:
         **training_set("aligner"),
@@ -68,12 +93,20 @@ rule build_aligner_set:
     conda:
         DATA
     params:
-        **program("build_aligner_set", "identity_share", "aligner_rows", "seed"),
+        **program(
+            "build_aligner_set",
+            "identity_share",
+            "aligner_rows",
+            "seed",
+            preferences=least_similarities,
+        ),
+        least_similarity=least_similarities_json,
     message:
         "Training set of the aligner: {wildcards.criterion}"
     shell:
         "exec {params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
         " --identity-share {params.identity_share:q} --rows {params.aligner_rows:q}"
+        " --least-similarity {params.least_similarity:q}"
         " --seed {params.seed:q} --train {output.train:q} --validation {output.validation:q}"
         " --test {output.test:q} --counts {output.counts:q} --dropped {output.dropped:q} 2> {log:q}"
 
@@ -81,6 +114,7 @@ rule build_aligner_set:
 rule build_inspector_set:
     input:
         similarity=rules.score_similarity.output.pairs,
+        labels=labels_of,
         split=rules.split_questions.output.split,
     output:
         **training_set("inspector"),
@@ -101,4 +135,4 @@ rule build_inspector_set:
         "exec {params.command:q} --criterion {wildcards.criterion:q} --similarity {input.similarity:q}"
         " --split {input.split:q} --pairs {params.inspector_pairs:q} --seed {params.seed:q}"
         " --train {output.train:q} --validation {output.validation:q} --test {output.test:q}"
-        " --counts {output.counts:q} --dropped {output.dropped:q} 2> {log:q}"
+        " --counts {output.counts:q} --dropped {output.dropped:q} --labels {input.labels:q} 2> {log:q}"

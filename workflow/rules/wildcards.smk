@@ -2,6 +2,7 @@
 
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.imports import ImportRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 
 # inspectors.smk, aligners.smk and aligned.smk
@@ -49,6 +50,42 @@ def criteria_read(wildcards):
     return CRITERIA if any(map(is_conditioned, names)) else []
 
 
+# own_data.smk
+
+
+def import_names(wildcards):
+    """Return the imports that a criterion uses, in their order."""
+    return imports_of(CONFIG, wildcards.criterion)
+
+
+def imports_read(wildcards):
+    """Return the rows of the imports that a criterion uses."""
+    return EXPERIMENT.files(results.IMPORTED, imported=import_names(wildcards))
+
+
+def teacher_questions(wildcards):
+    """Return the questions that the teacher writes for a criterion: one file or none."""
+    return [results.QUESTIONS] if wildcards.criterion in GENERATED else []
+
+
+# pairs.smk and split.smk
+
+
+def criterion_questions(wildcards):
+    """Return the files of a criterion's questions: of the teacher, and its own data."""
+    own = [results.OWN_DATA] if wildcards.criterion in IMPORTING else []
+    return [*teacher_questions(wildcards), *own]
+
+
+def pairs_of_teacher(wildcards):
+    """Return the shards of the teacher's pairs, if it writes some for the criterion."""
+    if wildcards.criterion not in CORRECTED:
+        return {"shards": [], "beside": []}
+    return shards_of(
+        results.PAIRS_SHARD.fill(criterion=wildcards.criterion), config["shards"]["pairs"]
+    )
+
+
 # split.smk
 
 
@@ -59,6 +96,34 @@ def earlier_splits(wildcards):
 
 
 # training_sets.smk
+
+
+def pairs_for_aligner(wildcards):
+    """Return the pairs of a criterion, with similarities if an import has a bound of them.
+
+    Without a bound, aligners do not depend on the encoder.
+    """
+    return results.SIMILARITY if least_similarities(wildcards) else results.FILTERED_PAIRS
+
+
+def least_similarities(wildcards):
+    """Return the bound of the similarity of each import of preferences that has one."""
+    recipes = {name: load_recipe(ImportRecipe, name) for name in import_names(wildcards)}
+    return {
+        name: recipe.least_similarity
+        for name, recipe in recipes.items()
+        if recipe.least_similarity is not None
+    }
+
+
+def least_similarities_json(wildcards):
+    """Return `least_similarities` as JSON."""
+    return json.dumps(least_similarities(wildcards))
+
+
+def labels_of(wildcards):
+    """Return the labelled rows of a criterion: one file or none."""
+    return [results.FILTERED_LABELS] if wildcards.criterion in LABELLED else []
 
 
 def training_set(kind):

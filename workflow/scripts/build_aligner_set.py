@@ -1,5 +1,6 @@
 """Build the training, validation and test rows of a criterion's aligner."""
 
+import json
 from pathlib import Path
 
 from aligners.core.counts import filter_result
@@ -11,6 +12,7 @@ from aligners.synthesis.training_sets import (
     by_split,
     pair_places,
     plan_aligner_rows,
+    preference_reason,
 )
 
 
@@ -20,6 +22,7 @@ def main(
     split: Path,
     identity_share: float,
     rows: int,
+    least_similarity: str,
     seed: int,
     train: Path,
     validation: Path,
@@ -29,10 +32,18 @@ def main(
 ) -> None:
     """Write one file for each side of the split, with a share of identity rows.
 
-    At most `rows` training rows are kept, as a seeded sample.
+    At most `rows` training rows are kept, as a seeded sample. `least_similarity` is JSON: the
+    least similarity of the two responses of a preference, by import.
     """
+    least = json.loads(least_similarity)
     with RowFile(pairs, PAIR_FIELDS) as source, filter_result(counts, dropped) as result:
-        sides = by_split([place for place, _ in pair_places(source)], split)
+        usable = []
+        for place, pair in pair_places(source):
+            if reason := preference_reason(pair, least):
+                result.drop(pair, reason)
+            else:
+                usable.append(place)
+        sides = by_split(usable, split)
         for side, path in {"train": train, "validation": validation, "test": test}.items():
             limit = rows if side == "train" else None
             planned = plan_aligner_rows(sides[side], identity_share, limit, seed)

@@ -16,7 +16,10 @@ FIELDS = ("id", "question", "response", "critique", "aligned_response")
 
 
 def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:
-    """Write the suitable pairs to `output`; counts and dropped rows beside it."""
+    """Write the suitable pairs to `output`; counts and dropped rows beside it.
+
+    There are no pairs if the criterion has labelled rows alone.
+    """
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     total = number_of_rows(pairs)
     rows = track(iterate_rows(pairs, needs=FIELDS), total, "filtering")
@@ -25,7 +28,7 @@ def main(*, pairs: Path, split: Path, synthesis: str, output: Path) -> None:
         filter_pair(row, language, replaced) if side else (row, "near_several_splits")
         for row, side in with_sides(rows, split)
     )
-    write_filtered(filtered, output, total, replaced=replaced)
+    write_filtered(filtered, output, total, may_be_empty=total == 0, replaced=replaced)
 
 
 if __name__ == "__main__":

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from aligners.core.counts import write_filtered
 from aligners.core.program import run
-from aligners.core.rows import read_rows
 from aligners.evaluation.baselines import generate_responses
 from aligners.llms.generator import Generator
 from aligners.llms.shards import shard_rows
 from aligners.synthesis.first_responses import responding_llm
+from aligners.synthesis.own_data import questions_to_pair
 
 
 def main(
     *,
     llm: str,
     responses_by: list[str],
-    questions: Path,
+    questions: list[Path],
     shard: int,
     shards: int,
     seed: int,
@@ -27,14 +27,15 @@ def main(
     Args:
         llm: responds to its part of the questions.
         responses_by: all LLMs that share the questions.
-        questions: of the criterion.
+        questions: of the teacher, and the criterion's own data; those with a response get no other.
         shard, shards: as for the pairs.
         seed: of the completions.
         output: file of rows.
     """
     generator = Generator(llm, output)
-    rows = shard_rows(read_rows(questions, needs=("id", "question")), shard, shards)
-    own = [row for row in rows if responding_llm(row, responses_by) == llm]
+    rows = shard_rows(questions_to_pair(questions), shard, shards)
+    unanswered = (row for row in rows if "response" not in row)
+    own = [row for row in unanswered if responding_llm(row, responses_by) == llm]
     removed = Counter[str]()
     description = f"first responses of {llm}, {shard}"
     responses = generate_responses(generator, own, seed, description, removed)

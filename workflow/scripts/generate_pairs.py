@@ -5,10 +5,10 @@ from pathlib import Path
 
 from aligners.core.counts import write_filtered
 from aligners.core.program import run
-from aligners.core.rows import read_rows
 from aligners.llms.generator import Generator
 from aligners.llms.shards import shard_rows
 from aligners.synthesis.first_responses import add_first_responses
+from aligners.synthesis.own_data import questions_to_pair
 from aligners.synthesis.pairs import generate_pairs
 from aligners.synthesis.task import load_task
 
@@ -18,7 +18,7 @@ def main(
     criterion: str,
     teacher: str,
     synthesis: str,
-    questions: Path,
+    questions: list[Path],
     shard: int,
     shards: int,
     seed: int,
@@ -31,7 +31,7 @@ def main(
         criterion: of the pairs.
         teacher: writes the critiques and corrections, and by default the responses.
         synthesis: recipe of the prompts' decoding.
-        questions: of the criterion.
+        questions: of the teacher, and the criterion's own data; a row may have a response.
         shard, shards: the part of the questions.
         seed: of the completions.
         output: file of rows.
@@ -39,7 +39,7 @@ def main(
     """
     task = load_task(criterion, teacher, synthesis, seed)
     generator = Generator(teacher, output)
-    rows = shard_rows(read_rows(questions, needs=("id", "question")), shard, shards)
+    rows = shard_rows(questions_to_pair(questions), shard, shards)
     asked = list(add_first_responses(rows, responses))
     removed = Counter[str]()
     pairs = generate_pairs(task, generator, asked, f"{criterion} pairs, {shard}", removed)

@@ -8,13 +8,14 @@ from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import iterate_rows
 from aligners.evaluation.test_inputs import sample_held_out
-from aligners.synthesis.sides import with_sides
+
+SPLIT_FIELDS = ("id", "question", "split")
 
 
 def main(
     *,
     dataset: str,
-    questions: list[Path],
+    criteria: list[str],
     splits: list[Path],
     synthesis: str,
     rows: int,
@@ -23,13 +24,13 @@ def main(
 ) -> None:
     """Write `rows` held-out questions of each criterion to `output`; dropped rows beside it.
 
-    `questions` and `splits` are the files of the criteria, in the same order.
+    `splits` are the split files of the criteria, in the same order.
     """
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
-    held_out = []
-    for questions_path, split_path in zip(questions, splits, strict=True):
-        asked = iterate_rows(questions_path, needs=("id", "question", "criterion"))
-        held_out.append([row for row, side in with_sides(asked, split_path) if side == "test"])
+    held_out = {
+        criterion: [row for row in iterate_rows(path, needs=SPLIT_FIELDS) if row["split"] == "test"]
+        for criterion, path in zip(criteria, splits, strict=True)
+    }
     write_filtered(sample_held_out(dataset, held_out, language, rows, seed), output)
 
 

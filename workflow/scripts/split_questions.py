@@ -7,6 +7,7 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.rows import read_rows
+from aligners.synthesis.own_data import distinct_questions
 from aligners.synthesis.sides import SPLITS
 from aligners.synthesis.split import require_every_side
 from aligners.synthesis.split import split_questions as assign
@@ -14,7 +15,7 @@ from aligners.synthesis.split import split_questions as assign
 
 def main(
     *,
-    questions: Path,
+    questions: list[Path],
     earlier: list[Path],
     synthesis: str,
     shares: tuple[float, float, float],
@@ -22,6 +23,7 @@ def main(
 ) -> None:
     """Write the split to `output`; counts and dropped rows beside it.
 
+    `questions` are the files of the criterion: questions of the teacher, and its own data.
     `earlier` are the split files of the criteria before this one. `shares` are the shares of
     train, validation and test.
     """
@@ -29,7 +31,7 @@ def main(
     near = settings.near_duplicates
     fields = ("id", "question", "group", "split")
     known = [row for path in earlier for row in read_rows(path, needs=fields)]
-    rows = read_rows(questions, needs=("id", "question"))
+    rows = distinct_questions(questions)
     share_of = dict(zip(SPLITS, shares, strict=True))
     assigned = assign(known, rows, share_of, near.shingle, near.similarity, settings.by_ending)
     write_filtered(require_every_side(assigned, questions), output, len(rows))

@@ -17,6 +17,7 @@ from aligners.configuration.kinds.external import (
     ExternalRecipe,
     TrainedExternalRecipe,
 )
+from aligners.configuration.kinds.imports import ImportRecipe
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
@@ -31,6 +32,7 @@ from aligners.configuration.seeds import names_with_seeds
 from aligners.configuration.systems import LLM_REFERENCES, SQUAD, SYSTEMS, aligners_of
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
+from aligners.imports.formats import KINDS_TO_CORRECT, Kind
 
 RESERVED = {"all", "initial", *LLM_REFERENCES, *SYSTEMS}
 RECORD = results.EXPERIMENT_RECORD.path()
@@ -52,7 +54,10 @@ class Experiment:
     Attributes:
         config: a validated configuration.
         names: the values of each name in braces of a path: `llm` for base LLMs,
-            `answering` for all LLMs, `traced` for the backbones of `traced`. Inspectors and
+            `answering` for all LLMs, `traced` for the backbones of `traced`, `imported` for
+            imports. Criteria: `generated` for those with questions of the teacher, `corrected` for
+            those with its pairs, `importing` for those with imports, `labelled` for those with
+            imported labels. Inspectors and
             backbones have a name for each training seed (`aligners.configuration.seeds`).
         traced: backbones whose squad is also evaluated at lower thresholds: those of the first
             training seed, because each threshold needs verdicts of its own.
@@ -67,7 +72,13 @@ class Experiment:
         self.traced = config.backbones if SQUAD.name in self.systems else []
         self.names: dict[str, Sequence[str]] = {
             "criterion": config.criteria,
-            "generated": [name for name in config.criteria if is_generated(name)],
+            "generated": [name for name in config.criteria if has_seed_questions(name)],
+            "corrected": [name for name in config.criteria if needs_teacher(config, name)],
+            "importing": [name for name in config.criteria if imports_of(config, name)],
+            "labelled": [name for name in config.criteria if "labels" in kinds_of(config, name)],
+            "imported": list(
+                dict.fromkeys(one for name in config.criteria for one in imports_of(config, name))
+            ),
             "kind": ["aligner", "inspector"],
             "side": ["train", "validation", "test"],
             "inspector": names_with_seeds(config.inspectors, config.seeds),
@@ -157,9 +168,25 @@ def judge_model(judge: str) -> tuple[type[Recipe], str]:
     return (LLMRecipe, recipe.llm) if isinstance(recipe, LLMJudgeRecipe) else (JudgeRecipe, judge)
 
 
-def is_generated(criterion: str) -> bool:
-    """Return whether the teacher writes the questions and pairs of a criterion."""
-    return load_recipe(CriterionRecipe, criterion).pairs is None
+def has_seed_questions(criterion: str) -> bool:
+    """Return whether the teacher writes questions for a criterion."""
+    return load_recipe(CriterionRecipe, criterion).seed_questions is not None
+
+
+def imports_of(config: Config, criterion: str) -> list[str]:
+    """Return the imports that a criterion uses: its own, then those of all criteria."""
+    return list(dict.fromkeys([*load_recipe(CriterionRecipe, criterion).data, *config.data]))
+
+
+def kinds_of(config: Config, criterion: str) -> set[Kind]:
+    """Return the kinds of the imports that a criterion uses."""
+    return {load_recipe(ImportRecipe, name).kind for name in imports_of(config, criterion)}
+
+
+def needs_teacher(config: Config, criterion: str) -> bool:
+    """Return whether the teacher writes pairs of a criterion: for its own or given questions."""
+    to_correct = kinds_of(config, criterion).intersection(KINDS_TO_CORRECT)
+    return has_seed_questions(criterion) or bool(to_correct)
 
 
 def teachers(config: Config) -> list[str]:

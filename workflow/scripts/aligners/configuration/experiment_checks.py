@@ -4,15 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aligners.configuration.experiment import RESERVED, base_llms, is_generated
+from aligners.configuration.experiment import (
+    RESERVED,
+    base_llms,
+    has_seed_questions,
+    imports_of,
+    needs_teacher,
+)
 from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.external import (
     ExternalRecipe,
     ReleasedExternalRecipe,
     TrainedExternalRecipe,
 )
+from aligners.configuration.kinds.imports import ImportRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe, LLMJudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe, ServerRecipe
 from aligners.configuration.kinds.pretrained import PretrainedRecipe
@@ -41,6 +49,7 @@ def validate_experiment(values: dict[str, Any], *sources: Path) -> Config:
         recipe = load_recipe(kind, name)
         if isinstance(recipe, PretrainedRecipe):
             check_package(recipe, recipe_path(kind, name))
+    check_imports(config, sources)
     check_teacher(config, sources)
     check_lengths(config)
     check_names_differ(config, sources)
@@ -62,17 +71,37 @@ def check_package(recipe: PretrainedRecipe, path: Path) -> None:
         raise UserError(f"{place(('model',), [path])}: {error}") from None
 
 
+def check_imports(config: Config, sources: Sequence[Path]) -> None:
+    """Check that the imports of criteria exist, and that each criterion has data.
+
+    Raises:
+        UserError: an import does not exist or is not valid, or a criterion has no data.
+    """
+    for criterion in config.criteria:
+        path = recipe_path(CriterionRecipe, criterion)
+        for name in load_recipe(CriterionRecipe, criterion).data:
+            check_recipe(ImportRecipe, name, place(("data",), [path]))
+        for name in imports_of(config, criterion):
+            load_recipe(ImportRecipe, name)
+        if not (has_seed_questions(criterion) or imports_of(config, criterion)):
+            raise UserError(
+                f"{path}: no data; add the key seed_questions, for data that the teacher writes, "
+                "or the key data, with imports of your own (docs/your-own-data.md)"
+            )
+
+
 def check_teacher(config: Config, sources: Sequence[Path]) -> None:
     """Check that there is a teacher if a criterion needs one.
 
     Raises:
         UserError: there is none.
     """
-    generated = [name for name in config.criteria if is_generated(name)]
-    if generated and config.teacher is None:
+    taught = [name for name in config.criteria if needs_teacher(config, name)]
+    if taught and config.teacher is None:
         raise UserError(
-            f"{place(('teacher',), sources)}: missing, and the criterion {generated[0]} has no "
-            "pairs of its own; add the key teacher, or the key pairs to the criterion's recipe"
+            f"{place(('teacher',), sources)}: missing, and the criterion {taught[0]} has seed "
+            "questions, or imports of questions or responses; add the key teacher, or remove "
+            "these keys from the criterion's recipe"
         )
 
 

@@ -1,9 +1,11 @@
-"""The recipes that a configuration names."""
+"""The recipes that a configuration names, and those that they name."""
 
 from collections.abc import Iterator
 
+from aligners.configuration.experiment import imports_of
 from aligners.configuration.fields import Recipe
 from aligners.configuration.kinds.config import Config
+from aligners.configuration.kinds.imports import ImportRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import KINDS
 
@@ -21,3 +23,12 @@ def named_recipes(config: Config) -> Iterator[tuple[str, type[Recipe], str]]:
         for name in names if isinstance(names, list) else [names]:
             if name is not None:
                 yield key, kind, name
+
+
+def all_recipes(config: Config) -> Iterator[tuple[str, type[Recipe], str]]:
+    """Yield what `named_recipes` yields, and the imports that the recipes of criteria name."""
+    yield from named_recipes(config)
+    own = [name for criterion in config.criteria for name in imports_of(config, criterion)]
+    for name in dict.fromkeys(own):
+        if name not in config.data:
+            yield "data", ImportRecipe, name

@@ -13,6 +13,7 @@ from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.datasets import DatasetRecipe
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.external import ExternalRecipe
+from aligners.configuration.kinds.imports import ImportRecipe
 from aligners.configuration.kinds.inspectors import InspectorRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe
 from aligners.configuration.kinds.llms import LLMRecipe, ServedRecipe
@@ -36,6 +37,7 @@ R = TypeVar("R", bound=Recipe)
 # The keys of config.yaml that name recipes, with the kind of recipe.
 KINDS: dict[str, type[Recipe]] = {
     "criteria": CriterionRecipe,
+    "data": ImportRecipe,
     "teacher": LLMRecipe,
     "synthesis": SynthesisRecipe,
     "encoder": EncoderRecipe,
@@ -49,6 +51,7 @@ KINDS: dict[str, type[Recipe]] = {
 # The wildcards of the targets that name recipes.
 WILDCARDS: dict[str, type[Recipe]] = {
     "criterion": CriterionRecipe,
+    "imported": ImportRecipe,
     "inspector": InspectorRecipe,
     "backbone": BackboneRecipe,
     "llm": LLMRecipe,

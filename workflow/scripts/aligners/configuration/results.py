@@ -76,6 +76,8 @@ class ResultPath(str):
 # Synthetic data
 TOPICS = ResultPath("results/synthetic/{criterion}/topics.jsonl")
 DISTINCT_TOPICS = ResultPath("results/synthetic/{criterion}/topics_deduplicated.jsonl")
+IMPORTED = ResultPath("results/imported/{imported}.jsonl")
+OWN_DATA = ResultPath("results/synthetic/{criterion}/own_data.jsonl")
 QUESTIONS = ResultPath("results/synthetic/{criterion}/questions.jsonl")
 QUESTIONS_TABLE = ResultPath("results/synthetic/{criterion}/questions.csv")
 FIRST_RESPONSES_SHARD = ResultPath("results/synthetic/{criterion}/responses/{llm}/{shard}.jsonl")
@@ -85,6 +87,7 @@ SPLIT = ResultPath("results/synthetic/{criterion}/split.jsonl")
 FAMILIAR_QUESTIONS = ResultPath("results/synthetic/familiar_questions.safetensors")
 FILTERED_PAIRS = ResultPath("results/synthetic/{criterion}/pairs_filtered.jsonl")
 CHECKED_PAIRS = ResultPath("results/synthetic/{criterion}/pairs_checked.json")
+FILTERED_LABELS = ResultPath("results/synthetic/{criterion}/labels_filtered.jsonl")
 SIMILARITY = ResultPath("results/synthetic/{criterion}/pairs_similarity.jsonl")
 SIMILARITY_HISTOGRAM = ResultPath("results/synthetic/{criterion}/pairs_similarity.png")
 TRAINING_SET = ResultPath("results/synthetic/{criterion}/{kind}/{side}.jsonl")
@@ -142,7 +145,13 @@ SPANS = {
     TOPICS.beside("counts.json"): {"criterion": "generated"},
     DISTINCT_TOPICS: {"criterion": "generated"},
     DISTINCT_TOPICS.beside("counts.json"): {"criterion": "generated"},
+    QUESTIONS: {"criterion": "generated"},
+    QUESTIONS_TABLE: {"criterion": "generated"},
     QUESTIONS.beside("counts.json"): {"criterion": "generated"},
+    OWN_DATA: {"criterion": "importing"},
+    OWN_DATA.beside("counts.json"): {"criterion": "importing"},
+    FILTERED_LABELS: {"criterion": "labelled"},
+    FILTERED_LABELS.beside("counts.json"): {"criterion": "labelled"},
     RESPONSES: {"llm": "answering"},
     RESPONSES.beside("counts.json"): {"llm": "answering"},
     TURNS: {"backbone": "traced"},
@@ -163,14 +172,17 @@ def given_names(text: str, **single: str) -> dict[str, list[str]]:
 # The files that the `all` of a stage lists: no shards, counts, dropped rows and usage files.
 STAGES = {
     "models": [MODEL_RECORD],
+    "imported": [IMPORTED],
     "synthetic": [
         TOPICS,
         DISTINCT_TOPICS,
         QUESTIONS,
         QUESTIONS_TABLE,
+        OWN_DATA,
         PAIRS,
         SPLIT,
         FILTERED_PAIRS,
+        FILTERED_LABELS,
         SIMILARITY,
         SIMILARITY_HISTOGRAM,
         TRAINING_SET,

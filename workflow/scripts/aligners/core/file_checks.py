@@ -69,6 +69,7 @@ TYPES: dict[str, Any] = {
     "id": Annotated[str, Field(min_length=1)],
     "category": str | None,
     "category_id": str | None,
+    "kind": Annotated[str, Field(pattern="^(questions|responses|corrections|preferences|labels)$")],
     "split": Annotated[str, Field(pattern="^(train|validation|test)$")],
     "similarity": Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)],
     "label": Annotated[int, Field(ge=0, le=1)],

@@ -14,15 +14,19 @@ from pathlib import Path
 from typing import TypeVar
 
 from aligners.configuration.criteria import load_principles, load_question_types
-from aligners.configuration.experiment import is_generated
+from aligners.configuration.experiment import (
+    has_seed_questions,
+    imports_of,
+    needs_teacher,
+)
 from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.kinds.config import Config
-from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.datasets import (
     DatasetRecipe,
     HubDatasetRecipe,
     SyntheticDatasetRecipe,
 )
+from aligners.configuration.kinds.imports import HubImportRecipe, ImportRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
@@ -32,7 +36,7 @@ from aligners.core.rows import Row, row_id
 from aligners.core.yaml_files import read_yaml
 from aligners.evaluation.baselines import response_decoding, response_request
 from aligners.evaluation.test_inputs import import_dataset
-from aligners.synthesis.own_pairs import own_pairs
+from aligners.synthesis.own_data import import_rows, needs_pair
 from aligners.synthesis.pairs import pair_request, pairs_decoding
 from aligners.synthesis.questions import (
     HintGroup,
@@ -83,14 +87,16 @@ def load_experiment(path: Path) -> Config:
 def make_stages(config: Config, examples: int) -> list[Stage]:
     """Return the stages in the order of a run, with up to `examples` requests each.
 
-    Criteria with their own pairs need no teacher, and have only the stage `responses`.
+    Without seed questions, there are no stages `topics` and `questions`. Criteria with pairs of
+    their own alone have only the stage `responses`.
     """
     responses = [responses_stage(config, llm, examples) for llm in config.llms]
-    if config.teacher is None or not any(map(is_generated, config.criteria)):
+    if config.teacher is None or not any(needs_teacher(config, name) for name in config.criteria):
         return responses
+    generated = any(map(has_seed_questions, config.criteria))
     return [
-        topics_stage(config, config.teacher, examples),
-        questions_stage(config, config.teacher, examples),
+        *([topics_stage(config, config.teacher, examples)] if generated else []),
+        *([questions_stage(config, config.teacher, examples)] if generated else []),
         *(first_responses_stage(config, llm, examples) for llm in config.responses_by),
         pairs_stage(config, config.teacher, examples),
         *responses,
@@ -98,9 +104,9 @@ def make_stages(config: Config, examples: int) -> list[Stage]:
 
 
 def load_tasks(config: Config, teacher: str) -> list[Task]:
-    """Return the teacher's task for each criterion whose data it writes."""
+    """Return the teacher's task for each criterion whose questions it writes."""
     given = (teacher, config.synthesis, config.seed)
-    return [load_task(name, *given) for name in config.criteria if is_generated(name)]
+    return [load_task(name, *given) for name in config.criteria if has_seed_questions(name)]
 
 
 def interleave(groups: Sequence[Sequence[Item]]) -> list[Item]:
@@ -162,7 +168,7 @@ def count_question_requests(config: Config, unanswered: float = 0.0) -> int:
     for _ in range(settings.attempts):
         requests += ceil(hints / settings.hints_per_prompt)
         hints = round(hints * unanswered)
-    return requests * sum(map(is_generated, config.criteria))
+    return requests * sum(map(has_seed_questions, config.criteria))
 
 
 def example_topics(task: Task) -> list[Row]:
@@ -177,32 +183,58 @@ def example_topics(task: Task) -> list[Row]:
 
 
 def pairs_stage(config: Config, teacher: str, examples: int) -> Stage:
-    """Return the stage `pairs`, with seed questions as examples."""
-    tasks = load_tasks(config, teacher)
-    requests = []
+    """Return the stage `pairs`, with seed questions and imported ones as examples."""
+    requests, number = [], 0
+    in_turn = [name for name in config.criteria if needs_teacher(config, name)]
+    tasks = [load_task(name, teacher, config.synthesis, config.seed) for name in in_turn]
     for task in tasks:
         principles = load_principles(task.criterion)
-        questions = seed_questions(task.criterion, examples, task.seed)
+        own = questions_to_pair(config, task.criterion)
+        number += len(own) + config.questions_per_criterion * has_seed_questions(task.criterion)
+        questions = [*own, *seed_questions(task.criterion, examples, task.seed)][:examples]
         if config.responses_by:
             shown = cycle(principles.demonstrations)
             questions = [
-                {**question, "response": item.response}
+                {"response": item.response, **question}
                 for question, item in zip(questions, shown, strict=False)
             ]
-        own = [pair_request(task, principles, question) for question in questions]
-        requests.append([with_criterion(task, request) for request in own])
+        sample = [pair_request(task, principles, question) for question in questions]
+        requests.append([with_criterion(task, request) for request in sample])
     return Stage(
         "pairs",
         teacher,
-        config.questions_per_criterion * len(tasks),
+        number,
         pairs_decoding(tasks[0], given=bool(config.responses_by)),
         interleave(requests)[:examples],
     )
 
 
+def questions_to_pair(config: Config, criterion: str) -> list[Row]:
+    """Return the imported questions of a criterion for which the teacher will write pairs.
+
+    Of a data set that needs a download, there are none.
+    """
+    rows = chain.from_iterable(imported_rows(name) for name in imports_of(config, criterion))
+    return [{**row, "id": row_id(row["question"])} for row in rows if needs_pair(row)]
+
+
+def imported_rows(name: str) -> list[Row]:
+    """Return the rows of an import from a local table; none if it needs a download.
+
+    Raises:
+        UserError: the local file cannot be read.
+    """
+    recipe = load_recipe(ImportRecipe, name)
+    if isinstance(recipe, HubImportRecipe) and recipe.path is None:
+        return []
+    return [row for row, reason in import_rows(name, recipe) if reason is None]
+
+
 def first_responses_stage(config: Config, llm: str, examples: int) -> Stage:
     """Return the stage `first_responses` of an LLM, which responds to its part of the questions."""
-    questions = config.questions_per_criterion * sum(map(is_generated, config.criteria))
+    questions = config.questions_per_criterion * sum(map(has_seed_questions, config.criteria))
+    for criterion in config.criteria:
+        questions += sum("response" not in row for row in questions_to_pair(config, criterion))
     requests = ceil(questions / len(config.responses_by))
     return replace(
         responses_stage(config, llm, examples), name="first_responses", requests=requests
@@ -212,9 +244,7 @@ def first_responses_stage(config: Config, llm: str, examples: int) -> Stage:
 def responses_stage(config: Config, llm: str, examples: int) -> Stage:
     """Return the stage `responses` of an LLM, with seed questions as examples."""
     recipe = load_recipe(LLMRecipe, llm)
-    questions = interleave(
-        [seed_questions(name, examples, config.seed) for name in config.criteria]
-    )
+    questions = interleave([known_questions(config, name, examples) for name in config.criteria])
     return Stage(
         "responses",
         llm,
@@ -224,11 +254,18 @@ def responses_stage(config: Config, llm: str, examples: int) -> Stage:
     )
 
 
+def known_questions(config: Config, criterion: str, count: int) -> list[Row]:
+    """Return up to `count` questions of a criterion as rows: seed questions, else imported ones."""
+    if seeds := seed_questions(criterion, count, config.seed):
+        return seeds
+    rows = chain.from_iterable(imported_rows(name) for name in imports_of(config, criterion))
+    return [{**row, "id": row_id(row["question"])} for row in islice(rows, count)]
+
+
 def seed_questions(criterion: str, count: int, seed: int) -> list[Row]:
-    """Return up to `count` questions of a criterion as rows: seed questions, or of own pairs."""
-    if pairs := load_recipe(CriterionRecipe, criterion).pairs:
-        own = (row["question"] for row, reason in own_pairs(criterion, pairs) if reason is None)
-        return [{"id": row_id(question), "question": question} for question in islice(own, count)]
+    """Return up to `count` seed questions of a criterion as rows; it may have none."""
+    if not has_seed_questions(criterion):
+        return []
     chosen = choose_seed_questions(load_question_types(criterion), count, seed, criterion)
     return [{"id": row_id(question), "question": question} for _, _, question in chosen]
 

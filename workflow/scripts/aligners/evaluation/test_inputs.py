@@ -2,10 +2,9 @@
 
 import math
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -23,52 +22,12 @@ from aligners.core.errors import UserError
 from aligners.core.progress import track
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.core.tables import FIRST_RECORDS, column_names, read_records, value_at
+from aligners.imports.hub import hub_records
 from aligners.synthesis.filters import text_reason
 from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts, normalise
 
 MAXIMUM_CHARACTERS = 20_000
 DECIMAL = re.compile(r"(?P<integer>[+-]?\d+)\.(?P<fraction>\d*)")
-
-
-def load_hub_records(recipe: HubDatasetRecipe) -> Iterable[Row]:
-    """Download a data set from the Hub: the file of the recipe if it names one, else its split.
-
-    Raises:
-        UserError: the Hub cannot be reached; it does not have the data set, revision, file or
-            split; or the data set needs a script. Scripts are never executed.
-    """
-    try:
-        return hub_file(recipe, recipe.file) if recipe.file else hub_split(recipe)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"data set {recipe.repository}: {reason}; check the recipe and the network; or set "
-            "in the recipe `file` to a table of the repository, or `path` to a local table"
-        ) from None
-
-
-def hub_split(recipe: HubDatasetRecipe) -> Iterable[Row]:
-    """Download a split with the library `datasets`."""
-    from datasets import load_dataset
-
-    split: Iterable[Row] = load_dataset(
-        recipe.repository, split=recipe.split, revision=recipe.revision
-    )
-    return split
-
-
-def hub_file(recipe: HubDatasetRecipe, file: str) -> Iterable[Row]:
-    """Download one file of the repository."""
-    from huggingface_hub import hf_hub_download
-
-    repository, revision = recipe.repository, recipe.revision
-    path = hf_hub_download(repository, file, repo_type="dataset", revision=revision)
-    return local_records(Path(path))
-
-
-def local_records(path: Path) -> Iterator[Row]:
-    """Yield the records of a local table."""
-    return (record for _, record in read_records(path))
 
 
 def check_columns(records: Sequence[Row], columns: Columns, source: str) -> None:
@@ -210,35 +169,35 @@ def import_dataset(name: str, recipe: DatasetRecipe) -> Iterator[Filtered]:
     """Return the rows of an external data set, from a local file if the recipe has a `path`."""
     assert isinstance(recipe, FileDatasetRecipe | HubDatasetRecipe)
     if recipe.path:
-        records: Iterable[Row] = local_records(recipe.path)
-        source = str(recipe.path)
+        places, source = read_records(recipe.path), str(recipe.path)
     else:
         assert isinstance(recipe, HubDatasetRecipe)
-        records, source = load_hub_records(recipe), recipe.repository
-    return read_questions(islice(records, recipe.rows), name, recipe.columns, source)
+        places, source = hub_records(recipe.hub_table()), recipe.repository
+    records = (record for _, record in islice(places, recipe.rows))
+    return read_questions(records, name, recipe.columns, source)
 
 
 def sample_held_out(
     dataset: str,
-    held_out: Sequence[Sequence[Row]],
+    held_out: Mapping[str, Sequence[Row]],
     language: Language,
     count: int,
     seed: int,
 ) -> Iterator[Filtered]:
     """Yield a seeded sample of at most `count` held-out questions per criterion.
 
-    `held_out` has a list of questions per criterion. A question of two criteria counts for the
+    `held_out` has the questions of each criterion. A question of two criteria counts for the
     first one. A question that is not plain English is dropped.
     """
     seen: set[str] = set()
-    for questions in held_out:
+    for criterion, questions in held_out.items():
         taken = 0
         for question in sorted(questions, key=lambda row: seeded_order(row, seed)):
             row = {
                 "id": question["id"],
                 "question": question["question"],
                 "dataset": dataset,
-                "category": question["criterion"],
+                "category": criterion,
                 "category_id": None,
             }
             if normalise(question["question"]) in seen:

@@ -10,23 +10,27 @@ what can be trained on them:
 - `labels`: question, response, label (1: aligned, 0: misaligned)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal
 
 from aligners.core.rows import Row
-from aligners.core.tables import column_names
+from aligners.core.tables import Record, column_names
 from aligners.imports.conversations import Turns, Unusable
 from aligners.imports.readers import (
     Read,
     alpaca_question,
+    chat_question_reader,
     chat_reader,
     columns_reader,
     label_reader,
+    labelled,
     read_alpaca,
     read_alpaca_preference,
     read_arena,
     read_chat_label,
+    read_helpsteer2,
     read_helpsteer3,
     read_helpsteer3_edit,
     read_implicit_preference,
@@ -38,6 +42,10 @@ from aligners.imports.readers import (
 )
 
 Kind = Literal["questions", "responses", "corrections", "preferences", "labels"]
+# The kinds that have critique and correction, or two responses: they are pairs without a teacher.
+KINDS_OF_PAIRS: tuple[Kind, ...] = ("corrections", "preferences")
+# The kinds for which the teacher writes critique and correction.
+KINDS_TO_CORRECT: tuple[Kind, ...] = ("questions", "responses")
 TEXTS_OF_KIND: dict[Kind, tuple[str, ...]] = {
     "questions": ("question",),
     "responses": ("question", "response"),
@@ -45,6 +53,8 @@ TEXTS_OF_KIND: dict[Kind, tuple[str, ...]] = {
     "preferences": ("question", "chosen", "rejected"),
     "labels": ("question", "response"),
 }
+
+MOST_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True)
@@ -56,12 +66,55 @@ class Format:
         columns: those that every record has.
         reads: the reader of each kind of row that the format has; the first kind is the usual one.
         fits: whether a record can be of this format, besides its columns.
+        together: column whose value consecutive records have in common if they are read as one: a
+            record with the list of them in the field `records`.
     """
 
     name: str
     columns: tuple[str, ...]
     reads: Mapping[Kind, Read]
     fits: Callable[[Row], bool] = field(default=lambda record: True)
+    together: str | None = None
+
+    def reader(self, kind: Kind) -> Read | None:
+        """Return the reader of a kind of row, or None if the records do not have its texts.
+
+        A kind with fewer texts is read as one with more: a correction has a response too.
+        """
+        if kind in self.reads:
+            return self.reads[kind]
+        wanted = TEXTS_OF_KIND[kind]
+        for other, read in self.reads.items():
+            if kind != "labels" and set(TEXTS_OF_KIND[other]).issuperset(wanted):
+                return only(read, (*wanted, "system"))
+        return None
+
+    def kinds(self) -> list[Kind]:
+        """Return the kinds of row that the records can be read as; the first is the usual one."""
+        others = (kind for kind in TEXTS_OF_KIND if kind not in self.reads and self.reader(kind))
+        return [*self.reads, *others]
+
+
+def only(read: Read, fields: Sequence[str]) -> Read:
+    """Return a reader that leaves out the other fields."""
+
+    def read_fields(record: Row, turns: Turns) -> Row:
+        return {name: value for name, value in read(record, turns).items() if name in fields}
+
+    return read_fields
+
+
+def grouped(records: Iterable[Record], together: str | None) -> Iterator[Record]:
+    """Yield the records, or one for each run of records with the same value in a column.
+
+    That has the value, and the list `records`; its place is that of the first.
+    """
+    if together is None:
+        yield from records
+        return
+    for value, group in groupby(records, key=lambda record: record[1].get(together)):
+        members = list(group)
+        yield members[0][0], {together: value, "records": [row for _, row in members]}
 
 
 def is_chat(column: str) -> Callable[[Row], bool]:
@@ -185,19 +238,50 @@ FORMATS: tuple[Format, ...] = (
         {"preferences": read_helpsteer3},
     ),
     Format("arena", ("conversation_a", "conversation_b", "winner"), {"preferences": read_arena}),
-    Format("messages", ("messages",), {"responses": chat_reader("messages")}, is_chat("messages")),
     Format(
-        "sharegpt",
-        ("conversations",),
-        {"responses": chat_reader("conversations")},
-        is_chat("conversations"),
+        "helpsteer2",
+        ("prompt", "response", "helpfulness", "correctness", "coherence"),
+        {"preferences": read_helpsteer2},
+        together="prompt",
     ),
-    Format(
-        "columns",
-        ("question", "response"),
-        {"responses": columns_reader(question="question", response="response")},
+    *(
+        Format(
+            name,
+            (column,),
+            {"responses": chat_reader(column), "questions": chat_question_reader(column)},
+            is_chat(column),
+        )
+        for name, column in (("messages", "messages"), ("sharegpt", "conversations"))
+    ),
+    *(
+        Format(
+            f"{question}-{response}",
+            (question, response),
+            {"responses": columns_reader(question=question, response=response)},
+        )
+        for question in ("question", "prompt")
+        for response in ("response", "answer", "completion")
+    ),
+    *(
+        Format(f"{column}s", (column,), {"questions": columns_reader(question=column)})
+        for column in ("question", "prompt", "instruction")
     ),
 )
+BY_NAME = {one.name: one for one in FORMATS}
+
+
+def format_of_columns(kind: Kind, columns: Mapping[str, str]) -> Format:
+    """Return the format of a table whose columns are named by the fields of a kind of row.
+
+    Args:
+        kind: of the rows.
+        columns: the column, or the path into it, of each of the kind's texts, and of `label`.
+    """
+    texts = {name: columns[name] for name in TEXTS_OF_KIND[kind]}
+    reader = columns_reader(**texts)
+    if kind == "labels":
+        reader = labelled(reader, columns["label"])
+    return Format("columns", (), {kind: reader})
 
 
 def fitting(records: Sequence[Row], kind: Kind | None = None) -> list[Format]:
@@ -207,7 +291,7 @@ def fitting(records: Sequence[Row], kind: Kind | None = None) -> list[Format]:
         one
         for one in FORMATS
         if names.issuperset(one.columns)
-        and (kind is None or kind in one.reads)
+        and (kind is None or one.reader(kind) is not None)
         and all(map(one.fits, records))
     ]
     most = max((len(one.columns) for one in found), default=0)
@@ -217,11 +301,13 @@ def fitting(records: Sequence[Row], kind: Kind | None = None) -> list[Format]:
 def read_record(record: Row, found: Format, kind: Kind, turns: Turns) -> tuple[Row, str | None]:
     """Return the row of a record, and the reason to drop it or None.
 
-    Reasons are those of `Unusable`, with an empty row, and `empty` (a text is empty) and `equal`
-    (chosen and rejected are the same text).
+    Reasons are those of `Unusable`, with an empty row, and `empty` (a text is empty), `too_long`
+    (a text has more than `MOST_CHARACTERS`) and `equal` (chosen and rejected are the same text).
     """
+    read = found.reader(kind)
+    assert read is not None, (found.name, kind)
     try:
-        row = found.reads[kind](record, turns)
+        row = read(record, turns)
     except Unusable as error:
         return {}, str(error)
     return row, reason_to_drop(row, kind)
@@ -229,8 +315,11 @@ def read_record(record: Row, found: Format, kind: Kind, turns: Turns) -> tuple[R
 
 def reason_to_drop(row: Row, kind: Kind) -> str | None:
     """Return the reason to drop a row, or None."""
-    if not all(row[name].strip() for name in TEXTS_OF_KIND[kind]):
+    texts = [row[name] for name in TEXTS_OF_KIND[kind]]
+    if not all(text.strip() for text in texts):
         return "empty"
+    if max(map(len, texts)) > MOST_CHARACTERS:
+        return "too_long"
     if kind == "preferences" and row["chosen"].split() == row["rejected"].split():
         return "equal"
     return None

@@ -23,6 +23,7 @@ from aligners.imports.conversations import (
     read_transcript,
 )
 
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
 # Makes a row of a record.
 Read = Callable[[Row, Turns], Row]
 
@@ -57,6 +58,20 @@ def chat_reader(column: str) -> Read:
     def read(record: Row, turns: Turns) -> Row:
         turn = last_turn(read_messages(record[column]), turns)
         return {"question": turn.question, "response": turn.response, **system_field(turn.system)}
+
+    return read
+
+
+def chat_question_reader(column: str) -> Read:
+    """Return a reader of the last question of the chat in a column, answered or not."""
+
+    def read(record: Row, turns: Turns) -> Row:
+        messages = read_messages(record[column])
+        system = "\n\n".join(one.text for one in messages if one.role == SYSTEM)
+        chat = [one for one in messages if one.role != SYSTEM]
+        while chat and chat[-1].role != USER:
+            chat.pop()
+        return {"question": question_of(chat, turns), **system_field(system)}
 
     return read
 
@@ -198,29 +213,37 @@ def label_reader(column: str, response: str = "response") -> Read:
     """Return a reader of a prompt, a response and a truth value."""
 
     def read(record: Row, turns: Turns) -> Row:
-        value = value_at(record, column)
-        if value is None or value not in (0, 1):  # True is 1.
-            raise Unusable("no_label")
         prompt = record["prompt"]
         if isinstance(prompt, list):
             question = last_turn([*read_messages(prompt), Message(ASSISTANT, "?")], turns).question
         else:
             question = plain_text(prompt)
-        return {
-            "question": question,
-            "response": answer_text(record[response]),
-            "label": int(value),
-        }
+        return {"question": question, "response": answer_text(record[response])}
 
-    return read
+    return labelled(read, column)
+
+
+def labelled(read: Read, column: str) -> Read:
+    """Return a reader that adds the `label` in a column: 1 for true, 0 for false.
+
+    In a table of text, true is `true` or `1`.
+    """
+
+    def read_label(record: Row, turns: Turns) -> Row:
+        value = value_at(record, column)
+        if isinstance(value, str):
+            value = TRUTH.get(value.strip().lower())
+        if value is None or value not in (0, 1):  # True is 1.
+            raise Unusable("no_label")
+        return {**read(record, turns), "label": int(value)}
+
+    return read_label
 
 
 def read_chat_label(record: Row, turns: Turns) -> Row:
     """Read a chat with the truth value `kto_tag`."""
     column = "messages" if "messages" in record else "conversations"
-    if not isinstance(record["kto_tag"], bool):
-        raise Unusable("no_label")
-    return {**chat_reader(column)(record, turns), "label": int(record["kto_tag"])}
+    return labelled(chat_reader(column), "kto_tag")(record, turns)
 
 
 def best_and_worst(question: str, rated: Iterable[tuple[str, float | None]]) -> Row:
@@ -264,6 +287,15 @@ def read_nectar(record: Row, turns: Turns) -> Row:
     ranks = [(text(one, "answer"), number(one.get("rank"))) for one in record["answers"]]
     rated = [(answer, None if rank is None else -rank) for answer, rank in ranks]
     return best_and_worst(question_of(messages, turns), rated)
+
+
+def read_helpsteer2(record: Row, turns: Turns) -> Row:
+    """Read the rated responses to one prompt, which are records of their own in the table.
+
+    The helpfulness decides, as in the preferences that were published with the data.
+    """
+    rated = [(text(one, "response"), number(one["helpfulness"])) for one in record["records"]]
+    return best_and_worst(text(record, "prompt"), rated)
 
 
 def read_helpsteer3(record: Row, turns: Turns) -> Row:

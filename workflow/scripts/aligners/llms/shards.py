@@ -2,7 +2,7 @@
 
 import resource
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from aligners.core.counts import Counts, Filtered, write_filtered
@@ -50,14 +50,10 @@ def gather_shards(
     Raises:
         UserError: a shard does not have the rows of its questions, no more and no fewer.
     """
-    allow_open_files(2 * len(shards) + OTHER_OPEN_FILES)
-    replaced = Counter[str]()
-    for path in shards:
-        replaced.update(read_json(path.with_suffix(".counts.json"), Counts).get("replaced", {}))
-    rows = gather_rows(inputs, shards, fields)
-    write_filtered(rows, output, number_of_rows(inputs), replaced=replaced)
-    summaries = [read_json(path.with_suffix(".usage.json"), UsageSummary) for path in shards]
-    write_json(output.with_suffix(".usage.json"), add_usage(summaries))
+    opened = Shards(shards, fields)
+    rows = opened.take_all(iterate_rows(inputs, needs=("id", "question")))
+    write_filtered(rows, output, number_of_rows(inputs), replaced=opened.replaced)
+    opened.write_usage(output)
 
 
 def allow_open_files(count: int) -> None:
@@ -76,16 +72,55 @@ def allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
-def gather_rows(inputs: Path, shards: Sequence[Path], fields: Sequence[str]) -> Iterator[Filtered]:
-    """Yield the row of each question (see `gather_shards`).
+class Shards:
+    """The shards of a stage, whose rows are taken in the order of their questions.
 
-    A shard has its rows in the order of the questions, so all files are read once, row by row.
+    All files are read once, row by row.
+
+    Attributes:
+        replaced: the sum of their counts of replaced texts.
     """
-    readers = [ShardReader(path, fields) for path in shards]
-    for question in iterate_rows(inputs, needs=("id", "question")):
-        yield readers[shard_of(question, len(shards))].take(question)
-    for reader in readers:
-        reader.check_end()
+
+    def __init__(self, paths: Sequence[Path], fields: Sequence[str]):
+        """Open the shards in the order of their numbers; `fields` are those of a row."""
+        allow_open_files(2 * len(paths) + OTHER_OPEN_FILES)
+        self.paths = paths
+        self.readers = [ShardReader(path, fields) for path in paths]
+        self.replaced = Counter[str]()
+        for path in paths:
+            counts = read_json(path.with_suffix(".counts.json"), Counts)
+            self.replaced.update(counts.get("replaced", {}))
+
+    def take(self, question: Row) -> Filtered:
+        """Return the row of a question, with its reason if it was dropped.
+
+        Raises:
+            UserError: its shard has another row instead, or none.
+        """
+        return self.readers[shard_of(question, len(self.readers))].take(question)
+
+    def take_all(self, questions: Iterable[Row]) -> Iterator[Filtered]:
+        """Yield the row of each question (`take`).
+
+        Raises:
+            UserError: a shard does not have the rows of its questions, no more and no fewer.
+        """
+        yield from map(self.take, questions)
+        self.check_end()
+
+    def check_end(self) -> None:
+        """Check that all rows have been taken.
+
+        Raises:
+            UserError: there are rows of no question.
+        """
+        for reader in self.readers:
+            reader.check_end()
+
+    def write_usage(self, output: Path) -> None:
+        """Write the sum of the shards' usage beside the file of gathered rows."""
+        usage = [read_json(path.with_suffix(".usage.json"), UsageSummary) for path in self.paths]
+        write_json(output.with_suffix(".usage.json"), add_usage(usage))
 
 
 class ShardReader:

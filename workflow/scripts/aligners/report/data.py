@@ -5,24 +5,27 @@ from pathlib import Path
 from typing import Any
 
 from aligners.configuration import results
-from aligners.configuration.experiment import Experiment, is_generated
+from aligners.configuration.experiment import Experiment
 from aligners.configuration.results import ResultPath
 from aligners.core.counts import Counts
 from aligners.core.rows import Row, number_of_rows, read_json, read_rows, seeded_order
 from aligners.report.changes import mark_changes
 
 COUNTS, DROPPED = "counts.json", "dropped.jsonl"
-# The counts file of each step that generates the data of a criterion, in order.
+# The counts file of each step that makes the data of a criterion, in order.
 STEPS = {
     "topics": results.TOPICS.beside(COUNTS),
     "topics deduplicated": results.DISTINCT_TOPICS.beside(COUNTS),
     "questions": results.QUESTIONS.beside(COUNTS),
+    "own data": results.OWN_DATA.beside(COUNTS),
     "split": results.SPLIT.beside(COUNTS),
     "pairs": results.PAIRS.beside(COUNTS),
     "pairs filtered": results.FILTERED_PAIRS.beside(COUNTS),
+    "labels filtered": results.FILTERED_LABELS.beside(COUNTS),
     "aligner set": results.TRAINING_SET_COUNTS.fill(kind="aligner"),
     "inspector set": results.TRAINING_SET_COUNTS.fill(kind="inspector"),
 }
+IMPORT_COUNTS = results.IMPORTED.beside(COUNTS)
 INPUT_COUNTS = results.INPUTS.beside(COUNTS)
 RESPONSE_COUNTS = results.RESPONSES.beside(COUNTS)
 
@@ -38,7 +41,7 @@ SURPLUS = ("over_limit", "identity_surplus", "over_cap")
 def data_section(experiment: Experiment) -> dict[str, Any]:
     """Return what the section shows; the experiment's seed selects the examples."""
     seed, criteria = experiment.config.seed, experiment.names["criterion"]
-    steps = {criterion: step_counts(criterion) for criterion in criteria}
+    steps = {criterion: step_counts(experiment, criterion) for criterion in criteria}
     inputs = [
         with_surplus(" · ".join(("inputs", *names.values())), INPUT_COUNTS.path(**names))
         for names in INPUT_COUNTS.combinations(experiment.names)
@@ -56,24 +59,33 @@ def data_section(experiment: Experiment) -> dict[str, Any]:
         "questions": sum(counts["out"] for counts in inputs),
         "criteria": steps,
         "sets": set_sizes(experiment),
+        "imports": [
+            with_surplus(f"import · {name}", IMPORT_COUNTS.path(imported=name))
+            for name in experiment.names["imported"]
+        ],
         "inputs": [*inputs, *responses],
         "examples": {criterion: pair_examples(criterion, seed) for criterion in criteria},
-        "dropped": {criterion: dropped_examples(criterion, seed) for criterion in criteria},
+        "dropped": {
+            criterion: dropped_examples(experiment, criterion, seed) for criterion in criteria
+        },
     }
 
 
-def step_counts(criterion: str) -> list[dict[str, Any]]:
+def step_counts(experiment: Experiment, criterion: str) -> list[dict[str, Any]]:
     """Return the counts of each step of a criterion (`with_surplus`)."""
     return [
         with_surplus(step, path.path(criterion=criterion))
-        for step, path in steps_of(criterion).items()
+        for step, path in steps_of(experiment, criterion).items()
     ]
 
 
-def steps_of(criterion: str) -> dict[str, ResultPath]:
-    """Return the steps of a criterion; one with its own pairs has no topics and questions."""
-    skipped = () if is_generated(criterion) else ("topics", "topics deduplicated", "questions")
-    return {step: path for step, path in STEPS.items() if step not in skipped}
+def steps_of(experiment: Experiment, criterion: str) -> dict[str, ResultPath]:
+    """Return the steps of a criterion; one without a teacher has no topics, for instance."""
+    return {
+        step: path
+        for step, path in STEPS.items()
+        if criterion in results.spanned(path, experiment.names)["criterion"]
+    }
 
 
 def with_surplus(step: str, counts: Path) -> dict[str, Any]:
@@ -113,10 +125,10 @@ def choose(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
     return sorted(rows, key=lambda row: seeded_order(row, seed))[:count]
 
 
-def dropped_examples(criterion: str, seed: int) -> list[dict[str, str]]:
+def dropped_examples(experiment: Experiment, criterion: str, seed: int) -> list[dict[str, str]]:
     """Return one dropped row for each step and reason: its step, reason and text."""
     rows = []
-    for step, counts in steps_of(criterion).items():
+    for step, counts in steps_of(experiment, criterion).items():
         dropped = Path(str(counts.path(criterion=criterion)).replace(COUNTS, DROPPED))
         examples: dict[str, Row] = {}
         rows_of_step = read_rows(dropped, needs=("id", "reason"), repeated_ids=True)

@@ -16,7 +16,7 @@ from aligners.configuration import results
 from aligners.configuration.kinds.config import Config
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.judges import JudgeRecipe
-from aligners.configuration.named_recipes import NAMING, named_recipes
+from aligners.configuration.named_recipes import NAMING, all_recipes
 from aligners.configuration.recipes import load_recipe, recipe_path
 from aligners.configuration.workflow_files import WORKFLOW
 from aligners.core.rows import read_json, read_text
@@ -36,7 +36,7 @@ class ModelRecord(BaseModel):
 def used_recipes(config: Config) -> list[dict[str, Any]]:
     """Return role, kind, name, description, model and revision of each recipe that is named."""
     found = []
-    for key, kind, name in named_recipes(config):
+    for key, kind, name in all_recipes(config):
         recipe = load_recipe(kind, name)
         found.append(
             {
@@ -87,15 +87,14 @@ def provenance_section(config: Config, models: Sequence[dict[str, Any]]) -> dict
 def recipe_files(config: Config) -> list[Path]:
     """Return the recipes that a configuration names, each followed by the files that it names.
 
-    These are principles, seed questions and prompts; data sets and pairs are too large to show.
+    These are principles, seed questions and prompts; tables of data are too large to show.
     """
     found = []
-    for _, kind, name in named_recipes(config):
+    for _, kind, name in all_recipes(config):
         found.append(recipe_path(kind, name))
         if kind in (CriterionRecipe, JudgeRecipe):
-            values = dict(load_recipe(kind, name))
-            values.pop("pairs", None)
-            found += [value for value in values.values() if isinstance(value, Path)]
+            values = dict(load_recipe(kind, name)).values()
+            found += [value for value in values if isinstance(value, Path)]
     return found
 
 

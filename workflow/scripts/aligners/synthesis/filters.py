@@ -111,6 +111,14 @@ def pair_reason(row: Row, language: Language) -> str | None:
     return None
 
 
+def labelled_reason(row: Row, language: Language) -> str | None:
+    """Return the reason why a labelled row cannot be used for training, or None."""
+    if EMPTY.fullmatch(row["response"]):
+        return "empty"
+    reasons = (text_reason(row[name], language) for name in ("question", "response"))
+    return next((reason for reason in reasons if reason), None)
+
+
 def filter_pair(pair: Row, language: Language, replaced: Counter[str]) -> Filtered:
     """Return a pair as its critique decides, and the reason to drop it or None.
 

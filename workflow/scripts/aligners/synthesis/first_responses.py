@@ -27,7 +27,7 @@ def add_first_responses(questions: Iterable[Row], files: Sequence[Path]) -> Iter
     """Yield each question with its `response` and `response_by`, or with the reason no_response.
 
     Args:
-        questions: of one shard.
+        questions: of one shard. Those with a response stay as they are.
         files: the responses of each LLM, with those that failed beside. Without files, the teacher
             is to write the responses, and the questions stay as they are.
 
@@ -44,6 +44,9 @@ def add_first_responses(questions: Iterable[Row], files: Sequence[Path]) -> Iter
         for row in iterate_rows(path.with_suffix(".dropped.jsonl"), needs=("id",))
     }
     for question in questions:
+        if "response" in question:
+            yield question, None
+            continue
         row = responses.get(question["id"])
         if row is not None:
             yield {**question, **{name: row[name] for name in FIELDS}}, None

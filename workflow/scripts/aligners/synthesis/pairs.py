@@ -34,6 +34,7 @@ from aligners.llms.cleaning import (
 from aligners.llms.generator import Generator
 from aligners.llms.remarks import is_introduction
 from aligners.synthesis.near_duplicates import wording, wordings
+from aligners.synthesis.own_data import PROVENANCE
 from aligners.synthesis.pair_prompts import json_fields, pairs_prompt
 from aligners.synthesis.task import Task
 from aligners.synthesis.teacher_check import ask_first, check_teacher
@@ -312,7 +313,8 @@ def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
 
 def pair_row(criterion: str, question: Row, fields: dict[str, str]) -> Row:
     """Return the row of a pair. Its id is the question's id."""
-    given: Row = {name: question[name] for name in ("response", "response_by") if name in question}
+    kept = ("response", "response_by", "kind", *PROVENANCE)
+    given: Row = {name: question[name] for name in kept if name in question}
     return {
         "id": question["id"],
         "criterion": criterion,
@@ -391,7 +393,7 @@ def generate_pairs(
     request_for = partial(pair_request, task, principles)
     read = partial(read_pair, task.criterion, demonstrated_texts(principles))
     asked = [question for question, reason in questions if reason is None]
-    decoding = pairs_decoding(task, given=any("response" in question for question in asked))
+    decoding = pairs_decoding(task, given=all("response" in question for question in asked))
     first = ask_first(generator, asked, request_for, decoding, description)
     shown = [read(question, result, Counter()) for question, result in first]
     check_teacher(task, generator, shown, len(asked) - len(shown), description)

@@ -10,7 +10,7 @@ that end in the same sentence on one side.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from aligners.core.counts import Filtered
@@ -98,12 +98,12 @@ def split_questions(
             yield row, None
 
 
-def require_every_side(rows: Iterable[Filtered], questions: Path) -> Iterator[Filtered]:
+def require_every_side(rows: Iterable[Filtered], questions: Sequence[Path]) -> Iterator[Filtered]:
     """Yield the rows of a split, and check that each side has one.
 
     Args:
         rows: of `split_questions`.
-        questions: the file of the questions, for the message.
+        questions: the files of the questions, for the message.
 
     Raises:
         UserError: a side has no row.
@@ -115,6 +115,7 @@ def require_every_side(rows: Iterable[Filtered], questions: Path) -> Iterator[Fi
     if empty := [side for side in SPLITS if not sizes[side]]:
         found = ", ".join(f"{size} {side}" for side, size in sizes.items())
         raise UserError(
-            f"{questions}: no question is left for {' and '.join(empty)} ({found}); raise "
-            "questions_per_criterion, or the share of this side under split"
+            f"{', '.join(map(str, questions))}: no question is left for {' and '.join(empty)} "
+            f"({found}); raise questions_per_criterion, bring more data, or raise the share of "
+            "this side under split"
         )

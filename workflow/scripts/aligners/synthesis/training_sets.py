@@ -4,12 +4,13 @@ A criterion can have a million pairs. So the rows are chosen by the ids of the p
 is read again when its row is written.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from aligners.core.rows import Row, RowFile, row_id
+from aligners.synthesis.own_data import provenance
 from aligners.synthesis.sides import SPLITS, missing_question, read_sides
 
 Item = TypeVar("Item")
@@ -85,6 +86,7 @@ def aligner_row(pair: Row, plan: AlignerRowPlan) -> Row:
         "response": pair["aligned_response" if plan.identity else "response"],
         "aligned_response": pair["aligned_response"],
         "identity": plan.identity,
+        **provenance(pair),
     }
 
 
@@ -104,9 +106,36 @@ def inspector_rows(pair: Row) -> list[Row]:
             "question": pair["question"],
             "response": pair[field],
             "label": label,
+            **provenance(pair),
         }
         for label, field in fields.items()
     ]
+
+
+def labelled_row(row: Row) -> Row:
+    """Return the row of an inspector's training set of an imported row with a label."""
+    fields = ("question_id", "question", "response", "label")
+    return {
+        "id": row_id(row["id"], "label"),
+        **{name: row[name] for name in fields},
+        **provenance(row),
+    }
+
+
+def preference_reason(pair: Row, least_similarity: Mapping[str, float]) -> str | None:
+    """Return the reason why an aligner is not trained on a pair that is a preference, or None.
+
+    Args:
+        pair: with its `similarity`, if a bound is given.
+        least_similarity: bound of the similarity by import; without one, preferences train
+            inspectors alone (`preference`). Below it, the pair is `dissimilar`.
+    """
+    if pair.get("kind") != "preferences":
+        return None
+    least = least_similarity.get(pair["source"])
+    if least is None:
+        return "preference"
+    return "dissimilar" if pair["similarity"] < least else None
 
 
 def by_split(pairs: Iterable[PairPlace], split: Path) -> dict[str, list[PairPlace]]:

@@ -75,9 +75,12 @@ class Config(Section):
     """Criteria of config/criteria/. Add a new criterion at the end, because the order matters: if a
     question is a near-duplicate of questions in different splits, it is dropped from the later
     criterion."""
+    data: Names = Field(default_factory=list)
+    """Imports of config/imports/ that every criterion uses, beside those of its own recipe. For
+    instance, the responses of your own LLM, which the teacher corrects by each criterion."""
     teacher: Name | None = None
-    """LLM of config/llms/ that writes the topics, the questions and the pairs. Criteria that bring
-    their own pairs need none."""
+    """LLM of config/llms/ that writes the topics, the questions and the pairs. Criteria that have
+    only corrections, preferences or labels of your own need none."""
     responses_by: Names = Field(default_factory=list)
     """LLMs of config/llms/ that write the first responses of the pairs, each a part of them. The
     teacher then writes only critiques and corrections. By default, the teacher writes the responses

@@ -4,8 +4,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
-from aligners.configuration.fields import File, Form, Recipe, Section, Similarity, differ, shortened
-from aligners.configuration.kinds.datasets import Table
+from aligners.configuration.fields import (
+    File,
+    Form,
+    Names,
+    Recipe,
+    Section,
+    Similarity,
+    differ,
+    shortened,
+)
 
 AFFECTS_RESULTS = False
 
@@ -38,8 +46,6 @@ class CriterionRecipe(Recipe):
     """A criterion that responses should meet."""
 
     folder: ClassVar[str] = "criteria"
-    either: ClassVar[tuple[str, ...]] = ("seed_questions", "pairs")
-
     description: str = ""
     """One line that says what responses should be. The prompt for questions names it."""
     principles: File
@@ -47,11 +53,10 @@ class CriterionRecipe(Recipe):
     pairs."""
     seed_questions: File | None = None
     """YAML file with the question types, their example topics and seed questions. The teacher
-    writes the training data from them."""
-    pairs: Table | None = None
-    """Give this instead of `seed_questions`: a table with pairs of your own. Its columns are
-    `question`, `response`, `aligned_response` (the correction) and perhaps `critique`; or
-    `question`, `answer` and `correction`. No teacher is needed."""
+    writes the training data from them. It can be missing if there are `data`."""
+    data: Names = Field(default_factory=list)
+    """Imports of config/imports/ with data of your own, which are used beside the data that the
+    teacher writes from seed questions, or in place of them."""
     near_copy_similarity: Similarity = 0.98
     """A pair is a near-copy if the cosine similarity of its response and its correction is at least
     this value, and their numbers, names and negations are equal. Near-copies are not used to train

@@ -2,45 +2,23 @@
 
 from collections.abc import Sequence
 from itertools import islice
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import AfterValidator, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from aligners.configuration.fields import (
     Count,
-    File,
-    Form,
     Line,
     Recipe,
     Section,
     WrongKey,
     shortened,
 )
-from aligners.configuration.kinds.pretrained import REPOSITORY, Revision
+from aligners.configuration.kinds.tables import HubKeys, Table
 from aligners.core.rows import Row
 from aligners.core.tables import FIRST_RECORDS, column_names, read_records, value_at
 
 AFFECTS_RESULTS = False
-
-TABLE = Form(
-    r"(?i)\.(csv|tsv|json|jsonl|ndjson|parquet)(\.(gz|xz|zst|bz2))?$",
-    "a table; its name ends in .csv, .tsv, .json, .jsonl, .ndjson or .parquet, also with .gz, .xz, "
-    ".zst or .bz2 after it",
-)
-
-
-def is_table(path: Path) -> Path:
-    """Return the path of a table.
-
-    Raises:
-        ValueError: the file is of another kind.
-    """
-    TABLE.check(str(path))
-    return path
-
-
-Table = Annotated[File, AfterValidator(is_table)]
 
 
 class Columns(Section):
@@ -124,33 +102,12 @@ class FileDatasetRecipe(TableRecipe):
     .bz2)."""
 
 
-class HubDatasetRecipe(TableRecipe):
+class HubDatasetRecipe(HubKeys, TableRecipe):
     """A data set of the Hugging Face Hub."""
-
-    model_config = ConfigDict(json_schema_extra={"not": {"required": ["split", "file"]}})
 
     chosen_by: ClassVar[str] = "source: hub"
 
     source: Literal["hub"]
-    repository: Annotated[Line, REPOSITORY]
-    """Data set on the Hugging Face Hub."""
-    revision: Revision
-    """Commit of the repository."""
-    split: Line = "test"
-    """Split of the data set."""
-    file: Annotated[Line, TABLE] | None = None
-    """Table of the repository that is read instead of a split. Use it for a data set that a script
-    makes, because such scripts are not run."""
-    path: Table | None = None
-    """Local table that is read instead of the data set of the Hub, for machines without a
-    network."""
-
-    @model_validator(mode="after")
-    def reads_a_split_or_a_file(self) -> "HubDatasetRecipe":
-        """Check that no split is given for a file, which has none."""
-        if self.file is not None and "split" in self.model_fields_set:
-            raise WrongKey("split", "the keys split and file exclude each other; remove one")
-        return self
 
 
 class UnknownSource(DatasetRecipe):

@@ -19,7 +19,7 @@ def draw_data(experiment: Experiment, directory: Path) -> None:
     """Draw the counts of every criterion, and the similarities of its pairs on a shared axis."""
     similarities = {}
     for criterion in experiment.names["criterion"]:
-        draw_counts(criterion, directory / criterion / "counts.svg")
+        draw_counts(experiment, criterion, directory / criterion / "counts.svg")
         rows = read_rows(results.SIMILARITY.path(criterion=criterion), needs=("id", "similarity"))
         similarities[criterion] = [row["similarity"] for row in rows]
     lowest = min((value for values in similarities.values() for value in values), default=0.0)
@@ -29,9 +29,9 @@ def draw_data(experiment: Experiment, directory: Path) -> None:
         draw_similarity(np.array(values), criterion, near_copy, lowest, path)
 
 
-def draw_counts(criterion: str, path: Path) -> None:
+def draw_counts(experiment: Experiment, criterion: str, path: Path) -> None:
     """Draw how many rows each step of a criterion kept and dropped."""
-    steps = step_counts(criterion)
+    steps = step_counts(experiment, criterion)
     figure, axes = new_figure(0.6 + 0.27 * len(steps))
     parts = {
         "kept": (BLUE, [step["out"] for step in steps]),

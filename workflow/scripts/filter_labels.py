@@ -1,0 +1,27 @@
+"""Drop the labelled rows of a criterion that are unsuitable for training, each with a reason."""
+
+from pathlib import Path
+
+from aligners.configuration.kinds.synthesis import SynthesisRecipe
+from aligners.configuration.recipes import load_recipe
+from aligners.core.counts import write_filtered
+from aligners.core.program import run
+from aligners.core.rows import iterate_rows
+from aligners.synthesis.filters import labelled_reason
+from aligners.synthesis.sides import read_sides
+
+
+def main(*, own_data: Path, split: Path, synthesis: str, output: Path) -> None:
+    """Write the suitable labelled rows to `output`; counts and dropped rows beside it."""
+    language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
+    sides = read_sides(split)
+    rows = (row for row in iterate_rows(own_data, needs=("id", "kind")) if row["kind"] == "labels")
+    filtered = (
+        (row, labelled_reason(row, language) if has_side else "near_several_splits")
+        for row, has_side in ((row, row["question_id"] in sides) for row in rows)
+    )
+    write_filtered(filtered, output)
+
+
+if __name__ == "__main__":
+    run(main)
