@@ -6,6 +6,7 @@ from tyro.conf import OmitArgPrefixes
 from tyro.extras import SubcommandApp
 
 from aligners.cli.demo import run_demo
+from aligners.cli.import_options import ImportOptions
 from aligners.cli.scorecard import print_scorecard
 from aligners.core.program import one_message
 from aligners.correction.corrections_file import Filters
@@ -31,6 +32,20 @@ def estimate(
     from aligners.estimate.table import print_estimate
 
     print_estimate(config, sample, output)
+
+
+@app.command(name="import")
+def import_command(table: str, /, options: OmitArgPrefixes[ImportOptions]) -> None:
+    """Read data of your own: find the format of a table, show two rows, and write a recipe.
+
+    Args:
+        table: path of a table, or hub:owner/name for a data set of the Hub, with @revision if it
+            is not to be the newest commit.
+        options: what to import.
+    """
+    from aligners.cli.imports import import_table
+
+    import_table(table, options)
 
 
 @app.command

@@ -82,3 +82,25 @@ def download(table: HubTable, file: str) -> Path:
 
     repository, revision = table.repository, table.revision
     return Path(hf_hub_download(repository, file, repo_type="dataset", revision=revision))
+
+
+def newest_commit(repository: str, revision: str) -> str:
+    """Return the commit of a data set's branch or tag, so that a recipe can name it.
+
+    Raises:
+        UserError: the Hub cannot be reached, or does not have the data set or the revision.
+    """
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        commit = HfApi().dataset_info(repository, revision=revision).sha
+    except (OSError, HFValidationError, httpx2.HTTPError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"data set {repository}: {reason}; check the name, the revision and the network, and "
+            "set HF_TOKEN in the environment if the data set is private or gated"
+        ) from None
+    assert commit is not None
+    return commit
