@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
             files = repository.branches["main"].items()
             entries = [{"path": path, "size": len(content)} for path, content in files]
             return self.answer(200, [{"type": "file", "oid": "0" * 40, **each} for each in entries])
-        if action is None:
+        if action is None or (action == "revision" and revision in repository.branches):
             info = {"id": match[2], "private": repository.private, "sha": COMMIT}
             info["siblings"] = []
             return self.answer(200, {**info, "tags": [], "downloads": 0, "likes": 0})

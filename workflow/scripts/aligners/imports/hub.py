@@ -97,7 +97,7 @@ def newest_commit(repository: str, revision: str) -> str:
     try:
         commit = HfApi().dataset_info(repository, revision=revision).sha
     except (OSError, HFValidationError, httpx2.HTTPError) as error:
-        reason = " ".join(str(error).split())
+        reason = str(error).strip().partition("\n")[0]
         raise UserError(
             f"data set {repository}: {reason}; check the name, the revision and the network, and "
             "set HF_TOKEN in the environment if the data set is private or gated"
