@@ -164,6 +164,7 @@ def commands(directory: Path) -> dict[str, list[str]]:
         f" --output {file('responses.jsonl')}",
         "filter_pairs": f"{common} --synthesis closed-world --output {file('filtered.jsonl')}",
         "build_aligner_set": f"{common} --identity-share 0.2 --rows 80000 --seed 0"
+        f" --least-similarity {{}}"
         f" {sides('aligner')}",
         "build_inspector_set": f"--criterion ethical --similarity {file('pairs.jsonl')}"
         f" --split {file('split.jsonl')} --pairs 70000 --seed 0 {sides('inspector')}",
