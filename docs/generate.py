@@ -34,6 +34,7 @@ from aligners.configuration.documentation import KINDS, json_schema, key_tables
 from aligners.configuration.systems import SQUAD
 from aligners.core import formats
 from aligners.core.rows import Row, read_json, read_rows, write_json, write_rows
+from aligners.imports.formats import FORMATS
 from aligners.report.costs import costs_section
 
 ROOT = Path(__file__).parents[1]
@@ -171,6 +172,17 @@ def markdown(table: pd.DataFrame) -> str:
     """Return a table of texts in Markdown; all columns but the first are numbers."""
     alignment = ["left", *["right"] * (len(table.columns) - 1)]
     return table.to_markdown(index=False, disable_numparse=True, colalign=alignment)
+
+
+def import_formats() -> str:
+    """Return the table of the formats of imports, with their columns and kinds."""
+    rows = []
+    for one in FORMATS:
+        usual, *others = one.kinds()
+        kinds = f"{usual} ({', '.join(others)})" if others else usual
+        columns = ", ".join(f"`{name}`" for name in one.columns)
+        rows.append({"format": one.name, "columns": columns, "kind": kinds})
+    return str(pd.DataFrame(rows).to_markdown(index=False))
 
 
 def of_terminal(table: Table) -> str:
@@ -345,6 +357,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "real-scores": real_scores,
     "real-rows": real_rows,
     "real-times": real_times,
+    "import-formats": import_formats,
     "policy-pairs": policy_pairs,
     "policy-metrics": policy_metrics,
     "policy-corrected": policy_corrected,

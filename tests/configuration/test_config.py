@@ -17,7 +17,7 @@ from aligners.configuration.documentation import (
     key_tables,
     keys,
 )
-from aligners.configuration.experiment import Experiment, is_generated
+from aligners.configuration.experiment import Experiment, has_seed_questions
 from aligners.configuration.experiment_checks import validate_experiment
 from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.external import ExternalRecipe, ReleasedExternalRecipe
@@ -38,7 +38,7 @@ RECIPES = sorted(
     (kind, path.stem) for kind in FOLDERS for path in (ROOT / "config" / kind).glob("*.yaml")
 )
 CRITERIA = sorted(path.stem for path in (ROOT / "config" / "criteria").glob("*.yaml"))
-GENERATED = [name for name in CRITERIA if is_generated(name)]
+GENERATED = [name for name in CRITERIA if has_seed_questions(name)]
 GOOD = "Nothing is wrong."
 HUB_FILE = {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv"}
 
@@ -192,8 +192,12 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         ("backbones", {**BACKBONE, "from_scratch": SHAPE}, "either model or"),
         ("backbones", {**BACKBONE, "epochs": 0}, "epochs"),
         ("encoders", {"model": "package:no package/x"}, "key model: .*package:NAME/PATH"),
-        ("criteria", {"principles": "LICENSE"}, "either seed_questions or pairs"),
-        ("criteria", {"principles": "LICENSE", "pairs": "LICENSE"}, "key pairs: .*jsonl"),
+        ("criteria", {"principles": "LICENSE", "data": "mine"}, "key data: 'mine'"),
+        ("imports", {"source": "file", "path": "LICENSE", "kind": "labels"}, "key path: .*jsonl"),
+        ("imports", {"source": "file", "path": TABLE, "kind": "labels"},
+         "key kind: .*no known format of labels"),
+        ("imports", {"source": "hub", "repository": "a/b", "kind": "labels"}, "revision"),
+        ("imports", {"source": "disk", "kind": "labels"}, "key source: 'disk'.*file"),
         ("external", {"input_format": "{question} {response}"}, "train"),
         ("external", {**BACKBONE, "input_format": "{question}"}, "input_format"),
         ("criteria", {"principles": "LICENSE", "seed_questions": "LICENSE",

@@ -354,6 +354,7 @@ def test_every_setting_of_the_rules_can_be_read(in_the_project: None) -> None:
         "inspector": config["inspectors"][0],
         "backbone": config["backbones"][0],
         "external": config["external"][0],
+        "imported": "brief",
     }
     assert set(wildcards) == set(WILDCARDS)
     calls = [

@@ -20,10 +20,13 @@ Keys = tuple[str | int, ...]
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 PRINCIPLES = "resources/criteria/ethical/principles.yaml"
-PAIRS = "resources/criteria/brief/pairs.jsonl"
 TABLE = "resources/closed_world/category_questions.csv"
 PROMPT = "resources/judges/pairwise.txt"
 COLUMNS = {"question": "prompt", "category": "category", "category_id": "category_id"}
+HUB_TABLE = {
+    **{"source": "hub", "repository": "a/b", "revision": "abc", "split": "test"},
+    **{"config": "english", "data_dir": "harmless"},
+}
 NEAR = {"shingle": 5, "similarity": 0.8}
 MODEL = {"model": "owner/model", "revision": "abc"}
 HUB_MODEL = {
@@ -76,8 +79,8 @@ SEED_QUESTION = {"topic": "Trees", "question": "Why?"}
 # Valid files of each kind, which together have each key.
 FILES: dict[str, list[dict[str, Any]]] = {
     "config": [{
-        "name": "mine", "criteria": ["ethical"], "teacher": "t", "responses_by": ["r"],
-        "synthesis": "s", "encoder": "e",
+        "name": "mine", "criteria": ["ethical"], "data": ["a"], "teacher": "t",
+        "responses_by": ["r"], "synthesis": "s", "encoder": "e",
         "inspectors": ["i"], "backbones": ["b"], "llms": ["l"], "datasets": ["d"],
         "external": ["x"], "systems": ["squad"], "judges": ["j"], "topic_rounds": 2,
         "questions_per_criterion": 3, "shards": {"pairs": 1, "responses": 1},
@@ -99,15 +102,28 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "criteria": [{
         "description": "A criterion.", "principles": PRINCIPLES, "seed_questions": PRINCIPLES,
         "near_copy_similarity": 0.9,
-    }, {"principles": PRINCIPLES, "pairs": PAIRS}],
+        "data": ["mine"],
+    }],
     "datasets": [
         {"source": "synthetic", "description": "Questions."},
         {"source": "file", "path": TABLE, "rows": 3,
          "columns": COLUMNS},
-        {"source": "hub", "repository": "a/b", "revision": "abc", "split": "test", "path": TABLE,
-         "columns": COLUMNS},
+        {**HUB_TABLE, "path": TABLE, "columns": COLUMNS},
         {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv",
          "columns": COLUMNS},
+    ],
+    "imports": [
+        {"description": "Rows.", "source": "file", "path": TABLE, "kind": "questions",
+         "format": "prompts", "turns": "joined", "rows": 3, "license": "MIT"},
+        {**HUB_TABLE, "path": TABLE, "kind": "questions"},
+        {"source": "hub", "repository": "a/b", "revision": "abc", "file": "x.csv",
+         "kind": "questions"},
+        {"source": "file", "path": TABLE, "kind": "labels",
+         "columns": {"question": "prompt", "response": "category", "label": "category_id"}},
+        {"source": "file", "path": TABLE, "kind": "corrections",
+         "columns": {"question": "prompt", "response": "category", "aligned_response": "category"}},
+        {"source": "file", "path": TABLE, "kind": "preferences", "least_similarity": 0.5,
+         "columns": {"question": "prompt", "chosen": "category", "rejected": "category_id"}},
     ],
     "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"model": "package:json/model"}],
     "external": [
@@ -304,10 +320,14 @@ ACCEPTED = {
     "null": """
         backbones: lora
         datasets: file path
+        imports: file format path
         llms: prices responses.system structured_output
     """,
+    "file, null": """
+        criteria: seed_questions
+    """,
     "file": """
-        criteria: principles seed_questions
+        criteria: principles
         llms: world
         seed_questions: question_types.0.example_topics.0
             question_types.0.questions.0.topic
@@ -320,8 +340,9 @@ ACCEPTED = {
         backbones: lora.dropout
     """,
     "'3', folder": """
-        config: backbones.0 criteria.0 datasets.0 encoder external.0 inspectors.0 judges.0
-            llms.0 name responses_by.0 synthesis
+        config: backbones.0 criteria.0 data.0 datasets.0 encoder external.0 inspectors.0
+            judges.0 llms.0 name responses_by.0 synthesis
+        criteria: data.0
         external: train.backbone
         judges: llm
     """,
@@ -330,7 +351,8 @@ ACCEPTED = {
         inspectors: warmup_steps
     """,
     "list, empty list": """
-        config: external judges responses_by
+        config: data external judges responses_by
+        criteria: data
         llms: responses.stop
     """,
     "1, 3.0": """
@@ -351,6 +373,7 @@ ACCEPTED = {
         llms: responses.top_k responses.top_p thought_tokens
         synthesis: pairs.top_k pairs.top_p questions.top_k questions.top_p topics.top_k topics.top_p
         datasets: rows
+        imports: least_similarity rows
     """,
     "folder, null": """
         llms: key_variable
@@ -389,6 +412,7 @@ ACCEPTED = {
     """,
     "'3', file, folder": """
         datasets: repository
+        imports: repository
     """,
     "'3', folder, null": """
         config: teacher
@@ -402,6 +426,7 @@ ACCEPTED = {
         datasets: revision
         encoders: revision
         external: revision
+        imports: revision
         inspectors: revision
         judges: revision
         llms: revision
@@ -413,6 +438,7 @@ ACCEPTED = {
     LINE: """
         judges: labels.first labels.second
         datasets: columns.question split
+        imports: split
         llms: model penalty_parameter prices.currency
         seed_questions: question_types.0.type
         world: asides.0 category_contexts.speakers.0 category_contexts.tasks.0
@@ -430,7 +456,8 @@ ACCEPTED = {
     f"{LINE}, null": """
         judges: labels.tie
         backbones: license
-        datasets: columns.category columns.category_id
+        datasets: columns.category columns.category_id config data_dir
+        imports: config data_dir license
         inspectors: license
         world: items.0.biased items.0.unsafe
     """,
@@ -457,6 +484,7 @@ ACCEPTED = {
         datasets: description
         encoders: description
         external: description
+        imports: description
         inspectors: description
         judges: description
         llms: description

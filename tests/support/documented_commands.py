@@ -77,7 +77,7 @@ DEMO_RESULTS = {
     ),
 }
 # Subcommands of `aligners`.
-QUICK = ("scorecard", "show")
+QUICK = ("import", "scorecard", "show")
 ENVIRONMENT_PROGRAMS = ("snakemake", "aligners", "python", "pip", "tensorboard", "mkdocs")
 
 
@@ -99,6 +99,10 @@ def make_checkout(directory: Path) -> Path:
         (checkout / place).parent.mkdir(parents=True)
         if (ROOT / "docs/examples" / name).exists():
             shutil.copy(ROOT / "docs/examples" / name, checkout / place)
+    # Other pairs stand for those of the demo, which are too large to be in the project.
+    pairs = checkout / results.FILTERED_PAIRS.path(criterion="ethical")
+    pairs.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "resources/criteria/brief/pairs.jsonl", pairs)
     for name in {*REAL, *NOT_RUN, *HANDLERS}:
         if "/" not in name:
             write_stand_in(directory / "bin" / name)
@@ -224,8 +228,9 @@ def only_if_quick(name: str, function: Callable[..., None]) -> Callable[..., Non
     """Return a function of the same signature, which runs only where that is quick."""
 
     @functools.wraps(function)
-    def stand_in(*paths: Path, **options: Any) -> None:
-        read = [*paths, *(options[key] for key in ("config",) if key in options)]
+    def stand_in(*paths: Path | str, **options: Any) -> None:
+        read = [Path(path) for path in paths if not str(path).startswith("hub:")]
+        read += [options[key] for key in ("config",) if key in options]
         for path in read:
             if not path.exists() and not is_known(path.as_posix()):
                 sys.exit(f"{path}: no such file, and none that the workflow makes")

@@ -6,12 +6,21 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, model_validator
 
-from aligners.configuration.fields import Count, Line, Recipe, Section, Similarity, WrongKey
+from aligners.configuration.fields import (
+    Count,
+    Line,
+    Recipe,
+    Section,
+    Similarity,
+    WrongKey,
+    shortened,
+)
 from aligners.configuration.kinds.tables import HubKeys, Table
 from aligners.core.tables import FIRST_RECORDS, column_names, read_records, value_at
 from aligners.imports.conversations import Turns
 from aligners.imports.formats import (
     BY_NAME,
+    FORMATS,
     TEXTS_OF_KIND,
     Format,
     Kind,
@@ -122,7 +131,10 @@ def check_format(kind: Kind, name: str) -> None:
     """
     found = BY_NAME.get(name)
     if found is None:
-        raise WrongKey("format", f"there is no format {name!r}; use one of {', '.join(BY_NAME)}")
+        known = ", ".join(one.name for one in FORMATS if kind in one.reads)
+        raise WrongKey(
+            "format", f"there is no format {shortened(name)}; use one of {kind}, such as {known}"
+        )
     if found.reader(kind) is None:
         raise WrongKey(
             "format", f"the format {name} has {', '.join(found.kinds())}, and no {kind}; correct it"
