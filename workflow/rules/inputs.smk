@@ -29,6 +29,7 @@ rule sample_inputs:
             "inputs_per_criterion",
             "seed",
             "criteria",
+            languages=languages_of_all,
         ),
     message:
         "Test inputs: {wildcards.dataset}"

@@ -23,12 +23,14 @@ rule filter_pairs:
     conda:
         DATA
     params:
-        **program("filter_pairs", "synthesis.cleaning"),
+        **program(
+            "filter_pairs", "synthesis.cleaning", "criterion.languages", "criterion.principles"
+        ),
     message:
         "Filtering pairs: {wildcards.criterion}"
     shell:
-        "exec {params.command:q} --pairs {input.pairs:q} --split {input.split:q}"
-        " --synthesis {params.synthesis:q} --output {output.pairs:q} 2> {log:q}"
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --pairs {input.pairs:q}"
+        " --split {input.split:q} --synthesis {params.synthesis:q} --output {output.pairs:q} 2> {log:q}"
 
 
 rule filter_labels:
@@ -48,12 +50,12 @@ rule filter_labels:
     conda:
         DATA
     params:
-        **program("filter_labels", "synthesis.cleaning"),
+        **program("filter_labels", "synthesis.cleaning", "criterion.languages"),
     message:
         "Filtering labelled rows: {wildcards.criterion}"
     shell:
-        "exec {params.command:q} --own-data {input.own_data:q} --split {input.split:q}"
-        " --synthesis {params.synthesis:q} --output {output.labels:q} 2> {log:q}"
+        "exec {params.command:q} --criterion {wildcards.criterion:q} --own-data {input.own_data:q}"
+        " --split {input.split:q} --synthesis {params.synthesis:q} --output {output.labels:q} 2> {log:q}"
 
 
 rule score_similarity:

@@ -177,6 +177,14 @@ def squad_models(wildcards):
     return [results.ALIGNER.fill(backbone=wildcards.backbone, aligner=name) for name in names]
 
 
+# inputs.smk
+
+
+def languages_of_all(wildcards):
+    """Return the languages of each criterion."""
+    return {name: load_recipe(CriterionRecipe, name).languages for name in CRITERIA}
+
+
 # external.smk
 
 

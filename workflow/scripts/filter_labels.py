@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
@@ -11,13 +12,14 @@ from aligners.synthesis.filters import labelled_reason
 from aligners.synthesis.sides import read_sides
 
 
-def main(*, own_data: Path, split: Path, synthesis: str, output: Path) -> None:
+def main(*, criterion: str, own_data: Path, split: Path, synthesis: str, output: Path) -> None:
     """Write the suitable labelled rows to `output`; counts and dropped rows beside it."""
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
+    languages = load_recipe(CriterionRecipe, criterion).languages
     sides = read_sides(split)
     rows = (row for row in iterate_rows(own_data, needs=("id", "kind")) if row["kind"] == "labels")
     filtered = (
-        (row, labelled_reason(row, language) if has_side else "near_several_splits")
+        (row, labelled_reason(row, language, languages) if has_side else "near_several_splits")
         for row, has_side in ((row, row["question_id"] in sides) for row in rows)
     )
     write_filtered(filtered, output)

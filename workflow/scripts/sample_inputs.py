@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
@@ -31,7 +32,9 @@ def main(
         criterion: [row for row in iterate_rows(path, needs=SPLIT_FIELDS) if row["split"] == "test"]
         for criterion, path in zip(criteria, splits, strict=True)
     }
-    write_filtered(sample_held_out(dataset, held_out, language, rows, seed), output)
+    languages = {name: load_recipe(CriterionRecipe, name).languages for name in criteria}
+    sample = sample_held_out(dataset, held_out, language, languages, rows, seed)
+    write_filtered(sample, output)
 
 
 if __name__ == "__main__":

@@ -181,13 +181,14 @@ def sample_held_out(
     dataset: str,
     held_out: Mapping[str, Sequence[Row]],
     language: Language,
+    languages: Mapping[str, Sequence[str]],
     count: int,
     seed: int,
 ) -> Iterator[Filtered]:
     """Yield a seeded sample of at most `count` held-out questions per criterion.
 
     `held_out` has the questions of each criterion. A question of two criteria counts for the
-    first one. A question that is not plain English is dropped.
+    first one. A question that is not plain text in the criterion's `languages` is dropped.
     """
     seen: set[str] = set()
     for criterion, questions in held_out.items():
@@ -203,7 +204,7 @@ def sample_held_out(
             if normalise(question["question"]) in seen:
                 reason: str | None = "duplicate"
             else:
-                reason = text_reason(question["question"], language)
+                reason = text_reason(question["question"], language, languages[criterion])
             if reason is None and taken >= count:
                 reason = "over_limit"
             yield row, reason

@@ -7,9 +7,10 @@ violation is enough: "There is no insult, but the date is false."
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from enum import Enum
 
+from aligners.configuration.kinds.criteria import Principles
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.synthesis.training_sets import is_identity
@@ -184,7 +185,16 @@ def read_clause(clause: str) -> Finding:
     return Finding.VIOLATION if negated and TOLD.search(clause) else Finding.UNCLEAR
 
 
-def follow_critique(pair: Row, replaced: Counter[str]) -> Filtered:
+def approving_critiques(principles: Principles) -> set[str]:
+    """Return the critiques of good responses in the demonstrations, as `plain` has them.
+
+    A teacher repeats them, in whatever language they are.
+    """
+    shown = principles.demonstrations
+    return {plain(item.critique) for item in shown if item.response == item.correction}
+
+
+def follow_critique(pair: Row, replaced: Counter[str], approving: Container[str] = ()) -> Filtered:
     """Return a pair as its critique decides, and the reason to drop it or None.
 
     If the critique names a violation, the correction must be another text: else `uncorrected`, or
@@ -196,8 +206,9 @@ def follow_critique(pair: Row, replaced: Counter[str]) -> Filtered:
         pair: of the teacher.
         replaced: counts the corrections that are replaced: `remark` (the teacher wrote that
             nothing is to be corrected) or `inexact_copy` (other letter case or punctuation).
+        approving: critiques that find nothing wrong, besides what `read_critique` understands.
     """
-    reason, replacement = decide(pair)
+    reason, replacement = decide(pair, approving)
     if replacement is None:
         return pair, reason
     replaced[replacement] += 1
@@ -205,14 +216,15 @@ def follow_critique(pair: Row, replaced: Counter[str]) -> Filtered:
     return {**pair, "aligned_response": pair["response"], **original}, reason
 
 
-def decide(pair: Row) -> tuple[str | None, str | None]:
+def decide(pair: Row, approving: Container[str] = ()) -> tuple[str | None, str | None]:
     """Return the reason to drop a pair, and why its correction becomes the response; or None.
 
     Pairs of one's own may have no critique. They are used as they are.
     """
     if not pair["critique"].strip():
         return None, None
-    finding = read_critique(pair["critique"])
+    is_known = plain(pair["critique"]) in approving
+    finding = Finding.NOTHING_WRONG if is_known else read_critique(pair["critique"])
     same, remark = is_identity(pair), is_remark(pair["aligned_response"])
     if finding is not Finding.NOTHING_WRONG:
         reason = "uncorrected" if finding is Finding.VIOLATION else "unclear_critique"
@@ -223,6 +235,11 @@ def decide(pair: Row) -> tuple[str | None, str | None]:
         return None, "remark"
     response, correction = plain_words(pair["response"]), plain_words(pair["aligned_response"])
     return (None, "inexact_copy") if response == correction else ("contradiction", None)
+
+
+def plain(text: str) -> str:
+    """Return the words of a text in one line (`plain_words`)."""
+    return " ".join(plain_words(text))
 
 
 def plain_words(text: str) -> list[str]:

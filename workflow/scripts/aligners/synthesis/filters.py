@@ -6,12 +6,14 @@ conduct", "10 < 20", curly quotes or "nothing is wrong with that" are kept.
 
 import re
 from collections import Counter
+from collections.abc import Container, Sequence
 
 from aligners.configuration.kinds.synthesis import Language
+from aligners.configuration.languages import ENGLISH
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
 from aligners.synthesis.critiques import follow_critique, is_remark
-from aligners.synthesis.language import is_english
+from aligners.synthesis.language import is_in_language
 
 EMPTY = re.compile(
     r"[\W_]*(none|n/?a|null|nan|nothing|undefined|todo|tbd|empty|blank"
@@ -78,10 +80,10 @@ CODE = re.compile(
 )
 
 
-def text_reason(text: str, language: Language) -> str | None:
-    """Return the reason why a text is not plain English, or None.
+def text_reason(text: str, language: Language, languages: Sequence[str] = ENGLISH) -> str | None:
+    """Return the reason why a text is not plain text in one of some languages, or None.
 
-    `language` has `minimum_words` and `minimum_ratio`, the arguments of `is_english`.
+    `language` has `minimum_words` and `minimum_ratio`, the arguments of `is_in_language`.
     """
     if LEAKED_PROMPT.search(text):
         return "leaked_prompt"
@@ -89,12 +91,13 @@ def text_reason(text: str, language: Language) -> str | None:
         return "code"
     if MARKUP.search(text):
         return "markup"
-    if not is_english(text, language.minimum_words, language.minimum_ratio):
+    bounds = (language.minimum_words, language.minimum_ratio)
+    if not is_in_language(text, tuple(languages), *bounds):
         return "language"
     return None
 
 
-def pair_reason(row: Row, language: Language) -> str | None:
+def pair_reason(row: Row, language: Language, languages: Sequence[str] = ENGLISH) -> str | None:
     """Return the reason why a pair cannot be used for training, or None.
 
     The reasons are empty, leaked_prompt, code, markup and language.
@@ -106,24 +109,36 @@ def pair_reason(row: Row, language: Language) -> str | None:
     if EMPTY.fullmatch(correction) and not is_remark(correction):
         return "empty"
     for text in [row["question"], *texts]:
-        if reason := text_reason(text, language):
+        if reason := text_reason(text, language, languages):
             return reason
     return None
 
 
-def labelled_reason(row: Row, language: Language) -> str | None:
+def labelled_reason(row: Row, language: Language, languages: Sequence[str]) -> str | None:
     """Return the reason why a labelled row cannot be used for training, or None."""
     if EMPTY.fullmatch(row["response"]):
         return "empty"
-    reasons = (text_reason(row[name], language) for name in ("question", "response"))
+    texts = (row["question"], row["response"])
+    reasons = (text_reason(text, language, languages) for text in texts)
     return next((reason for reason in reasons if reason), None)
 
 
-def filter_pair(pair: Row, language: Language, replaced: Counter[str]) -> Filtered:
+def filter_pair(
+    pair: Row,
+    language: Language,
+    replaced: Counter[str],
+    languages: Sequence[str] = ENGLISH,
+    approving: Container[str] = (),
+) -> Filtered:
     """Return a pair as its critique decides, and the reason to drop it or None.
 
-    `replaced` counts the corrections that become the response (`critiques.follow_critique`).
+    Args:
+        pair: of the criterion.
+        language: when a text is in no language of the criterion.
+        replaced: counts the corrections that become the response (`critiques.follow_critique`).
+        languages: of the criterion.
+        approving: critiques of good responses in its demonstrations.
     """
-    if reason := pair_reason(pair, language):
+    if reason := pair_reason(pair, language, languages):
         return pair, reason
-    return follow_critique(pair, replaced)
+    return follow_critique(pair, replaced, approving)

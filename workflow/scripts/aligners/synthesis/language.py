@@ -1,14 +1,15 @@
-"""Language identification with the library lingua: detects whether a text is English."""
+"""Language identification with the library lingua: whether a text is in one of some languages."""
 
 import functools
 import re
+import unicodedata
 
-from lingua import Language, LanguageDetector, LanguageDetectorBuilder
+from lingua import IsoCode639_1, Language, LanguageDetector, LanguageDetectorBuilder
 
 # The languages that LLMs write most often by mistake. Each language costs time and memory. A rare
 # language also costs good rows: short English texts with names are classified as Latin or Tagalog.
 # A text in a missing language (Danish, Ukrainian, ...) is classified as a related language, not as
-# English.
+# English. The languages of a criterion are added to them.
 LANGUAGES = [
     Language.ENGLISH, Language.GERMAN, Language.FRENCH, Language.SPANISH, Language.PORTUGUESE,
     Language.ITALIAN, Language.DUTCH, Language.SWEDISH, Language.POLISH, Language.RUSSIAN,
@@ -17,16 +18,44 @@ LANGUAGES = [
 ]  # fmt: skip
 
 
+# Languages that are not written in Latin letters, by the beginning of their letters' names in
+# Unicode.
+SCRIPTS = {
+    **dict.fromkeys(("be", "bg", "kk", "mk", "mn", "ru", "sr", "uk"), ("CYRILLIC",)),
+    **dict.fromkeys(("ar", "fa", "ur"), ("ARABIC",)),
+    **dict.fromkeys(("hi", "mr"), ("DEVANAGARI",)),
+    "bn": ("BENGALI",), "el": ("GREEK",), "gu": ("GUJARATI",), "he": ("HEBREW",),
+    "hy": ("ARMENIAN",), "ja": ("CJK", "HIRAGANA", "KATAKANA"), "ka": ("GEORGIAN",),
+    "ko": ("HANGUL",), "pa": ("GURMUKHI",), "ta": ("TAMIL",), "te": ("TELUGU",), "th": ("THAI",),
+    "zh": ("CJK",),
+}  # fmt: skip
+# Without blanks between words, some two letters are a word.
+WITHOUT_BLANKS = ("ja", "th", "zh")
+
+
 @functools.cache
-def detector() -> LanguageDetector:
+def detector(languages: tuple[str, ...]) -> LanguageDetector:
     """Return the detector. It loads its language models when it is first used."""
-    return LanguageDetectorBuilder.from_languages(*LANGUAGES).build()
+    return LanguageDetectorBuilder.from_languages(*LANGUAGES, *map(language_of, languages)).build()
+
+
+@functools.cache
+def detector_of_english(code: str) -> LanguageDetector:
+    """Return a detector that knows a language and English alone."""
+    return LanguageDetectorBuilder.from_languages(Language.ENGLISH, language_of(code)).build()
+
+
+def language_of(code: str) -> Language:
+    """Return the language with a code of ISO 639-1."""
+    return Language.from_iso_code_639_1(IsoCode639_1.from_str(code))
 
 
 # Fewer words show less about the language, so they must be more likely English. Of 191 short texts
 # in 23 languages, 11 are misread with these values, and 22 with the ratio of the whole text.
 RATIO_WITHOUT_NAMES = 0.7
 RATIO_OF_PLAIN_WORDS = 0.9
+# Probability of another language, if English is the only alternative.
+LEAST_AGAINST_ENGLISH = 0.55
 QUOTED = re.compile(r"[“\"„«‘][^”\"“»’]*[”\"“»’]")
 LATIN = re.compile(r"[A-Za-zÀ-ɏḀ-ỿ'`-]+")
 WORD = re.compile(r"[^\W\d_]+(?:['`-][^\W\d_]+)*")
@@ -34,31 +63,76 @@ WORD = re.compile(r"[^\W\d_]+(?:['`-][^\W\d_]+)*")
 
 # The cache helps: short responses recur, and a correction often equals its response.
 @functools.lru_cache(maxsize=100_000)
-def is_english(text: str, minimum_words: int, minimum_ratio: float) -> bool:
-    """Return whether a text may be English.
+def is_in_language(
+    text: str, languages: tuple[str, ...], minimum_words: int, minimum_ratio: float
+) -> bool:
+    """Return whether a text may be in one of some languages, given by their codes.
 
-    This is true for an ASCII text of fewer than `minimum_words` words. For any other text, the
-    probability of English must be at least `minimum_ratio` times that of the most likely language,
-    or be high in the words that are no names ("Who was Søren Kierkegaard?" is not Danish), or in
-    those of them that have only plain letters ("My protégé is always late.").
+    This is true for a text of fewer than `minimum_words` words in ASCII, or in the letters of a
+    language that is not written in Latin ones. For any other text, the probability of a language
+    must be at least `minimum_ratio` times that of the most likely one; or, of a language in Latin
+    letters, be high in the words that are no names ("Who was Søren Kierkegaard?" is not Danish), or
+    for English in those of them that have only plain letters ("My protégé is always late.").
     """
-    if len(text.split()) < minimum_words and text.isascii():
+    return any(
+        (number_of_words(text, code) < minimum_words and has_letters_of(text, code))
+        or may_be(text, code, languages, minimum_ratio)
+        for code in languages
+    )
+
+
+def number_of_words(text: str, code: str) -> int:
+    """Return the number of words of a text, if it is in a language."""
+    return len(text) // 2 if code in WITHOUT_BLANKS else len(text.split())
+
+
+def has_letters_of(text: str, code: str) -> bool:
+    """Return whether a text has only letters of a language; of those in Latin letters, ASCII."""
+    if code not in SCRIPTS:
+        return text.isascii()
+    names = (unicodedata.name(letter, "") for letter in text if letter.isalpha())
+    return all(name.startswith(SCRIPTS[code]) for name in names)
+
+
+def may_be(text: str, code: str, languages: tuple[str, ...], minimum_ratio: float) -> bool:
+    """Return whether a text may be in a language by its probability (see `is_in_language`)."""
+    if code not in SCRIPTS and "en" not in languages and is_rather_english(text, code):
+        return False
+    if language_ratio(text, code, languages) >= minimum_ratio:
         return True
+    if code in SCRIPTS:
+        return False
     words = without_names(text)
     plain = [word for word in words if word.isascii() or not LATIN.fullmatch(word)]
     return (
         not words
-        or english_ratio(text) >= minimum_ratio
-        or english_ratio(" ".join(words)) >= RATIO_WITHOUT_NAMES
-        or english_ratio(" ".join(plain)) >= RATIO_OF_PLAIN_WORDS
+        or language_ratio(" ".join(words), code, languages) >= RATIO_WITHOUT_NAMES
+        or (
+            code == "en"
+            and language_ratio(" ".join(plain), code, languages) >= RATIO_OF_PLAIN_WORDS
+        )
     )
 
 
-def english_ratio(text: str) -> float:
-    """Return the probability of English, divided by that of the most likely language."""
-    confidences = detector().compute_language_confidence_values(text)
-    english = next(item.value for item in confidences if item.language == Language.ENGLISH)
-    return float(english / confidences[0].value) if confidences[0].value else 0.0
+def is_rather_english(text: str, code: str) -> bool:
+    """Return whether a text is English rather than a language, by its words that are no names.
+
+    English is what LLMs write by mistake, and short English texts are often read as German.
+    """
+    words = " ".join(without_names(text)) or text
+    confidence = detector_of_english(code).compute_language_confidence(words, language_of(code))
+    return bool(confidence < LEAST_AGAINST_ENGLISH)
+
+
+def language_ratio(text: str, code: str, languages: tuple[str, ...]) -> float:
+    """Return the probability of a language, divided by that of the most likely language.
+
+    `languages` are those of the criterion, which the detector knows.
+    """
+    wanted = language_of(code)
+    confidences = detector(languages).compute_language_confidence_values(text)
+    found = next(item.value for item in confidences if item.language == wanted)
+    return float(found / confidences[0].value) if confidences[0].value else 0.0
 
 
 def without_names(text: str) -> list[str]:

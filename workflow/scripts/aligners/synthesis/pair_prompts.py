@@ -6,9 +6,11 @@ labels, or JSON if the endpoint writes structured output.
 """
 
 import json
+from collections.abc import Sequence
 
 from aligners.configuration.criteria import numbered
 from aligners.configuration.kinds.criteria import Demonstration, Principles
+from aligners.configuration.languages import ENGLISH, language_names
 from aligners.core.completions import Prompt
 
 # What a chat LLM is told, to which the demonstrations belong as well; and if responses are given.
@@ -39,6 +41,16 @@ def form(given: bool, in_json: bool) -> str:
     if in_json:
         return FORM_OF_CORRECTION_IN_JSON if given else FORM_IN_JSON
     return FORM_OF_CORRECTION if given else FORM
+
+
+def with_labels(languages: Sequence[str]) -> str:
+    """Return the sentence about the language of the parts; none for English alone.
+
+    The parser reads the labels in English alone.
+    """
+    if tuple(languages) == ENGLISH:
+        return ""
+    return f" The parts are in {language_names(languages)}; their labels stay in English."
 
 
 def instructions(principles: Principles) -> str:
@@ -80,6 +92,7 @@ def pairs_prompt(
     chat: bool,
     response: str | None = None,
     in_json: bool = False,
+    languages: Sequence[str] = ENGLISH,
 ) -> Prompt:
     """Return a prompt for a response to the question, its critique and its correction.
 
@@ -94,7 +107,7 @@ def pairs_prompt(
         ]
         last += "\nCritique:" if given else "\nResponse:"
         return "\n\n".join([instructions(principles), *examples, last])
-    system = f"{instructions(principles)}\n\n{form(given, in_json)}"
+    system = f"{instructions(principles)}\n\n{form(given, in_json)}{with_labels(languages)}"
     messages = [{"role": "system", "content": system}]
     for item in principles.demonstrations:
         shown = given_text(item.input, item.response if given else None)

@@ -110,7 +110,8 @@ def pair_request(task: Task, principles: Principles, question: Row) -> Request:
     The question's row has the response if it is given.
     """
     response, in_json = question.get("response"), task.llm.writes_json()
-    prompt = pairs_prompt(principles, question["question"], task.llm.chat, response, in_json)
+    text, chat = question["question"], task.llm.chat
+    prompt = pairs_prompt(principles, text, chat, response, in_json, task.languages)
     return Request(question["id"], prompt)
 
 

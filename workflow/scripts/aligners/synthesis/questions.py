@@ -14,6 +14,7 @@ from itertools import cycle, islice
 
 from aligners.configuration.criteria import load_question_types
 from aligners.configuration.kinds.criteria import CriterionRecipe, QuestionType
+from aligners.configuration.languages import ENGLISH
 from aligners.configuration.recipes import load_recipe
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered
@@ -22,7 +23,7 @@ from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import duplicate_reasons, wording, wordings
 from aligners.synthesis.numbered_lists import Line as ListLine
 from aligners.synthesis.numbered_lists import is_remark, read_list
-from aligners.synthesis.task import Task
+from aligners.synthesis.task import Task, in_language
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +112,11 @@ def choose_seed_questions(
 
 
 def questions_prompt(
-    examples: Sequence[tuple[str, str, str]], hints: Sequence[Hint], demand: str, chat: bool
+    examples: Sequence[tuple[str, str, str]],
+    hints: Sequence[Hint],
+    demand: str,
+    chat: bool,
+    languages: Sequence[str] = ENGLISH,
 ) -> str:
     """Return a prompt for one question per hint.
 
@@ -120,6 +125,7 @@ def questions_prompt(
         hints: for each of them, the prompt asks for a question.
         demand: description of the criterion that responses to the questions should meet.
         chat: whether the prompt says in which form the questions are wanted.
+        languages: of the questions.
     """
     example_lines = "\n".join(
         f"{number}. [{question_type} | {topic}] {question}"
@@ -130,7 +136,8 @@ def questions_prompt(
         f"{number}. [{hint.question_type} | {hint.topic}]"
         for number, hint in enumerate(hints, start=first)
     )
-    form = " Write only the questions, each in one line after its number." if chat else ""
+    form = in_language(languages)
+    form += " Write only the questions, each in one line after its number." if chat else ""
     aim = " ".join(demand.split()).rstrip(".")
     return (
         "Write one question or request for each numbered line. It fits the question type and the "
@@ -152,7 +159,7 @@ def question_requests(task: Task, hints: Sequence[Hint], attempt: int) -> list[H
         examples = choose_seed_questions(
             question_types, settings.examples_per_prompt, task.seed, attempt, number
         )
-        prompt = questions_prompt(examples, group, demand, task.llm.chat)
+        prompt = questions_prompt(examples, group, demand, task.llm.chat, task.languages)
         request = Request(f"{attempt}/{number}", llm_prompt(task.llm, prompt))
         groups.append(HintGroup(request, [question for _, _, question in examples], group))
     return groups

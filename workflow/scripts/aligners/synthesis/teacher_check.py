@@ -6,11 +6,12 @@ pairs, reports them in the log, and stops before it asks for the others if too f
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from textwrap import shorten
 
+from aligners.configuration.criteria import load_principles
 from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import recipe_path
 from aligners.core.completions import Completion, Decoding, Failure, Request
@@ -19,7 +20,7 @@ from aligners.core.errors import UserError
 from aligners.core.formats import percent
 from aligners.core.rows import Row
 from aligners.llms.generator import Generator
-from aligners.synthesis.critiques import follow_critique
+from aligners.synthesis.critiques import approving_critiques, follow_critique
 from aligners.synthesis.task import Task
 from aligners.synthesis.training_sets import is_identity
 
@@ -76,10 +77,11 @@ def mean_words(pairs: Sequence[Row], name: str) -> str:
     return f"{mean(len(pair[name].split()) for pair in pairs):.1f}" if pairs else "–"
 
 
-def report_on(first: Iterable[Filtered]) -> Report:
+def report_on(first: Iterable[Filtered], approving: Container[str] = ()) -> Report:
     """Return the report on pairs as `pairs.read_pair` returns them.
 
-    A pair whose critique contradicts its correction cannot be used either (`follow_critique`).
+    A pair whose critique contradicts its correction cannot be used either (`follow_critique`, which
+    knows the `approving` critiques).
     """
     asked, pairs, dropped, example = 0, [], Counter[str](), None
     for row, reason in first:
@@ -88,7 +90,7 @@ def report_on(first: Iterable[Filtered]) -> Report:
         if reason is None:
             pairs.append(row)
             text = f"Critique: {row['critique']} Correction: {row['aligned_response']}"
-            _, reason = follow_critique(row, Counter())
+            _, reason = follow_critique(row, Counter(), approving)
         if reason is not None:
             dropped[reason] += 1
             example = example or text
@@ -131,7 +133,7 @@ def check_teacher(
     Raises:
         UserError: too few can be used.
     """
-    report = report_on(first)
+    report = report_on(first, approving_critiques(load_principles(task.criterion)))
     if not report.asked:
         return
     logger.info("%s: %s", description, report.text())

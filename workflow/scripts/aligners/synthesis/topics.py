@@ -13,14 +13,16 @@ from itertools import chain
 from statistics import median
 
 from aligners.configuration.criteria import load_question_types
+from aligners.configuration.kinds.criteria import begins_with_capital
 from aligners.configuration.kinds.synthesis import Topics
+from aligners.configuration.languages import ENGLISH
 from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.llms.generator import Generator, llm_prompt
 from aligners.synthesis.near_duplicates import duplicate_reasons, wording, wordings
 from aligners.synthesis.numbered_lists import read_list
-from aligners.synthesis.task import Task
+from aligners.synthesis.task import Task, in_language
 
 MAXIMUM_WORDS = 3
 MAXIMUM_CHARACTERS = 50
@@ -40,11 +42,18 @@ class TopicsRequest:
     examples: list[str]
 
 
-def topics_prompt(question_type: str, examples: Sequence[str], wanted: int, chat: bool) -> str:
+def topics_prompt(
+    question_type: str,
+    examples: Sequence[str],
+    wanted: int,
+    chat: bool,
+    languages: Sequence[str] = ENGLISH,
+) -> str:
     """Return a prompt with the examples as a numbered list, which the teacher continues."""
     numbered = "\n".join(f"{number}. {topic}" for number, topic in enumerate(examples, start=1))
     first, last = len(examples) + 1, len(examples) + wanted
-    form = f" Write only the lines {first} to {last}, and no other text." if chat else ""
+    form = in_language(languages)
+    form += f" Write only the lines {first} to {last}, and no other text." if chat else ""
     return (
         f"Topics for questions that ask for {question_type}.\n"
         f"The list has {last} different topics. Each topic has at most {MAXIMUM_WORDS} words, "
@@ -60,7 +69,7 @@ def topic_reason(topic: str) -> str | None:
         return "symbols"
     if len(topic.split()) > MAXIMUM_WORDS or len(topic) >= MAXIMUM_CHARACTERS:
         return "too_long"
-    if not topic[0].isupper():
+    if not begins_with_capital(topic):
         return "no_capital"
     if topic[-1] in ".,;:!?" and not ABBREVIATION.search(topic):
         return "final_punctuation"
@@ -126,7 +135,8 @@ def topic_request(task: Task, question_type: str, pool: Sequence[str], key: str)
     """Return the request with the id `key`. Its examples depend on the key and the seed."""
     settings = task.synthesis.topics
     examples = choose_examples(pool, settings.examples_per_prompt, task.seed, key)
-    prompt = topics_prompt(question_type, examples, settings.topics_per_prompt, task.llm.chat)
+    wanted, languages = settings.topics_per_prompt, task.languages
+    prompt = topics_prompt(question_type, examples, wanted, task.llm.chat, languages)
     return TopicsRequest(Request(key, llm_prompt(task.llm, prompt)), examples)
 
 

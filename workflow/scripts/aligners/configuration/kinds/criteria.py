@@ -14,11 +14,18 @@ from aligners.configuration.fields import (
     differ,
     shortened,
 )
+from aligners.configuration.languages import ENGLISH, NAMES
 
 AFFECTS_RESULTS = False
 
 # Blanks around a text are not part of it.
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+def begins_with_capital(topic: str) -> bool:
+    """Return whether a topic begins with a capital letter, or one of a script without capitals."""
+    first = topic[:1]
+    return first.isupper() or (first.isalpha() and first.lower() == first.upper())
 
 
 def begins_with_a_capital(topic: str) -> str:
@@ -27,7 +34,7 @@ def begins_with_a_capital(topic: str) -> str:
     Raises:
         ValueError: it begins with another character.
     """
-    if not topic[:1].isupper():
+    if not begins_with_capital(topic):
         raise ValueError(f"{shortened(topic)} is not a topic; begin it with a capital letter")
     return topic
 
@@ -40,6 +47,20 @@ Topic = Annotated[
     ),
     AfterValidator(begins_with_a_capital),
 ]
+
+
+def is_language(code: str) -> str:
+    """Return the code of a language.
+
+    Raises:
+        ValueError: it is not one, or the language cannot be told from others.
+    """
+    if code not in NAMES:
+        raise ValueError(
+            f"{shortened(code)} is not a language; use a code of ISO 639-1 of these: "
+            f"{', '.join(NAMES)}"
+        )
+    return code
 
 
 class CriterionRecipe(Recipe):
@@ -57,6 +78,14 @@ class CriterionRecipe(Recipe):
     data: Names = Field(default_factory=list)
     """Imports of config/imports/ with data of your own, which are used beside the data that the
     teacher writes from seed questions, or in place of them."""
+    languages: Annotated[
+        list[Annotated[str, AfterValidator(is_language)]],
+        Field(min_length=1),
+        AfterValidator(differ),
+    ] = Field(default_factory=lambda: list(ENGLISH))
+    """Languages of the criterion's texts, as codes of ISO 639-1, such as `[de]`. Texts in other
+    languages are dropped. The prompts ask for texts in these languages; principles and seed
+    questions are best written in them too."""
     near_copy_similarity: Similarity = 0.98
     """A pair is a near-copy if the cosine similarity of its response and its correction is at least
     this value, and their numbers, names and negations are equal. Near-copies are not used to train
