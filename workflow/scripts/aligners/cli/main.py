@@ -1,14 +1,16 @@
 """The command `aligners`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, arg
 from tyro.extras import SubcommandApp
 
 from aligners.cli.demo import run_demo
 from aligners.cli.scorecard import print_scorecard
 from aligners.core.program import one_message
 from aligners.correction.corrections_file import Filters
+from aligners.export.formats import FormatName
 
 app = SubcommandApp()
 app.command(name="demo")(run_demo)
@@ -31,6 +33,27 @@ def estimate(
     from aligners.estimate.table import print_estimate
 
     print_estimate(config, sample, output)
+
+
+@app.command
+def export(
+    criterion: str,
+    /,
+    *,
+    format: Annotated[FormatName, arg(name="as")],
+    output: Path,
+) -> None:
+    """Write a criterion's training sets in the format of another trainer, with a card.
+
+    Args:
+        criterion: a criterion, or all.
+        format: prompt-completion, alpaca and messages are for training an aligner, preference is
+            for training an LLM, and unpaired-preference is for training an inspector.
+        output: directory to write, with a file for each split; it must not have files yet.
+    """
+    from aligners.cli.export import export_and_report
+
+    export_and_report(criterion, format, output)
 
 
 @app.command
