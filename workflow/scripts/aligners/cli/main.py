@@ -36,6 +36,28 @@ def estimate(
 
 
 @app.command
+def preview(
+    *,
+    config: Path = Path("config/config.yaml"),
+    criterion: str | None = None,
+    rows: int = 3,
+) -> None:
+    """Show the first rows of each stage of a run, with the prompts as sent, before it starts.
+
+    It sends some requests of each stage, for which a provider may charge. The run does not send
+    them again.
+
+    Args:
+        config: configuration of the run; it is merged over config/config.yaml.
+        criterion: of the topics, questions and pairs; by default, the first of the configuration.
+        rows: number of rows of each stage.
+    """
+    from aligners.cli.preview import print_preview
+
+    print_preview(config, criterion, rows)
+
+
+@app.command
 def export(
     criterion: str,
     /,
@@ -106,4 +128,4 @@ def show(
 def main() -> None:
     """Run the subcommand given on the command line."""
     with one_message():
-        app.cli(description="Demo, estimates, results and publishing. snakemake runs the workflow.")
+        app.cli(description="Demo, previews, results and publishing. snakemake runs the workflow.")
