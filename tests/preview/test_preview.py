@@ -64,7 +64,7 @@ def words(text: str) -> str:
 
 def titles(text: str) -> list[tuple[str, str]]:
     """Return the stages that were shown, with their LLMs."""
-    return re.findall(r"^(\S.*?) · (\S+) · .*─$", text, re.MULTILINE)
+    return re.findall(r"^(\S.*?) · (\S+) ─+$", text, re.MULTILINE)
 
 
 def stages(text: str) -> list[str]:
@@ -184,6 +184,25 @@ def test_what_the_parsers_drop_and_remove_is_shown(
     assert re.search(r"removed .*1 note", pairs)
     assert re.search(r"kept +1 of 1\n +They bark\.\n", responses)
     assert re.search(r"removed +1 thought", responses)
+
+
+def test_the_cost_of_a_stage_is_shown(
+    demo: Path, engine: FakeEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prices = {"input": 2.0, "output": 10.0, "currency": "EUR"}
+    Path("config/llms/priced.yaml").write_text(
+        "engine: openai\nmodel: m\nendpoint: http://127.0.0.1:9/v1\n", encoding="utf-8"
+    )
+    set_keys("config/llms/priced.yaml", prices=prices)
+    set_keys(DEMO, teacher="priced")
+
+    def counted(request: Request, decoding: Decoding) -> Completion:
+        text = reply(request, decoding)
+        return Completion(request.id, text, "stop", tokens_in=1000, tokens_out=100)
+
+    engine.reply = counted
+    topics, *_ = stages(shown(capsys, demo))
+    assert "2 completions; tokens: 2 k in, 200 out; 0.006 EUR" in topics
 
 
 def test_a_pair_that_the_filters_drop_is_shown_with_the_reason(

@@ -101,25 +101,24 @@ def closing_note(config: Config, criterion: str) -> str:
 
 def print_stage(console: Console, stage: StagePreview, rows: int) -> None:
     """Print a stage: its name and LLM, then each prompt, its completion and its rows."""
-    parts = [stage.name, stage.llm, usage_text(stage.usage)]
-    title = printable(" · ".join(part for part in parts if part))
+    title = printable(f"{stage.name} · {stage.llm}" if stage.llm else stage.name)
     console.rule(Text(title, style="bold"), align="left", style=NOTE)
     if stage.note:
         console.print(Text(printable(stage.note), style=NOTE), soft_wrap=True)
     for number, exchange in enumerate(stage.exchanges):
         earlier = stage.exchanges[number - 1].prompt if number else None
         print_exchange(console, stage.name, exchange, earlier, rows)
+    if stage.usage is not None:
+        print_field(console, "usage", Text(usage_text(stage.usage), NOTE))
+        console.print()
 
 
-def usage_text(usage: dict[str, Any] | None) -> str:
-    """Return the requests, tokens and cost of a stage; empty without requests."""
-    if usage is None:
-        return ""
-    tokens = [f"{short_count(usage[f'tokens_{way}'])} tokens {way}" for way in ("in", "out")]
-    parts = [number_of(usage["completions"], "completion"), *tokens]
-    if usage["cost"] is not None:
-        parts.append(f"{usage['cost']:.2g} {usage['currency']}")
-    return ", ".join(parts)
+def usage_text(usage: dict[str, Any]) -> str:
+    """Return the completions, tokens and cost of a stage."""
+    tokens_in, tokens_out = (short_count(usage[f"tokens_{way}"]) for way in ("in", "out"))
+    completions = number_of(usage["completions"], "completion")
+    cost = "" if usage["cost"] is None else f"; {usage['cost']:.2g} {usage['currency']}"
+    return f"{completions}; tokens: {tokens_in} in, {tokens_out} out{cost}"
 
 
 def number_of(count: int, thing: str) -> str:

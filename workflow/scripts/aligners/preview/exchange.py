@@ -72,9 +72,7 @@ class StagePreview:
             for result in results
             if isinstance(result, Completion) and is_refusal(result.text.strip())
         ]
-        refused = (
-            f"; {len(refusals)} are refusals, such as {refusals[0][:80]!r}" if refusals else ""
-        )
+        refused = f"; refusals: {len(refusals)}, such as {refusals[0][:80]!r}" if refusals else ""
         asked = f"{len(results)} completions of {self.llm}" if self.llm else "the table"
         raise UserError(
             f"{self.name}: no row is left of {asked} (dropped: {dropped or 'none'}){refused}; "
