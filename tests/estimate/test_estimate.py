@@ -433,17 +433,18 @@ def test_an_unavailable_llm_has_bounds_and_a_reason(
     monkeypatch.setattr("aligners.estimate.table.take_samples", take_samples)
     monkeypatch.delenv("PRICED_KEY", raising=False)
     set_keys("config/llms/priced.yaml", key_variable="PRICED_KEY")
-    figures = estimated(priced, 2)
+    with pytest.raises(UserError) as stopped:
+        print_estimate(priced, 2, Path("figures.json"))
+    figures = read_json(Path("figures.json"))
     topics, *_, base, _ = figures["stages"]
     assert [row["sampled"] for row in figures["stages"]] == [0, 0, 0, 2, 2]
     assert (topics["tokens_out"], topics["seconds"]) == (120 * TOPICS, None)
     assert topics["cost"] > topics["tokens_out"] * 1e-5
     assert 0 < base["tokens_out"] < base["requests"] * RESPONSES
-    [note] = figures["notes"]
-    for part in ("priced", "http://127.0.0.1:9/v1", "PRICED_KEY"):
-        assert part in note
+    assert figures["notes"] == [str(stopped.value)]
+    for part in ("topics, questions, pairs of priced", "http://127.0.0.1:9/v1", "PRICED_KEY"):
+        assert part in str(stopped.value)
     shown = " ".join(capsys.readouterr().out.split())
-    assert note in shown
     assert BOUNDS in shown
     assert SAMPLED.format(sample=2) in shown
     # The ledger in results/ is not the record of an experiment.
@@ -457,9 +458,24 @@ def test_a_failed_stage_keeps_the_samples_of_the_others(priced: Path, engine: Fa
         return reply(request, decoding)
 
     engine.reply = run_out_of_memory
-    figures = estimated(priced, 2)
+    with pytest.raises(UserError, match=r": pairs of priced \(out of memory\)\Z"):
+        print_estimate(priced, 2, Path("figures.json"))
+    figures = read_json(Path("figures.json"))
     assert [row["sampled"] for row in figures["stages"]] == [2, 2, 0, 2, 2]
-    assert figures["notes"] == ["priced: out of memory"]
+
+
+def test_the_status_tells_whether_all_stages_were_measured(
+    priced: Path, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["aligners", "estimate", "--config", str(priced), "--sample=1"])
+    engine.reply = reply
+    main()
+    set_keys("config/llms/priced.yaml", key_variable="PRICED_KEY", model="other")
+    engine.reply = lambda request, _: Failure(request.id, "refused", "no credit")
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    [line] = str(stopped.value).splitlines()
+    assert "topics, questions, pairs of priced" in line and "no credit" in line
 
 
 def die(llm: str, stages: Sequence[Stage]) -> None:

@@ -228,15 +228,17 @@ def only_if_quick(name: str, function: Callable[..., None]) -> Callable[..., Non
     """Return a function of the same signature, which runs only where that is quick."""
 
     @functools.wraps(function)
-    def stand_in(*paths: Path | str, **options: Any) -> None:
-        read = [Path(path) for path in paths if not str(path).startswith("hub:")]
-        read += [options[key] for key in ("config",) if key in options]
+    def stand_in(*given: Any, **options: Any) -> None:
+        paths = [value for value in given if isinstance(value, Path)]
+        if name == "import":
+            paths = [Path(table) for table in given if not table.startswith("hub:")]
+        read = [*paths, *(options[key] for key in ("config",) if key in options)]
         for path in read:
             if not path.exists() and not is_known(path.as_posix()):
                 sys.exit(f"{path}: no such file, and none that the workflow makes")
         needed = [DEMO_RESULTS["scorecard.json"]] if name == "scorecard" else read
         if name in QUICK and all(path.exists() for path in needed):
-            function(*paths, **options)
+            function(*given, **options)
 
     return stand_in
 

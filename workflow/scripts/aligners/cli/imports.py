@@ -26,6 +26,7 @@ from aligners.core.tables import COMPRESSED, FIRST_RECORDS, column_names, read_r
 from aligners.core.yaml_files import read_yaml
 from aligners.imports.formats import Format, fitting
 from aligners.imports.hub import HubTable, hub_records, newest_commit
+from aligners.publishing.licenses import forbids_commerce
 from aligners.synthesis.own_data import import_rows
 
 HUB = "hub:"
@@ -63,7 +64,7 @@ def import_table(table: str, options: ImportOptions) -> None:
     print_line(console, f"{path}: written")
     if options.criterion is not None:
         print_line(console, add_to_criterion(options.criterion, path.stem))
-    if options.license and is_non_commercial(options.license):
+    if options.license and forbids_commerce(options.license):
         print_line(console, f"{options.license}: what is made from these rows is not for commerce")
     print_line(console, f"next: snakemake --cores 2 results/imported/{path.stem}.jsonl")
 
@@ -266,8 +267,3 @@ def add_to_criterion(criterion: str, name: str) -> str:
     seeds = values.get("seed_questions") is not None
     beside = "; its seed questions are still used, unless you remove the key" if seeds else ""
     return f"{path}: uses {name}{beside}"
-
-
-def is_non_commercial(license_name: str) -> bool:
-    """Return whether a license forbids commercial use, as CC BY-NC does."""
-    return bool(re.search(r"\bNC\b|non-?commercial", license_name, re.IGNORECASE))

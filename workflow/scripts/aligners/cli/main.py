@@ -1,8 +1,9 @@
 """The command `aligners`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import OmitArgPrefixes, arg
 from tyro.extras import SubcommandApp
 
 from aligners.cli.demo import run_demo
@@ -10,6 +11,7 @@ from aligners.cli.import_options import ImportOptions
 from aligners.cli.scorecard import print_scorecard
 from aligners.core.program import one_message
 from aligners.correction.corrections_file import Filters
+from aligners.export.formats import FormatName
 
 app = SubcommandApp()
 app.command(name="demo")(run_demo)
@@ -46,6 +48,49 @@ def import_command(table: str, /, options: OmitArgPrefixes[ImportOptions]) -> No
     from aligners.cli.imports import import_table
 
     import_table(table, options)
+
+
+@app.command
+def preview(
+    *,
+    config: Path = Path("config/config.yaml"),
+    criterion: str | None = None,
+    rows: int = 3,
+) -> None:
+    """Show the first rows of each stage of a run, with the prompts as sent, before it starts.
+
+    It sends some requests of each stage, for which a provider may charge. The run does not send
+    them again.
+
+    Args:
+        config: configuration of the run; it is merged over config/config.yaml.
+        criterion: of the topics, questions and pairs; by default, the first of the configuration.
+        rows: number of rows of each stage.
+    """
+    from aligners.cli.preview import print_preview
+
+    print_preview(config, criterion, rows)
+
+
+@app.command
+def export(
+    criterion: str,
+    /,
+    *,
+    format: Annotated[FormatName, arg(name="as")],
+    output: Path,
+) -> None:
+    """Write a criterion's training sets in the format of another trainer, with a card.
+
+    Args:
+        criterion: a criterion, or all.
+        format: prompt-completion, alpaca and messages are for training an aligner, preference is
+            for training an LLM, and unpaired-preference is for training an inspector.
+        output: directory to write, with a file for each split; it must not have files yet.
+    """
+    from aligners.cli.export import export_and_report
+
+    export_and_report(criterion, format, output)
 
 
 @app.command
@@ -98,4 +143,4 @@ def show(
 def main() -> None:
     """Run the subcommand given on the command line."""
     with one_message():
-        app.cli(description="Demo, estimates, results and publishing. snakemake runs the workflow.")
+        app.cli(description="Demo, previews, results and publishing. snakemake runs the workflow.")

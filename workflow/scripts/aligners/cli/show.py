@@ -68,13 +68,13 @@ def print_row(console: Console, row: Row) -> None:
     console.print()
 
 
-def print_field(console: Console, label: str, text: Text) -> None:
+def print_field(console: Console, label: str, text: Text, indent: int = INDENT) -> None:
     """Print a label and, to its right, a text wrapped to the remaining width."""
     # Leave room for a word even in a very narrow window.
-    width = max(console.width - INDENT, INDENT)
+    width = max(console.width - indent, indent)
     for number, line in enumerate(text.wrap(console, width)):
         shown = "" if number else label
-        printed = Text.assemble((shown.ljust(INDENT), NOTE), line)
+        printed = Text.assemble((shown.ljust(indent), NOTE), line)
         printed.rstrip()
         console.print(printed, soft_wrap=True)
 

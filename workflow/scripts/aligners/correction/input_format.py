@@ -147,10 +147,15 @@ class InputFormat:
         self, tokenizer: "PreTrainedTokenizerBase", aligned_response: str
     ) -> list[int]:
         """Encode a correction as the completion of a prompt, with the end token."""
+        text = self.completion(aligned_response)
+        ids = plain_ids(tokenizer, as_plain_text(tokenizer, text))
+        return [*ids, self.end_token_id(tokenizer)]
+
+    def completion(self, aligned_response: str) -> str:
+        """Return a correction as the text after a prompt, without the end token."""
         # A token includes the space before its word, except after white space or an added token.
         space = "" if self.prompt.endswith((" ", "\n", *self.added_tokens)) else " "
-        ids = plain_ids(tokenizer, as_plain_text(tokenizer, space + aligned_response))
-        return [*ids, self.end_token_id(tokenizer)]
+        return space + aligned_response
 
 
 # The default. A pretrained backbone knows what these words ask for and has its own end token, so

@@ -59,7 +59,8 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
         output: JSON file for the figures.
 
     Raises:
-        UserError: the sample is negative, or the configuration is invalid.
+        UserError: the sample is negative, the configuration is invalid, or a stage could not be
+            measured: then the figures are printed and written first.
     """
     if sample < 0:
         raise UserError(f"--sample {sample}: the number of requests is negative; give 0 or more")
@@ -67,25 +68,30 @@ def print_estimate(path: Path, sample: int, output: Path | None) -> None:
     config = load_experiment(path)
     examples = sample or EXAMPLES
     stages = [*make_stages(config, examples), *verdicts_stages(config, examples)]
-    samples, problems = ask_all(stages, console) if sample else ({}, [])
+    samples, problems = ask_all(stages, console) if sample else ({}, {})
     rows = estimate(config, stages, samples)
     seeds = len(config.seeds)
     notes = [SEEDS.format(seeds=seeds)] if seeds > 1 else []
-    notes += [*repeated_topics(config), *unknown_datasets(config), *problems]
+    notes += [*repeated_topics(config), *unknown_datasets(config)]
     console.print(estimate_table(rows, f"Estimate of {config.name}"))
     console.print("\n".join(explanations(rows, sample)), highlight=False)
     for note in notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
+    failed = [stage for stage in stages if sample and (stage.llm, stage.name) not in samples]
+    problem = not_measured(failed, problems)
     if output:
+        notes += [problem] if problem else []
         figures = {"stages": [asdict(row) for row in rows], "total": total(rows), "notes": notes}
         write_json(output, {"experiment": config.name, "sample": sample, **figures})
+    if problem:
+        raise UserError(problem)
 
 
 def ask_all(
     stages: Sequence[Stage], console: Console
-) -> tuple[dict[tuple[str, str], Sample], list[str]]:
-    """Return samples by (LLM, stage), and a note for each LLM that failed."""
-    samples, problems = {}, []
+) -> tuple[dict[tuple[str, str], Sample], dict[str, str]]:
+    """Return samples by (LLM, stage), and the problem of each LLM that failed."""
+    samples, problems = {}, {}
     for llm in dict.fromkeys(stage.llm for stage in stages):
         own = [stage for stage in stages if stage.llm == llm]
         names = ", ".join(stage.name for stage in own)
@@ -94,8 +100,18 @@ def ask_all(
         taken, problem = take_samples(llm, own)
         samples.update({(llm, name): sample for name, sample in taken.items()})
         if problem:
-            problems.append(f"{llm}: {problem}")
+            problems[llm] = problem
     return samples, problems
+
+
+def not_measured(failed: Sequence[Stage], problems: Mapping[str, str]) -> str:
+    """Return which stages could not be measured and why; an empty text if all were measured."""
+    names = {
+        llm: ", ".join(stage.name for stage in failed if stage.llm == llm)
+        for llm in dict.fromkeys(stage.llm for stage in failed)
+    }
+    reasons = "; ".join(f"{stages} of {llm} ({problems[llm]})" for llm, stages in names.items())
+    return f"not measured, so their figures are upper bounds: {reasons}" if failed else ""
 
 
 def repeated_topics(config: Config) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from aligners.configuration.kinds.llms import LLMRecipe
-from aligners.core.completions import Decoding, Failure, Request
+from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.counts import Filtered
 from aligners.core.empty_texts import is_empty
 from aligners.core.reasons import EMPTY_RESPONSE
@@ -62,14 +62,20 @@ def generate_responses(
         removed: counts what is removed (`llms.cleaning`), and responses that are empty.
     """
     llm = generator.recipe
-    shown = first_of_response if llm.responses.first_sentence else str
     request_for = partial(response_request, llm)
     results = generator.complete(questions, request_for, response_decoding(llm, seed), description)
     for question, result in results:
-        row = {"id": question["id"], "question": question["question"]}
-        if isinstance(result, Failure):
-            yield row, result.cause
-        else:
-            response = shown(without_thoughts(result, removed).text.strip())
-            removed[EMPTY_RESPONSE] += is_empty(response)
-            yield {**row, "response": response}, None
+        yield read_response(llm, question, result, removed)
+
+
+def read_response(
+    llm: LLMRecipe, question: Row, result: Completion | Failure, removed: Counter[str]
+) -> Filtered:
+    """Return the row of a response, and the reason to drop it or None (`generate_responses`)."""
+    row = {"id": question["id"], "question": question["question"]}
+    if isinstance(result, Failure):
+        return row, result.cause
+    shown = first_of_response if llm.responses.first_sentence else str
+    response = shown(without_thoughts(result, removed).text.strip())
+    removed[EMPTY_RESPONSE] += is_empty(response)
+    return {**row, "response": response}, None

@@ -1,5 +1,6 @@
 """The card of a data set: a README.md that the Hugging Face Hub reads and shows."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from aligners.core.errors import UserError
 from aligners.core.hashes import file_hash
 from aligners.core.rows import Row, read_rows
+from aligners.publishing.licenses import non_commercial
 
 TEMPLATE = Path(__file__).parent / "templates" / "data_card.md.j2"
 SPLITS = ("train", "validation", "test")
+# In a card that is written before the repository is known.
+ANY_REPO = "owner/name"
+ABOUT = "Rows for training aligners and inspectors, or corrections and scores by these models."
 TYPES = {
     str: "string",
     bool: "boolean",
@@ -23,7 +28,9 @@ TYPES = {
 }
 
 
-def data_card(directory: Path, repo: str) -> DatasetCard:
+def data_card(
+    directory: Path, repo: str = ANY_REPO, title: str | None = None, about: str = ABOUT
+) -> DatasetCard:
     """Return the card of a directory of JSON Lines files.
 
     train.jsonl, validation.jsonl and test.jsonl become the splits of one configuration; every
@@ -32,6 +39,8 @@ def data_card(directory: Path, repo: str) -> DatasetCard:
     Args:
         directory: of the files, *.jsonl.
         repo: name of the data set on the Hub, owner/name.
+        title: of the card; by default, the name without the owner.
+        about: what the rows are.
 
     Raises:
         UserError: a line of a file is not a complete JSON object, or no file has a row.
@@ -41,15 +50,20 @@ def data_card(directory: Path, repo: str) -> DatasetCard:
     configurations = configure([path.stem for path, rows in files.items() if rows])
     if not configurations:
         raise UserError(f"{directory}: no *.jsonl file has a row; give a directory with rows")
+    licenses = count_licenses(row for rows in files.values() for row in rows)
     return DatasetCard.from_template(
         DatasetCardData(
             language="en",
-            pretty_name=repo.split("/")[1],
+            pretty_name=title or repo.split("/")[1],
             tags=["aligners", "alignment"],
             configs=configurations,
         ),
         template_path=str(TEMPLATE),
         repo=repo,
+        any_repo=repo == ANY_REPO,
+        about=about,
+        licenses=licenses,
+        non_commercial=non_commercial(licenses),
         files=[
             {"name": path.name, "rows": len(rows), "sha256": file_hash(path)}
             for path, rows in files.items()
@@ -70,6 +84,11 @@ def configure(stems: Sequence[str]) -> list[dict[str, Any]]:
 def data_file(split: str, stem: str) -> dict[str, str]:
     """Return a configuration's entry for a file as one of its splits."""
     return {"split": split, "path": f"{stem}.jsonl"}
+
+
+def count_licenses(rows: Iterable[Row]) -> Counter[str]:
+    """Return the number of rows by the licence of their source; rows without one do not count."""
+    return Counter(str(row["license"]) for row in rows if row.get("license"))
 
 
 def field_types(rows: Iterable[Row]) -> dict[str, list[str]]:
