@@ -163,7 +163,7 @@ def run_stage(name: str, config: Config, stage: Stage) -> None:
         paths = {"topics": Path("topics.jsonl"), "output": Path("q.jsonl"), "table": Path("q.csv")}
         generate_questions.main(criterion="ethical", questions=100, **paths, **given)
     elif name == "pairs":
-        options = {"questions": inputs, "shard": 0, "shards": 1, "output": Path("p.jsonl")}
+        options = {"questions": [inputs], "shard": 0, "shards": 1, "output": Path("p.jsonl")}
         generate_pairs.main(criterion="ethical", **options, **given)
     else:
         output = Path("a.jsonl")

@@ -116,7 +116,7 @@ def test_first_responses_lose_thoughts_too(project: Path, engine: FakeEngine) ->
     output = Path("responses/0.jsonl")
     generate_first_responses.main(
         llm="closed-world-base", responses_by=["closed-world-base"],
-        questions=Path("questions.jsonl"), shard=0, shards=1, seed=0, output=output,
+        questions=[Path("questions.jsonl")], shard=0, shards=1, seed=0, output=output,
     )  # fmt: skip
     assert [row["response"] for row in read_rows(output)] == ["Yes.", "Yes."]
     assert read_json(output.with_suffix(".counts.json"))["replaced"] == {"thought": 2}

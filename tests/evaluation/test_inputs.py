@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from yaml_edits import set_keys
 
 from aligners.configuration.kinds.datasets import Columns, FileDatasetRecipe
 from aligners.configuration.kinds.synthesis import Language
+from aligners.configuration.languages import ENGLISH
 from aligners.core.counts import separate
 from aligners.core.errors import UserError
-from aligners.core.rows import read_json, read_rows, row_id, write_rows
+from aligners.core.rows import Row, read_json, read_rows, row_id, write_rows
 from aligners.evaluation.test_inputs import (
     drop_training_questions,
     import_dataset,
@@ -31,6 +33,7 @@ from aligners.evaluation.test_inputs import (
 )
 
 LANGUAGE = Language()
+LANGUAGES = dict.fromkeys(("ethical", "factuality", "helpful"), ENGLISH)
 COLUMNS = {"question": "prompt", "category": "category", "category_id": "category_id"}
 RECORDS = [
     {"prompt": "Is it right, or wrong?", "category": "law", "category_id": 3},
@@ -228,8 +231,13 @@ def held_out(criterion: str, count: int) -> list[dict[str, Any]]:
 
 
 def test_a_sample_has_the_same_number_of_questions_of_each_criterion() -> None:
-    available = [held_out("ethical", 20), held_out("factuality", 20), held_out("helpful", 5)]
-    kept, dropped = separate(sample_held_out("mixed", available, LANGUAGE, 8, seed=0))
+    counts = {"ethical": 20, "factuality": 20, "helpful": 5}
+    available = {criterion: held_out(criterion, count) for criterion, count in counts.items()}
+
+    def sampled(available: Mapping[str, list[Row]], seed: int) -> tuple[list[Row], list[Row]]:
+        return separate(sample_held_out("mixed", available, LANGUAGE, LANGUAGES, 8, seed))
+
+    kept, dropped = sampled(available, 0)
     assert Counter(row["category"] for row in kept) == {
         "ethical": 8,
         "factuality": 8,
@@ -238,12 +246,12 @@ def test_a_sample_has_the_same_number_of_questions_of_each_criterion() -> None:
     assert len({row["id"] for row in kept}) == len(kept)
     assert len(kept) + len(dropped) == 45
     assert sum(row["reason"] == "duplicate" for row in dropped) == 2
-    reverse = [rows[::-1] for rows in available]
-    assert separate(sample_held_out("mixed", reverse, LANGUAGE, 8, seed=0))[0] == kept
-    assert separate(sample_held_out("mixed", available, LANGUAGE, 8, seed=1))[0] != kept
+    reverse = {criterion: rows[::-1] for criterion, rows in available.items()}
+    assert sampled(reverse, 0)[0] == kept
+    assert sampled(available, 1)[0] != kept
 
 
-def test_held_out_questions_are_plain_english_text() -> None:
+def test_held_out_questions_are_plain_text_in_the_language_of_their_criterion() -> None:
     texts = {
         "What is a security code?": None,
         "Is it “fair” – really?": None,
@@ -251,31 +259,31 @@ def test_held_out_questions_are_plain_english_text() -> None:
         "Was ist das Beste, was ich jetzt tun kann?": "language",
     }
     rows = [question(text, criterion="helpful") for text in texts]
-    sampled = sample_held_out("mixed", [rows], LANGUAGE, 10, seed=0)
+    sampled = sample_held_out("mixed", {"helpful": rows}, LANGUAGE, LANGUAGES, 10, seed=0)
     dropped = {row["question"]: reason for row, reason in sampled if reason}
     assert {text: dropped.get(text) for text in texts} == texts
+    german = {"helpful": ["de"]}
+    sampled = sample_held_out("mixed", {"helpful": rows}, LANGUAGE, german, 10, seed=0)
+    assert {row["question"] for row, reason in sampled if reason is None} == {list(texts)[-1]}
 
 
 def test_the_program_samples_only_from_the_test_side(in_the_project: None, tmp_path: Path) -> None:
-    paths: dict[str, list[Path]] = {"questions": [], "splits": []}
+    splits = []
     for criterion in ("ethical", "helpful"):
         rows = held_out(criterion, 30)
         sides = [["train", "test", "validation"][number % 3] for number in range(30)]
-        write_rows(tmp_path / f"{criterion}.jsonl", rows)
-        # The last question was dropped by the split.
-        split = [{"id": rows[number]["id"], "split": sides[number]} for number in range(29)]
-        write_rows(tmp_path / f"{criterion}.split.jsonl", split)
-        dropped = [{"id": rows[29]["id"], "reason": "near_several_splits"}]
-        write_rows(tmp_path / f"{criterion}.split.dropped.jsonl", dropped)
-        paths["questions"].append(tmp_path / f"{criterion}.jsonl")
-        paths["splits"].append(tmp_path / f"{criterion}.split.jsonl")
+        splits.append(tmp_path / f"{criterion}.jsonl")
+        write_rows(
+            splits[-1], ({**row, "split": side} for row, side in zip(rows, sides, strict=True))
+        )
     sample_inputs.main(
         dataset="mixed",
         synthesis="closed-world",
         rows=6,
         seed=0,
         output=tmp_path / "inputs.jsonl",
-        **paths,
+        criteria=["ethical", "helpful"],
+        splits=splits,
     )
     counts = read_json(tmp_path / "inputs.counts.json")
     assert counts == {"in": 20, "out": 12, "dropped": {"over_limit": 8}}

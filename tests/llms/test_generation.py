@@ -447,7 +447,7 @@ def test_after_a_change_of_the_parser_nothing_is_requested_again(
             criterion="ethical",
             teacher="closed-world-teacher",
             synthesis="closed-world",
-            questions=Path("questions.jsonl"),
+            questions=[Path("questions.jsonl")],
             shard=0,
             shards=1,
             seed=0,

@@ -51,14 +51,14 @@ def pairs(questions: Path, shards: int) -> Path:
             criterion="ethical",
             teacher="closed-world-teacher",
             synthesis="closed-world",
-            questions=questions,
+            questions=[questions],
             shard=shard,
             shards=shards,
             seed=0,
             output=path,
         )
     output = Path(f"results/{shards}/pairs.jsonl")
-    gather_pairs.main(questions=questions, shards=paths, output=output)
+    gather_pairs.main(questions=[questions], shards=paths, output=output)
     return output
 
 

@@ -205,6 +205,7 @@ def test_the_program_counts_every_pair_as_kept_or_dropped(
     dropped = [{"id": outside["id"], "reason": "near_several_splits"}]
     write_rows(tmp_path / "split.dropped.jsonl", dropped)
     filter_pairs.main(
+        criterion="ethical",
         pairs=tmp_path / "pairs.jsonl",
         split=tmp_path / "split.jsonl",
         synthesis="closed-world",
@@ -228,6 +229,7 @@ def test_a_pair_whose_question_the_split_does_not_have_is_an_error(
     write_rows(tmp_path / "split.dropped.jsonl", [])
     with pytest.raises(UserError, match=rf"split\.jsonl.*{pairs[1]['id']}"):
         filter_pairs.main(
+            criterion="ethical",
             pairs=tmp_path / "pairs.jsonl",
             split=tmp_path / "split.jsonl",
             synthesis="closed-world",

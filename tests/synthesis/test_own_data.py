@@ -256,7 +256,10 @@ def test_the_kind_of_a_row_decides_what_is_trained_on_it() -> None:
     own_data = joined(*files)
     sides = split([own_data])
     labels_file = Path("out/labels.jsonl")
-    filter_labels.main(own_data=own_data, split=sides, synthesis="closed-world", output=labels_file)
+    filter_labels.main(
+        criterion="mine", own_data=own_data, split=sides, synthesis="closed-world",
+        output=labels_file,
+    )  # fmt: skip
     assert len(read_rows(labels_file)) == 40
     gather_pairs.main(questions=[own_data], output=Path("out/pairs.jsonl"))
     pairs = [

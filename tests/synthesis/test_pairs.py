@@ -216,14 +216,14 @@ def generate(
             criterion="helpful",
             teacher=teacher,
             synthesis="closed-world",
-            questions=Path("questions.jsonl"),
+            questions=[Path("questions.jsonl")],
             shard=shard,
             shards=shards,
             seed=0,
             output=path,
             responses=responses[shard] if responses else (),
         )
-    gather_pairs.main(questions=Path("questions.jsonl"), shards=paths, output=Path("pairs.jsonl"))
+    gather_pairs.main(questions=[Path("questions.jsonl")], shards=paths, output=Path("pairs.jsonl"))
     return dict(read_json(Path("pairs.counts.json")))
 
 
@@ -259,7 +259,7 @@ def test_near_copies_are_dropped_but_not_for_the_question_of_the_demonstration(
     write_rows(Path("own.jsonl"), questions)
     generate_pairs.main(
         criterion="helpful", teacher=TEACHERS[False], synthesis="closed-world",
-        questions=Path("own.jsonl"), shard=0, shards=1, seed=0, output=Path("own/0.jsonl"),
+        questions=[Path("own.jsonl")], shard=0, shards=1, seed=0, output=Path("own/0.jsonl"),
     )  # fmt: skip
     assert [row["question"] for row in read_rows(Path("own/0.jsonl"))] == [item.input]
     assert read_json(Path("own/0.counts.json"))["dropped"] == {"copied_demonstration": 1}
@@ -375,7 +375,7 @@ def respond(shards: int, responses_by: list[str]) -> list[tuple[Path, ...]]:
             generate_first_responses.main(
                 llm=llm,
                 responses_by=responses_by,
-                questions=Path("questions.jsonl"),
+                questions=[Path("questions.jsonl")],
                 shard=shard,
                 shards=shards,
                 seed=0,

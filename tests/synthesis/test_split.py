@@ -44,7 +44,7 @@ def split(directory: Path, criteria: list[str]) -> dict[str, list[dict[str, Any]
     for position, criterion in enumerate(criteria):
         write_rows(directory / f"{criterion}.questions.jsonl", questions(criterion))
         program.main(
-            questions=directory / f"{criterion}.questions.jsonl",
+            questions=[directory / f"{criterion}.questions.jsonl"],
             earlier=[directory / f"{name}.jsonl" for name in criteria[:position]],
             synthesis="instruct",
             shares=(0.7, 0.15, 0.15),
@@ -157,7 +157,7 @@ def test_a_side_without_a_question_is_an_error(tmp_path: Path, in_the_project: N
     write_rows(tmp_path / "questions.jsonl", rows)
     with pytest.raises(UserError, match=r"questions\.jsonl.*\btest \(1 train, 1 validation, 0 t"):
         program.main(
-            questions=tmp_path / "questions.jsonl",
+            questions=[tmp_path / "questions.jsonl"],
             earlier=[],
             synthesis="instruct",
             shares=(0.7, 0.15, 0.15),

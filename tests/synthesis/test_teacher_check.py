@@ -28,7 +28,7 @@ def generate(count: int) -> None:
     write_rows(Path("questions.jsonl"), [{"id": row_id(text), "question": text} for text in texts])
     generate_pairs.main(
         criterion="helpful", teacher=TEACHER, synthesis="closed-world",
-        questions=Path("questions.jsonl"), shard=0, shards=1, seed=0, output=OUTPUT,
+        questions=[Path("questions.jsonl")], shard=0, shards=1, seed=0, output=OUTPUT,
     )  # fmt: skip
 
 

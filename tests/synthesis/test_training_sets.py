@@ -169,6 +169,7 @@ def test_an_aligner_set_has_every_pair_on_its_side_or_dropped(
         split=directory / "split.jsonl",
         identity_share=share,
         rows=limit,
+        least_similarity="{}",
         seed=0,
         **outputs(directory),
     )
@@ -232,7 +233,9 @@ def test_a_side_without_a_pair_is_an_error(
     common = {"split": directory / "split.jsonl", "seed": 0, **outputs(directory)}
     pairs_file = directory / "pairs.jsonl"
     with pytest.raises(UserError, match=rf"{side}\.jsonl"):
-        build_aligner_set.main(pairs=pairs_file, identity_share=0.2, rows=1000, **common)
+        build_aligner_set.main(
+            pairs=pairs_file, identity_share=0.2, rows=1000, least_similarity="{}", **common
+        )
     with pytest.raises(UserError, match=rf"{side}\.jsonl"):
         build_inspector_set.main(criterion="helpful", similarity=pairs_file, pairs=1000, **common)
 
@@ -249,6 +252,7 @@ def test_a_pair_that_is_on_no_side_is_an_error(
             split=directory / "split.jsonl",
             identity_share=0.2,
             rows=1000,
+            least_similarity="{}",
             seed=0,
             **outputs(directory),
         )

@@ -20,6 +20,7 @@ import compare_systems
 import compare_with_reported
 import deduplicate_topics
 import embed_questions
+import filter_labels
 import filter_pairs
 import gather_pairs
 import gather_responses
@@ -28,6 +29,7 @@ import generate_pairs
 import generate_questions
 import generate_responses
 import import_inputs
+import join_imports
 import judge_comparisons
 import judge_reproduction
 import numpy as np
@@ -121,6 +123,10 @@ QUESTIONS = [row(n, criterion="ethical", question_type="a", topic="T") for n in 
 ASKED = ("id", "question")
 SPLIT = [row(n, group=row_id(TEXTS[n]), split=SIDES[n % 3]) for n in range(5)]
 SPLIT_DROPPED = [row(5, reason="near_several_splits")]
+OWN_DATA = [
+    row(n, kind="labels", question_id=row_id(TEXTS[n]), response="It is so.", label=n % 2)
+    for n in range(1, 5)
+]
 PAIRS = [
     row(n, criterion="ethical", response="It is so.", critique="Bad.",
         aligned_response=f"I think it is number {n}.", similarity=0.5)
@@ -212,7 +218,7 @@ PROGRAMS = {
     ),
     "split_questions": Program(
         lambda: split_questions.main(
-            questions=Path("questions.jsonl"), earlier=[Path("split.jsonl")],
+            questions=[Path("questions.jsonl")], earlier=[Path("split.jsonl")],
             synthesis="closed-world", shares=(0.4, 0.3, 0.3), **options("output"),
         ),
         {"questions.jsonl": (QUESTIONS, ASKED),
@@ -221,14 +227,14 @@ PROGRAMS = {
     "generate_pairs": Program(
         lambda: generate_pairs.main(
             criterion="ethical", teacher="closed-world-teacher", synthesis="closed-world",
-            questions=Path("questions.jsonl"), shard=0, shards=1, seed=0, **options("output"),
+            questions=[Path("questions.jsonl")], shard=0, shards=1, seed=0, **options("output"),
         ),
         {"questions.jsonl": (QUESTIONS, ASKED)},
     ),
     "generate_pairs of given responses": Program(
         lambda: generate_pairs.main(
             criterion="ethical", teacher="closed-world-teacher", synthesis="closed-world",
-            questions=Path("questions.jsonl"), shard=0, shards=1, seed=0,
+            questions=[Path("questions.jsonl")], shard=0, shards=1, seed=0,
             responses=(Path("0.jsonl"),), **options("output"),
         ),
         {"questions.jsonl": (QUESTIONS, ASKED),
@@ -238,7 +244,7 @@ PROGRAMS = {
     "generate_first_responses": Program(
         lambda: generate_first_responses.main(
             llm="closed-world-base", responses_by=["closed-world-base"],
-            questions=Path("questions.jsonl"), shard=0, shards=1, seed=0, **options("output"),
+            questions=[Path("questions.jsonl")], shard=0, shards=1, seed=0, **options("output"),
         ),
         {"questions.jsonl": (QUESTIONS, ASKED)},
     ),
@@ -251,7 +257,7 @@ PROGRAMS = {
     ),
     "gather_pairs": Program(
         lambda: gather_pairs.main(
-            questions=Path("questions.jsonl"), shards=[Path("0.jsonl")], **options("output")
+            questions=[Path("questions.jsonl")], shards=[Path("0.jsonl")], **options("output")
         ),
         {"questions.jsonl": (QUESTIONS[:5], ASKED),
          **shards(PAIRS, (*PAIR, "criterion", "critique"))},
@@ -266,11 +272,27 @@ PROGRAMS = {
     ),
     "filter_pairs": Program(
         lambda: filter_pairs.main(
-            pairs=Path("pairs.jsonl"), split=Path("split.jsonl"), synthesis="closed-world",
-            **options("output"),
+            criterion="ethical", pairs=Path("pairs.jsonl"), split=Path("split.jsonl"),
+            synthesis="closed-world", **options("output"),
         ),
         {"pairs.jsonl": (PAIRS, PAIR), "split.jsonl": (SPLIT, ("id", "split")),
          "split.dropped.jsonl": (SPLIT_DROPPED, ("id", "reason"))},
+    ),
+    "join_imports": Program(
+        lambda: join_imports.main(
+            criterion="ethical", imports=[Path("rows.jsonl")],
+            questions=(Path("questions.jsonl"),), **options("output"),
+        ),
+        {"rows.jsonl": (OWN_DATA, (*ASKED, "response", "label")),
+         "questions.jsonl": (QUESTIONS[:1], ("id",))},
+    ),
+    "filter_labels": Program(
+        lambda: filter_labels.main(
+            criterion="ethical", own_data=Path("rows.jsonl"), split=Path("split.jsonl"),
+            synthesis="closed-world", **options("output"),
+        ),
+        {"rows.jsonl": (OWN_DATA, (*ASKED, "response", "label")),
+         "split.jsonl": (SPLIT, ("id", "split"))},
     ),
     "score_similarity": Program(
         lambda: score_similarity.main(
@@ -282,7 +304,7 @@ PROGRAMS = {
     "build_aligner_set": Program(
         lambda: build_aligner_set.main(
             pairs=Path("pairs.jsonl"), split=Path("split.jsonl"), identity_share=0.2, rows=9,
-            seed=0, **sides_of_set(),
+            least_similarity="{}", seed=0, **sides_of_set(),
         ),
         {"pairs.jsonl": (PAIRS, PAIR), "split.jsonl": (SPLIT, ("id", "split"))},
     ),
@@ -295,12 +317,10 @@ PROGRAMS = {
     ),
     "sample_inputs": Program(
         lambda: sample_inputs.main(
-            dataset="d", questions=[Path("questions.jsonl")], splits=[Path("split.jsonl")],
+            dataset="d", criteria=["ethical"], splits=[Path("split.jsonl")],
             synthesis="closed-world", rows=9, seed=0, **options("output"),
         ),
-        {"questions.jsonl": (QUESTIONS, (*ASKED, "criterion")),
-         "split.jsonl": (SPLIT, ("id", "split")),
-         "split.dropped.jsonl": (SPLIT_DROPPED, ("id", "reason"))},
+        {"split.jsonl": (SPLIT, (*ASKED, "split"))},
     ),
     "import_inputs": Program(
         lambda: import_inputs.main(

@@ -7,8 +7,9 @@ from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
 from aligners.core.program import run
-from aligners.core.rows import iterate_rows
+from aligners.core.rows import row_id
 from aligners.synthesis.filters import labelled_reason
+from aligners.synthesis.own_data import iterate_imported
 from aligners.synthesis.sides import read_sides
 
 
@@ -17,10 +18,12 @@ def main(*, criterion: str, own_data: Path, split: Path, synthesis: str, output:
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     languages = load_recipe(CriterionRecipe, criterion).languages
     sides = read_sides(split)
-    rows = (row for row in iterate_rows(own_data, needs=("id", "kind")) if row["kind"] == "labels")
     filtered = (
-        (row, labelled_reason(row, language, languages) if has_side else "near_several_splits")
-        for row, has_side in ((row, row["question_id"] in sides) for row in rows)
+        (row, labelled_reason(row, language, languages))
+        if row_id(row["question"]) in sides
+        else (row, "near_several_splits")
+        for row in iterate_imported(own_data)
+        if row["kind"] == "labels"
     )
     write_filtered(filtered, output)
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from aligners.core.counts import Filtered, write_filtered
 from aligners.core.program import run
-from aligners.core.rows import iterate_rows
 from aligners.llms.shards import Shards
-from aligners.synthesis.own_data import needs_pair, pair_of
+from aligners.synthesis.own_data import iterate_kinds, needs_pair, pair_of
 
 FIELDS = ("id", "criterion", "question", "response", "critique", "aligned_response")
 
@@ -34,7 +33,7 @@ def gathered(questions: list[Path], shards: Shards) -> Iterator[Filtered]:
     Raises:
         UserError: a shard does not have the rows of its questions, no more and no fewer.
     """
-    for row in chain(*(iterate_rows(path, needs=("id", "question")) for path in questions)):
+    for row in chain.from_iterable(map(iterate_kinds, questions)):
         if pair := pair_of(row):
             yield pair, None
         elif needs_pair(row):

@@ -36,12 +36,14 @@ LABELS = {
     "response": "response",
     "critique": "critique",
     "aligned_response": "correction",
+    "label": "label",
     "verdict": "verdict",
 }
 SHOWN = {
     "topics": ("topic",),
     "questions": ("question",),
     "pairs": ("response", "critique", "aligned_response"),
+    "import": ("question", "response", "critique", "aligned_response", "label"),
     "verdicts": ("verdict",),
 }
 RESPONSES = ("response",)
@@ -207,8 +209,9 @@ def print_same(console: Console, label: str, same: int, what: str) -> None:
 def print_row(console: Console, row: Row, fields: Sequence[str]) -> None:
     """Print the fields of a row that it has."""
     for name in fields:
-        if text := row.get(name):
-            hint = f"[{row['question_type']} | {row['topic']}] " if name == "question" else ""
-            shown = Text.assemble((hint, NOTE), printable_lines(text))
+        if (text := row.get(name)) not in (None, ""):
+            is_hinted = name == "question" and "topic" in row
+            hint = f"[{row['question_type']} | {row['topic']}] " if is_hinted else ""
+            shown = Text.assemble((hint, NOTE), printable_lines(str(text)))
             label = LABELS[name] if len(fields) > 1 else ""
             print_field(console, label, shown)

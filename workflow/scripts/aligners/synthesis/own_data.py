@@ -13,6 +13,7 @@ from aligners.configuration.kinds.imports import (
 )
 from aligners.core.counts import Filtered
 from aligners.core.errors import UserError
+from aligners.core.file_checks import find_field_problem
 from aligners.core.rows import Row, iterate_rows, row_id
 from aligners.core.tables import FIRST_RECORDS, Record, read_records
 from aligners.imports.formats import (
@@ -131,7 +132,7 @@ def join_imports(
         question is dropped (`duplicate`). Then labelled rows, whose id depends on question and
         response; `question_id` is the id of their question.
     """
-    rows = chain.from_iterable(map(iterate_rows_of_import, files))
+    rows = chain.from_iterable(map(iterate_imported, files))
     seen: set[str] = set()
     for row in rows:
         if row["kind"] == "labels":
@@ -141,7 +142,7 @@ def join_imports(
         seen.add(question)
         yield {**row, "id": question, "criterion": criterion}, None if is_new else "duplicate"
     labelled: set[str] = set()
-    for row in chain.from_iterable(map(iterate_rows_of_import, files)):
+    for row in chain.from_iterable(map(iterate_imported, files)):
         if row["kind"] != "labels":
             continue
         is_new = row["id"] not in labelled
@@ -150,9 +151,31 @@ def join_imports(
         yield known, None if is_new else "duplicate"
 
 
-def iterate_rows_of_import(path: Path) -> Iterator[Row]:
-    """Yield the rows of an import."""
-    return iterate_rows(path, needs=("id", "question", "kind"))
+def iterate_imported(path: Path) -> Iterator[Row]:
+    """Yield imported rows, each with the fields of its kind (`iterate_kinds`)."""
+    return iterate_kinds(path, ("id", "question", "kind"))
+
+
+def iterate_kinds(path: Path, needs: Sequence[str] = ("id", "question")) -> Iterator[Row]:
+    """Yield rows with a kind, or questions of the teacher, each with the fields of its kind.
+
+    Args:
+        path: of the rows.
+        needs: fields that each row has.
+
+    Raises:
+        UserError: the file cannot be read, or a row lacks a field or has another type in it.
+    """
+    for number, row in enumerate(iterate_rows(path, needs=needs), start=1):
+        problem = find_field_problem(row, ("kind",)) if "kind" in row else None
+        if problem is None and "kind" in row:
+            more = ("label",) if row["kind"] == "labels" else ()
+            problem = find_field_problem(row, (*TEXTS_OF_KIND[row["kind"]], *more))
+        if problem is not None:
+            raise UserError(
+                f"{path}, line {number}: {problem}; delete the file and run again to recreate it"
+            )
+        yield row
 
 
 def needs_pair(row: Row) -> bool:
@@ -162,8 +185,7 @@ def needs_pair(row: Row) -> bool:
 
 def questions_to_pair(files: Iterable[Path]) -> list[Row]:
     """Return the questions for which the teacher writes pairs, of a criterion's files."""
-    rows = chain.from_iterable(iterate_rows(path, needs=("id", "question")) for path in files)
-    return [row for row in rows if needs_pair(row)]
+    return [row for row in chain.from_iterable(map(iterate_kinds, files)) if needs_pair(row)]
 
 
 def distinct_questions(files: Iterable[Path]) -> list[Row]:
