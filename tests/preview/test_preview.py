@@ -246,7 +246,10 @@ def test_own_pairs_are_shown_as_they_are_read_and_no_teacher_is_asked(
     text = shown(capsys, demo)
     assert titles(text) == [("responses", BASE), ("responses", CHAT)]
     assert "import brief" in text and "Rows of kind corrections." in text
-    assert re.search(r"kept +1 of 2\nquestion +Why do cats purr\?\nresponse +They purr because they are content, as", text)
+    assert re.search(
+        r"kept +1 of 2\nquestion +Why do cats purr\?\nresponse +They purr because",
+        text,
+    )
     assert re.search(r"dropped +1 of 2: 1 empty\n +- empty\n", text)
     assert re.search(r"Why do cats purr\?\n(.*\n)+?kept +1 of 1\n +Of joy\.", text)
 

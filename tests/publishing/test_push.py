@@ -90,7 +90,7 @@ def make_model(directory: Path, **changes: Any) -> Path:
 def card_of(directory: Path, kind: str = "aligner", **changes: Any) -> ModelCard:
     """Write a training.json into a directory, and return the card of the model."""
     write_json(directory / "training.json", record(kind, **changes))
-    return model_card(directory)
+    return model_card(directory, ["en"])
 
 
 def make_data(directory: Path) -> Path:
@@ -171,7 +171,7 @@ def test_the_card_of_an_aligner_has_metadata_use_and_training_record(tmp_path: P
     assert metadata["base_model"] == "Qwen/Qwen2.5-0.5B"
     assert metadata["pipeline_tag"] == "text-generation"
     assert metadata["library_name"] == "transformers"
-    assert metadata["language"] == "en"
+    assert metadata["language"] == ["en"]
     assert "aligner" in metadata["tags"]
     (result,) = card.data.eval_results
     assert (result.metric_type, result.metric_value) == ("loss", 0.61803)
@@ -226,9 +226,23 @@ def test_missing_numbers_are_left_out_of_the_card(tmp_path: Path) -> None:
     for key in ("tokens", "tokens_per_second", "hours"):
         del incomplete[key]
     write_json(tmp_path / "training.json", incomplete)
-    card = model_card(tmp_path)
+    card = model_card(tmp_path, ["en"])
     assert "model-index" not in card.data.to_dict()
     assert "tokens per second" not in card.text
+
+
+def test_the_card_names_the_languages_and_a_licence_that_forbids_commerce(tmp_path: Path) -> None:
+    free = {"path": "results/train.jsonl", "sha256": "ab" * 32, "rows": 7, "licenses": ["MIT"]}
+    bound = {**free, "path": "results/validation.jsonl", "licenses": ["CC BY-NC 4.0", "MIT"]}
+    write_json(tmp_path / "training.json", record("inspector", data=[free, bound]))
+    card = model_card(tmp_path, ["de", "en"])
+    assert card.data.to_dict()["language"] == ["de", "en"]
+    assert (
+        "**Not for commercial use:** some of its training data have the licence CC BY-NC 4.0."
+        in (card.text)
+    )
+    write_json(tmp_path / "training.json", record("inspector", data=[free]))
+    assert "commercial" not in model_card(tmp_path, ["en"]).text
 
 
 def test_the_card_of_an_external_format_has_its_prompt_unchanged(tmp_path: Path) -> None:
@@ -253,7 +267,11 @@ def test_the_program_writes_a_card_with_the_whole_training_record(
     save_format(tmp_path / "model", PAPER_FORMAT, make_recipe(BackboneRecipe, **RECIPE))
     card = tmp_path / "README.md"
     subprocess.run(
-        [sys.executable, PROGRAM, "--model", tmp_path / "model", "--output", card], check=True
+        [
+            *[sys.executable, PROGRAM, "--model", tmp_path / "model", "--output", card],
+            *["--criteria", "ethical"],
+        ],
+        check=True,
     )
     text = card.read_text(encoding="utf-8")
     assert text.endswith(".\n") and "\n\n\n" not in text
@@ -343,6 +361,23 @@ def test_a_data_set_is_published_with_a_new_card_and_is_not_changed(
     card = DatasetCard(published.pop("README.md").decode())
     assert card.data.configs[0]["data_files"][0] == {"split": "train", "path": "train.jsonl"}
     assert published == read_files(data, "train.jsonl", "validation.jsonl", "test.jsonl")
+
+
+def test_a_licence_that_forbids_commerce_is_printed_before_anything_is_sent(
+    hub: Hub, tmp_path: Path
+) -> None:
+    data = tmp_path / "results/synthetic/ethical/inspector"
+    data.mkdir(parents=True)
+    rows = [{"question": "Why?", "license": "CC BY-NC 4.0"}, {"question": "So?", "license": "MIT"}]
+    write_rows(data / "train.jsonl", rows)
+    first, url = push(hub, data).stdout.splitlines()
+    assert first == "Not for commercial use: data with the licence CC BY-NC 4.0."
+    assert url == f"{hub.url}/datasets/{REPO}"
+    published = hub.repositories["dataset", REPO].branches["main"]
+    assert DatasetCard(published["README.md"].decode()).data.language == ["en"]
+    source = {"path": "t", "sha256": "ab" * 32, "rows": 1, "licenses": ["CC BY-NC 4.0"]}
+    model = make_model(tmp_path / "made/model", data=[source])
+    assert push(hub, model).stdout.splitlines()[0] == first
 
 
 def test_a_data_set_with_a_card_is_published_with_this_card(hub: Hub, tmp_path: Path) -> None:

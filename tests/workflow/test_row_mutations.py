@@ -469,7 +469,9 @@ PROGRAMS = {
             "accuracy": 0.9, "roc_auc": None, "ece": 0.1, "n": 9, "threshold": 0.5}},
     ),
     "write_model_card": Program(
-        lambda: write_model_card.main(model=Path("model"), **options("output")),
+        lambda: write_model_card.main(
+            model=Path("model"), criteria=["ethical"], **options("output")
+        ),
         {},
         {"model/training.json": {
             "kind": "inspector", "name": "ethical", "recipe_name": "bert", "license": "mit",

@@ -21,11 +21,13 @@ rule write_inspector_card:
     conda:
         DATA
     params:
-        **program("write_model_card"),
+        **program("write_model_card", languages=languages_of_model),
+        criteria=criteria_of_model,
     message:
         "Card of inspector {wildcards.inspector}: {wildcards.criterion}"
     shell:
-        "exec {params.command:q} --model {input.model:q} --output {output.card:q} 2> {log:q}"
+        "exec {params.command:q} --model {input.model:q} --criteria {params.criteria:q}"
+        " --output {output.card:q} 2> {log:q}"
 
 
 use rule write_inspector_card as write_aligner_card with:

@@ -5,7 +5,12 @@ import re
 
 from aligners.closed_world.world import load_world
 from aligners.configuration import results
-from aligners.configuration.criteria import load_principles, load_question_types, numbered
+from aligners.configuration.criteria import (
+    languages_of,
+    load_principles,
+    load_question_types,
+    numbered,
+)
 from aligners.configuration.experiment import (
     Experiment,
     check_experiment,

@@ -177,6 +177,20 @@ def squad_models(wildcards):
     return [results.ALIGNER.fill(backbone=wildcards.backbone, aligner=name) for name in names]
 
 
+# cards.smk
+
+
+def criteria_of_model(wildcards):
+    """Return the criteria of an inspector or an aligner: its own, or all."""
+    name = wildcards.get("criterion", wildcards.get("aligner"))
+    return [name] if name in CRITERIA else CRITERIA
+
+
+def languages_of_model(wildcards):
+    """Return the languages of a model's criteria."""
+    return languages_of(criteria_of_model(wildcards))
+
+
 # inputs.smk
 
 

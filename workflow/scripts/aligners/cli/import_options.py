@@ -21,7 +21,7 @@ class ImportOptions:
         columns: the columns of a table of no known format, such as
             `question=prompt response=messages.-1.content`.
         turns: what the question of a chat with several turns is.
-        license: license of the data, such as "CC BY-NC 4.0".
+        license: licence of the data, such as "CC BY-NC 4.0".
         config: of a data set on the Hub: name of its configuration.
         data_dir: of a data set on the Hub: folder with its files.
         split: of a data set on the Hub: its split; without it, `train`.

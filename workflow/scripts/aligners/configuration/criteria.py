@@ -1,12 +1,14 @@
 """What a criterion consists of: principles with demonstrations, and seed questions."""
 
+from collections.abc import Sequence
+
 from aligners.configuration.kinds.criteria import (
     CriterionRecipe,
     Principles,
     QuestionType,
     SeedQuestions,
 )
-from aligners.configuration.recipes import load_recipe
+from aligners.configuration.recipes import load_recipe, recipe_path
 from aligners.configuration.validation import read_section
 
 
@@ -33,3 +35,10 @@ def load_question_types(criterion: str) -> list[QuestionType]:
     if path is None:
         raise ValueError(f"the criterion {criterion} has no seed questions")
     return read_section(SeedQuestions, path).question_types
+
+
+def languages_of(criteria: Sequence[str]) -> list[str]:
+    """Return the languages of criteria, each once; of a criterion without a recipe, none."""
+    known = [name for name in criteria if recipe_path(CriterionRecipe, name).is_file()]
+    languages = (code for name in known for code in load_recipe(CriterionRecipe, name).languages)
+    return list(dict.fromkeys(languages))

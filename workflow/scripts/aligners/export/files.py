@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub.constants import REPOCARD_NAME
 
 from aligners.configuration import results
+from aligners.configuration.criteria import languages_of
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, atomic_path, iterate_rows, row_writer
 from aligners.export.formats import FORMATS, Format, FormatName
@@ -62,7 +63,9 @@ def export_training_sets(criterion: str, name: FormatName, output: Path) -> Expo
             raise UserError(f"{name} of {criterion}: {no_row_is_left(written)}")
         title = f"{criterion}, {name}"
         about = f"{chosen.about} Criteria: {', '.join(criteria)}. Format: `{name}`."
-        data_card(directory, title=title, about=about).save(directory / REPOCARD_NAME)
+        languages = languages_of(criteria)
+        card = data_card(directory, title=title, about=about, languages=languages)
+        card.save(directory / REPOCARD_NAME)
     return written
 
 

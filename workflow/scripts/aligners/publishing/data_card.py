@@ -29,7 +29,11 @@ TYPES = {
 
 
 def data_card(
-    directory: Path, repo: str = ANY_REPO, title: str | None = None, about: str = ABOUT
+    directory: Path,
+    repo: str = ANY_REPO,
+    title: str | None = None,
+    about: str = ABOUT,
+    languages: Sequence[str] = (),
 ) -> DatasetCard:
     """Return the card of a directory of JSON Lines files.
 
@@ -41,6 +45,7 @@ def data_card(
         repo: name of the data set on the Hub, owner/name.
         title: of the card; by default, the name without the owner.
         about: what the rows are.
+        languages: of the rows, as codes of ISO 639-1; empty if they are not known.
 
     Raises:
         UserError: a line of a file is not a complete JSON object, or no file has a row.
@@ -53,7 +58,7 @@ def data_card(
     licenses = count_licenses(row for rows in files.values() for row in rows)
     return DatasetCard.from_template(
         DatasetCardData(
-            language="en",
+            language=list(languages) or None,
             pretty_name=title or repo.split("/")[1],
             tags=["aligners", "alignment"],
             configs=configurations,

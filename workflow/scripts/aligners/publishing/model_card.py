@@ -1,6 +1,7 @@
 """The card of a model: a README.md that the Hugging Face Hub reads and shows."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -11,6 +12,7 @@ from pydantic import BaseModel, model_validator
 
 from aligners.core.rows import read_json
 from aligners.correction.input_format import load_format
+from aligners.publishing.licenses import non_commercial
 
 # No result depends on this module, so fingerprints leave it out.
 AFFECTS_RESULTS = False
@@ -26,6 +28,7 @@ class DataFile(BaseModel):
     path: str
     rows: int
     sha256: str
+    licenses: list[str] = []
 
 
 class Metric(NamedTuple):
@@ -84,24 +87,26 @@ class TrainingRecord(BaseModel):
     metrics: dict[str, Any]
 
 
-def model_card(directory: Path) -> ModelCard:
+def model_card(directory: Path, languages: Sequence[str]) -> ModelCard:
     """Return the card of a model: metadata for the Hub, a description, and the training record.
 
     Numbers that are missing or None in training.json are left out.
 
     Args:
         directory: of a trained model, with training.json, and for an aligner its input format.
+        languages: of its criteria, as codes of ISO 639-1.
 
     Raises:
         UserError: one of these files is missing.
     """
     record = read_json(directory / RECORD, TrainingRecord)
-    data = metadata(record)
+    data = metadata(record, languages)
     return ModelCard.from_template(
         data,
         template_path=str(TEMPLATE),
         record=record,
         results=data.eval_results or [],
+        non_commercial=non_commercial(data_licenses(record)),
         recipe=yaml.safe_dump(record["recipe"], sort_keys=False, allow_unicode=True),
         input_format=load_format(directory)[0] if record["kind"] == "aligner" else None,
         # Not Jinja's own filter for JSON, which escapes some characters for HTML.
@@ -109,7 +114,12 @@ def model_card(directory: Path) -> ModelCard:
     )
 
 
-def metadata(record: dict[str, Any]) -> ModelCardData:
+def data_licenses(record: dict[str, Any]) -> set[str]:
+    """Return the licences of the imports that a model was trained on."""
+    return {license for file in record["data"] for license in file.get("licenses", [])}
+
+
+def metadata(record: dict[str, Any], languages: Sequence[str]) -> ModelCardData:
     """Return the Hub's metadata of a model.
 
     They name no data set, because the training data are files of the run and not on the Hub.
@@ -131,7 +141,7 @@ def metadata(record: dict[str, Any]) -> ModelCardData:
     return ModelCardData(
         license=record["license"],
         base_model=base_model(record["recipe"]),
-        language="en",
+        language=list(languages),
         library_name="transformers",
         pipeline_tag=TASKS[kind],
         tags=["aligners", kind, "alignment"],

@@ -12,10 +12,14 @@ from huggingface_hub.constants import ENDPOINT, REPOCARD_NAME
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
+from aligners.configuration import results
+from aligners.configuration.criteria import languages_of
 from aligners.configuration.working_state import ROOT
 from aligners.core.errors import UserError
-from aligners.publishing.data_card import data_card
-from aligners.publishing.model_card import RECORD
+from aligners.core.rows import iterate_rows, read_json
+from aligners.publishing.data_card import count_licenses, data_card
+from aligners.publishing.licenses import non_commercial
+from aligners.publishing.model_card import RECORD, TrainingRecord, data_licenses
 
 # Files that can run code when they are loaded.
 PICKLES = {".bin", ".pt", ".pth", ".pkl"}
@@ -53,10 +57,31 @@ def push_directory(
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file.resolve())
         if kind == "dataset" and not (staging / REPOCARD_NAME).exists():
-            data_card(staging, repo).save(staging / REPOCARD_NAME)
+            languages = languages_of(criteria_of(path))
+            data_card(staging, repo, languages=languages).save(staging / REPOCARD_NAME)
+        announce_licenses(staging, kind)
         with hub_errors(repo, token):
             url = upload(HfApi(token=token), staging, kind, repo, private, revision, message)
     print(url)
+
+
+def criteria_of(path: Path) -> list[str]:
+    """Return the criterion of a training set in results/; none for another directory."""
+    try:
+        return [results.TRAINING_SET.names(path.resolve() / "train.jsonl")["criterion"]]
+    except ValueError:
+        return []
+
+
+def announce_licenses(staging: Path, kind: str) -> None:
+    """Print which licences of the data forbid commercial use, before anything is sent."""
+    if kind == "model":
+        licenses = data_licenses(read_json(staging / RECORD, TrainingRecord))
+    else:
+        rows = (row for file in staging.glob("*.jsonl") for row in iterate_rows(file))
+        licenses = set(count_licenses(rows))
+    if found := non_commercial(licenses):
+        print(f"Not for commercial use: data with the licence {', '.join(found)}.")
 
 
 def directory_kind(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from aligners.core.hashes import file_hash
-from aligners.core.rows import number_of_rows
+from aligners.core.rows import iterate_rows, number_of_rows
 from aligners.training.process import process_state
 from aligners.training.trainer import BatchTrainer
 
@@ -41,8 +41,18 @@ def library_versions() -> dict[str, str]:
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """Return the path, the SHA-256 and the number of rows of a JSON Lines file."""
-    return {"path": path.as_posix(), "sha256": file_hash(path), "rows": number_of_rows(path)}
+    """Return the path, the SHA-256, the number of rows, and the licences of a JSON Lines file.
+
+    The licences are those of the imports that the rows come from. Without one, there is no such
+    key.
+    """
+    licenses = {row["license"] for row in iterate_rows(path) if row.get("license")}
+    return {
+        "path": path.as_posix(),
+        "sha256": file_hash(path),
+        "rows": number_of_rows(path),
+        **({"licenses": sorted(licenses)} if licenses else {}),
+    }
 
 
 def describe_hardware(dtype: torch.dtype) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class ImportRecipe(Recipe):
     nothing. `null`: preferences train inspectors alone. Look at the histogram
     results/synthetic/{criterion}/pairs_similarity.png first."""
     license: Line | None = None
-    """License of the data, such as CC BY-NC 4.0. It is recorded in each row, in cards, and in what
+    """Licence of the data, such as CC BY-NC 4.0. It is recorded in each row, in cards, and in what
     is published."""
 
     @classmethod
