@@ -238,6 +238,19 @@ def test_columns_can_be_paths_and_labels_can_be_text() -> None:
     assert read_record({**record, "ok": "so so"}, found, "labels", "last") == ({}, "no_label")
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_record_of_another_form_is_dropped_and_hides_no_format(name: str) -> None:
+    kind, cases = CASES[name]
+    records = [record for record, _ in cases]
+    whole = records[0]
+    odd = [{}, *({**whole, column: value} for column in whole for value in (None, 5, "x", [1]))]
+    [found] = fitting([*records * len(odd), *odd])
+    assert found.name == name
+    for record in odd:
+        row, reason = read_record(record, found, kind, "last")
+        assert reason is not None or row
+
+
 def test_the_reasons_of_a_file_are_counted() -> None:
     kind, cases = CASES["sharegpt"]
     [found] = fitting([record for record, _ in cases])

@@ -26,6 +26,7 @@ from aligners.imports.readers import (
     columns_reader,
     label_reader,
     labelled,
+    read_aligner,
     read_alpaca,
     read_alpaca_preference,
     read_arena,
@@ -124,7 +125,7 @@ def is_chat(column: str) -> Callable[[Row], bool]:
 
 def is_transcript(record: Row) -> bool:
     """Return whether `chosen` is a transcript or a chat, which includes the prompt."""
-    chosen = record["chosen"]
+    chosen = record.get("chosen")
     return isinstance(chosen, list) or (
         isinstance(chosen, str) and "Assistant:" in chosen and "Human:" in chosen
     )
@@ -136,11 +137,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "aligner",
         ("question", "answer", "correction"),
-        {
-            "corrections": columns_reader(
-                question="question", response="answer", aligned_response="correction"
-            )
-        },
+        {"corrections": read_aligner},
     ),
     Format(
         "pairs",
@@ -174,7 +171,7 @@ FORMATS: tuple[Format, ...] = (
             "responses": read_alpaca,
             "questions": lambda record, turns: {"question": alpaca_question(record)},
         },
-        lambda record: not isinstance(record["output"], list),
+        lambda record: not isinstance(record.get("output"), list),
     ),
     Format(
         "argilla",
@@ -199,7 +196,7 @@ FORMATS: tuple[Format, ...] = (
         "trl-preference",
         ("prompt", "chosen", "rejected"),
         {"preferences": read_trl_preference},
-        lambda record: not is_transcript(record) or isinstance(record["prompt"], list),
+        lambda record: not is_transcript(record) or isinstance(record.get("prompt"), list),
     ),
     Format(
         "transcripts",
@@ -285,14 +282,17 @@ def format_of_columns(kind: Kind, columns: Mapping[str, str]) -> Format:
 
 
 def fitting(records: Sequence[Row], kind: Kind | None = None) -> list[Format]:
-    """Return the formats that fit the records best, of one kind if it is given."""
+    """Return the formats that fit the records best, of one kind if it is given.
+
+    A format fits if half of the records can be of it: others are dropped with their reason.
+    """
     names = set(column_names(records))
     found = [
         one
         for one in FORMATS
         if names.issuperset(one.columns)
         and (kind is None or one.reader(kind) is not None)
-        and all(map(one.fits, records))
+        and 2 * sum(map(one.fits, records)) >= len(records)
     ]
     most = max((len(one.columns) for one in found), default=0)
     return [one for one in found if len(one.columns) == most]
@@ -310,6 +310,11 @@ def read_record(record: Row, found: Format, kind: Kind, turns: Turns) -> tuple[R
         row = read(record, turns)
     except Unusable as error:
         return {}, str(error)
+    except KeyError:
+        return {}, "empty"
+    # A value of another type than in the other records, such as a text in place of a list.
+    except (AttributeError, TypeError, IndexError):
+        return {}, "not_text"
     return row, reason_to_drop(row, kind)
 
 

@@ -4,6 +4,7 @@ A reader gets the record and the policy for chats with several turns (`conversat
 raises `Unusable` with the reason if the record cannot be used.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -44,12 +45,22 @@ def joined(*texts: str) -> str:
 
 
 def columns_reader(**names: str) -> Read:
-    """Return a reader that takes each field of a row from a column."""
+    """Return a reader that takes each field of a row from a column, and a system text if any."""
 
     def read(record: Row, turns: Turns) -> Row:
-        return {field: text(record, column) for field, column in names.items()}
+        row = {field: text(record, column) for field, column in names.items()}
+        return {**row, **system_field(text(record, "system"))}
 
     return read
+
+
+def read_aligner(record: Row, turns: Turns) -> Row:
+    """Read question, answer and correction; each may begin with its label ("Answer: ...")."""
+    names = {"question": "question", "response": "answer", "aligned_response": "correction"}
+    return {
+        field: re.sub(rf"\A{column}:\s*", "", text(record, column), flags=re.IGNORECASE)
+        for field, column in names.items()
+    }
 
 
 def chat_reader(column: str) -> Read:
