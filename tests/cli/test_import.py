@@ -130,11 +130,21 @@ WRONG: list[tuple[str, list[Row], ImportOptions, str]] = [
     ("a.jsonl", BOTH, ImportOptions(columns=("question=prompt",)), "add --as"),
     ("a.jsonl", BOTH, ImportOptions(kind="questions", columns=("prompt",)), "question=COLUMN"),
     ("a.jsonl", BOTH, ImportOptions(kind="questions", columns=("question=x",)), "'x'"),
+    ("a.jsonl", BOTH, ImportOptions(
+        kind="questions", columns=("question=prompt", "question=question")
+    ), "--columns.*twice"),
+    ("a.jsonl", BOTH, ImportOptions(
+        kind="questions", columns=("question=prompt",), format="prompts"
+    ), "--columns and --format"),
+    ("a.jsonl", BOTH, ImportOptions(format="promts"), "--format.*'promts'.*mean prompts"),
+    ("a.jsonl", BOTH, ImportOptions(format="messages"), "none of the first 1.*not_text"),
+    ("a.jsonl", BOTH, ImportOptions(name="../a"), r"--name.*'\.\./a' is not a name"),
+    ("a.jsonl", BOTH, ImportOptions(criterion="../demo"), r"--criterion.*is not a name"),
     ("a.jsonl", BOTH, ImportOptions(split="train"), "--split.*only a data set on the Hub"),
     ("a.jsonl", BOTH, ImportOptions(criterion="ethicla"), "did you mean ethical"),
     ("a.jsonl", [{"messages": TOOL}], ImportOptions(), "1 tool_call"),
     ("missing.jsonl", [], ImportOptions(), "no such file"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "rows", "options", "message"), WRONG)
@@ -151,6 +161,7 @@ def test_what_is_wrong_is_one_message_and_no_recipe(
 def test_another_import_of_the_name_is_kept() -> None:
     import_table(table("a.jsonl", [{"question": "Why?"}]), ImportOptions())
     before = Path("config/imports/a.yaml").read_text()
-    with pytest.raises(UserError, match="give another one by --name"):
-        import_table("a.jsonl", ImportOptions(license="MIT"))
+    for options in (ImportOptions(license="MIT"), ImportOptions(license="")):
+        with pytest.raises(UserError, match="give another one by --name"):
+            import_table("a.jsonl", options)
     assert Path("config/imports/a.yaml").read_text() == before

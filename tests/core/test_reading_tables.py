@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow
+import pyarrow.parquet
 import pytest
 
 from aligners.core.errors import UserError
@@ -158,6 +159,25 @@ def test_a_damaged_page_of_parquet_is_one_message(tmp_path: Path) -> None:
     data[40:400] = bytes(360)
     with pytest.raises(UserError, match=r"table\.parquet.*Parquet.*again"):
         read(write(path, bytes(data)))
+
+
+def test_values_of_parquet_that_cannot_be_read_are_one_message(tmp_path: Path) -> None:
+    offsets, data = b"\0\0\0\0\1\0\0\0", b"\xff"  # of one text that is not UTF-8
+    no_text = pyarrow.Array.from_buffers(
+        pyarrow.string(), 1, [None, pyarrow.py_buffer(offsets), pyarrow.py_buffer(data)]
+    )
+    for column in (no_text, pyarrow.array([2**62], pyarrow.timestamp("us"))):
+        path = tmp_path / "table.parquet"
+        pyarrow.parquet.write_table(pyarrow.table({"question": column}), path)
+        with pytest.raises(UserError, match=r"table\.parquet, after row 0.*; export"):
+            read(path)
+
+
+def test_equal_names_of_parquet_are_two_columns(tmp_path: Path) -> None:
+    columns = [pyarrow.array(["A?"]), pyarrow.array(["B"])]
+    path = tmp_path / "table.parquet"
+    pyarrow.parquet.write_table(pyarrow.table(columns, names=["text", "text"]), path)
+    assert read(path) == [{"text": "A?", "text.2": "B"}]
 
 
 def test_a_missing_file_is_one_message(tmp_path: Path) -> None:

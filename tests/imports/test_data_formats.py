@@ -8,6 +8,7 @@ import pytest
 from aligners.core.rows import Row
 from aligners.imports.formats import (
     FORMATS,
+    TEXTS_OF_KIND,
     Kind,
     fitting,
     format_of_columns,
@@ -66,6 +67,8 @@ CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str | None]]]] = 
     "pairs": ("corrections", [({"question": Q, "response": B, "aligned_response": A}, (Q, B, A))]),
     "helpsteer3-edit": ("corrections", [
         ({"context": [user(Q)], "original_response": B, "edited_response": A}, (Q, B, A)),
+        ({"context": [SYSTEM, user(Q)], "original_response": B, "edited_response": A},
+         (Q, B, A, "Be brief.")),
         ({"context": [bot(Q)], "original_response": B, "edited_response": A}, "no_prompt"),
     ]),
     "alpaca": ("responses", [
@@ -73,6 +76,8 @@ CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str | None]]]] = 
         ({"instruction": Q, "input": "", "output": A, "system": "Be brief."}, (Q, A, "Be brief.")),
         ({"instruction": Q, "output": ""}, "empty"),
         ({"instruction": Q, "output": A, "history": HISTORY}, (Q, A)),
+        ({"instruction": Q, "output": A, "history": [["Hi."]]}, "not_text"),
+        ({"instruction": Q, "output": [A, B]}, "not_text"),
     ]),
     "alpaca-preference": ("preferences", [
         ({"instruction": Q, "input": "", "chosen": A, "rejected": B}, (Q, A, B)),
@@ -118,7 +123,11 @@ CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str | None]]]] = 
     "argilla": ("preferences", [
         ({"instruction": Q, "chosen_response": A, "rejected_response": B}, (Q, A, B)),
     ]),
-    "intel": ("preferences", [({"question": Q, "chosen": A, "rejected": B}, (Q, A, B))]),
+    "intel": ("preferences", [
+        ({"question": Q, "chosen": A, "rejected": B}, (Q, A, B)),
+        ({"system": "Be brief.", "question": Q, "chosen": A, "rejected": B},
+         (Q, A, B, "Be brief.")),
+    ]),
     "kto-chat": ("labels", [
         ({"messages": [user(Q), bot(A)], "kto_tag": True}, (Q, A, 1)),
         ({"messages": [user(Q), bot(B)], "kto_tag": False}, (Q, B, 0)),
@@ -135,6 +144,8 @@ CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str | None]]]] = 
           "safer_response_id": 1}, (Q, A, B)),
         ({"prompt": Q, "response_0": B, "response_1": A, "better_response_id": 0,
           "safer_response_id": -1}, "tie"),
+        ({"prompt": Q, "response_0": B, "response_1": A, "better_response_id": "0",
+          "safer_response_id": "1"}, (Q, A, B)),
     ]),
     "beavertails": ("labels", [
         ({"prompt": Q, "response": A, "category": {"violence": False}, "is_safe": True}, (Q, A, 1)),
@@ -144,10 +155,14 @@ CASES: dict[str, tuple[Kind, list[tuple[Row, tuple[Any, ...] | str | None]]]] = 
         ({"instruction": Q, "completions": RATED}, (Q, A, B)),
         ({"instruction": Q, "completions": RATED[2:]}, "tie"),
         ({"instruction": Q, "completions": []}, "tie"),
+        ({"instruction": Q, "completions": [A, B]}, "not_text"),
+        ({"instruction": Q, "completions": [*RATED, {"response": "?", "overall_score": "nan"}]},
+         (Q, A, B)),
     ]),
     "nectar": ("preferences", [
         ({"prompt": f"{hh(Q)}\n\nAssistant: ".lstrip(),
           "answers": [{"answer": B, "rank": 2.0}, {"answer": A, "rank": 1.0}]}, (Q, A, B)),
+        ({"prompt": Q, "answers": [A, B]}, "not_text"),
     ]),
     "helpsteer3": ("preferences", [
         ({"context": [user(Q)], "response1": A, "response2": B, "overall_preference": -2},
@@ -204,6 +219,26 @@ def test_a_format_is_found_by_its_columns_and_each_record_is_read_or_has_a_reaso
     assert made == [expected for _, expected in cases if expected is not None]
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_record_without_a_column_or_its_value_has_a_reason_and_changes_no_other(
+    name: str,
+) -> None:
+    kind, cases = CASES[name]
+    records = [record for record, _ in cases]
+    [format_] = fitting(records)
+    damaged = [
+        {key: value for key, value in {**records[0], **change}.items() if value != "left out"}
+        for column in format_.columns
+        for change in ({column: "left out"}, {column: None}, {column: 5})
+    ]
+    [found] = fitting([*records * len(damaged), *damaged])
+    assert found == format_
+    places = [(f"row {number}", record) for number, record in enumerate(damaged)]
+    for _, record in grouped(places, found.together):
+        row, reason = read_record(record, found, kind, "last")
+        assert reason is not None or all(row[text].strip() for text in TEXTS_OF_KIND[kind])
+
+
 def test_the_question_of_a_chat_is_the_last_message_all_of_them_or_none() -> None:
     record = {"messages": [SYSTEM, user("Hi."), bot("Hello."), user(Q), bot(A)]}
     [found] = fitting([record])
@@ -246,7 +281,7 @@ def test_a_record_of_another_form_is_dropped_and_hides_no_format(name: str) -> N
     odd = [{}, *({**whole, column: value} for column in whole for value in (None, 5, "x", [1]))]
     [found] = fitting([*records * len(odd), *odd])
     assert found.name == name
-    for record in odd:
+    for _, record in grouped([("line 1", record) for record in odd], found.together):
         row, reason = read_record(record, found, kind, "last")
         assert reason is not None or row
 

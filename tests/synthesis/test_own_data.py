@@ -137,6 +137,7 @@ def test_an_import_has_texts_kind_and_origin_of_each_record() -> None:
         "aligned_response": rows[0]["correction"],
         "source": "mine",
         "license": "CC BY-NC 4.0",
+        "original_id": "0",
     }
     assert second["original_id"] == "1"
     assert dropped(path) == {"duplicate": 1, "empty": 1, "not_text": 1}

@@ -1,5 +1,6 @@
 """The command `aligners import`: finds the format of a table, and writes its recipe."""
 
+import difflib
 import re
 import sys
 from collections import Counter
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.text import Text
 
 from aligners.cli.import_options import ImportOptions
 from aligners.cli.show import print_field
+from aligners.configuration.fields import Name
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.imports import HubImportRecipe, ImportRecipe
 from aligners.configuration.kinds.tables import TABLE
@@ -24,13 +27,14 @@ from aligners.core.formats import printable_lines
 from aligners.core.rows import Row
 from aligners.core.tables import COMPRESSED, FIRST_RECORDS, column_names, read_records
 from aligners.core.yaml_files import read_yaml
-from aligners.imports.formats import Format, fitting
+from aligners.imports.formats import BY_NAME, Format, Kind, fitting
 from aligners.imports.hub import HubTable, hub_records, newest_commit
 from aligners.publishing.licenses import forbids_commerce
 from aligners.synthesis.own_data import import_rows
 
 HUB = "hub:"
 SHOWN_ROWS = 2
+NAME = TypeAdapter(Name)
 # In the order in which a row is read.
 SHOWN_FIELDS = (
     "system", "question", "response", "critique", "aligned_response", "chosen", "rejected", "label"
@@ -51,12 +55,16 @@ def import_table(table: str, options: ImportOptions) -> None:
             is another import of this name.
     """
     if options.criterion is not None:
+        check_name("--criterion", options.criterion)
         check_recipe(CriterionRecipe, options.criterion, "--criterion")
+    if options.name is not None:
+        check_name("--name", options.name)
     source = source_keys(table, options)
     path = CONFIG / ImportRecipe.folder / f"{options.name or default_name(table)}.yaml"
     values = {**source, **format_keys(source, table, options)}
     if options.license is not None:
         values["license"] = options.license
+    check_path(path, values)
     recipe = validate(ImportRecipe, values, path)
     console = Console(highlight=False)
     show_rows(console, table, path.stem, recipe)
@@ -67,6 +75,18 @@ def import_table(table: str, options: ImportOptions) -> None:
     if options.license and forbids_commerce(options.license):
         print_line(console, f"{options.license}: what is made from these rows is not for commerce")
     print_line(console, f"next: snakemake --cores 2 results/imported/{path.stem}.jsonl")
+
+
+def check_name(option: str, name: str) -> None:
+    """Check the name of a recipe, which becomes a part of paths.
+
+    Raises:
+        UserError: it is no name.
+    """
+    try:
+        NAME.validate_python(name)
+    except ValidationError as invalid:
+        raise UserError(f"{option}: {invalid.errors()[0]['ctx']['error']}") from None
 
 
 def source_keys(table: str, options: ImportOptions) -> dict[str, Any]:
@@ -117,23 +137,39 @@ def format_keys(source: Mapping[str, Any], table: str, options: ImportOptions) -
     if options.columns:
         if options.kind is None:
             raise UserError("--columns: it is not clear what the rows are for; add --as")
-        columns = dict(map(column_option, options.columns))
+        if options.format is not None:
+            raise UserError("--columns and --format exclude each other; remove one")
+        pairs = list(map(column_option, options.columns))
+        columns = dict(pairs)
+        if len(columns) < len(pairs):
+            raise UserError("--columns: a field occurs twice; give each field one column")
         return {"kind": options.kind, "columns": columns, **turns}
-    if options.format is not None and options.kind is not None:
-        return {"kind": options.kind, "format": options.format, **turns}
+    if options.format is not None:
+        kind = options.kind or usual_kind(options.format)
+        return {"kind": kind, "format": options.format, **turns}
     records = first_records(source)
     if not records:
         raise UserError(f"{table}: the table has no records; add some, or name another table")
     found = fitting(records, options.kind)
-    if options.format is not None:
-        found = [one for one in found if one.name == options.format] or found
     chosen = choose_format(table, records, found, options)
-    several = len(found) > 1 or options.format is not None
     return {
         "kind": options.kind or chosen.kinds()[0],
-        **({"format": chosen.name} if several else {}),
+        **({"format": chosen.name} if len(found) > 1 else {}),
         **turns,
     }
+
+
+def usual_kind(name: str) -> Kind:
+    """Return the usual kind of a format.
+
+    Raises:
+        UserError: there is no such format.
+    """
+    if name not in BY_NAME:
+        close = difflib.get_close_matches(name, BY_NAME, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"use one of {', '.join(BY_NAME)}"
+        raise UserError(f"--format: there is no format {name!r}; {hint}")
+    return BY_NAME[name].kinds()[0]
 
 
 def column_option(text: str) -> tuple[str, str]:
@@ -173,7 +209,7 @@ def choose_format(
     if not found:
         kind = f"no known format of {options.kind}" if options.kind else "no known format"
         raise UserError(
-            f"{table}: {kind} has the columns {names}; give --as, and name the columns, for "
+            f"{table}: {kind} has the columns {names}; name the columns, for "
             "instance --as responses --columns question=COLUMN response=COLUMN "
             "(docs/your-own-data.md has the formats)"
         )
@@ -232,14 +268,18 @@ def print_line(console: Console, line: str) -> None:
     console.print(Text(line), soft_wrap=True)
 
 
-def write_recipe(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a recipe.
+def check_path(path: Path, values: Mapping[str, Any]) -> None:
+    """Check that a recipe replaces no other one.
 
     Raises:
         UserError: there is another one.
     """
     if path.exists() and read_yaml(path) != values:
         raise UserError(f"{path}: there is another import of this name; give another one by --name")
+
+
+def write_recipe(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a recipe."""
     path.parent.mkdir(parents=True, exist_ok=True)
     text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
     path.write_text(text, encoding="utf-8")

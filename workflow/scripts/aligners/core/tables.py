@@ -251,6 +251,11 @@ def header_names(path: Path, cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
     if not any(names):
         raise UserError(f"{path}: no header line; add one with the names of the columns")
+    return distinct_names(names)
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Return names of which a number makes equal ones differ: a, a.2, a.3."""
     seen = Counter[str]()
     unique = []
     for name in names:
@@ -262,8 +267,11 @@ def header_names(path: Path, cells: list[str]) -> list[str]:
 def read_parquet(path: Path, handle: BinaryIO) -> Iterator[Record]:
     """Yield the rows of a Parquet file.
 
+    Of equal names of columns, the second is `name.2`.
+
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or has a value that Python cannot have, such as a text that
+            is not UTF-8.
     """
     import pyarrow.parquet  # takes longer than the other imports together
 
@@ -272,11 +280,12 @@ def read_parquet(path: Path, handle: BinaryIO) -> Iterator[Record]:
         # Parquet is read from its end. A compressed file cannot be, or only slowly.
         is_compressed = path.suffix.lower() in COMPRESSED
         file = pyarrow.parquet.ParquetFile(io.BytesIO(handle.read()) if is_compressed else handle)
+        names = distinct_names(file.schema_arrow.names)
         for batch in file.iter_batches(batch_size=ROWS_PER_BATCH):
-            for row in batch.to_pylist():
+            for row in batch.rename_columns(names).to_pylist():
                 number += 1
                 yield f"row {number}", row
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}, after row {number}: not a sound Parquet file ({one_line(error)}); export or "
             "download it again"

@@ -292,29 +292,41 @@ def fitting(records: Sequence[Row], kind: Kind | None = None) -> list[Format]:
         for one in FORMATS
         if names.issuperset(one.columns)
         and (kind is None or one.reader(kind) is not None)
-        and 2 * sum(map(one.fits, records)) >= len(records)
+        and fits_most(one, records)
     ]
     most = max((len(one.columns) for one in found), default=0)
     return [one for one in found if len(one.columns) == most]
 
 
+def fits_most(one: Format, records: Sequence[Row]) -> bool:
+    """Return whether at least half of the records with values in a format's columns are of it.
+
+    A few damaged records do not change how the others are read. They are dropped with a reason.
+    """
+    known = [
+        record
+        for record in records
+        if all(record.get(column) is not None for column in one.columns)
+    ]
+    return 2 * sum(map(one.fits, known)) >= len(known)
+
+
 def read_record(record: Row, found: Format, kind: Kind, turns: Turns) -> tuple[Row, str | None]:
     """Return the row of a record, and the reason to drop it or None.
 
+    A column that the record lacks is as one without a value. A column `system` with a text is kept.
     Reasons are those of `Unusable`, with an empty row, and `empty` (a text is empty), `too_long`
     (a text has more than `MOST_CHARACTERS`) and `equal` (chosen and rejected are the same text).
     """
     read = found.reader(kind)
     assert read is not None, (found.name, kind)
     try:
-        row = read(record, turns)
+        row = read({**dict.fromkeys(found.columns), **record}, turns)
     except Unusable as error:
         return {}, str(error)
-    except KeyError:
-        return {}, "empty"
-    # A value of another type than in the other records, such as a text in place of a list.
-    except (AttributeError, TypeError, IndexError):
-        return {}, "not_text"
+    system = record.get("system")
+    if isinstance(system, str) and system.strip():
+        row.setdefault("system", system.strip())
     return row, reason_to_drop(row, kind)
 
 

@@ -4,6 +4,7 @@ A reader gets the record and the policy for chats with several turns (`conversat
 raises `Unusable` with the reason if the record cannot be used.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from aligners.imports.conversations import (
     SYSTEM,
     USER,
     Message,
+    Turn,
     Turns,
     Unusable,
     last_turn,
@@ -44,12 +46,23 @@ def joined(*texts: str) -> str:
     return "\n".join(one for one in texts if one)
 
 
+def objects(record: Row, column: str) -> list[Row]:
+    """Return the list of objects in a column.
+
+    Raises:
+        Unusable: `not_text`, if the value is no such list.
+    """
+    value = record[column]
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise Unusable("not_text")
+    return value
+
+
 def columns_reader(**names: str) -> Read:
-    """Return a reader that takes each field of a row from a column, and a system text if any."""
+    """Return a reader that takes each field of a row from a column."""
 
     def read(record: Row, turns: Turns) -> Row:
-        row = {field: text(record, column) for field, column in names.items()}
-        return {**row, **system_field(text(record, "system"))}
+        return {field: text(record, column) for field, column in names.items()}
 
     return read
 
@@ -99,18 +112,23 @@ def alpaca_question(record: Row) -> str:
 
 def read_alpaca(record: Row, turns: Turns) -> Row:
     """Read instruction, input and output; earlier turns are in `history`, as pairs of texts."""
+    if isinstance(record["output"], list):  # several responses, as in `alpaca-ranked`
+        raise Unusable("not_text")
     history = record.get("history") or []
+    if not isinstance(history, list) or not all(map(is_pair, history)):
+        raise Unusable("not_text")
     messages = [
         Message(role, plain_text(each))
         for pair in history
-        for role, each in zip((USER, ASSISTANT), pair, strict=False)
+        for role, each in zip((USER, ASSISTANT), pair, strict=True)
     ]
     question = question_of([*messages, Message(USER, alpaca_question(record))], turns)
-    return {
-        "question": question,
-        "response": text(record, "output"),
-        **system_field(text(record, "system")),
-    }
+    return {"question": question, "response": text(record, "output")}
+
+
+def is_pair(value: Any) -> bool:
+    """Return whether a value is a list of two."""
+    return isinstance(value, list) and len(value) == 2
 
 
 def read_alpaca_preference(record: Row, turns: Turns) -> Row:
@@ -208,13 +226,13 @@ def safe_rlhf_reader(decides: str) -> Read:
     """Return a reader of PKU-SafeRLHF by one of its two preferences."""
 
     def read(record: Row, turns: Turns) -> Row:
-        better = record[decides]
+        better = number(record[decides])
         if better not in (0, 1):
             raise Unusable("tie")
         return {
             "question": text(record, "prompt"),
-            "chosen": text(record, f"response_{better}"),
-            "rejected": text(record, f"response_{1 - better}"),
+            "chosen": text(record, f"response_{int(better)}"),
+            "rejected": text(record, f"response_{1 - int(better)}"),
         }
 
     return read
@@ -226,10 +244,14 @@ def label_reader(column: str, response: str = "response") -> Read:
     def read(record: Row, turns: Turns) -> Row:
         prompt = record["prompt"]
         if isinstance(prompt, list):
-            question = last_turn([*read_messages(prompt), Message(ASSISTANT, "?")], turns).question
+            turn = last_turn([*read_messages(prompt), Message(ASSISTANT, "?")], turns)
         else:
-            question = plain_text(prompt)
-        return {"question": question, "response": answer_text(record[response])}
+            turn = Turn(plain_text(prompt), "?")
+        return {
+            "question": turn.question,
+            "response": answer_text(record[response]),
+            **system_field(turn.system),
+        }
 
     return labelled(read, column)
 
@@ -273,17 +295,18 @@ def best_and_worst(question: str, rated: Iterable[tuple[str, float | None]]) -> 
 
 
 def number(value: Any) -> float | None:
-    """Return a rating, which may be a text; None for "N/A" and the like."""
+    """Return a number, which may be a text; None for "N/A", "nan" and the like."""
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return found if math.isfinite(found) else None
 
 
 def read_ultrafeedback(record: Row, turns: Turns) -> Row:
     """Read rated completions. The fine-grained score wins: an overall 1 became 10 in some rows."""
     rated = []
-    for one in record["completions"]:
+    for one in objects(record, "completions"):
         fine, overall = number(one.get("fine-grained_score")), number(one.get("overall_score"))
         rated.append((text(one, "response"), overall if fine is None else fine))
     return best_and_worst(text(record, "instruction"), rated)
@@ -295,7 +318,7 @@ def read_nectar(record: Row, turns: Turns) -> Row:
     messages = read_transcript(f"\n\n{prompt}") if "Human:" in prompt else [Message(USER, prompt)]
     while messages and not messages[-1].text:
         messages.pop()
-    ranks = [(text(one, "answer"), number(one.get("rank"))) for one in record["answers"]]
+    ranks = [(text(one, "answer"), number(one.get("rank"))) for one in objects(record, "answers")]
     rated = [(answer, None if rank is None else -rank) for answer, rank in ranks]
     return best_and_worst(question_of(messages, turns), rated)
 
@@ -305,7 +328,7 @@ def read_helpsteer2(record: Row, turns: Turns) -> Row:
 
     The helpfulness decides, as in the preferences that were published with the data.
     """
-    rated = [(text(one, "response"), number(one["helpfulness"])) for one in record["records"]]
+    rated = [(text(one, "response"), number(one.get("helpfulness"))) for one in record["records"]]
     return best_and_worst(text(record, "prompt"), rated)
 
 
@@ -321,10 +344,10 @@ def read_helpsteer3(record: Row, turns: Turns) -> Row:
 
 def read_helpsteer3_edit(record: Row, turns: Turns) -> Row:
     """Read an edited response to a chat."""
-    messages = read_messages(record["context"])
-    question = question_of([one for one in messages if one.role != SYSTEM], turns)
+    turn = last_turn([*read_messages(record["context"]), Message(ASSISTANT, "?")], turns)
     return {
-        "question": question,
+        "question": turn.question,
         "response": text(record, "original_response"),
         "aligned_response": text(record, "edited_response"),
+        **system_field(turn.system),
     }

@@ -105,8 +105,9 @@ def import_row(name: str, recipe: ImportRecipe, found: Format, place: Record) ->
     }
     if recipe.license is not None:
         row["license"] = recipe.license
-    if own := next((record[column] for column in ID_COLUMNS if record.get(column)), None):
-        row["original_id"] = str(own)
+    ids = (record.get(column) for column in ID_COLUMNS)
+    if own := next((str(one) for one in ids if one is not None and one != ""), None):
+        row["original_id"] = own
     return row, reason
 
 
