@@ -294,12 +294,15 @@ def without_teacher(criteria: list[str]) -> None:
         file.write("teacher: null\n")  # otherwise config.yaml has one
 
 
-def test_corrections_alone_make_the_training_sets_without_an_llm(project: Path) -> None:
+def test_corrections_alone_make_an_inspector_and_an_aligner_without_an_llm(project: Path) -> None:
     write_import("own", corrections(), kind="corrections")
     write_criterion(["own"], near_copy_similarity=1.0)
+    set_keys(MINIATURE, external=[], systems=["squad"])
     without_teacher(["mine"])
-    run_snakemake(project, "results/synthetic/all")
+    run_snakemake(project, "results/inspectors/all", "results/aligners/all")
     assert not list(Path("logs").glob("generate_*"))
+    assert Path("results/inspectors/bert-miniature/mine/model/config.json").exists()
+    assert Path("results/aligners/gpt2-miniature/mine/model/config.json").exists()
     counts = read_json(Path("results/synthetic/mine/aligner/counts.json"))
     assert counts["out"] >= COUNT / 2
     assert read_json(Path("results/synthetic/mine/pairs.usage.json"))["completions"] == 0
