@@ -137,7 +137,7 @@ WRONG: list[tuple[str, list[Row], ImportOptions, str]] = [
         kind="questions", columns=("question=prompt",), format="prompts"
     ), "--columns and --format"),
     ("a.jsonl", BOTH, ImportOptions(format="promts"), "--format.*'promts'.*mean prompts"),
-    ("a.jsonl", BOTH, ImportOptions(format="messages"), "none of the first 1.*not_text"),
+    ("a.jsonl", BOTH, ImportOptions(format="messages"), "key format: .*messages,.*has question"),
     ("a.jsonl", BOTH, ImportOptions(name="../a"), r"--name.*'\.\./a' is not a name"),
     ("a.jsonl", BOTH, ImportOptions(criterion="../demo"), r"--criterion.*is not a name"),
     ("a.jsonl", BOTH, ImportOptions(split="train"), "--split.*only a data set on the Hub"),

@@ -233,6 +233,12 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         # What cannot work
         ("llms", {**SERVED, "command": "serve '{port}"}, "key command: .*quotation"),
         ("llms", {**SERVED, "extra": {"stream": True}}, "key extra.stream: "),
+        ("llms", {**SERVED, "penalty_parameter": "temperature"}, "key penalty_parameter: temp"),
+        ("llms", {**SERVED, "penalty_parameter": "messages"}, "key penalty_parameter: messages"),
+        ("llms", {**TRANSFORMERS, "chat": True, "template_options": {"tokenize": False}},
+         "key template_options.tokenize: "),
+        ("llms", {**SERVED, "chat": True, "template_options": {"messages": []}},
+         "key template_options.messages: "),
         ("llms", OPENAI, "key endpoint"),
         ("llms", {"engine": "openai", "endpoint": "http://host"}, "key model"),
         ("llms", {**OPENAI, "endpoint": "http://"}, "key endpoint: 'http://'"),

@@ -65,6 +65,9 @@ def test_a_label_that_is_only_rejected_is_not_chosen(reply: str) -> None:
         "m is fine, but M is right.\nSo the better one is M.",
         "Better answer: M\nWorse answer: m",
         "Answer: m has an error.\nAnswer: M has none.\nI choose M.",
+        "The better response is M. The response m insults.",
+        "I'd choose M over m.",
+        "I prefer answer M, as m insults.",
     ],
 )
 def test_of_several_labels_the_final_statement_chooses(reply: str) -> None:
@@ -80,6 +83,9 @@ def test_of_several_labels_the_final_statement_chooses(reply: str) -> None:
         "Verdict: m or M",
         "Verdict: M\nVerdict: m, then\n both m and M.",
         "**M** is better.\nBut m is kind.",
+        "I prefer M in style but m in content.",
+        "I would prefer that M were as brief as m. It is not.",
+        "The better response is not M but m.",
     ],
 )
 def test_a_reply_without_one_final_label_chooses_none(reply: str) -> None:

@@ -179,7 +179,8 @@ SAMPLED = Decoding(20, 0.7, seed=1, stop=("STOP",), top_p=0.9, top_k=40)
 def test_each_request_has_the_parameters_of_its_decoding_and_its_recipe(serve: Serve) -> None:
     server = serve()
     options = {"enable_thinking": False}
-    recipe = server.recipe(chat=True, template_options=options, extra={"min_p": 0.1})
+    extra = {"min_p": 0.1, "top_p": 1.0, "top_k": 0}
+    recipe = server.recipe(chat=True, template_options=options, extra=extra)
     [completion] = load_engine(recipe)(requests(1, chat=True), SAMPLED)
     sent = server.requests()[-1]
     assert isinstance(completion, Completion)
@@ -194,6 +195,9 @@ def test_each_request_has_the_parameters_of_its_decoding_and_its_recipe(serve: S
         "min_p": 0.1,
         "chat_template_kwargs": options,
     }
+    list(load_engine(recipe)(requests(1, chat=True), Decoding(20, 0.7)))
+    sent = server.requests()[-1]
+    assert (sent["top_p"], sent["top_k"]) == (1.0, 0)
 
 
 def test_parameters_that_a_server_rejects_are_left_out_and_the_ledger_says_so(

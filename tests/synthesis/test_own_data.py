@@ -158,6 +158,8 @@ COLUMNS = [
     ({"kind": "labels", "columns": {"question": "prompt", "response": "response", "chosen": "a"}},
      "columns.(label|chosen)"),
     ({"kind": "labels", "format": "argilla"}, "format: .*argilla has preferences"),
+    ({"kind": "labels", "format": "kto-chat"},
+     "format: .*the columns messages, kto_tag,.*prompt, response"),
     ({"kind": "labels", "format": "spaghetti"}, "format: .*no format 'spaghetti'.*beavertails"),
     ({"kind": "labels", "least_similarity": 0.5}, "least_similarity: .*only preferences"),
     ({"kind": "labels", "format": "beavertails", "columns": {"question": "prompt"}},

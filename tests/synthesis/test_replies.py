@@ -176,6 +176,9 @@ def test_items_are_read_without_quotes_and_emphasis(around: str) -> None:
         "Q{n}: {q}",
         "| {n} | {q} |",
         "| {n} | advice | Cats | {q} |",
+        "Frage {n}: {q}",
+        "**Frage {n}:** {q}",
+        "{n}. **Frage:** {q}",
         "{n}. {q}\n   - This asks for advice.",
         "{n}. {q}\n   (This tests one principle.)",
     ],
@@ -193,6 +196,7 @@ def test_questions_are_read_without_hints_and_labels(line: str) -> None:
         "{n}. {t} (for adults and their children)",
         "{n}. Topic: {t}",
         "**Topic {n}:** {t}",
+        "Thema {n}: {t}",
         "| {n} | {t} |",
         "| {n} | {t} | how to do it |",
     ],
@@ -213,6 +217,22 @@ def test_thoughts_tokens_and_fences_are_removed_at_every_stage(around: str) -> N
     questions = read_questions(around.format(listed("{n}. {q}")))
     assert questions == dict(enumerate(QUESTIONS, start=6))
     assert read_pair(around.format(PLAIN_PAIR)) == PAIR
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Antwort: {response}\nKritik: {critique}\nKorrektur: {correction}",
+        "**Antwort:** {response}\n\n**Kritik:** {critique}\n\n"
+        "**Korrigierte Antwort:** {correction}",
+        "### Ursprüngliche Antwort\n{response}\n### Kritik der Antwort\n{critique}\n"
+        "### Verbesserte Antwort\n{correction}",
+        "Antwort: {response}\nKritik: {critique}\nKorrektur: {correction}\n\nEingabe: Warum?",
+        '{{"antwort": "{response}", "kritik": "{critique}", "korrektur": "{correction}"}}',
+    ],
+)
+def test_the_labels_of_a_pair_may_be_german(reply: str) -> None:
+    assert read_pair(reply.format(**PAIR)) == PAIR
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,11 @@ REJECTED_AFTER = re.compile(
 STATEMENT = re.compile(
     r"(?<!worse )(?<!worst )(?<!weaker )(?<!other )"
     r"\b(?:(?:verdict|winner|decision|choice|preference|judge?ment|conclusion|final answer)"
-    r"[*_]*(?:\s+is\b|\s*[:=])|(?:answer|better|best|preferred|result)[*_]*\s*[:=])\s*"
-    r"(?P<clause>(?:(?!\b(?:because|since)\b)[^\n.,;])*)",
+    r"[*_]*(?:\s+is\b|\s*[:=])|(?:answer|better|best|preferred|result)[*_]*\s*[:=]"
+    rf"|(?:better|best|preferred|stronger|superior|winning)\s+{ANSWER}\s+is\b(?!\s+not\b)"
+    r"|(?:i|we)(?:['’]d|\s+would)?\s+(?:choose|prefer|pick|select|favou?r|go\s+with)\b"
+    r"(?!\s+(?:if|that|when|to|how|not)\b))\s*"
+    r"(?P<clause>(?:(?!\b(?:because|since|over|than|rather|instead)\b)[^\n.,;])*)",
     re.IGNORECASE,
 )
 BLANKS = " \t\n\r▁ĠĊ"

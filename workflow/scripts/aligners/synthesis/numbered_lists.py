@@ -20,7 +20,7 @@ Mark = Literal["number", "bullet", "none"]
 
 # "6.", "6)", "(6)", "[6]", "6:", "6 -", "Question 6:", "#6", each also in bold.
 NUMBER = re.compile(
-    r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|line|q|no\.?)\s*#?)?(?P<number>\d{1,3})"
+    r"(?P<bold>\*\*|__)?[(\[#]?\s*(?:(?:question|topic|line|q|no\.?|frage|thema)\s*#?)?(?P<number>\d{1,3})"
     r"(?:\s*\\?[.)\]:、]+(?!\d)|\uFE0F?\u20E3|\s+[-–—](?=\s)|$"
     r"|(?<=#\d)\s|(?<=#\d\d)\s|(?<=\*\*\d)(?=\*\*)|(?<=\*\*\d\d)(?=\*\*))"
     r"(?(bold)\s*(?P<end>\*\*|__)?[:.)]?)\s*(?P<text>.*)",
@@ -39,7 +39,8 @@ NO_TEXT = re.compile(
 TAGGED = re.compile(r"<(question|topic|item|line|li|q)>\s*(.*?)\s*</\1>", re.IGNORECASE)
 # Before a question, an LLM may write "Question:" or repeat the hint, or a topic in bold.
 LABEL = re.compile(
-    r"[*_]*(?:question|request|prompt|user|topic|q)[*_]*\s*:[*_]*\s+(?=\S)", re.IGNORECASE
+    r"[*_]*(?:question|request|prompt|user|topic|q|frage|thema)[*_]*\s*:[*_]*\s+(?=\S)",
+    re.IGNORECASE,
 )
 BRACKETED = r"(?:\[[^|\[\]]*\|(?:[^\[\]]|\[[^\[\]]*\])*\]|\([^|()]*\|[^()]*\))"
 HINT = re.compile(
@@ -54,7 +55,7 @@ AFTER = re.compile(
 )
 # What a line has beside the words of its item: a number, a letter or tags.
 MARK_OF_A_LINE = re.compile(
-    r"^\W*(?:(?:question|topic|line|q|no)?\W*\d{1,3}|[a-z]\))|</?\w+>", re.IGNORECASE
+    r"^\W*(?:(?:question|topic|line|q|no|frage|thema)?\W*\d{1,3}|[a-z]\))|</?\w+>", re.IGNORECASE
 )
 # "Sure! 6. How?", before a line with the next number.
 INTRODUCED_NUMBER = re.compile(

@@ -48,6 +48,7 @@ def label(names: str) -> re.Pattern[str]:
     """Return a pattern of a label at the start of a line, as LLMs write it.
 
     For instance "Critique:", "**Critique:**", "### Critique", "2. Critique -", "critique (fair):".
+    LLMs that write German also translate the labels.
     """
     return re.compile(
         r"^(?:[^\w\n]|_)*(?:\d+[.)](?:[^\w\n]|_)*)?"
@@ -59,21 +60,23 @@ def label(names: str) -> re.Pattern[str]:
 
 FENCE_LINE = re.compile(r"^[ \t]*```.*$", re.MULTILINE)
 PLAIN_LABEL = re.compile(r"\s*\w+:\s*")
-INPUT = label("input|question|user")
+INPUT = label("input|question|user|eingabe|frage")
 RESPONSE = label(
     r"(?:(?:the|my|initial|original|first|assistant(?:['’]s)?|model(?:['’]s)?|ai|bad|flawed) )*"
     r"(?:response|answer|reply)|assistant"
+    r"|(?:(?:die|erste|ursprüngliche|fehlerhafte) )*antwort"
 )
 CRITIQUE = label(
     r"(?:(?:the|my|reviewer(?:['’]s)?) )*(?:self-)?(?:critique|criticism)"
-    r"(?: (?:of|on) (?:the |this )?(?:response|answer))?"
+    r"(?: (?:of|on) (?:the |this )?(?:response|answer))?|kritik(?: (?:der|an der) antwort)?"
 )
 OTHER_CRITIQUE = label("critic|review(?:er)?|feedback|evaluation|assessment|analysis")
 CORRECTION = label(
     r"(?:here(?:['’]s| is) )?(?:(?:the|a|my|suggested|proposed) )*(?:correction|corrected|revised"
     r"|improved|rewritten|revision|rewrite|(?:correct|corrected|revised|improved|rewritten|updated"
     r"|better|fixed|amended|aligned|final|new|edited|modified|second)(?:(?: and)? \w+)? "
-    r"(?:response|answer|version|reply|text))"
+    r"(?:response|answer|version|reply|text))|korrektur"
+    r"|(?:die )?(?:korrigierte|verbesserte|überarbeitete|bessere|neue) (?:antwort|fassung|version)"
 )
 REPEATED = "(?:(?:corrected|revised|improved|final) )?(?:response|correction)"
 AGAIN = label(REPEATED)
@@ -82,7 +85,7 @@ NEXT_QUESTION = re.compile(
     r"\n[ \t]*[*_#]*(?:question|user|human)\b[*_]*:[^\n]*\s*\Z", re.IGNORECASE
 )
 # A completion may go on with the next pair, or review or repeat its correction.
-NEXT_PART = label(rf"input|critique|{REPEATED}")
+NEXT_PART = label(rf"input|critique|{REPEATED}|eingabe|kritik|korrigierte antwort|korrektur")
 # The names of parts in JSON are written as labels: "corrected_response", "correctedResponse".
 BETWEEN_WORDS = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 OPEN_JSON = re.compile(r"^[ \t]*\{\s*(?:\"|\Z)", re.MULTILINE)

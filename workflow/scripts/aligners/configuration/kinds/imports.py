@@ -160,7 +160,14 @@ def find_format(recipe: ImportRecipe, records: list[dict[str, Any]]) -> Format:
                 )
         return format_of_columns(recipe.kind, columns)
     if recipe.format is not None:
-        return BY_NAME[recipe.format]
+        named = BY_NAME[recipe.format]
+        if missing := [one for one in named.columns if one not in column_names(records)]:
+            raise WrongKey(
+                "format",
+                f"the format {named.name} needs the columns {', '.join(missing)}, and the table "
+                f"has {names}; correct it",
+            )
+        return named
     found = fitting(records, recipe.kind)
     if len(found) == 1:
         return found[0]

@@ -2,7 +2,7 @@
 
 import shlex
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
@@ -50,6 +50,17 @@ KEYS_OF_PARAMETERS = {
     "stop": "stop",
     "response_format": "structured_output",
 }
+# Arguments of a chat template that the workflow sets itself, or that would replace its template.
+OWN_TEMPLATE_ARGUMENTS = (
+    "conversation",
+    "messages",
+    "add_generation_prompt",
+    "continue_final_message",
+    "chat_template",
+    "tokenize",
+    "return_dict",
+    "sanitize_control_tokens",
+)
 
 
 def has_a_host(url: str) -> str:
@@ -98,6 +109,31 @@ def only_more(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if key := KEYS_OF_PARAMETERS.get(name):
             raise WrongKey(name, f"the key {key} sets the parameter {name}; use {key} instead")
     return parameters
+
+
+def only_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return options of a chat template.
+
+    Raises:
+        ValueError: they contain an argument that the workflow sets itself.
+    """
+    for name in options:
+        if name in OWN_TEMPLATE_ARGUMENTS:
+            raise WrongKey(name, f"{name} is no option of a chat template; remove it")
+    return options
+
+
+def is_free(parameter: str) -> str:
+    """Return the name of a parameter that no other key sets.
+
+    Raises:
+        ValueError: another key sets it, or the workflow itself.
+    """
+    if parameter in (*OWN_PARAMETERS, *KEYS_OF_PARAMETERS, *get_args(LeftOut)):
+        raise ValueError(
+            f"{parameter} is no parameter for a penalty, and is set already; correct it"
+        )
+    return parameter
 
 
 class Responses(Sampling):
@@ -155,7 +191,7 @@ class LLMRecipe(Recipe):
     thought_tokens: Tokens | None = None
     """Room for the thoughts of a reasoning model: this number is added to each `max_new_tokens`.
     Thoughts are removed from the texts, and counted."""
-    template_options: dict[str, JsonValue] | None = None
+    template_options: Annotated[dict[str, JsonValue], AfterValidator(only_options)] | None = None
     """Options of the chat template, such as `{enable_thinking: false}`. A server gets them as the
     parameter `chat_template_kwargs`."""
     responses: Responses = Responses()
@@ -268,7 +304,7 @@ class ServerRecipe(LLMRecipe):
     """Name of the model on the server."""
     limit_parameter: NotDeciding[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
     """Name of the request parameter for the maximum number of tokens of a completion."""
-    penalty_parameter: NotDeciding[Line] = "repetition_penalty"
+    penalty_parameter: NotDeciding[Annotated[Line, AfterValidator(is_free)]] = "repetition_penalty"
     """Name of the request parameter for the repetition penalty. llama.cpp and Ollama call it
     `repeat_penalty`. A job with a penalty first checks that the server uses the parameter."""
     leave_out: Annotated[list[LeftOut], AfterValidator(differ)] | None = None

@@ -40,11 +40,18 @@ def request_parameters(
 
 
 def extra_parameters(recipe: ServerRecipe, decoding: Decoding) -> dict[str, Any]:
-    """Return the parameters that are not in OpenAI's API: of the decoding and of the recipe."""
+    """Return the parameters that are not in OpenAI's API: of the decoding and of the recipe.
+
+    They replace parameters of the same name, so the recipe's `top_p` is left out if the decoding
+    has one.
+    """
     extra = dict(recipe.extra)
+    left_out = recipe.leave_out or ()
+    if decoding.top_p is not None and "top_p" not in left_out:
+        extra.pop("top_p", None)
     if decoding.repetition_penalty != 1.0:
         extra[recipe.penalty_parameter] = decoding.repetition_penalty
-    if decoding.top_k is not None and "top_k" not in (recipe.leave_out or ()):
+    if decoding.top_k is not None and "top_k" not in left_out:
         extra["top_k"] = decoding.top_k
     if recipe.template_options:
         extra["chat_template_kwargs"] = recipe.template_options
