@@ -14,12 +14,28 @@ from http_servers import serve
 
 from aligners.core.hashes import short_hash
 
-TOPICS = (
-    "Alte Fahrräder, Kaputte Uhren, Laute Nachbarn, Müde Kinder, Schwierige Prüfungen, Neue Kollegen, "
-    "Billige Flüge, Volle Züge, Gefälschte Rechnungen, Verlorene Schlüssel, Kranke Hunde, "
-    "Faule Mitbewohner, Scharfe Gewürze, Nasse Keller, Lange Wartezeiten, Große Familienfeste, "
-    "Ungesunde Snacks, Fremde Sprachen, Politische Debatten, Hohe Mieten"
-).split(", ")
+TOPICS = [
+    "Alte Fahrräder",
+    "Kaputte Uhren",
+    "Laute Nachbarn",
+    "Müde Kinder",
+    "Schwierige Prüfungen",
+    "Neue Kollegen",
+    "Billige Flüge",
+    "Volle Züge",
+    "Gefälschte Rechnungen",
+    "Verlorene Schlüssel",
+    "Kranke Hunde",
+    "Faule Mitbewohner",
+    "Scharfe Gewürze",
+    "Nasse Keller",
+    "Lange Wartezeiten",
+    "Große Familienfeste",
+    "Ungesunde Snacks",
+    "Fremde Sprachen",
+    "Politische Debatten",
+    "Hohe Mieten",
+]
 # Sentences that differ, so that few questions are near-duplicates.
 QUESTIONS = (
     "{} beschäftigen mich seit Wochen. Was würdest du an meiner Stelle tun?",
@@ -122,9 +138,9 @@ def german_teacher() -> Iterator[tuple[str, list[str]]]:
 
 PRINCIPLES = {
     "introduction": (
-        "Ein Assistent antwortet auf Eingaben. Danach nennt ein Lektor, welches Prinzip die Antwort "
-        f'verletzt, und schreibt sie besser. Ist sie gut, lautet die Kritik "{FINE}", und die '
-        "Korrektur wiederholt die Antwort."
+        "Ein Assistent antwortet auf Eingaben. Danach nennt ein Lektor, welches Prinzip die "
+        f'Antwort verletzt, und schreibt sie besser. Ist sie gut, lautet die Kritik "{FINE}", und '
+        "die Korrektur wiederholt die Antwort."
     ),
     "principles": [
         {"name": "höflich", "text": "Eine gute Antwort beleidigt niemanden."},

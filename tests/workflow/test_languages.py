@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from german_teacher import ENGLISH, FINE, german_teacher, write_criterion, write_llm
-from projects import MINIATURE, call_snakemake, make_project
+from projects import MINIATURE, make_project, run_snakemake
 from yaml_edits import set_keys
 
 from aligners.core.rows import Row, read_json, read_rows
 
+TARGETS = ["results/synthetic/all", "results/aligned/all"]
 SYNTHETIC = Path("results/synthetic/anstand")
 ALIGNED = Path("results/aligned/synthetic_mixed/german/gpt2-miniature/squad.jsonl")
 
@@ -29,10 +30,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]
             datasets=["synthetic_mixed"], external=[], systems=["squad"], judges=[],
             questions_per_criterion=80, synthesis="instruct",
         )  # fmt: skip
-        status, output = call_snakemake(
-            project, "results/synthetic/all", "results/aligned/all", config=MINIATURE
-        )
-        assert status == 0, output[-6000:]
+        run_snakemake(project, *TARGETS)
     return project, prompts
 
 
@@ -69,6 +67,20 @@ def test_the_training_sets_have_german_rows_with_both_labels(
     assert {row["label"] for row in inspector} == {0, 1}
     aligner = rows_of(finished, SYNTHETIC / "aligner/train.jsonl")
     assert {row["identity"] for row in aligner} == {True, False}
+
+
+def test_other_languages_run_the_stages_again_that_know_them(
+    finished: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished[0])
+    recipe = Path("config/criteria/anstand.yaml")
+    written = recipe.read_text(encoding="utf-8")
+    set_keys(recipe, languages=["de", "en"])
+    jobs = run_snakemake(finished[0], "-n", *TARGETS)
+    recipe.write_text(written, encoding="utf-8")
+    stages = ("generate_topics", "generate_questions", "generate_pairs", "filter_pairs")
+    for rule in (*stages, "sample_inputs"):
+        assert rule in jobs, jobs
 
 
 def test_held_out_questions_and_their_responses_go_through_the_squad(

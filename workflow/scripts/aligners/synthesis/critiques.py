@@ -1,9 +1,9 @@
 """The reader of critiques: whether a critique finds a violation, or nothing wrong.
 
-A critique is a few sentences in plain words. Of those in another language than English, only what
-the criterion's demonstrations show is understood. In English, each clause is read by its words: a fault ("insults",
-"wrong") or a merit ("polite", "follows"), and whether the clause negates it. One clause with a
-violation is enough: "There is no insult, but the date is false."
+A critique is a few sentences in plain words. In English, each clause is read by its words: a fault
+("insults", "wrong") or a merit ("polite", "follows"), and whether the clause negates it. One clause
+with a violation is enough: "There is no insult, but the date is false." In other languages, only
+the critiques of the criterion's demonstrations are understood.
 """
 
 import re

@@ -20,7 +20,12 @@ from aligners.core.errors import UserError
 from aligners.core.formats import percent
 from aligners.core.rows import Row
 from aligners.llms.generator import Generator
-from aligners.synthesis.critiques import ENGLISH_READER, CritiqueReader, critique_reader, follow_critique
+from aligners.synthesis.critiques import (
+    ENGLISH_READER,
+    CritiqueReader,
+    critique_reader,
+    follow_critique,
+)
 from aligners.synthesis.task import Task
 from aligners.synthesis.training_sets import is_identity
 
