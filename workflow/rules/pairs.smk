@@ -67,6 +67,7 @@ rule generate_pairs:
         **program(
             "generate_pairs",
             "criterion.principles",
+            "criterion.languages",
             "teacher",
             "synthesis.pairs",
             "shards.pairs",

@@ -27,6 +27,7 @@ rule generate_questions:
             "generate_questions",
             "criterion.seed_questions",
             "criterion.description",
+            "criterion.languages",
             "teacher",
             "synthesis.questions",
             "questions_per_criterion",

@@ -24,6 +24,7 @@ rule generate_topics:
         **program(
             "generate_topics",
             "criterion.seed_questions",
+            "criterion.languages",
             "teacher",
             "synthesis.topics",
             "topic_rounds",

@@ -11,7 +11,7 @@ from aligners.core.counts import write_filtered
 from aligners.core.program import run
 from aligners.core.progress import track
 from aligners.core.rows import iterate_rows, number_of_rows
-from aligners.synthesis.critiques import approving_critiques
+from aligners.synthesis.critiques import critique_reader
 from aligners.synthesis.filters import filter_pair
 from aligners.synthesis.sides import with_sides
 
@@ -25,12 +25,12 @@ def main(*, criterion: str, pairs: Path, split: Path, synthesis: str, output: Pa
     """
     language = load_recipe(SynthesisRecipe, synthesis).cleaning.language
     languages = load_recipe(CriterionRecipe, criterion).languages
-    approving = approving_critiques(load_principles(criterion))
+    reader = critique_reader(load_principles(criterion), languages)
     total = number_of_rows(pairs)
     rows = track(iterate_rows(pairs, needs=FIELDS), total, "filtering")
     replaced = Counter[str]()
     filtered = (
-        filter_pair(row, language, replaced, languages, approving)
+        filter_pair(row, language, replaced, languages, reader)
         if side
         else (row, "near_several_splits")
         for row, side in with_sides(rows, split)

@@ -18,7 +18,7 @@ from aligners.core.rows import Row, seeded_order
 from aligners.preview.asking import SHARD, Ask, Batch
 from aligners.preview.exchange import Exchange, StagePreview, without_duplicates
 from aligners.preview.responses import read_responses, responses_batch
-from aligners.synthesis.critiques import approving_critiques
+from aligners.synthesis.critiques import critique_reader
 from aligners.synthesis.filters import filter_pair
 from aligners.synthesis.own_data import import_rows, pair_of
 from aligners.synthesis.pairs import demonstrated_texts, pair_request, pairs_decoding, read_pair
@@ -152,8 +152,8 @@ def filtered(
     if reason is not None:
         return pair
     languages = load_recipe(CriterionRecipe, criterion).languages
-    approving = approving_critiques(load_principles(criterion))
-    return filter_pair(row, synthesis.cleaning.language, replaced, languages, approving)
+    reader = critique_reader(load_principles(criterion), languages)
+    return filter_pair(row, synthesis.cleaning.language, replaced, languages, reader)
 
 
 def preview_import(config: Config, criterion: str, name: str, count: int) -> StagePreview:

@@ -1,13 +1,15 @@
 """The reader of critiques: whether a critique finds a violation, or nothing wrong.
 
-A critique is a few sentences in plain words. Each clause is read by its words: a fault ("insults",
-"wrong") or a merit ("polite", "follows"), and whether the clause negates it. One clause with a
-violation is enough: "There is no insult, but the date is false."
+A critique is a few sentences in plain words. In English, each clause is read by its words: a fault
+("insults", "wrong") or a merit ("polite", "follows"), and whether the clause negates it. One clause
+with a violation is enough: "There is no insult, but the date is false." In other languages, only
+the critiques of the criterion's demonstrations are understood.
 """
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from aligners.configuration.kinds.criteria import Principles
@@ -125,7 +127,7 @@ class Finding(Enum):
 
 
 def read_critique(critique: str) -> Finding:
-    """Return what a critique in English finds; other words and languages are unclear."""
+    """Return what a critique in English finds; other words are unclear."""
     findings = set[Finding]()
     for clause, is_contrast in clauses(critique):
         if ABOUT_THE_QUESTION.match(clause) and not NEGATION.search(clause):
@@ -185,16 +187,42 @@ def read_clause(clause: str) -> Finding:
     return Finding.VIOLATION if negated and TOLD.search(clause) else Finding.UNCLEAR
 
 
-def approving_critiques(principles: Principles) -> set[str]:
-    """Return the critiques of good responses in the demonstrations, as `plain` has them.
+@dataclass(frozen=True)
+class CritiqueReader:
+    """How the critiques of a criterion are read.
 
-    A teacher repeats them, in whatever language they are.
+    Attributes:
+        in_english: whether the criterion has English texts. The words of other languages would be
+            misread: German "Kind" is a child.
+        approving: critiques that find nothing wrong in any language, as `plain` has them.
     """
-    shown = principles.demonstrations
-    return {plain(item.critique) for item in shown if item.response == item.correction}
+
+    in_english: bool = True
+    approving: frozenset[str] = frozenset({"nothing is wrong"})
+
+    def read(self, critique: str) -> Finding:
+        """Return what a critique finds; one that is not understood is unclear."""
+        if plain(critique) in self.approving:
+            return Finding.NOTHING_WRONG
+        return read_critique(critique) if self.in_english else Finding.UNCLEAR
 
 
-def follow_critique(pair: Row, replaced: Counter[str], approving: Container[str] = ()) -> Filtered:
+ENGLISH_READER = CritiqueReader()
+
+
+def critique_reader(principles: Principles, languages: Sequence[str]) -> CritiqueReader:
+    """Return the reader of a criterion with these principles and languages.
+
+    A teacher repeats the critiques of good responses in the demonstrations.
+    """
+    shown = [item for item in principles.demonstrations if item.response == item.correction]
+    approving = ENGLISH_READER.approving | {plain(item.critique) for item in shown}
+    return CritiqueReader("en" in languages, approving)
+
+
+def follow_critique(
+    pair: Row, replaced: Counter[str], reader: CritiqueReader = ENGLISH_READER
+) -> Filtered:
     """Return a pair as its critique decides, and the reason to drop it or None.
 
     If the critique names a violation, the correction must be another text: else `uncorrected`, or
@@ -206,9 +234,9 @@ def follow_critique(pair: Row, replaced: Counter[str], approving: Container[str]
         pair: of the teacher.
         replaced: counts the corrections that are replaced: `remark` (the teacher wrote that
             nothing is to be corrected) or `inexact_copy` (other letter case or punctuation).
-        approving: critiques that find nothing wrong, besides what `read_critique` understands.
+        reader: of the criterion's critiques.
     """
-    reason, replacement = decide(pair, approving)
+    reason, replacement = decide(pair, reader)
     if replacement is None:
         return pair, reason
     replaced[replacement] += 1
@@ -216,15 +244,14 @@ def follow_critique(pair: Row, replaced: Counter[str], approving: Container[str]
     return {**pair, "aligned_response": pair["response"], **original}, reason
 
 
-def decide(pair: Row, approving: Container[str] = ()) -> tuple[str | None, str | None]:
+def decide(pair: Row, reader: CritiqueReader) -> tuple[str | None, str | None]:
     """Return the reason to drop a pair, and why its correction becomes the response; or None.
 
     Pairs of one's own may have no critique. They are used as they are.
     """
     if not pair["critique"].strip():
         return None, None
-    is_known = plain(pair["critique"]) in approving
-    finding = Finding.NOTHING_WRONG if is_known else read_critique(pair["critique"])
+    finding = reader.read(pair["critique"])
     same, remark = is_identity(pair), is_remark(pair["aligned_response"])
     if finding is not Finding.NOTHING_WRONG:
         reason = "uncorrected" if finding is Finding.VIOLATION else "unclear_critique"

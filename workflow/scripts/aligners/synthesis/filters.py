@@ -6,13 +6,13 @@ conduct", "10 < 20", curly quotes or "nothing is wrong with that" are kept.
 
 import re
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 
 from aligners.configuration.kinds.synthesis import Language
 from aligners.configuration.languages import ENGLISH
 from aligners.core.counts import Filtered
 from aligners.core.rows import Row
-from aligners.synthesis.critiques import follow_critique, is_remark
+from aligners.synthesis.critiques import ENGLISH_READER, CritiqueReader, follow_critique, is_remark
 from aligners.synthesis.language import is_in_language
 
 EMPTY = re.compile(
@@ -128,7 +128,7 @@ def filter_pair(
     language: Language,
     replaced: Counter[str],
     languages: Sequence[str] = ENGLISH,
-    approving: Container[str] = (),
+    reader: CritiqueReader = ENGLISH_READER,
 ) -> Filtered:
     """Return a pair as its critique decides, and the reason to drop it or None.
 
@@ -137,8 +137,8 @@ def filter_pair(
         language: when a text is in no language of the criterion.
         replaced: counts the corrections that become the response (`critiques.follow_critique`).
         languages: of the criterion.
-        approving: critiques of good responses in its demonstrations.
+        reader: of its critiques.
     """
     if reason := pair_reason(pair, language, languages):
         return pair, reason
-    return follow_critique(pair, replaced, approving)
+    return follow_critique(pair, replaced, reader)

@@ -1,8 +1,28 @@
-"""Language identification with the library lingua: whether a text is in one of some languages."""
+"""Language identification with the library lingua: whether a text is in one of some languages.
+
+Errors on the texts in tests/synthesis/languages/, of those that are checked (not short in plain
+letters), by the languages of the criterion:
+
+                         German   English   French   Spanish
+    [en]      accepts    3 of 75            0 of 27  0 of 30
+              rejects              4 of 77
+    [de]      accepts              2 of 77  2 of 27  0 of 30
+              rejects    2 of 75
+    [fr]      accepts    1 of 75   3 of 77           3 of 30
+              rejects                       0 of 27
+    [es]      accepts    1 of 75   3 of 77  5 of 27
+              rejects                                1 of 30
+    [en, de]  accepts                       2 of 27  1 of 30
+              rejects    1 of 75   2 of 77
+
+They are short and full of names and foreign words, on purpose. Of 19,973 questions in English that
+the paper's code and BeaverTails have, two are rejected, which are Chinese and Spanish.
+"""
 
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from lingua import IsoCode639_1, Language, LanguageDetector, LanguageDetectorBuilder
 
@@ -50,10 +70,17 @@ def language_of(code: str) -> Language:
     return Language.from_iso_code_639_1(IsoCode639_1.from_str(code))
 
 
-# Fewer words show less about the language, so they must be more likely English. Of 191 short texts
-# in 23 languages, 11 are misread with these values, and 22 with the ratio of the whole text.
+# Fewer words show less about the language, so they must be more likely English.
 RATIO_WITHOUT_NAMES = 0.7
 RATIO_OF_PLAIN_WORDS = 0.9
+# Names can make a German text look English. Its other words do not.
+LEAST_WITHOUT_NAMES = 0.1
+# Without accents, "Comment préparer un curry thaï ?" may be English, but it has none of these.
+ENGLISH_WORD = re.compile(
+    r"\b(?:an|and|are|can|did|do|does|for|from|had|has|her|his|how|i|is|it|my|not|of|our|she|that|the"
+    r"|their|they|this|to|was|were|what|when|where|which|who|why|with|you|your)\b",
+    re.IGNORECASE,
+)
 # Probability of another language, if English is the only alternative.
 LEAST_AGAINST_ENGLISH = 0.55
 QUOTED = re.compile(r"[“\"„«‘][^”\"“»’]*[”\"“»’]")
@@ -70,9 +97,10 @@ def is_in_language(
 
     This is true for a text of fewer than `minimum_words` words in ASCII, or in the letters of a
     language that is not written in Latin ones. For any other text, the probability of a language
-    must be at least `minimum_ratio` times that of the most likely one; or, of a language in Latin
-    letters, be high in the words that are no names ("Who was Søren Kierkegaard?" is not Danish), or
-    for English in those of them that have only plain letters ("My protégé is always late.").
+    must be at least `minimum_ratio` times that of the most likely one. In Latin letters, the words
+    that are no names count too: the text passes if they are clearly in the language ("Who was Søren
+    Kierkegaard?" is not Danish), for English also those of them in plain letters ("My protégé is
+    always late."), and fails if they are clearly not.
     """
     return any(
         (number_of_words(text, code) < minimum_words and has_letters_of(text, code))
@@ -98,20 +126,23 @@ def may_be(text: str, code: str, languages: tuple[str, ...], minimum_ratio: floa
     """Return whether a text may be in a language by its probability (see `is_in_language`)."""
     if code not in SCRIPTS and "en" not in languages and is_rather_english(text, code):
         return False
-    if language_ratio(text, code, languages) >= minimum_ratio:
-        return True
-    if code in SCRIPTS:
-        return False
+    whole = language_ratio(text, code, languages)
+    if code in SCRIPTS or whole >= 1:
+        return whole >= minimum_ratio
     words = without_names(text)
-    plain = [word for word in words if word.isascii() or not LATIN.fullmatch(word)]
-    return (
-        not words
-        or language_ratio(" ".join(words), code, languages) >= RATIO_WITHOUT_NAMES
-        or (
-            code == "en"
-            and language_ratio(" ".join(plain), code, languages) >= RATIO_OF_PLAIN_WORDS
-        )
-    )
+    if not words:
+        return True
+    ratio = language_ratio(" ".join(words), code, languages)
+    if whole >= minimum_ratio and ratio >= min(LEAST_WITHOUT_NAMES, minimum_ratio):
+        return True
+    return ratio >= RATIO_WITHOUT_NAMES or (code == "en" and has_plain_english(words, languages))
+
+
+def has_plain_english(words: Sequence[str], languages: tuple[str, ...]) -> bool:
+    """Return whether those words of a text that have only plain letters are English."""
+    plain = " ".join(word for word in words if word.isascii() or not LATIN.fullmatch(word))
+    ratio = language_ratio(plain, "en", languages)
+    return bool(ENGLISH_WORD.search(plain)) and ratio >= RATIO_OF_PLAIN_WORDS
 
 
 def is_rather_english(text: str, code: str) -> bool:

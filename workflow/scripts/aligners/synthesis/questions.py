@@ -42,7 +42,8 @@ NO_QUESTION = re.compile(
     re.IGNORECASE,
 )
 
-
+# Thai, Japanese and Chinese have no blanks between words.
+WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 HINT_BEFORE = re.compile(
     r"[*_\[(]*(?P<names>[^\[\]():?*]{1,100}?)(?:[\])]+[*_]*:?|:[*_]*|[*_]*\s[–—-])\s+(?P<rest>\S.*)"
 )
@@ -228,7 +229,8 @@ def question_reason(question: str, hint: Hint = NO_HINT) -> str | None:
         return "empty"
     if len(question) > MAXIMUM_CHARACTERS:
         return "too_long"
-    if len(question.split()) < 2 or NO_QUESTION.fullmatch(question) or is_remark(question):
+    is_word = len(question.split()) < 2 and not WITHOUT_BLANKS.search(question)
+    if is_word or NO_QUESTION.fullmatch(question) or is_remark(question):
         return "not_a_question"
     names = {hint.topic, f"{hint.question_type} {hint.topic}"}
     if letters(question) in map(letters, names):

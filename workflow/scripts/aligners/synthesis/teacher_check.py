@@ -6,7 +6,7 @@ pairs, reports them in the log, and stops before it asks for the others if too f
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from textwrap import shorten
@@ -20,7 +20,12 @@ from aligners.core.errors import UserError
 from aligners.core.formats import percent
 from aligners.core.rows import Row
 from aligners.llms.generator import Generator
-from aligners.synthesis.critiques import approving_critiques, follow_critique
+from aligners.synthesis.critiques import (
+    ENGLISH_READER,
+    CritiqueReader,
+    critique_reader,
+    follow_critique,
+)
 from aligners.synthesis.task import Task
 from aligners.synthesis.training_sets import is_identity
 
@@ -77,11 +82,10 @@ def mean_words(pairs: Sequence[Row], name: str) -> str:
     return f"{mean(len(pair[name].split()) for pair in pairs):.1f}" if pairs else "–"
 
 
-def report_on(first: Iterable[Filtered], approving: Container[str] = ()) -> Report:
+def report_on(first: Iterable[Filtered], reader: CritiqueReader = ENGLISH_READER) -> Report:
     """Return the report on pairs as `pairs.read_pair` returns them.
 
-    A pair whose critique contradicts its correction cannot be used either (`follow_critique`, which
-    knows the `approving` critiques).
+    A pair whose critique contradicts its correction cannot be used either (`follow_critique`).
     """
     asked, pairs, dropped, example = 0, [], Counter[str](), None
     for row, reason in first:
@@ -90,7 +94,7 @@ def report_on(first: Iterable[Filtered], approving: Container[str] = ()) -> Repo
         if reason is None:
             pairs.append(row)
             text = f"Critique: {row['critique']} Correction: {row['aligned_response']}"
-            _, reason = follow_critique(row, Counter(), approving)
+            _, reason = follow_critique(row, Counter(), reader)
         if reason is not None:
             dropped[reason] += 1
             example = example or text
@@ -133,7 +137,8 @@ def check_teacher(
     Raises:
         UserError: too few can be used.
     """
-    report = report_on(first, approving_critiques(load_principles(task.criterion)))
+    reader = critique_reader(load_principles(task.criterion), task.languages)
+    report = report_on(first, reader)
     if not report.asked:
         return
     logger.info("%s: %s", description, report.text())

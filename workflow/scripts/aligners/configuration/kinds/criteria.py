@@ -96,8 +96,9 @@ class CriterionRecipe(Recipe):
 class Principle(Section):
     """One principle."""
 
-    name: Annotated[str, Form(r"^[a-z]{1,40}$", "one word of at most 40 lower-case letters")]
-    """Name of the principle in critiques: one word."""
+    # ASCII has only lower-case letters between "a" and "z"; letters beyond it are of any script.
+    name: Annotated[str, Form(r"^[^\s!-`{-~]{1,40}$", "one word of at most 40 lower-case letters")]
+    """Name of the principle in critiques: one word in lower case."""
     text: Paragraph
     """Description of what a good response does."""
 
