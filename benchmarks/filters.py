@@ -24,7 +24,8 @@ from aligners.core.rows import Row
 from aligners.llms.engines import load_engine
 from aligners.synthesis.filters import filter_pair
 from aligners.synthesis.pair_prompts import pairs_prompt
-from aligners.synthesis.pairs import STOP, pair_row, parse_pair
+from aligners.synthesis.pair_replies import STOP, parse_pair
+from aligners.synthesis.pairs import pair_row
 from aligners.synthesis.questions import (
     make_hints,
     parse_questions,

@@ -19,7 +19,7 @@ from aligners.configuration.kinds.llms import ClosedWorldRecipe
 from aligners.core.completions import Completion, Decoding, Engine, Prompt, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines.closed_world import load
-from aligners.synthesis.pairs import parse_pair
+from aligners.synthesis.pair_replies import parse_pair
 
 RESOURCES = Path(__file__).parents[2] / "resources" / "closed_world"
 WORLD_FILE = str(RESOURCES / "world.yaml")

@@ -38,7 +38,7 @@ from aligners.estimate.stages import (
 )
 from aligners.estimate.table import BOUNDS, SAMPLED, format_costs, print_estimate
 from aligners.estimate.verdicts import verdicts_stages
-from aligners.synthesis.pairs import STOP
+from aligners.synthesis.pair_replies import STOP
 from aligners.synthesis.task import Task, load_task
 
 DEMO, PAPER = Path("config/demo.yaml"), Path("config/config.yaml")

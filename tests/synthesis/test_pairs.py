@@ -24,7 +24,7 @@ from aligners.synthesis.pair_prompts import (
     FORM_OF_CORRECTION_IN_JSON,
     pairs_prompt,
 )
-from aligners.synthesis.pairs import STOP, parse_pair
+from aligners.synthesis.pair_replies import STOP, parse_pair
 
 CRITERIA = ["ethical", "factuality", "helpful"]
 TEACHERS = {False: "closed-world-teacher", True: "closed-world-finetuned"}

@@ -11,7 +11,7 @@ import pytest
 from aligners.configuration.kinds.synthesis import Language
 from aligners.core.completions import Completion, Request
 from aligners.synthesis.filters import filter_pair
-from aligners.synthesis.pairs import parse_pair
+from aligners.synthesis.pair_replies import parse_pair
 from aligners.synthesis.questions import Hint, HintGroup, parse_questions
 from aligners.synthesis.topics import parse_topics
 
