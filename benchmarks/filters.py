@@ -16,16 +16,15 @@ from aligners.closed_world.truth import Truth
 from aligners.closed_world.world import load_world
 from aligners.configuration.criteria import load_principles, load_question_types
 from aligners.configuration.kinds.llms import LLMRecipe
-from aligners.configuration.kinds.synthesis import SynthesisRecipe
 from aligners.configuration.recipes import load_recipe
-from aligners.core.completions import Decoding, Engine, Request
+from aligners.core.completions import Engine, Request
 from aligners.core.counts import Filtered, separate
 from aligners.core.rows import Row
 from aligners.llms.engines import load_engine
 from aligners.synthesis.filters import filter_pair
 from aligners.synthesis.pair_prompts import pairs_prompt
-from aligners.synthesis.pair_replies import STOP, parse_pair
-from aligners.synthesis.pairs import pair_row
+from aligners.synthesis.pair_replies import parse_pair
+from aligners.synthesis.pairs import pair_row, pairs_decoding
 from aligners.synthesis.questions import (
     make_hints,
     parse_questions,
@@ -95,14 +94,15 @@ def write_pairs(
     engine: Engine, criterion: str, questions: list[Row], chat: bool
 ) -> Iterator[Filtered]:
     """Generate a pair for each question, and filter it."""
-    settings = load_recipe(SynthesisRecipe, SYNTHESIS)
+    task = load_task(criterion, TEACHER, SYNTHESIS, SEED)
     principles = load_principles(criterion)
     requests = [
         Request(row["id"], pairs_prompt(principles, row["question"], chat)) for row in questions
     ]
-    decoding = Decoding(**settings.pairs.model_dump(), stop=(STOP,), seed=SEED)
-    completions = {completion.id: completion for completion in engine(requests, decoding)}
+    found = engine(requests, pairs_decoding(task))
+    completions = {completion.id: completion for completion in found}
+    language = task.synthesis.cleaning.language
     for question in questions:
         fields, reason = parse_pair(completions[question["id"]], Counter())
         row = pair_row(criterion, question, fields)
-        yield (row, reason) if reason else filter_pair(row, settings.cleaning.language, Counter())
+        yield (row, reason) if reason else filter_pair(row, language, Counter())

@@ -15,8 +15,8 @@ letters), by the languages of the criterion:
     [en, de]  accepts                       2 of 27  1 of 30
               rejects    1 of 75   2 of 77
 
-They are short and full of names and foreign words, on purpose. Of 19,973 questions in English that
-the paper's code and BeaverTails have, two are rejected, which are Chinese and Spanish.
+They are short and full of names and foreign words, on purpose. Of 20,686 questions of the paper's
+code and of BeaverTails, [en] rejects two, which are Spanish and half Chinese.
 """
 
 import functools

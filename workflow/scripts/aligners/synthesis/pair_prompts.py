@@ -1,7 +1,7 @@
 """Prompts for pairs: principles, demonstrations, and the question with or without a response.
 
 All criteria share one format, and so do base LLMs, which continue a text, and chat LLMs, which get
-messages. The demonstrations have the format that the parser reads (`aligners.synthesis.pair_replies`):
+messages. The demonstrations have the format that the parser reads (`synthesis.pair_replies`):
 labels, or JSON if the endpoint writes structured output.
 """
 

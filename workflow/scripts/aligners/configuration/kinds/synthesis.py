@@ -87,22 +87,22 @@ class Pairs(Sampling):
 
 
 class Language(Section):
-    """When a text is not English."""
+    """When a text is in none of the criterion's languages."""
 
     minimum_words: Few = 5
     """A text with fewer words, in plain letters, is kept, because it is too short to be
     classified."""
     minimum_ratio: Share = 0.3
-    """A text is not English if the probability of English, divided by that of the most probable
-    language, is below this value. If the words without names are clearly English, the text is
-    kept."""
+    """A text is not in a language if its probability, divided by that of the most probable
+    language, is below this value. If the words without names are clearly in the language, the text
+    is kept; if they are clearly not, it is dropped."""
 
 
 class Cleaning(Section):
     """Filters of the pairs."""
 
     language: Language = Language()
-    """When a text is not English."""
+    """When a text is in none of the criterion's languages."""
 
 
 class SplitSettings(Section):
