@@ -102,7 +102,7 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "criteria": [{
         "description": "A criterion.", "principles": PRINCIPLES, "seed_questions": PRINCIPLES,
         "near_copy_similarity": 0.9,
-        "data": ["mine"],
+        "data": ["mine"], "languages": ["de"],
     }],
     "datasets": [
         {"source": "synthetic", "description": "Questions."},

@@ -159,3 +159,14 @@ def test_topics_begin_with_a_capital_or_a_letter_of_a_script_without_capitals(to
 def test_a_question_without_blanks_has_several_words() -> None:
     assert question_reason("東京の天気はどうですか。") is None
     assert question_reason("Katzen?") == "not_a_question"
+
+
+@pytest.mark.parametrize("name", ["höflich", "विनम्र", "礼貌"])
+def test_a_principle_can_have_a_name_in_any_script(name: str) -> None:
+    assert Principle(name=name, text="Eine gute Antwort ist höflich.").name == name
+
+
+@pytest.mark.parametrize("name", ["Höflich", "sehr höflich", "höflich.", "fair2", "„fair“", ""])
+def test_the_name_of_a_principle_is_one_word_in_lower_case(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        Principle(name=name, text="Eine gute Antwort ist höflich.")

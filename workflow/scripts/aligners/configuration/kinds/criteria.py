@@ -1,5 +1,6 @@
 """Criteria, and the files of principles and of seed questions that they name."""
 
+import unicodedata
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator
@@ -56,11 +57,27 @@ def is_language(code: str) -> str:
         ValueError: it is not one, or the language cannot be told from others.
     """
     if code not in NAMES:
-        raise ValueError(
-            f"{shortened(code)} is not a language; use a code of ISO 639-1 of these: "
-            f"{', '.join(NAMES)}"
-        )
+        raise ValueError(f"{shortened(code)} is no known language; use one of {', '.join(NAMES)}")
     return code
+
+
+def has_only_letters(word: str) -> str:
+    """Return a word of letters of any script, with their accents and vowel signs.
+
+    Raises:
+        ValueError: it has another character.
+    """
+    if not all(unicodedata.category(character)[0] in "LM" for character in word):
+        raise ValueError(f"{shortened(word)} is not a word of letters; correct it")
+    return word
+
+
+PrincipleName = Annotated[
+    str,
+    # In ASCII, lower-case letters alone; other characters are checked afterwards.
+    Form(r"^[^\s!-`{-~]{1,40}$", "one word of at most 40 lower-case letters"),
+    AfterValidator(has_only_letters),
+]
 
 
 class CriterionRecipe(Recipe):
@@ -96,8 +113,7 @@ class CriterionRecipe(Recipe):
 class Principle(Section):
     """One principle."""
 
-    # ASCII has only lower-case letters between "a" and "z"; letters beyond it are of any script.
-    name: Annotated[str, Form(r"^[^\s!-`{-~]{1,40}$", "one word of at most 40 lower-case letters")]
+    name: PrincipleName
     """Name of the principle in critiques: one word in lower case."""
     text: Paragraph
     """Description of what a good response does."""
