@@ -46,7 +46,7 @@ def form(given: bool, in_json: bool) -> str:
 def with_labels(languages: Sequence[str]) -> str:
     """Return the sentence about the language of the parts; none for English alone.
 
-    The parser reads the labels in English alone.
+    The parser reads labels in English and German alone.
     """
     if tuple(languages) == ENGLISH:
         return ""
