@@ -14,7 +14,7 @@ from aligners.core.counts import separate
 from aligners.core.rows import Row
 from aligners.core.tables import read_records
 from aligners.imports.formats import TEXTS_OF_KIND
-from aligners.synthesis.own_data import import_rows
+from aligners.synthesis.imported import import_rows
 
 TABLES = Path(__file__).parent / "tables"
 LOG = {"question": "request.messages.-1.content", "response": "choices.0.message.content"}

@@ -6,7 +6,7 @@ from aligners.configuration.kinds.imports import ImportRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.counts import write_filtered
 from aligners.core.program import run
-from aligners.synthesis.own_data import import_rows
+from aligners.synthesis.imported import import_rows
 
 
 def main(*, imported: str, output: Path) -> None:

@@ -28,9 +28,10 @@ from aligners.core.rows import Row
 from aligners.core.tables import COMPRESSED, FIRST_RECORDS, column_names, read_records
 from aligners.core.yaml_files import read_yaml
 from aligners.imports.formats import BY_NAME, Format, Kind, fitting
-from aligners.imports.hub import HubTable, hub_records, newest_commit
+from aligners.imports.hub import hub_records
+from aligners.imports.hub_table import HubTable
 from aligners.publishing.licenses import forbids_commerce
-from aligners.synthesis.own_data import import_rows
+from aligners.synthesis.imported import import_rows
 
 HUB = "hub:"
 SHOWN_ROWS = 2
@@ -112,6 +113,28 @@ def source_keys(table: str, options: ImportOptions) -> dict[str, Any]:
     if not Path(table).is_file():
         raise UserError(f"{table}: no such file; correct the path, or write {HUB}owner/name")
     return {"source": "file", "path": table}
+
+
+def newest_commit(repository: str, revision: str) -> str:
+    """Return the commit of a data set's branch or tag, so that a recipe can name it.
+
+    Raises:
+        UserError: the Hub cannot be reached, or does not have the data set or the revision.
+    """
+    import httpx2
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        commit = HfApi().dataset_info(repository, revision=revision).sha
+    except (OSError, HFValidationError, httpx2.HTTPError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"data set {repository}: {reason}; check the name, the revision and the network, and "
+            "set HF_TOKEN in the environment if the data set is private or gated"
+        ) from None
+    assert commit is not None
+    return commit
 
 
 def default_name(table: str) -> str:

@@ -36,7 +36,8 @@ from aligners.core.rows import Row, row_id
 from aligners.core.yaml_files import read_yaml
 from aligners.evaluation.baselines import response_decoding, response_request
 from aligners.evaluation.test_inputs import import_dataset
-from aligners.synthesis.own_data import import_rows, needs_pair
+from aligners.synthesis.imported import import_rows
+from aligners.synthesis.own_data import needs_pair
 from aligners.synthesis.pairs import pair_request, pairs_decoding
 from aligners.synthesis.questions import (
     HintGroup,

@@ -1,32 +1,12 @@
 """Tables of data sets on the Hugging Face Hub."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from aligners.core.errors import UserError
 from aligners.core.rows import Row
 from aligners.core.tables import Record, read_records
-
-
-@dataclass(frozen=True)
-class HubTable:
-    """A table of a data set on the Hub.
-
-    Attributes:
-        repository, revision: of the data set.
-        split: of the data set.
-        config: name of the configuration, for a data set that has several.
-        data_dir: folder of the repository with the files of the table.
-        file: the one file that is read instead of a split.
-    """
-
-    repository: str
-    revision: str
-    split: str
-    config: str | None = None
-    data_dir: str | None = None
-    file: str | None = None
+from aligners.imports.hub_table import HubTable
 
 
 def hub_records(table: HubTable) -> Iterator[Record]:
@@ -82,25 +62,3 @@ def download(table: HubTable, file: str) -> Path:
 
     repository, revision = table.repository, table.revision
     return Path(hf_hub_download(repository, file, repo_type="dataset", revision=revision))
-
-
-def newest_commit(repository: str, revision: str) -> str:
-    """Return the commit of a data set's branch or tag, so that a recipe can name it.
-
-    Raises:
-        UserError: the Hub cannot be reached, or does not have the data set or the revision.
-    """
-    import httpx2
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        commit = HfApi().dataset_info(repository, revision=revision).sha
-    except (OSError, HFValidationError, httpx2.HTTPError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"data set {repository}: {reason}; check the name, the revision and the network, and "
-            "set HF_TOKEN in the environment if the data set is private or gated"
-        ) from None
-    assert commit is not None
-    return commit

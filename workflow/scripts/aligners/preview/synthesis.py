@@ -20,7 +20,8 @@ from aligners.preview.exchange import Exchange, StagePreview, without_duplicates
 from aligners.preview.responses import read_responses, responses_batch
 from aligners.synthesis.critiques import critique_reader
 from aligners.synthesis.filters import filter_pair
-from aligners.synthesis.own_data import import_rows, pair_of
+from aligners.synthesis.imported import import_rows
+from aligners.synthesis.own_data import pair_of
 from aligners.synthesis.pairs import demonstrated_texts, pair_request, pairs_decoding, read_pair
 from aligners.synthesis.questions import (
     deduplicate_questions,

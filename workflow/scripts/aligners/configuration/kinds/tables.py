@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, model_validator
 
 from aligners.configuration.fields import File, Form, Line, Section, WrongKey
 from aligners.configuration.kinds.pretrained import REPOSITORY, Revision
-from aligners.imports.hub import HubTable
+from aligners.imports.hub_table import HubTable
 
 AFFECTS_RESULTS = False
 
