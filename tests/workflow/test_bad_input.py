@@ -408,7 +408,7 @@ def run_program(project: Path, rule: str, *arguments: str) -> subprocess.Complet
 
 
 FILTER = (
-    "filter_pairs", "--pairs", "pairs.jsonl", "--split", "split.jsonl",
+    "filter_pairs", "--criterion", "ethical", "--pairs", "pairs.jsonl", "--split", "split.jsonl",
     "--synthesis", "closed-world", "--output", "filtered.jsonl",
 )  # fmt: skip
 TOPICS = (

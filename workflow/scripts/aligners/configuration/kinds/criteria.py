@@ -57,7 +57,8 @@ def is_language(code: str) -> str:
         ValueError: it is not one, or the language cannot be told from others.
     """
     if code not in NAMES:
-        raise ValueError(f"{shortened(code)} is no known language; use one of {', '.join(NAMES)}")
+        known = " ".join(NAMES)
+        raise ValueError(f"{shortened(code)} is no known language; use one of: {known}")
     return code
 
 
