@@ -89,7 +89,7 @@ def statements(reply: str, patterns: Mapping[str, str]) -> Iterator[str]:
 
 def begins_with_label(patterns: Mapping[str, str]) -> str:
     """Return the regular expression of a label at the beginning, as in "- **Output (a)**"."""
-    return rf"[\W_]*(?:(?i:{ANSWER})[\W_]+)?(?P<label>{'|'.join(patterns.values())})"
+    return rf"(?:[^\w\n]|_)*(?:(?i:{ANSWER})[\W_]+)?(?P<label>{'|'.join(patterns.values())})"
 
 
 def is_list(lines: Sequence[str], patterns: Mapping[str, str]) -> bool:
