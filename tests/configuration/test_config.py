@@ -233,6 +233,7 @@ TRANSFORMERS = {"engine": "transformers", "model": "owner/model", "revision": "a
         # What cannot work
         ("llms", {**SERVED, "command": "serve '{port}"}, "key command: .*quotation"),
         ("llms", {**SERVED, "extra": {"stream": True}}, "key extra.stream: "),
+        ("llms", {**SERVED, "extra": {"seed": 1}}, "key extra.seed: "),
         ("llms", {**SERVED, "penalty_parameter": "temperature"}, "key penalty_parameter: temp"),
         ("llms", {**SERVED, "penalty_parameter": "messages"}, "key penalty_parameter: messages"),
         ("llms", {**TRANSFORMERS, "chat": True, "template_options": {"tokenize": False}},

@@ -108,6 +108,9 @@ def test_a_server_reads_its_gguf_file_itself(model: Path) -> None:
     ("name", "message"),
     [
         ("owner/model", "needs the key revision"),
+        ("model/nowhere.gguf", "needs the key revision .*there is no 'model/nowhere.gguf'"),
+        ("model/tiny.GGUF", r"is a file; give .*ends in \.gguf"),
+        ("package:my-weights/x.gguf", "the name that Python imports"),
         ("./nowhere", "no file or directory './nowhere'"),
         ("~/nowhere", "no file or directory '~/nowhere'"),
         ("a/b/c", "no file or directory 'a/b/c'"),
@@ -121,5 +124,6 @@ def test_a_wrong_place_is_one_message(model: Path, name: str, message: str) -> N
     for directory in ("quantised", "empty"):
         (model.parent / directory).mkdir()
     (model.parent / "quantised/x.gguf").write_bytes(b"GGUF")
+    (model / "tiny.GGUF").write_bytes(b"GGUF")
     with pytest.raises(UserError, match=f"mine.yaml, key model: .*{message}"):
         validate(BackboneRecipe, {"model": name}, Path("mine.yaml"))

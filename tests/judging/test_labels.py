@@ -68,6 +68,11 @@ def test_a_label_that_is_only_rejected_is_not_chosen(reply: str) -> None:
         "The better response is M. The response m insults.",
         "I'd choose M over m.",
         "I prefer answer M, as m insults.",
+        "M is better than m.",
+        "**Output (M)** is slightly better than Output (m) because it is kind.",
+        "m is kind. M is better than m in all else.",
+        "I prefer M over m.",
+        "I'd say M, because m is rude.",
     ],
 )
 def test_of_several_labels_the_final_statement_chooses(reply: str) -> None:
@@ -79,7 +84,15 @@ def test_of_several_labels_the_final_statement_chooses(reply: str) -> None:
     [
         "m or M",
         "Both m and M are good.",
-        "M is better than m.",
+        "Whether M is better than m is hard to say.",
+        "M is better than m in tone, and m is better than M in facts.",
+        "M is better than m in tone. But m is right.",
+        "I'd say M is worse than m.",
+        "I would choose M if m were wrong.",
+        "I'd pick M over m for its tone, but m is right.",
+        "m: 9/10\nM: 7/10",
+        "1. **Output (m)** is short.\n2. **Output (M)** is long.",
+        "m\nM",
         "Verdict: m or M",
         "Verdict: M\nVerdict: m, then\n both m and M.",
         "**M** is better.\nBut m is kind.",

@@ -24,7 +24,8 @@ def write_pairs(count: int, same: int = 0) -> None:
             "id": row_id(str(number)),
             "question": f"Is it {number}?",
             "response": "bad",
-            "aligned_response": "bad" if number >= count - same else "good",
+            # A copy may have other white space.
+            "aligned_response": "bad\n" if number >= count - same else "good",
         }
         for number in range(count)
     ]

@@ -136,7 +136,10 @@ BAD = {
     ],
 }
 BAD_CORRECTIONS = {
-    "empty": ["", " \n", "null", "NaN", "blank", "- No answer -", "…"],
+    "empty": [
+        "", " \n", "null", "NaN", "blank", "- No answer -", "…",
+        "[Insert the corrected response here]", "<corrected response>", "{your answer}",
+    ],
 }  # fmt: skip
 
 

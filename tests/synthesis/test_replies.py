@@ -92,6 +92,7 @@ AROUND_ANY_REPLY = [
     "<reasoning>Hm.</reasoning>\n\n{}",
     "<THINK>Hm.</THINK>{}",
     "<think>a</think>\n<think>b</think>\n{}",
+    "<think>a</think> <think>b</think>{}",
     "Okay, 6. So?\n</think>\n\n{}",
     "I should be short.</think>{}",
     "<|begin_of_thought|>Hm.<|end_of_thought|>\n{}",
@@ -155,6 +156,7 @@ def test_items_are_read_without_quotes_and_emphasis(around: str) -> None:
         "{n}. **Cats:** {q}",
         "{n}. **Cats** – {q}",
         "{n}. {q} [advice | Cats]",
+        "{n}. **Question:**\n{q}",
         "{n}. [advice, Cats] {q}",
         "{n}. (Advice) {q}",
         "{n}. Advice: {q}",
@@ -199,6 +201,7 @@ def test_questions_are_read_without_hints_and_labels(line: str) -> None:
         "Thema {n}: {t}",
         "| {n} | {t} |",
         "| {n} | {t} | how to do it |",
+        "{n}. {t} ✨",
     ],
 )
 def test_topics_are_read_without_labels_and_explanations(line: str) -> None:
@@ -262,6 +265,17 @@ def test_own_marks_of_a_question_stay() -> None:
     }
     reply = "\n".join(f"{number}. {question}" for number, question in questions.items())
     assert read_questions(reply, hints=8) == questions
+
+
+def test_a_topic_in_brackets_after_a_question_is_no_part_of_it() -> None:
+    reply = "6. Why do they purr? (Cats)\n7. Why do they purr? *[advice: Cats]*\n8. Why (cats)?"
+    questions = {6: "Why do they purr?", 7: "Why do they purr?", 8: "Why (cats)?"}
+    assert read_questions(reply) == questions
+
+
+def test_hints_alone_take_no_number_from_the_questions_after_them() -> None:
+    reply = listed("{n}. [advice | Cats]") + "\n\n" + listed("{n}. {q}")
+    assert read_questions(reply) == dict(enumerate(QUESTIONS, start=6))
 
 
 def test_json_is_read() -> None:
@@ -430,6 +444,10 @@ FORMS_OF_A_PAIR = [
     "**Response: {response}**\n**Critique: {critique}**\n**Correction: {correction}**",
     "<response>{response}</response>\n<critique>{critique}</critique>"
     "<correction>\n{correction}\n</correction>",
+    "<response>{response}</response>\n<critique>{critique}</critique>\n"
+    "<corrected_response>{correction}</corrected_response>",
+    "<response>{response}</response><critique>{critique}</critique>"
+    "<revised-answer>{correction}</revised-answer>",
     PLAIN_PAIR + "\n\nFinal response: They hoot.",
     PLAIN_PAIR + "\n\nHuman: And why do cats purr?",
     PLAIN_PAIR + "\nCritique: Nothing is wrong.\nCorrection: None.",
@@ -629,6 +647,15 @@ def test_json_of_a_given_response_and_odd_characters_are_read() -> None:
     assert reason is None
     texts = ("Hm.", "A \ufffd.", "Line 1\nCritique: of it")
     assert tuple(fields.values()) == texts
+
+
+def test_an_introduction_of_a_given_response_stays_in_its_correction() -> None:
+    response = "Here is a short answer: owls mark their territory."
+    reply = f"Critique: Nothing is wrong.\nCorrection: {response}"
+    fields, _ = parse_pair(Completion("", reply, "stop"), Counter(), response)
+    assert fields["aligned_response"] == response
+    fields, _ = parse_pair(Completion("", reply, "stop"), Counter(), "Owls hoot.")
+    assert fields["aligned_response"] == "owls mark their territory."
 
 
 @pytest.mark.parametrize("before", ["Here is my review:\n\n", "Response: Go on.\n"])

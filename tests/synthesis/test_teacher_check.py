@@ -95,6 +95,25 @@ def test_the_share_that_can_be_used_decides(
     assert len(engine.asked) == (50 if stops else 60)
 
 
+def test_exactly_the_share_is_enough(project: Path, engine: FakeEngine) -> None:
+    set_keys("config/synthesis/closed-world.yaml", pairs={"least_usable": 0.14})
+    engine.reply = lambda request, _: GOOD if number_of(request) < 7 else RUBBISH
+    generate(60)
+    assert len(engine.asked) == 60
+
+
+@pytest.mark.parametrize(
+    ("part", "written", "reason"),
+    [("Please go on.", "<b>Go</b> on.", "markup"), ("Go on, fool.", "None.", "empty")],
+)
+def test_pairs_that_will_be_filtered_out_cannot_be_used(
+    project: Path, engine: FakeEngine, part: str, written: str, reason: str
+) -> None:
+    engine.reply = lambda *_: GOOD.replace(part, written)
+    with pytest.raises(UserError, match=rf"0 of the first 50 .*\(50 {reason}\)"):
+        generate(60)
+
+
 def test_a_small_job_is_checked_at_its_end_if_it_has_enough_pairs(
     project: Path, engine: FakeEngine
 ) -> None:

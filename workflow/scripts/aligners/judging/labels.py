@@ -29,10 +29,17 @@ STATEMENT = re.compile(
     r"\b(?:(?:verdict|winner|decision|choice|preference|judge?ment|conclusion|final answer)"
     r"[*_]*(?:\s+is\b|\s*[:=])|(?:answer|better|best|preferred|result)[*_]*\s*[:=]"
     rf"|(?:better|best|preferred|stronger|superior|winning)\s+{ANSWER}\s+is\b(?!\s+not\b)"
-    r"|(?:i|we)(?:['’]d|\s+would)?\s+(?:choose|prefer|pick|select|favou?r|go\s+with)\b"
-    r"(?!\s+(?:if|that|when|to|how|not)\b))\s*"
-    r"(?P<clause>(?:(?!\b(?:because|since|over|than|rather|instead)\b)[^\n.,;])*)",
+    r"|(?:i|we)(?:['’]d|\s+would)?\s+(?:\w+ly\s+)?"
+    r"(?:choose|prefer|pick|select|favou?r|say|go\s+with)\b"
+    r"(?!\s+(?:that|when|to|how|not)\b|[^\n.;]*\b(?:if|but)\b))\s*"
+    r"(?P<clause>(?:(?!\b(?:because|since|over|than|rather|instead|to)\b)[^\n.,;])*)",
     re.IGNORECASE,
+)
+# What follows a label in a sentence that only says that it is better, if no doubt follows.
+IS_BETTER = (
+    r"[*_\"')\]]*\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:better|best|preferable|superior)[*_]*"
+    r"(?:\s+(?:than|to)\b[^\n.,;:]*)?(?:(?:[.!;]+[*_]*|[*_]*$)(?=\s|\Z)"
+    r"(?!\W*(?:but|however|yet|although|though)\b)|,?\s+(?:because|since|as)\b)"
 )
 BLANKS = " \t\n\r▁ĠĊ"
 BOLD = re.compile(r"\*\*([^*\n]+)\*\*|__([^_\n]+)__")
@@ -56,24 +63,40 @@ def chosen_label(reply: str, labels: Sequence[str]) -> str | None:
     """Return the label that a reply in words chooses, or None if that is not clear.
 
     A reply that names one label chooses it. If it names several, its statements decide (`Verdict:
-    M`, or a line with a label alone) if they name one. Otherwise its last line or its words in bold
-    must name one, and not two different ones.
+    M`, "I prefer M", "M is better than m.", or a line with a label alone) if they name one.
+    Otherwise its last line or its words in bold must name one, and not two different ones. A last
+    line such as "M: 7/10" is no verdict if another line begins with another label.
     """
     patterns = {label: label_pattern(label, labels) for label in labels}
-    for part in (reply, "\n".join(statements(reply, patterns.values()))):
+    for part in (reply, "\n".join(statements(reply, patterns))):
         if label := only_label(part, patterns):
             return label
     lines = [line for line in reply.split("\n") if line.strip()]
     bold = "\n".join(found[1] or found[2] for found in BOLD.finditer(reply))
-    last = {only_label(part, patterns) for part in (*lines[-1:], bold)} - {None}
+    ends = [] if is_list(lines, patterns) else lines[-1:]
+    last = {only_label(part, patterns) for part in (*ends, bold)} - {None}
     return last.pop() if len(last) == 1 else None
 
 
-def statements(reply: str, patterns: Iterable[str]) -> Iterator[str]:
+def statements(reply: str, patterns: Mapping[str, str]) -> Iterator[str]:
     """Yield the clauses of a reply that state a verdict, and its lines with a label alone."""
     yield from (found["clause"] for found in STATEMENT.finditer(reply))
-    alone = re.compile(rf"[\W_]*(?:(?i:{ANSWER})[\W_]+)?(?:{'|'.join(patterns)})[\W_]*")
-    yield from filter(alone.fullmatch, reply.split("\n"))
+    first = begins_with_label(patterns)
+    better = re.compile(rf"(?:^|(?<=[.!?]\s)){first}(?i:{IS_BETTER})", re.MULTILINE)
+    yield from (found["label"] for found in better.finditer(reply))
+    yield from filter(re.compile(rf"{first}[\W_]*").fullmatch, reply.split("\n"))
+
+
+def begins_with_label(patterns: Mapping[str, str]) -> str:
+    """Return the regular expression of a label at the beginning, as in "- **Output (a)**"."""
+    return rf"(?:[^\w\n]|_)*(?:(?i:{ANSWER})[\W_]+)?(?P<label>{'|'.join(patterns.values())})"
+
+
+def is_list(lines: Sequence[str], patterns: Mapping[str, str]) -> bool:
+    """Return whether the last line speaks of one label, as another line does of another label."""
+    first = re.compile(rf"(?:[\W_]*\d+[.)]\s)?{begins_with_label(patterns)}")
+    begun = [found["label"] if (found := first.match(line)) else None for line in lines]
+    return bool(begun and begun[-1]) and len({label for label in begun if label}) > 1
 
 
 def only_label(text: str, patterns: Mapping[str, str]) -> str | None:

@@ -9,6 +9,7 @@ from aligners.judging.comparison_files import TextPair
 from aligners.judging.judge import Judge
 from aligners.judging.judged_pairs import texts_to_judge, verdict_row
 from aligners.statistics.verdicts import TIE
+from aligners.synthesis.training_sets import is_identity
 
 # The interval of a share of 50 is at most 27 points wide, which shows a useless teacher.
 JUDGED_PAIRS = 50
@@ -16,7 +17,7 @@ JUDGED_PAIRS = 50
 
 def sample_corrected(pairs: Iterable[Row], seed: int) -> list[TextPair]:
     """Return a seeded sample of the pairs whose correction differs from the response."""
-    corrected = [pair for pair in pairs if pair["aligned_response"] != pair["response"]]
+    corrected = [pair for pair in pairs if not is_identity(pair)]
     chosen = sorted(corrected, key=lambda pair: seeded_order(pair, seed))[:JUDGED_PAIRS]
     return [
         TextPair(

@@ -37,7 +37,8 @@ THOUGHTS = (
         re.DOTALL,
     ),
     re.compile(r"\A\s*analysis(?=[A-Z]).*?assistantfinal", re.DOTALL),
-    re.compile(rf"(?:^[ \t]*{OPENING}|{OPENING}[ \t]*\n).*?{CLOSING}", FLAGS),
+    # Several thoughts may follow one another in a line.
+    re.compile(rf"(?:^(?:[ \t]*{OPENING}.*?{CLOSING})+|{OPENING}[ \t]*\n.*?{CLOSING})", FLAGS),
     # The prompt of some chat templates ends with the opening tag, so it is not in the completion.
     re.compile(
         rf"\A(?:(?!{OPENING}).)*?(?:^[ \t]*{CLOSING}|{CLOSING}[ \t]*$|(?<=[.!?:)]){CLOSING})", FLAGS
@@ -256,10 +257,13 @@ def encodable(text: str) -> str:
     return HALF_PAIR.sub("\ufffd", text)
 
 
-def without_introduction(text: str, removed: Counter[str]) -> str:
-    """Return an answer without words such as "Here is the corrected response:" before it."""
+def without_introduction(text: str, removed: Counter[str], response: str = "") -> str:
+    """Return an answer without words such as "Here is the corrected response:" before it.
+
+    An introduction that the corrected `response` has as well is part of the answer.
+    """
     match = INTRODUCED_ANSWER.match(text)
-    if not match or not text[match.end() :].strip():
+    if not match or not text[match.end() :].strip() or match[0].strip() in response:
         return text
     removed["introduction"] += 1
     return text[match.end() :]

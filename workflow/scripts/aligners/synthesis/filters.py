@@ -15,8 +15,11 @@ from aligners.core.rows import Row
 from aligners.synthesis.critiques import ENGLISH_READER, CritiqueReader, follow_critique, is_remark
 from aligners.synthesis.language import is_in_language
 
+# Words that stand for no text, and a place of a template that was not filled in.
 EMPTY = re.compile(
-    r"[\W_]*(none|n/?a|null|nan|nothing|undefined|todo|tbd|empty|blank"
+    r"\W*[\[<{](insert|your|the|write|add|corrected|revised|improved|aligned)\b"
+    r"[^\[\]<>{}]*[\]>}]\W*"
+    r"|[\W_]*(none|n/?a|null|nan|nothing|undefined|todo|tbd|empty|blank"
     r"|(no|left) (answer|response|content|text|output|blank)( (was )?(given|provided|available))?)?"
     r"[\W_]*",
     re.IGNORECASE,

@@ -28,7 +28,9 @@ NUMBER = re.compile(
 )
 WITHIN_A_LINE = re.compile(r"[,;]?\s(?=(\d{1,3})[.)]\s)")
 BULLET = re.compile(r"(?:[-*+•·‣◦▪–—]\s+|[•‣◦▪]\s*|\(?[a-z]\)\s+)(?P<text>.*)", re.IGNORECASE)
-PICTURES = re.compile(r"^[\u2190-\u21FF\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+")
+PICTURE = r"[\u2190-\u21FF\u2600-\u27BF\U0001F300-\U0001FAFF\uFE0F\s]+"
+PICTURES = re.compile(rf"^{PICTURE}")
+LAST_PICTURES = re.compile(rf"{PICTURE}$")
 HEADING = re.compile(r"(?:#{1,6}\s+|>\s*)+")
 TABLE_RULE = re.compile(r"\|?(?:\s*:?-{2,}:?\s*\|?)+")
 NO_TEXT = re.compile(
@@ -39,7 +41,7 @@ NO_TEXT = re.compile(
 TAGGED = re.compile(r"<(question|topic|item|line|li|q)>\s*(.*?)\s*</\1>", re.IGNORECASE)
 # Before a question, an LLM may write "Question:" or repeat the hint, or a topic in bold.
 LABEL = re.compile(
-    r"[*_]*(?:question|request|prompt|user|topic|q|frage|thema)[*_]*\s*:[*_]*\s+(?=\S)",
+    r"[*_]*(?:question|request|prompt|user|topic|q|frage|thema)[*_]*\s*:[*_]*(?:\s+(?=\S)|$)",
     re.IGNORECASE,
 )
 BRACKETED = r"(?:\[[^|\[\]]*\|(?:[^\[\]]|\[[^\[\]]*\])*\]|\([^|()]*\|[^()]*\))"
@@ -208,7 +210,7 @@ def question_likeness(cell: str) -> tuple[bool, int]:
 
 def plain_item(text: str, is_topic: bool) -> str:
     """Return an item without label, hint, quotes and emphasis, in which bold text is plain."""
-    text = PICTURES.sub("", text)
+    text = PICTURES.sub("", LAST_PICTURES.sub("", text) if is_topic else text)
     for pattern in (LABEL,) if is_topic else (LABEL, HINT, LABEL, BOLD_LABEL):
         if match := pattern.match(text):
             rest = text[match.end() :]
@@ -274,7 +276,7 @@ def use_numbers(
         elif count is not None and number in numbers:
             reason = reason or "repeated_number"
         lines[index] = replace(line, number=number, reason=reason)
-        if reason is None:
+        if reason is None and line.text:
             numbers.add(number)
     return lines
 

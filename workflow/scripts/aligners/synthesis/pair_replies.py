@@ -70,7 +70,7 @@ NEXT_PART = label(rf"input|critique|{REPEATED}|eingabe|kritik|korrigierte antwor
 # The names of parts in JSON are written as labels: "corrected_response", "correctedResponse".
 BETWEEN_WORDS = re.compile(r"_|(?<=[a-z])(?=[A-Z])")
 OPEN_JSON = re.compile(r"^[ \t]*\{\s*(?:\"|\Z)", re.MULTILINE)
-TAGGED = re.compile(r"<(response|critique|correction)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+TAGGED = re.compile(r"<([a-z]+(?:[_-][a-z]+)*)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def labelled_parts(
 ) -> tuple[Parts, str | None]:
     """Return the parts of a pair with labels, and the reason if one is missing or cut off."""
     before = before_stop(completion.text, (STOP,))
-    text = TAGGED.sub(r"\n\1: \2\n", completion.text if before is None else before)
+    text = TAGGED.sub(labelled, completion.text if before is None else before)
     if before is not None:
         removed["continuation"] += 1
     if given:
@@ -196,6 +196,13 @@ def labelled_parts(
         text[critique.end() : correction.start()],
         without_next_part(text[correction.end() :], removed),
     ), None
+
+
+def labelled(tagged: re.Match[str]) -> str:
+    """Return a text in tags with a label, if their name is the label of a part."""
+    name = f"{re.sub('[_-]', ' ', tagged[1])}:"
+    is_label = any(part.fullmatch(name) for part in (RESPONSE, CRITIQUE, CORRECTION))
+    return f"\n{name} {tagged[2]}\n" if is_label else tagged[0]
 
 
 def with_critique_label(text: str) -> str:
@@ -236,9 +243,12 @@ def plain_text(text: str, removed: Counter[str]) -> str:
     return without_markdown(without_fence(text.strip(), removed), removed)
 
 
-def plain_answer(text: str, removed: Counter[str]) -> str:
-    """Return a response or correction without an introduction, and without what is around it."""
-    return plain_text(without_introduction(text.strip(), removed), removed)
+def plain_answer(text: str, removed: Counter[str], response: str = "") -> str:
+    """Return a response or correction without an introduction, and without what is around it.
+
+    A correction keeps an introduction that its `response` has.
+    """
+    return plain_text(without_introduction(text.strip(), removed, response), removed)
 
 
 def without_next_part(text: str, removed: Counter[str]) -> str:
@@ -264,4 +274,4 @@ def without_next_part(text: str, removed: Counter[str]) -> str:
 def plain_correction(text: str, response: str, removed: Counter[str]) -> str:
     """Return a correction without what is around it, and without the notes after it."""
     text = without_markdown(text, removed)
-    return plain_answer(without_notes(text, response, removed), removed)
+    return plain_answer(without_notes(text, response, removed), removed, response)

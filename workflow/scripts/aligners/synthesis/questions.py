@@ -47,6 +47,7 @@ WITHOUT_BLANKS = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
 HINT_BEFORE = re.compile(
     r"[*_\[(]*(?P<names>[^\[\]():?*]{1,100}?)(?:[\])]+[*_]*:?|:[*_]*|[*_]*\s[–—-])\s+(?P<rest>\S.*)"
 )
+HINT_AFTER = re.compile(r"(?P<rest>\S.*[.?!])\s+[*_]*[\[(](?P<names>[^\[\]()]{1,100})[\])][*_]*")
 
 
 @dataclass(frozen=True)
@@ -207,16 +208,17 @@ def read_line(hint: Hint, line: ListLine | None, examples: Collection[str]) -> L
 
 
 def without_hint(question: str, hint: Hint) -> str:
-    """Return a question without the topic or the question type before it.
+    """Return a question without the topic or the question type before it, or in brackets after it.
 
     "Cats: Why do cats purr?" loses its first word; "Cats: Why do they purr?" does not.
     """
-    match = HINT_BEFORE.fullmatch(question)
+    after = HINT_AFTER.fullmatch(question)
+    match = HINT_BEFORE.fullmatch(question) or after
     if not match:
         return question
     named, rest = letters(match["names"]), match["rest"]
     with_type = [letters(hint.question_type), letters(f"{hint.question_type} {hint.topic}")]
-    repeated = named == letters(hint.topic) and set(named) <= set(letters(rest))
+    repeated = named == letters(hint.topic) and (match is after or set(named) <= set(letters(rest)))
     return rest if named in with_type or repeated else question
 
 

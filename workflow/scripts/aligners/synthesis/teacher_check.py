@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import mean
 from textwrap import shorten
 
@@ -20,12 +21,8 @@ from aligners.core.errors import UserError
 from aligners.core.formats import percent
 from aligners.core.rows import Row
 from aligners.llms.generator import Generator
-from aligners.synthesis.critiques import (
-    ENGLISH_READER,
-    CritiqueReader,
-    critique_reader,
-    follow_critique,
-)
+from aligners.synthesis.critiques import critique_reader
+from aligners.synthesis.filters import filter_pair
 from aligners.synthesis.task import Task
 from aligners.synthesis.training_sets import is_identity
 
@@ -82,10 +79,10 @@ def mean_words(pairs: Sequence[Row], name: str) -> str:
     return f"{mean(len(pair[name].split()) for pair in pairs):.1f}" if pairs else "–"
 
 
-def report_on(first: Iterable[Filtered], reader: CritiqueReader = ENGLISH_READER) -> Report:
+def report_on(first: Iterable[Filtered], usable: Callable[[Row], Filtered]) -> Report:
     """Return the report on pairs as `pairs.read_pair` returns them.
 
-    A pair whose critique contradicts its correction cannot be used either (`follow_critique`).
+    A pair that will be filtered out cannot be used either: `usable` returns it with the reason.
     """
     asked, pairs, dropped, example = 0, [], Counter[str](), None
     for row, reason in first:
@@ -94,7 +91,7 @@ def report_on(first: Iterable[Filtered], reader: CritiqueReader = ENGLISH_READER
         if reason is None:
             pairs.append(row)
             text = f"Critique: {row['critique']} Correction: {row['aligned_response']}"
-            _, reason = follow_critique(row, Counter(), reader)
+            _, reason = usable(row)
         if reason is not None:
             dropped[reason] += 1
             example = example or text
@@ -137,13 +134,19 @@ def check_teacher(
     Raises:
         UserError: too few can be used.
     """
-    reader = critique_reader(load_principles(task.criterion), task.languages)
-    report = report_on(first, reader)
+    usable = partial(
+        filter_pair,
+        language=task.synthesis.cleaning.language,
+        replaced=Counter(),
+        languages=task.languages,
+        reader=critique_reader(load_principles(task.criterion), task.languages),
+    )
+    report = report_on(first, usable)
     if not report.asked:
         return
     logger.info("%s: %s", description, report.text())
     least = task.synthesis.pairs.least_usable
-    if report.asked < FEWEST or report.usable >= least * report.asked:
+    if report.asked < FEWEST or report.usable / report.asked >= least:
         return
     example = shorten(report.example or "(empty)", SHOWN_CHARACTERS, placeholder=" ...")
     asked = f"the other {left} questions were not asked" if left else "no question is left"

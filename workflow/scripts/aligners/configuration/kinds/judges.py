@@ -94,8 +94,8 @@ class LLMJudgeRecipe(JudgeRecipe):
     """If `true`, the preference is the probability of one label against the other as the first
     token of the reply, with or without white space around it. If `false`, the preference is the
     label that the reply names as a whole word. If it names several, a statement such as "Verdict:
-    M", its last line or bold text decides, if that names one. Thoughts before the verdict are
-    removed."""
+    M" or "M is better than m.", its last line or bold text decides, if that names one. Thoughts
+    before the verdict are removed."""
     max_new_tokens: Tokens = 1
     """Maximum number of tokens of a reply."""
     most_unusable: NotDeciding[Share] = 0.1

@@ -39,8 +39,8 @@ AFFECTS_RESULTS = False
 LeftOut = Literal["temperature", "top_p", "top_k", "stop", "seed"]
 Price = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Stops = Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(differ)]
-# Parameters of a request without which its reply cannot be read.
-OWN_PARAMETERS = ("model", "prompt", "messages", "n", "stream")
+# Parameters that each request has its own value of, or without which its reply cannot be read.
+OWN_PARAMETERS = ("model", "prompt", "messages", "n", "stream", "seed")
 # Keys of recipes for parameters that `extra` must not set a second time.
 KEYS_OF_PARAMETERS = {
     "chat_template_kwargs": "template_options",
@@ -315,7 +315,8 @@ class ServerRecipe(LLMRecipe):
     """If `true`, pairs are requested as JSON, with the parameter `response_format` (a JSON schema),
     which the server must support. Only for `chat: true`."""
     extra: Annotated[dict[str, JsonValue], AfterValidator(only_more)] = Field(default_factory=dict)
-    """Additional parameters of each request, with the names of the server's API."""
+    """Additional parameters of each request, with the names of the server's API. A key of a recipe
+    for the same parameter, such as `top_p`, overrides it."""
     concurrency: NotDeciding[Few] = 64
     """Maximum number of requests at the same time."""
     requests_per_minute: NotDeciding[Positive | None] = None

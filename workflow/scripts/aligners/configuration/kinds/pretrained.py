@@ -62,7 +62,9 @@ def check_place(model: str, found: Path) -> None:
     """
     if os.path.isfile(found):
         if not model.endswith(GGUF):
-            raise ValueError(f"{model} is a file; give the directory of the model")
+            raise ValueError(
+                f"{model} is a file; give the directory of the model, or a file that ends in {GGUF}"
+            )
     elif os.path.isdir(found) and not any(found.glob("*.json")):
         if files := sorted(found.glob(f"*{GGUF}")):
             first = os.path.join(model, files[0].name)
@@ -103,7 +105,7 @@ def existing_model(model: str) -> str:
 
 IN_PACKAGE = Form(
     r"^package:[A-Za-z_][A-Za-z0-9_]{0,99}(/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})+$",
-    "a path in a Python package (package:NAME/PATH)",
+    "a path in a Python package (package:NAME/PATH, with the name that Python imports)",
 )
 REPOSITORY = Form(
     r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95})?$",
@@ -209,7 +211,11 @@ class PretrainedRecipe(Recipe):
         if self.model is None and self.revision is not None:
             raise WrongKey("revision", "the key revision needs the key model too; add it")
         if self.model is not None and self.revision is None and on_the_hub(self.model):
-            raise WrongKey("model", "the key model needs the key revision too; add it")
+            raise WrongKey(
+                "model",
+                "the key model needs the key revision too; add it (or correct the path of a local "
+                f"model: there is no {shortened(self.model)})",
+            )
         return self
 
     def local_files(self) -> list[Path]:
