@@ -35,11 +35,11 @@ STATEMENT = re.compile(
     r"(?P<clause>(?:(?!\b(?:because|since|over|than|rather|instead|to)\b)[^\n.,;])*)",
     re.IGNORECASE,
 )
-# What follows a label in a sentence that only says that it is better, if no doubt follows. "Better
-# in tone" is no verdict.
+# What follows a label in a sentence that only says that it is better, if no doubt follows. Of two
+# texts, each can be better in something: then the statements name both.
 IS_BETTER = (
     r"[*_\"')\]]*\s+(?:is|was|seems)\s+(?:\w+\s+)?(?:better|best|preferable|superior)[*_]*"
-    r"(?:\s+(?:than|to)\b(?:(?!\b(?:in|for|at|on|with|where|when)\b)[^\n.,;:])*)?(?:(?:[.!;]+[*_]*|[*_]*$)(?=\s|\Z)"
+    r"(?:\s+(?:than|to|in|at|for|on)\b[^\n.,;:]*)?(?:(?:[.!;]+[*_]*|[*_]*$)(?=\s|\Z)"
     r"(?!\W*(?:but|however|yet|although|though)\b)|,?\s+(?:because|since|as)\b)"
 )
 BLANKS = " \t\n\r▁ĠĊ"
