@@ -291,6 +291,14 @@ def test_json_is_read() -> None:
     assert read_pair(json.dumps(PAIR)) == PAIR
 
 
+def test_a_comma_after_the_last_item_is_read() -> None:
+    lines = "".join(f"{json.dumps(topic)},\n" for topic in TOPICS)
+    assert read_topics(f"```json\n[\n{lines}]\n```") == TOPICS
+    odd = {**PAIR, "correction": 'Write "[1, 2,]" or {a,}.'}
+    fields = ",\n".join(f"{json.dumps(name)}: {json.dumps(text)}" for name, text in odd.items())
+    assert read_pair(f"{{{fields},\n}}") == odd
+
+
 @pytest.mark.parametrize(
     "reply",
     [

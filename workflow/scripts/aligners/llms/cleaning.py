@@ -213,12 +213,27 @@ def without_json(text: str, removed: Counter[str]) -> str:
     return "".join([*parts, text[end:]])
 
 
+TRAILING_COMMA = re.compile(r",\s*[}\]]")
+STRING_OR_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+
+
 def decode_json(text: str, start: int) -> tuple[Any, int] | None:
-    """Return the value of the JSON that begins at a place of a text, and its end; None if none."""
+    """Return the value of the JSON that begins at a place of a text, and its end; None if none.
+
+    A comma after the last item, which JSON does not have but LLMs write, is read as a blank.
+    """
     try:
         return DECODER.raw_decode(text, start)
     except (ValueError, RecursionError):
+        pass
+    if not TRAILING_COMMA.search(text, start):
         return None
+    rest = STRING_OR_TRAILING_COMMA.sub(lambda found: found[1] or " ", text[start:])
+    try:
+        value, length = DECODER.raw_decode(rest)
+    except (ValueError, RecursionError):
+        return None
+    return value, start + length
 
 
 def json_lines(value: Any, removed: Counter[str]) -> list[str]:
