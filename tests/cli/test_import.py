@@ -45,7 +45,7 @@ def test_the_recipe_is_written_and_its_rows_are_shown(capsys: pytest.CaptureFixt
     }  # fmt: skip
     assert load_recipe(ImportRecipe, "my-logs").kind == "responses"
     shown = capsys.readouterr().out
-    for part in ("1 of the first 2 records", "1 tool_call", "Why?", "So.", "not for commerce",
+    for part in ("1 of the first 2 records", "1 tool_call", "Why?", "So.", "Not for commercial use",
                  "results/imported/my-logs.jsonl"):  # fmt: skip
         assert part in shown
 

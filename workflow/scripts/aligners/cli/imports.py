@@ -19,13 +19,12 @@ from aligners.cli.show import print_field
 from aligners.configuration.fields import Name
 from aligners.configuration.kinds.criteria import CriterionRecipe
 from aligners.configuration.kinds.imports import HubImportRecipe, ImportRecipe
-from aligners.configuration.kinds.tables import TABLE
 from aligners.configuration.recipes import CONFIG, check_recipe, recipe_path
 from aligners.configuration.validation import validate
 from aligners.core.errors import UserError
 from aligners.core.formats import printable_lines
 from aligners.core.rows import Row
-from aligners.core.tables import COMPRESSED, FIRST_RECORDS, column_names, read_records
+from aligners.core.tables import COMPRESSED, FIRST_RECORDS, TABLES, column_names, read_records
 from aligners.core.yaml_files import read_yaml
 from aligners.imports.formats import BY_NAME, Format, Kind, fitting
 from aligners.imports.hub import hub_records
@@ -40,6 +39,8 @@ NAME = TypeAdapter(Name)
 SHOWN_FIELDS = (
     "system", "question", "response", "critique", "aligned_response", "chosen", "rejected", "label"
 )  # fmt: skip
+# A word for a correction that is short enough for the column of labels.
+LABELS = {"aligned_response": "corrected"}
 # A list in one line of a recipe, such as `data: [brief]`.
 DATA_LINE = re.compile(r"^data:[ \t]*\[(?P<names>[^\]\n]*)\](?P<rest>[ \t]*(#[^\n]*)?)$", re.M)
 
@@ -74,7 +75,7 @@ def import_table(table: str, options: ImportOptions) -> None:
     if options.criterion is not None:
         print_line(console, add_to_criterion(options.criterion, path.stem))
     if options.license and forbids_commerce(options.license):
-        print_line(console, f"{options.license}: what is made from these rows is not for commerce")
+        print_line(console, f"Not for commercial use: data with the licence {options.license}.")
     print_line(console, f"next: snakemake --cores 2 results/imported/{path.stem}.jsonl")
 
 
@@ -140,14 +141,10 @@ def newest_commit(repository: str, revision: str) -> str:
 def default_name(table: str) -> str:
     """Return the name of an import, made of that of its file or repository."""
     name = table.removeprefix(HUB).partition("@")[0].rpartition("/")[2].lower()
-    for ending in COMPRESSED:
-        name = name.removesuffix(ending)
     if not table.startswith(HUB):
-        name = TABLE_ENDING.sub("", name)
+        for ending in (*COMPRESSED, *TABLES):
+            name = name.removesuffix(ending)
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:64] or "import"
-
-
-TABLE_ENDING = re.compile(TABLE.pattern.removesuffix(r"(\.(gz|xz|zst|bz2))?$") + "$")
 
 
 def format_keys(source: Mapping[str, Any], table: str, options: ImportOptions) -> dict[str, Any]:
@@ -280,10 +277,6 @@ def show_rows(console: Console, table: str, name: str, recipe: ImportRecipe) -> 
                     console, LABELS.get(field, field), Text(printable_lines(str(row[field])))
                 )
     console.print()
-
-
-# The field's word for a correction is short enough for a column of labels.
-LABELS = {"aligned_response": "corrected"}
 
 
 def print_line(console: Console, line: str) -> None:

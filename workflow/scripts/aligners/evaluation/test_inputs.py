@@ -22,11 +22,11 @@ from aligners.core.errors import UserError
 from aligners.core.progress import track
 from aligners.core.rows import Row, row_id, seeded_order
 from aligners.core.tables import FIRST_RECORDS, column_names, read_records, value_at
+from aligners.imports.formats import MOST_CHARACTERS
 from aligners.imports.hub import hub_records
 from aligners.synthesis.filters import text_reason
 from aligners.synthesis.near_duplicates import NearDuplicates, ShingledTexts, normalise
 
-MAXIMUM_CHARACTERS = 20_000
 DECIMAL = re.compile(r"(?P<integer>[+-]?\d+)\.(?P<fraction>\d*)")
 
 
@@ -92,7 +92,7 @@ def question_reason(question: str, earlier: Container[str]) -> str | None:
     """Return the reason to drop a question, or None. `earlier` are normalised questions."""
     if not question:
         return "empty"
-    if len(question) > MAXIMUM_CHARACTERS:
+    if len(question) > MOST_CHARACTERS:
         return "too_long"
     return "duplicate" if normalise(question) in earlier else None
 
