@@ -333,7 +333,8 @@ def test_an_estimate_of_corrections_has_no_stage_of_a_teacher(teacher: str | Non
 
 def test_an_estimate_counts_imported_questions_and_responses() -> None:
     write_import("asked", [{"question": one} for one in QUESTIONS[:7]], kind="questions")
-    write_import("given", responses(QUESTIONS[10:15]), kind="responses")
+    given = [{"question": one, "response": text} for one in QUESTIONS[10:15] for text in "ab"]
+    write_import("given", given, kind="responses")
     write_criterion(["asked"])
     set_keys(MINIATURE, criteria=["mine"], data=["given"], responses_by=["closed-world-base"])
     config = load_experiment(Path(MINIATURE))

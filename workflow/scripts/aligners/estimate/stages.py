@@ -190,7 +190,7 @@ def pairs_stage(config: Config, teacher: str, examples: int) -> Stage:
     tasks = [load_task(name, teacher, config.synthesis, config.seed) for name in in_turn]
     for task in tasks:
         principles = load_principles(task.criterion)
-        own = questions_to_pair(config, task.criterion)
+        own = imported_to_pair(config, task.criterion)
         number += len(own) + config.questions_per_criterion * has_seed_questions(task.criterion)
         questions = [*own, *seed_questions(task.criterion, examples, task.seed)][:examples]
         if config.responses_by:
@@ -210,13 +210,17 @@ def pairs_stage(config: Config, teacher: str, examples: int) -> Stage:
     )
 
 
-def questions_to_pair(config: Config, criterion: str) -> list[Row]:
+def imported_to_pair(config: Config, criterion: str) -> list[Row]:
     """Return the imported questions of a criterion for which the teacher will write pairs.
 
-    Of a data set that needs a download, there are none.
+    A criterion has one pair of a question. Of a data set that needs a download, there are none.
     """
     rows = chain.from_iterable(imported_rows(name) for name in imports_of(config, criterion))
-    return [{**row, "id": row_id(row["question"])} for row in rows if needs_pair(row)]
+    found: dict[str, Row] = {}
+    for row in filter(needs_pair, rows):
+        question = row_id(row["question"])
+        found.setdefault(question, {**row, "id": question})
+    return list(found.values())
 
 
 def imported_rows(name: str) -> list[Row]:
@@ -235,7 +239,7 @@ def first_responses_stage(config: Config, llm: str, examples: int) -> Stage:
     """Return the stage `first_responses` of an LLM, which responds to its part of the questions."""
     questions = config.questions_per_criterion * sum(map(has_seed_questions, config.criteria))
     for criterion in config.criteria:
-        questions += sum("response" not in row for row in questions_to_pair(config, criterion))
+        questions += sum("response" not in row for row in imported_to_pair(config, criterion))
     requests = ceil(questions / len(config.responses_by))
     return replace(
         responses_stage(config, llm, examples), name="first_responses", requests=requests

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from aligners.configuration.experiment import has_seed_questions, imports_of, needs_teacher
 from aligners.configuration.kinds.config import Config
 from aligners.core.rows import Row, by_id
-from aligners.estimate.stages import questions_to_pair
+from aligners.estimate.stages import imported_to_pair
 from aligners.preview.asking import Ask
 from aligners.preview.exchange import StagePreview
 from aligners.preview.responses import local_questions, preview_responses
@@ -48,7 +48,7 @@ def preview_stages(config: Config, criterion: str, count: int, ask: Ask) -> Iter
             yield (topics := preview_topics(task, config.teacher, count, ask))
             yield (questions := preview_questions(task, config, topics.kept(), count, ask))
             asked = list(by_id(questions.kept()).values())[:count]
-        asked += questions_to_pair(config, criterion)[:count]
+        asked += imported_to_pair(config, criterion)[:count]
         for llm in config.responses_by:
             unanswered = [row for row in asked if "response" not in row]
             own = [row for row in unanswered if responding_llm(row, config.responses_by) == llm]
