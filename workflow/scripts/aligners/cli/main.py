@@ -10,6 +10,7 @@ from aligners.cli.demo import run_demo
 from aligners.cli.import_options import ImportOptions
 from aligners.cli.scorecard import print_scorecard
 from aligners.core.program import one_message
+from aligners.core.progress import show_progress
 from aligners.correction.corrections_file import Filters
 from aligners.export.formats import FormatName
 
@@ -33,6 +34,7 @@ def estimate(
     # Imported here and below, so that the other commands start faster.
     from aligners.estimate.table import print_estimate
 
+    show_progress()
     print_estimate(config, sample, output)
 
 
@@ -69,6 +71,7 @@ def preview(
     """
     from aligners.cli.preview import print_preview
 
+    show_progress()
     print_preview(config, criterion, rows)
 
 
