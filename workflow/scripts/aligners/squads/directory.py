@@ -1,22 +1,22 @@
 """The directory of a squad: given as a path, or downloaded from the Hugging Face Hub."""
 
-import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from aligners.core.errors import UserError
 from aligners.squads.record import FILE_NAME
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 # Weights are safetensors. Files that can run code when they are loaded are never downloaded.
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.md"]
 
@@ -36,12 +36,21 @@ def find_squad(path: str | Path, revision: str | None) -> Path:
         if revision is not None:
             raise UserError(f"{path}: a directory has no revision {revision!r}; leave it out")
         return directory
-    if not isinstance(path, str) or not REPOSITORY.fullmatch(path):
-        raise UserError(
-            f"{path}: no such directory; give the directory of a squad, such as "
-            "results/squads/<backbone>/<system>, or its repository on the Hub as owner/name"
-        )
-    return download(path, revision)
+    if isinstance(path, str) and is_repository(path):
+        return download(path, revision)
+    raise UserError(
+        f"{path}: no such directory; give the directory of a squad, such as "
+        "results/squads/<backbone>/<system>, or its repository on the Hub as owner/name"
+    )
+
+
+def is_repository(name: str) -> bool:
+    """Return whether a text is a name on the Hub: owner/name."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return name.count("/") == 1
 
 
 def download(repository: str, revision: str | None) -> Path:
