@@ -97,6 +97,34 @@ def export(
 
 
 @app.command
+def correct(
+    path: Path,
+    /,
+    *,
+    squad: str,
+    output: Annotated[Path, arg(aliases=["-o"])],
+    question: str | None = None,
+    response: str | None = None,
+) -> None:
+    """Correct the responses in a table with a trained squad.
+
+    The output has the columns of the table, and aligned_response, action, reason, scores and trace.
+    If the command is interrupted, the same command continues where it was.
+
+    Args:
+        path: table of questions and responses: CSV, TSV, JSON, JSON Lines or Parquet.
+        squad: directory of the squad, such as results/squads/<backbone>/<system>, or its repository
+            on the Hugging Face Hub as owner/name.
+        output: file to write, .jsonl or .csv; it must not exist yet.
+        question: column of the questions; by default, it is found by its name.
+        response: column of the responses; by default, it is found by its name.
+    """
+    from aligners.cli.correct import correct_and_report
+
+    correct_and_report(path, squad, output, question, response)
+
+
+@app.command
 def push(
     path: Path,
     /,
