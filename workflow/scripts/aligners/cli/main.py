@@ -125,6 +125,30 @@ def correct(
 
 
 @app.command
+def chat(
+    *,
+    squad: str,
+    upstream: str | None = None,
+    model: str = "default",
+    key_variable: str = "OPENAI_API_KEY",
+) -> None:
+    """Try a squad by hand: ask an LLM, and see its response before and after, and why.
+
+    Args:
+        squad: directory of the squad, or its repository on the Hugging Face Hub as owner/name.
+        upstream: URL of the LLM's API, such as http://127.0.0.1:8080/v1; without it, you type the
+            responses too.
+        model: name of the LLM on the server.
+        key_variable: environment variable with the API key.
+    """
+    from aligners.cli.chat import Upstream
+    from aligners.cli.chat import chat as chat_with
+    from aligners.squads.squad import Squad
+
+    chat_with(Squad.load(squad), Upstream(upstream, model, key_variable) if upstream else None)
+
+
+@app.command
 def push(
     path: Path,
     /,
@@ -174,4 +198,4 @@ def show(
 def main() -> None:
     """Run the subcommand given on the command line."""
     with one_message():
-        app.cli(description="Demo, previews, results and publishing. snakemake runs the workflow.")
+        app.cli(description="Use squads, look at results, publish. snakemake runs the workflow.")
