@@ -158,10 +158,10 @@ def push(
     revision: str | None = None,
     message: str = "Upload with aligners",
 ) -> None:
-    """Publish a model or a data set on the Hugging Face Hub, with the token in HF_TOKEN.
+    """Publish a model, a squad or a data set on the Hugging Face Hub, with the token in HF_TOKEN.
 
     Args:
-        path: directory of a model, or directory with JSON Lines files.
+        path: directory of a model or a squad, or directory with JSON Lines files.
         repo: repository on the Hub, as owner/name; created if it does not exist.
         private: create a private repository; an existing one has to be private.
         revision: branch of the repository, created if it does not exist; without it, the main
