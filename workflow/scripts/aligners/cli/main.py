@@ -13,6 +13,7 @@ from aligners.core.program import one_message
 from aligners.core.progress import show_progress
 from aligners.correction.corrections_file import Filters
 from aligners.export.formats import FormatName
+from aligners.serving.options import ServeOptions
 
 app = SubcommandApp()
 app.command(name="demo")(run_demo)
@@ -193,6 +194,21 @@ def show(
     from aligners.cli.show import show_answers
 
     show_answers(path, filters, rows, seed)
+
+
+@app.command
+def serve(options: OmitArgPrefixes[ServeOptions]) -> None:
+    """Serve a squad: an API like OpenAI's, whose responses the squad corrects.
+
+    It stands before the LLM of your choice (--upstream). Without one, it corrects the responses
+    that it is sent.
+
+    Args:
+        options: what to serve, and how.
+    """
+    from aligners.cli.serve import start_server
+
+    start_server(options)
 
 
 def main() -> None:
