@@ -1,7 +1,6 @@
 """The conditioned aligner: one model for all criteria, which reads the principles as text."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import apply_aligner
 import apply_external
 import apply_squad
-import numpy as np
 import pytest
 import train_aligner
 from projects import ROOT
@@ -19,15 +17,19 @@ from transformers import AutoTokenizer
 
 from aligners.configuration import results
 from aligners.configuration.criteria import load_principles, numbered
+from aligners.configuration.kinds.encoders import EncoderRecipe
+from aligners.configuration.recipes import load_recipe
 from aligners.core.errors import UserError
-from aligners.core.rows import read_json, read_rows, write_rows
+from aligners.core.rows import read_json, read_rows, write_json, write_rows
 from aligners.core.yaml_files import read_yaml
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT, conditioned
 from aligners.correction.problems import Correction
 from aligners.correction.squad import align_with_squad
 from aligners.correction.train import RowEncoder
+from aligners.squads.assemble import Design, Part, assemble
 from aligners.synthesis.familiarity import FamiliarQuestions
+from aligners.synthesis.similarity import embedder
 
 pytestmark = pytest.mark.usefixtures("in_the_project")
 
@@ -266,27 +268,26 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
         return load(path, **options)
 
     monkeypatch.setattr(Aligner, "from_directory", load_and_record)
-    monkeypatch.setattr(apply_squad, "Inspector", StrictInspector)
-
-    def embed(texts: Sequence[str]) -> Any:
-        return np.ones((len(texts), 1))
-
-    FamiliarQuestions(embed(["q"]), 0.0).save(tmp_path / "familiar.safetensors")
-    monkeypatch.setattr(apply_squad, "embedder", lambda _: embed)
+    monkeypatch.setattr("aligners.squads.models.Inspector", StrictInspector)
+    settings = {"temperature": 1.0, "threshold": 0.0, "max_tokens": 9, "dtype": "float32"}
+    write_json(tmp_path / "inspector/config.json", {"inspector": settings})
+    encoder = load_recipe(EncoderRecipe, "all-minilm-l6-v2-packaged")
+    known = FamiliarQuestions.fit(embedder(encoder), ["Which one?"], ["Which one?"], 1.0, 0)
+    known.save(tmp_path / "familiar.safetensors")
+    parts = [
+        Part(name, ["en"], text, tmp_path / "inspector", trained)
+        for name, text in principle_texts().items()
+    ]
+    familiar = tmp_path / "familiar.safetensors"
+    design = Design("squad-conditioned", "b", "i", parts, familiar, encoder, 1.0, 4096)
+    assemble(tmp_path / "squad", design)
     apply_squad.main(
-        system="squad-conditioned",
-        criteria=list(TARGETS),
+        squad=tmp_path / "squad",
         llm="closed-world-base",
-        backbone="llama-closed-world",
         responses=responses,
-        aligners=[trained, trained],
-        inspectors=[tmp_path, tmp_path],
-        familiar_questions=tmp_path / "familiar.safetensors",
-        encoder="all-minilm-l6-v2",
-        margin=1.0,
         output=tmp_path / "aligned.jsonl",
     )
-    assert loaded == [trained]
+    assert loaded == [tmp_path / "squad/aligners/conditioned"]
     for row in read_rows(tmp_path / "aligned.jsonl"):
         assert row["aligned_response"] == "It is true."
         assert [turn["criterion"] for turn in row["trace"]] == ["ethical", "factuality"]

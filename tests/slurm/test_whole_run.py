@@ -20,6 +20,7 @@ GPUS = {
     "train_inspector": 1,
     "train_aligner": 1,
     "generate_responses": 1,
+    "assemble_squad": 1,
     "apply_aligner": 1,
     "apply_squad": 1,
     "apply_external": 1,

@@ -57,6 +57,7 @@ def test_quickstart_is_planned_from_topics_to_alpaca_eval(project: Path) -> None
         "train_inspector": 1,
         "train_aligner": 1,
         "generate_responses": 2,
+        "assemble_squad": 1,
         "apply_squad": 1,
         "write_alpaca_eval": 4,
     }.items() <= planned_jobs(project, str(QUICKSTART)).items()

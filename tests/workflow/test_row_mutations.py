@@ -59,6 +59,7 @@ from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows, row_id, write_json, write_rows
 from aligners.correction.input_format import load_format
 from aligners.correction.problems import Correction
+from aligners.correction.squad import Result
 from aligners.judging.judged_pairs import Verdict
 from aligners.judging.record import check_judge, judge_identity
 from aligners.llms.usage import Usage
@@ -72,7 +73,6 @@ from aligners.report.squad import squads_section
 from aligners.statistics.intervals import NO_ESTIMATE
 from aligners.statistics.table_files import read_numbers
 from aligners.statistics.tables import THRESHOLDS
-from aligners.synthesis.familiarity import FamiliarQuestions
 from aligners.training.checkpoints import CHECKSUMS, last_complete_checkpoint
 
 # A value that is no text, written as one.
@@ -365,11 +365,8 @@ PROGRAMS = {
     ),
     "apply_squad": Program(
         lambda: apply_squad.main(
-            system="squad", criteria=["ethical"], llm="closed-world-base",
-            backbone="llama-closed-world",
-            responses=Path("responses.jsonl"), aligners=[Path("a")], inspectors=[Path("i")],
-            familiar_questions=Path("familiar.safetensors"), encoder="all-minilm-l6-v2",
-            margin=1.0, **options("output"),
+            squad=Path("squad"), llm="closed-world-base",
+            responses=Path("responses.jsonl"), **options("output"),
         ),
         {"responses.jsonl": (RESPONSES, RESPONSE)},
     ),
@@ -511,15 +508,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         align=lambda _, texts: [Correction(f"{text} Yes.") for text in texts],
         for_criterion=lambda _: aligner.align,
     )
-    inspector = SimpleNamespace(
-        threshold=0.0,
-        log_odds=lambda _, texts: [-1.0 for _ in texts],
+    squad = SimpleNamespace(
+        gated=True,
+        align=lambda _, texts, **__: [Result(f"{text} Yes.", {}) for text in texts],
     )
 
     def embed(texts: Sequence[str]) -> Any:
         return np.ones((len(texts), 1))
 
-    FamiliarQuestions(embed(["q"]), 0.0).save(project / "familiar.safetensors")
     judge = SimpleNamespace(
         judge=lambda shown: dict.fromkeys(shown, Verdict(0.9, "m")),
         usage=Usage(),
@@ -535,9 +531,8 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(workflow_files, "WORKFLOW", project)
         patch.setattr("aligners.llms.generator.load_engine", engine.load)
         patch.setattr(apply_aligner.Aligner, "from_directory", lambda *_, **__: aligner)
-        patch.setattr(apply_squad.Inspector, "from_directory", lambda *_: inspector)
+        patch.setattr(apply_squad.Squad, "load", lambda *_: squad)
         patch.setattr(score_similarity, "load_encoder", lambda _: None)
-        patch.setattr(apply_squad, "embedder", lambda _: embed)
         patch.setattr(embed_questions, "embedder", lambda _: embed)
         patch.setattr(score_similarity, "plot_histogram", lambda *_: None)
         patch.setattr(score_similarity, "cosine_similarities", lambda _, a, *__: [0.5 for _ in a])

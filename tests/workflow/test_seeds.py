@@ -15,6 +15,7 @@ ADDED = {
     "write_inspector_card": 2,
     "train_aligner": 3,
     "write_aligner_card": 3,
+    "assemble_squad": 3,
     "apply_aligner": 2 * 3,
     "apply_squad": 2 * 3,
     "write_alpaca_eval": 2 * 6 * 3,
@@ -66,8 +67,8 @@ def test_each_seed_has_its_own_models_and_corrections(project: Path) -> None:
 
 
 def test_a_squad_has_aligners_and_inspectors_of_one_seed(project: Path) -> None:
-    squads = options(plan(project, 0, 7), "apply_squad", "aligners", "inspectors", "output")
-    assert len(squads) == 2 * 3 * 2
+    squads = options(plan(project, 0, 7), "assemble_squad", "aligners", "inspectors", "output")
+    assert len(squads) == 2 * 3
     for squad in squads:
         # Two aligners, two inspectors and the output.
         seeds = [path.partition(".seed")[2][:1] for path in " ".join(squad).split()]

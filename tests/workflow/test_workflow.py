@@ -410,6 +410,7 @@ def test_an_added_seed_trains_only_its_own_models(finished: Path) -> None:
         "train_inspector": 2,
         "train_aligner": 3,  # of the criteria, and the conditioned one; no external aligner
         "write_aligner_card": 3,
+        "assemble_squad": 3,
         "apply_aligner": datasets * 3,
         "apply_squad": datasets * 3,
         "write_alpaca_eval": datasets * systems * references,

@@ -1,6 +1,6 @@
 """Corrections of the responses by individual aligners, by the conditioned aligner and by squads.
 
-Reads:  results/responses/{dataset}/{llm}.jsonl; models of aligners and inspectors
+Reads:  results/responses/{dataset}/{llm}.jsonl; aligners and squads
 Writes: results/aligned/{dataset}/{llm}/{backbone}/{system}.jsonl
 Target: results/aligned/all
 """
@@ -35,10 +35,7 @@ rule apply_aligner:
 rule apply_squad:
     input:
         responses=rules.gather_responses.output.responses,
-        aligners=squad_models,
-        inspectors=squad_inspectors,
-        familiar_questions=rules.embed_questions.output.familiar_questions,
-        fetched=fetched("encoders", "encoder"),
+        squad=rules.assemble_squad.output.squad,
     output:
         aligned=results.ALIGNED,
     log:
@@ -48,20 +45,9 @@ rule apply_squad:
     conda:
         MODELS
     params:
-        **program(
-            "apply_squad",
-            "criteria",
-            "squad_margin",
-            "encoder",
-            principles=principles,
-            first_sentence=responds_in_first_sentences,
-        ),
-        recipe=recipe_name("backbone"),
+        **program("apply_squad", first_sentence=responds_in_first_sentences),
     message:
         "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "exec {params.command:q} --system {wildcards.system:q} --criteria {params.criteria:q}"
-        " --llm {wildcards.llm:q} --backbone {params.recipe:q} --responses {input.responses:q}"
-        " --aligners {input.aligners:q} --inspectors {input.inspectors:q}"
-        " --familiar-questions {input.familiar_questions:q} --encoder {params.encoder:q}"
-        " --margin {params.squad_margin:q} --output {output.aligned:q} 2> {log:q}"
+        "exec {params.command:q} --squad {input.squad:q} --llm {wildcards.llm:q}"
+        " --responses {input.responses:q} --output {output.aligned:q} 2> {log:q}"

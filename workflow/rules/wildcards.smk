@@ -5,7 +5,7 @@ from aligners.configuration.kinds.external import ExternalRecipe
 from aligners.configuration.kinds.imports import ImportRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 
-# inspectors.smk, aligners.smk and aligned.smk
+# inspectors.smk, aligners.smk, squads.smk and aligned.smk
 
 
 def training_seed(field):
@@ -165,6 +165,19 @@ def criteria_in_order(wildcards):
     return criteria_read(wildcards) or wildcards.aligner
 
 
+# squads.smk
+
+
+def principles_of_all(wildcards):
+    """Return the text of the principles of each criterion."""
+    return {name: numbered(load_principles(name)) for name in CRITERIA}
+
+
+def languages_of_all(wildcards):
+    """Return the languages of each criterion."""
+    return {name: load_recipe(CriterionRecipe, name).languages for name in CRITERIA}
+
+
 def squad_inspectors(wildcards):
     """Return the inspectors of a squad: those with the training seed of its aligners."""
     inspector = name_with_seed(INSPECTOR, seed_of(wildcards.backbone, SEEDS), SEEDS)
@@ -189,14 +202,6 @@ def criteria_of_model(wildcards):
 def languages_of_model(wildcards):
     """Return the languages of a model's criteria."""
     return languages_of(criteria_of_model(wildcards))
-
-
-# inputs.smk
-
-
-def languages_of_all(wildcards):
-    """Return the languages of each criterion."""
-    return {name: load_recipe(CriterionRecipe, name).languages for name in CRITERIA}
 
 
 # external.smk

@@ -10,8 +10,10 @@ from aligners.cli.demo import run_demo
 from aligners.cli.import_options import ImportOptions
 from aligners.cli.scorecard import print_scorecard
 from aligners.core.program import one_message
+from aligners.core.progress import show_progress
 from aligners.correction.corrections_file import Filters
 from aligners.export.formats import FormatName
+from aligners.serving.options import ServeOptions
 
 app = SubcommandApp()
 app.command(name="demo")(run_demo)
@@ -33,6 +35,7 @@ def estimate(
     # Imported here and below, so that the other commands start faster.
     from aligners.estimate.table import print_estimate
 
+    show_progress()
     print_estimate(config, sample, output)
 
 
@@ -69,6 +72,7 @@ def preview(
     """
     from aligners.cli.preview import print_preview
 
+    show_progress()
     print_preview(config, criterion, rows)
 
 
@@ -138,6 +142,21 @@ def show(
     from aligners.cli.show import show_answers
 
     show_answers(path, filters, rows, seed)
+
+
+@app.command
+def serve(options: OmitArgPrefixes[ServeOptions]) -> None:
+    """Serve a squad: an API like OpenAI's, whose responses the squad corrects.
+
+    It stands before the LLM of your choice (--upstream). Without one, it corrects the responses
+    that it is sent.
+
+    Args:
+        options: what to serve, and how.
+    """
+    from aligners.cli.serve import start_server
+
+    start_server(options)
 
 
 def main() -> None:

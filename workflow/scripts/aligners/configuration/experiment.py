@@ -88,6 +88,7 @@ class Experiment:
             "llm": base_llms(config),
             "external": config.external,
             "system": self.systems,
+            "squad": self.squads,
             "reference": self.references,
             "judge": config.judges,
             "table": TABLES,

@@ -107,6 +107,8 @@ ALIGNER_METRICS = ResultPath("results/aligners/{backbone}/{aligner}/metrics.json
 ALIGNER_LOSSES = ResultPath("results/aligners/{backbone}/{aligner}/losses.png")
 ALIGNER_CARD = ResultPath("results/aligners/{backbone}/{aligner}/README.md")
 
+SQUAD = ResultPath("results/squads/{backbone}/{system}")
+
 # Responses and corrections
 INPUTS = ResultPath("results/inputs/{dataset}.jsonl")
 RESPONSES_SHARD = ResultPath("results/responses/{dataset}/{llm}/{shard}.jsonl")
@@ -154,6 +156,7 @@ SPANS = {
     FILTERED_LABELS.beside("counts.json"): {"criterion": "labelled"},
     RESPONSES: {"llm": "answering"},
     RESPONSES.beside("counts.json"): {"llm": "answering"},
+    SQUAD: {"system": "squad"},
     TURNS: {"backbone": "traced"},
     THRESHOLDS: {"backbone": "traced"},
 }
@@ -195,6 +198,7 @@ STAGES = {
         INSPECTOR_CARD,
     ],
     "aligners": [ALIGNER, ALIGNER_METRICS, ALIGNER_LOSSES, ALIGNER_CARD],
+    "squads": [SQUAD],
     "responses": [RESPONSES],
     "aligned": [ALIGNED],
     "external": [EXTERNAL],

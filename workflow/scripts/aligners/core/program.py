@@ -11,6 +11,7 @@ import tyro
 from aligners.core.errors import UserError
 from aligners.core.formats import printable_lines
 from aligners.core.full_disk import explained_full_disk
+from aligners.core.progress import show_progress
 
 # No result depends on this module, so fingerprints leave it out.
 AFFECTS_RESULTS = False
@@ -21,6 +22,7 @@ LAST_LINES = 10
 def run(main: Callable[..., None]) -> None:
     """Call `main` with arguments from the command line; its signature defines the options."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    show_progress()
     with one_message():
         tyro.cli(main, config=(tyro.conf.OmitArgPrefixes,))
 

@@ -43,10 +43,27 @@ def open_terminal() -> IO[str] | None:
     return terminal
 
 
+class Shown:
+    """Whether progress is shown: in the programs of the workflow, not in an application."""
+
+    progress = False
+
+
+def show_progress() -> None:
+    """Show the progress of this process from now on."""
+    Shown.progress = True
+
+
 class Progress:
-    """Progress bars: a log line every ten seconds and, if there is a terminal, one live line."""
+    """Progress bars: a log line every ten seconds and, if there is a terminal, one live line.
+
+    There are none unless `show_progress` was called.
+    """
 
     def __init__(self, total: int, description: str, unit: str = "rows", done: int = 0):
+        self.bars: list[tqdm[Any]] = []
+        if not Shown.progress:
+            return
         options: dict[str, Any] = {
             "total": total,
             "desc": description,

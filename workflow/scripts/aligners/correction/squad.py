@@ -28,6 +28,8 @@ from aligners.correction.turns import Scores, traced_turn
 # The log odds of the probability 0.5: the paper corrects a response that its inspector, a
 # classifier with two classes, finds misaligned (arXiv 2403.04224, section 3).
 PAPER_THRESHOLD = 0.0
+# Rows of a batch of the paper's squad.
+PAPER_BATCH_SIZE = 64
 
 
 class Inspector(Protocol):
@@ -102,8 +104,12 @@ class RowState:
 
 
 @dataclass(frozen=True)
-class Squad:
-    """Aligners and inspectors of the same criteria, whose order breaks ties, with a gate."""
+class SquadModels:
+    """Aligners and inspectors of the same criteria, whose order breaks ties, with a gate.
+
+    Attributes:
+        thresholds: by criterion, the log odds from which on a text needs no correction.
+    """
 
     aligners: Aligners
     inspectors: Inspectors
@@ -236,22 +242,39 @@ def align_with_squad(
         UserError: the log odds of a text are not a number.
     """
     thresholds = {name: inspectors[name].threshold for name in aligners}
-    squad = Squad(aligners, inspectors, thresholds, Gate(least_rise))
-    states = squad.start(questions, responses, ids)
-    for state, is_familiar in zip(states, familiar or [True] * len(states), strict=True):
+    models = SquadModels(aligners, inspectors, thresholds, Gate(least_rise))
+    states = models.start(questions, responses, ids)
+    leave_unfamiliar(states, familiar or [True] * len(states))
+    take_turns_by_margin(models, states)
+    return results_of(states)
+
+
+def leave_unfamiliar(states: Sequence[RowState], familiar: Sequence[bool]) -> None:
+    """Leave the rows alone whose questions are unlike those of the training."""
+    for state, is_familiar in zip(states, familiar, strict=True):
         if not is_familiar and state.result.reason is None:
             state.leave_alone(UNFAMILIAR)
+
+
+def next_criterion(state: RowState) -> str | None:
+    """Return the criterion with the lowest margin, whose aligner acts next; None if none acts."""
+    margins = state.shown[1].margins
+    lowest = min(state.remaining, key=margins.__getitem__, default=None)
+    return lowest if lowest is not None and margins[lowest] < 0 else None
+
+
+def take_turns_by_margin(models: SquadModels, states: Sequence[RowState]) -> None:
+    """Let aligners act on the rows until no aligner has to (`align_with_squad`)."""
     while True:
         due: list[tuple[RowState, str]] = []
         for state in states:
-            margins = state.shown[1].margins
-            lowest = min(state.remaining, key=margins.__getitem__, default=None)
-            if lowest is not None and margins[lowest] < 0:
-                state.remaining.remove(lowest)
-                due.append((state, lowest))
+            criterion = next_criterion(state)
+            if criterion is not None:
+                state.remaining.remove(criterion)
+                due.append((state, criterion))
         if not due:
-            return results_of(states)
-        squad.take_turns(due)
+            return
+        models.take_turns(due)
 
 
 def align_with_squad_paper(
@@ -260,7 +283,7 @@ def align_with_squad_paper(
     aligners: Aligners,
     inspectors: Inspectors,
     ids: Sequence[str] | None = None,
-    batch_size: int = 64,
+    batch_size: int = PAPER_BATCH_SIZE,
 ) -> list[Result]:
     """Apply all aligners in an order that `batch_size` rows share, as the paper does.
 
@@ -271,26 +294,33 @@ def align_with_squad_paper(
     Arguments, result and errors are those of `align_with_squad`.
     """
     thresholds = dict.fromkeys(aligners, PAPER_THRESHOLD)
-    squad = Squad(aligners, inspectors, thresholds, PaperGate())
-    states = squad.start(questions, responses, ids)
+    models = SquadModels(aligners, inspectors, thresholds, PaperGate())
+    states = models.start(questions, responses, ids)
+    take_turns_by_mean_score(models, states, batch_size)
+    return results_of(states)
+
+
+def take_turns_by_mean_score(
+    models: SquadModels, states: Sequence[RowState], batch_size: int = PAPER_BATCH_SIZE
+) -> None:
+    """Let all aligners act in an order that a batch shares (`align_with_squad_paper`)."""
     ordered = sorted(states, key=lambda state: (state.question, state.result.aligned_response))
     for first in range(0, len(states), batch_size):
         batch = [state for state in ordered[first : first + batch_size] if state.remaining]
         if batch:
             means = {
                 name: fmean(state.scores.probabilities[name] for state in batch)
-                for name in aligners
+                for name in models.aligners
             }
         for state in batch:
-            state.remaining = sorted(aligners, key=means.__getitem__)
-    for _ in aligners:
+            state.remaining = sorted(models.aligners, key=means.__getitem__)
+    for _ in models.aligners:
         due: list[tuple[RowState, str]] = []
         for state in states:
             criterion = state.remaining.pop(0) if state.remaining else None
             if criterion is not None and state.scores.margins[criterion] < 0:
                 due.append((state, criterion))
-        squad.take_turns(due)
-    return results_of(states)
+        models.take_turns(due)
 
 
 def with_first_sentences(align: Align) -> Align:

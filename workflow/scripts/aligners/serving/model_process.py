@@ -1,0 +1,127 @@
+"""The process with the models: reads requests from its input, and writes results to its output.
+
+Lines of JSON. The server writes `{"id", "do": "correct" | "inspect", "question", "response"}`, or
+`{"cancel": id}`. This process first writes `{"ready": {...}}`, or `{"fatal": message}` if it cannot
+load the squad, and then for each id, in any order, `{"id", "correction": {...}}`,
+`{"id", "scores": {...}}`, `{"id", "error", "criterion"}` or `{"id", "cancelled": true}`.
+"""
+
+import json
+import logging
+import os
+import sys
+import threading
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, BinaryIO
+
+from scipy.special import expit
+
+from aligners.core.errors import UserError
+
+AFFECTS_RESULTS = False
+
+# Of a message about an error of a library.
+MOST_CHARACTERS = 300
+
+
+class Output:
+    """Lines of JSON that several threads write."""
+
+    def __init__(self, file: BinaryIO):
+        self.file, self.lock = file, threading.Lock()
+
+    def write(self, message: dict[str, Any]) -> None:
+        """Write a line.
+
+        If the server ended, the process ends at once.
+        """
+        line = json.dumps(message).encode() + b"\n"
+        try:
+            with self.lock:
+                self.file.write(line)
+                self.file.flush()
+        except OSError:
+            os._exit(1)
+
+
+def take_output() -> Output:
+    """Return the standard output, which from now on is the standard error for everyone else.
+
+    A library that prints something cannot break a line.
+    """
+    output = Output(os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    return output
+
+
+def answer(output: Output, number: int, field: str, result: Future[Any]) -> None:
+    """Write the result of a request."""
+    if result.cancelled():
+        output.write({"id": number, "cancelled": True})
+        return
+    error = result.exception()
+    if error is not None:
+        criterion = getattr(error, "criterion", None)
+        output.write({"id": number, "error": describe(error), "criterion": criterion})
+        return
+    value = result.result()
+    output.write({"id": number, field: value.as_json() if field == "correction" else value})
+
+
+def describe(error: BaseException) -> str:
+    """Return the first line of an error, with its type unless it is made for users."""
+    line = str(error).strip().partition("\n")[0][:MOST_CHARACTERS]
+    return line if isinstance(error, UserError) else f"{type(error).__name__}: {line}"
+
+
+def serve(squad: Any, output: Output) -> None:
+    """Answer requests until the input ends."""
+    batcher = squad.batcher
+    waiting: dict[int, Future[Any]] = {}
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        if "cancel" in request:
+            if request["cancel"] in waiting:
+                waiting[request["cancel"]].cancel()
+            continue
+        number = request["id"]
+        if request["do"] == "correct":
+            field, work = "correction", batcher.correct
+        else:
+            field, work = "scores", batcher.inspect
+        result = waiting[number] = work(request["question"], request["response"])
+        result.add_done_callback(partial(answer, output, number, field))
+        result.add_done_callback(lambda _, number=number: waiting.pop(number, None))
+
+
+def describe_squad(squad: Any) -> dict[str, Any]:
+    """Return what the server tells about a squad."""
+    return {
+        "name": squad.record.name,
+        "system": squad.record.system,
+        "criteria": squad.criteria,
+        "thresholds": {name: float(expit(odds)) for name, odds in squad.thresholds.items()},
+    }
+
+
+def main(path: str) -> None:
+    """Load a squad and answer requests."""
+    output = take_output()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    try:
+        # Imported here, so that an error of the import is told too.
+        from aligners.squads.squad import Squad
+
+        squad = Squad.load(path)
+    except UserError as error:
+        output.write({"fatal": str(error)})
+        sys.exit(1)
+    output.write({"ready": describe_squad(squad)})
+    serve(squad, output)
+    # Nobody waits for a result any more: threads that still work end with the process.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

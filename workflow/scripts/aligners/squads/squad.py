@@ -1,0 +1,187 @@
+"""A trained squad, loaded from its directory: it scores and corrects the responses of any LLM."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from aligners.configuration.systems import SYSTEMS
+from aligners.core.errors import UserError
+from aligners.correction.squad import (
+    Result,
+    RowState,
+    SquadModels,
+    leave_unfamiliar,
+    next_criterion,
+    results_of,
+    take_turns_by_margin,
+    take_turns_by_mean_score,
+    with_first_sentences,
+)
+from aligners.squads.batcher import Batcher
+from aligners.squads.correction import Correction
+from aligners.squads.directory import find_squad
+from aligners.squads.models import Familiar, load_familiar, load_models
+from aligners.squads.record import FILE_NAME, SquadRecord, check_files, read_record
+
+
+class Squad:
+    """Inspectors and aligners of several criteria, with a gate. Threads can share one.
+
+    Attributes:
+        record: what the squad consists of and how it was tested (squad.json).
+        criteria: the names of its criteria.
+        thresholds: by criterion, the log odds from which on a text needs no correction.
+    """
+
+    def __init__(self, record: SquadRecord, models: SquadModels, familiar: Familiar):
+        """Use loaded models; `load` loads them.
+
+        Args:
+            record: of the squad.
+            models: its aligners, inspectors and gate.
+            familiar: returns for each question whether it is like those of the training.
+        """
+        self.record, self.models, self.familiar = record, models, familiar
+        self.criteria, self.thresholds = record.criteria, models.thresholds
+        self.gated = SYSTEMS[record.system].gated
+
+    @classmethod
+    def load(cls, path: str | Path, *, revision: str | None = None) -> "Squad":
+        """Load a squad, and check that its files are complete.
+
+        Args:
+            path: its directory, such as results/squads/{backbone}/{system}, or its repository on
+                the Hugging Face Hub as owner/name.
+            revision: branch, tag or commit on the Hub; by default, the main branch.
+
+        Raises:
+            UserError: the directory is none of a squad, is incomplete, damaged or of another
+                version, or the Hub cannot be reached.
+        """
+        directory = find_squad(path, revision)
+        record = read_record(directory)
+        check_files(directory, record)
+        if record.system not in SYSTEMS:
+            raise UserError(
+                f"{directory / FILE_NAME}: the system {record.system!r} is unknown; use one of "
+                f"{', '.join(SYSTEMS)}"
+            )
+        return cls(record, load_models(directory, record), load_familiar(directory, record))
+
+    def correct(self, question: str, response: str) -> Correction:
+        """Return a response after the squad (`correct_all`)."""
+        return self.correct_all([question], [response])[0]
+
+    def correct_all(self, questions: Sequence[str], responses: Sequence[str]) -> list[Correction]:
+        """Return each response after the squad, in order.
+
+        Models get all rows that wait for them at once, so a list takes less time than its rows one
+        by one. The correction of a row does not depend on the other rows, except with the system
+        squad-paper.
+
+        Args:
+            questions: the user's question, one for each row.
+            responses: the LLM's response to each question.
+
+        Raises:
+            UserError: a text is not valid Unicode, or the scores of a row are not a number.
+            ValueError: there are not as many responses as questions.
+        """
+        results = self.align(questions, responses)
+        return [
+            Correction.of(response, result)
+            for response, result in zip(responses, results, strict=True)
+        ]
+
+    async def acorrect(self, question: str, response: str) -> Correction:
+        """Return a response after the squad, as `correct`; calls that wait are batched together.
+
+        The models work in threads of their own, so the event loop is not blocked.
+        """
+        return await asyncio.wrap_future(self.batcher.correct(question, response))
+
+    def inspect(self, question: str, response: str) -> dict[str, float | None]:
+        """Return the scores of a response (`inspect_all`)."""
+        return self.inspect_all([question], [response])[0]
+
+    def inspect_all(
+        self, questions: Sequence[str], responses: Sequence[str]
+    ) -> list[dict[str, float | None]]:
+        """Return P(aligned) by criterion, in [0, 1], of each response, in order.
+
+        None: the question leaves the inspector no room to read the response. Arguments and errors
+        are those of `correct_all`.
+        """
+        check_texts(questions, responses)
+        states = self.models.start(questions, responses, None)
+        return [state.result.scores for state in states]
+
+    def align(
+        self,
+        questions: Sequence[str],
+        responses: Sequence[str],
+        ids: Sequence[str] | None = None,
+        first_sentences: bool = False,
+    ) -> list[Result]:
+        """Return the result of each row's turns, in order.
+
+        Args:
+            questions, responses: as for `correct_all`.
+            ids: names of the rows in messages; by default their numbers.
+            first_sentences: whether aligners write only the first sentence, as in the paper's code.
+        """
+        states = self.begin(questions, responses, ids)
+        self.complete(states, first_sentences)
+        return results_of(states)
+
+    def begin(
+        self, questions: Sequence[str], responses: Sequence[str], ids: Sequence[str] | None = None
+    ) -> list[RowState]:
+        """Score the responses, and return the rows before their first turn."""
+        check_texts(questions, responses)
+        states = self.models.start(questions, responses, ids)
+        if self.gated:
+            leave_unfamiliar(states, self.familiar(questions))
+        return states
+
+    def is_done(self, state: RowState) -> bool:
+        """Return whether no aligner has to act on a row of `begin`."""
+        return next_criterion(state) is None
+
+    def complete(self, states: Sequence[RowState], first_sentences: bool = False) -> None:
+        """Let the aligners act on rows of `begin`."""
+        models = self.models
+        if first_sentences:
+            aligners = {name: with_first_sentences(one) for name, one in models.aligners.items()}
+            models = replace(models, aligners=aligners)
+        if self.gated:
+            take_turns_by_margin(models, states)
+        else:
+            take_turns_by_mean_score(models, states)
+
+    @cached_property
+    def batcher(self) -> Batcher:
+        """The threads in which the models work for `acorrect`, and for a server."""
+        return Batcher(self)
+
+
+def check_texts(questions: Sequence[str], responses: Sequence[str]) -> None:
+    """Check that there are as many responses as questions, and that all are valid Unicode.
+
+    Raises:
+        UserError: a text has half of a surrogate pair, which no tokenizer can read.
+        ValueError: the numbers differ.
+    """
+    if len(questions) != len(responses):
+        raise ValueError(f"{len(questions)} questions, but {len(responses)} responses")
+    for name, texts in (("question", questions), ("response", responses)):
+        for number, text in enumerate(texts, start=1):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise UserError(
+                    f"row {number}: the {name} has half of a surrogate pair, which is not a "
+                    "character; decode the text correctly, or remove it"
+                ) from None
