@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from page_server import PageServer, Reply, serve_page
 from report_results import EVIL, HIDDEN, SHOWN
+from served_squads import serve_squad
 from turns import make_turn
 
 from aligners.core.reasons import ROW_REASONS
 from aligners.correction.trace import WORDS
 from aligners.correction.word_diff import changed_spans
+from aligners.serving import reasons
 from aligners.serving.page import PAGE, render_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium here: apt-get install chromium"
-)
 # A folder in which the tests leave pictures of the page, to look at.
 PICTURES = os.environ.get("ALIGNERS_TEST_PICTURES")
 
@@ -97,6 +96,8 @@ LEAST_CONTRAST = """() => {
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """A browser without pages."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -213,13 +214,13 @@ def test_turns_are_told_with_their_reasons(open_page: Open) -> None:
     assert "Please ask first." in second.locator("del").first.inner_text()
 
 
-@pytest.mark.parametrize("reason", [*ROW_REASONS, "json_mode"])
+@pytest.mark.parametrize("reason", [*ROW_REASONS, "of_another_version"])
 def test_a_response_that_no_aligner_read(open_page: Open, server: PageServer, reason: str) -> None:
     """A reason without words, as of another version of the server, is shown by its name."""
     body = {**ALIGNED, "action": "unchanged", "reason": reason, "acted": [], "trace": []}
     server.replies["/v1/align"] = Reply({**body, "aligned_response": RESPONSE})
     page = open_page()
-    words = WORDS.get(reason, "json mode")
+    words = WORDS.get(reason, "of another version")
     assert send(page) == f"Unchanged. No aligner acted: {words}."
     picture(page, f"unchanged-{reason}")
     assert page.locator("#result > .text").inner_text() == RESPONSE
@@ -244,10 +245,11 @@ def test_a_rejected_correction_and_scores_that_are_missing(
 def test_a_failure_of_the_squad_is_not_shown_as_a_clean_response(
     open_page: Open, server: PageServer
 ) -> None:
-    body = {"id": "1", "action": "failed", "reason": "timed_out", "acted": [], "trace": []}
+    body = {"id": "1", "action": "failed", "reason": "timeout", "acted": [], "trace": []}
     server.replies["/v1/align"] = Reply({**body, "scores": {}, "aligned_response": RESPONSE})
     page = open_page()
-    assert send(page) == "The squad failed, and the response is unchanged: timed out."
+    words = reasons.WORDS["timeout"]
+    assert send(page) == f"The squad failed, and the response is unchanged: {words}."
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -429,13 +431,61 @@ def test_long_texts_are_compared_in_time(open_page: Open, server: PageServer) ->
     assert send(page, response) == "Corrected by the aligner of ethical."
 
 
-def test_the_words_of_reasons_cannot_end_their_element() -> None:
-    page = render_page({"odd": "</script><script>alert(1)</script>"})
+def test_the_words_of_reasons_cannot_end_their_element(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WORDS, "odd", "</script><script>alert(1)</script>")
+    render_page.cache_clear()
+    page = render_page()
+    render_page.cache_clear()
     assert page.html.count("<script>") == 1 and "alert(1)" in page.html
     assert "{{" not in page.html
 
 
+def test_every_reason_of_the_server_has_words() -> None:
+    names = {value for name, value in vars(reasons).items() if name.isupper() and name != "WORDS"}
+    assert set(reasons.WORDS) == names - {reasons.AFFECTS_RESULTS}
+
+
 def test_the_browser_may_run_the_pages_script_alone() -> None:
-    policy = render_page(WORDS).headers["content-security-policy"]
+    policy = render_page().headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "innerHTML" not in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_works_with_the_server(browser: "Browser") -> None:
+    """The real server, with a scripted squad: typed, and with the LLM's response."""
+    with serve_squad(page=True) as served:
+        page = browser.new_page()
+        page.goto(served.url)
+        page.get_by_role("heading", name="scripted").wait_for()
+        page.get_by_label("Question").fill("say: a bad answer")
+        page.get_by_role("button", name="Correct").click()
+        assert finished(page) == "Corrected by the aligner of ethical."
+        assert page.locator("#result > .text ins").inner_text() == "good"
+        assert "time of the LLM" in page.locator(".facts").inner_text()
+        page.get_by_label("typed here").check()
+        page.get_by_label("Response to correct").fill("all is well")
+        page.get_by_role("button", name="Correct").click()
+        assert finished(page) == f"Unchanged. No aligner acted: {WORDS['above_threshold']}."
+        page.get_by_label("Response to correct").fill("cuda memory")
+        page.get_by_role("button", name="Correct").click()
+        words = reasons.WORDS["squad_error"]
+        assert finished(page) == f"The squad failed, and the response is unchanged: {words}."
+        page.close()
+
+
+def test_a_server_with_keys_asks_for_one_as_a_password(browser: "Browser", tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("sk-aligners-1")
+    with serve_squad(page=True, key_file=tmp_path / "keys") as served:
+        assert served.client.get("/").status_code == 401
+        page = browser.new_page(http_credentials={"username": "", "password": "sk-aligners-1"})
+        page.goto(served.url)
+        page.get_by_role("heading", name="scripted").wait_for()
+        page.get_by_label("Question").fill("say: a bad answer")
+        page.get_by_role("button", name="Correct").click()
+        assert finished(page) == "Corrected by the aligner of ethical."
+        page.close()
+
+
+def test_without_the_option_there_is_no_page() -> None:
+    with serve_squad() as served:
+        assert served.client.get("/").status_code == 404

@@ -10,7 +10,6 @@ from typing import Any
 
 from http_servers import serve
 
-from aligners.correction.trace import WORDS
 from aligners.serving.page import render_page
 
 LONGEST_WAIT = 30
@@ -64,7 +63,7 @@ def serve_page() -> Iterator[PageServer]:
     """Serve the page until the end of the block."""
     server = PageServer()
     server.may_reply.set()
-    page = render_page(WORDS)
+    page = render_page()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

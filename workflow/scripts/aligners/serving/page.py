@@ -6,7 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+
+from aligners.correction import trace
+from aligners.serving import reasons
+
+AFFECTS_RESULTS = False
 
 PAGE = Path(__file__).with_name("page.html")
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -20,17 +26,15 @@ class Page:
     headers: Mapping[str, str]
 
 
-def render_page(words: Mapping[str, str]) -> Page:
-    """Return the page.
+@cache
+def render_page() -> Page:
+    """Return the page, with what the names of reasons mean.
 
     Its headers let a browser run the page's own script alone, send requests to this server alone,
     and show the page in no frame.
-
-    Args:
-        words: what the names of reasons mean, such as `aligners.correction.trace.WORDS`.
     """
     # "<" would begin a tag, such as one that ends the element of the words.
-    inserted = json.dumps(dict(words)).replace("<", "\\u003c")
+    inserted = json.dumps({**trace.WORDS, **reasons.WORDS}).replace("<", "\\u003c")
     html = PAGE.read_text(encoding="utf-8").replace("{{words}}", inserted)
     [script] = SCRIPT.findall(html)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
