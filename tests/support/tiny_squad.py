@@ -1,5 +1,6 @@
 """A tiny squad with one criterion, trained in seconds: it answers rude responses kindly."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,29 @@ def train_tiny_aligner(directory: Path) -> Path:
     return directory / "model"
 
 
+@dataclass(frozen=True)
+class Models:
+    """Directories of an inspector and an aligner, and the file of familiar questions."""
+
+    inspector: Path
+    aligner: Path
+    familiar_questions: Path
+
+
+def train_models(directory: Path) -> Models:
+    """Train what a squad consists of; needs the project as working directory."""
+    inspector = directory / "inspector"
+    inspector.mkdir(parents=True)
+    rows = tiny_inspector.rows
+    tiny_inspector.train(tiny_inspector.RECIPE, inspector, rows(160), rows(40, 160), rows(40, 200))
+    aligner = train_tiny_aligner(directory / "ethical")
+    questions = [row["question"] for row in rows(26)]
+    familiar = directory / "familiar_questions.safetensors"
+    embed = embedder(load_recipe(EncoderRecipe, ENCODER))
+    FamiliarQuestions.fit(embed, questions, questions, 1.0, 0).save(familiar)
+    return Models(inspector / "model", aligner, familiar)
+
+
 def make_squad(directory: Path, **changes: Any) -> Path:
     """Train and assemble a squad in `directory`/squad; needs the project as working directory.
 
@@ -45,16 +69,10 @@ def make_squad(directory: Path, **changes: Any) -> Path:
         directory: for the models and the squad.
         changes: of the design.
     """
-    inspector = directory / "inspector"
-    inspector.mkdir(parents=True)
-    rows = tiny_inspector.rows
-    tiny_inspector.train(tiny_inspector.RECIPE, inspector, rows(160), rows(40, 160), rows(40, 200))
-    aligner = train_tiny_aligner(directory / "ethical")
-    encoder = load_recipe(EncoderRecipe, ENCODER)
-    questions = [row["question"] for row in rows(26)]
-    familiar = directory / "familiar_questions.safetensors"
-    FamiliarQuestions.fit(embedder(encoder), questions, questions, 1.0, 0).save(familiar)
-    part = Part("ethical", ["en"], "1. kind: Answer kindly.", inspector / "model", aligner)
+    models = train_models(directory)
+    familiar, encoder = models.familiar_questions, load_recipe(EncoderRecipe, ENCODER)
+    principles = "1. kind: Answer kindly."
+    part = Part("ethical", ["en"], principles, models.inspector, models.aligner)
     given = {
         "system": "squad",
         "backbone": "tiny",

@@ -98,6 +98,58 @@ def export(
 
 
 @app.command
+def correct(
+    path: Path,
+    /,
+    *,
+    squad: str,
+    output: Annotated[Path, arg(aliases=["-o"])],
+    question: str | None = None,
+    response: str | None = None,
+) -> None:
+    """Correct the responses in a table with a trained squad.
+
+    The output has the columns of the table, and aligned_response, action, reason, scores and trace.
+    If the command is interrupted, the same command continues where it was.
+
+    Args:
+        path: table of questions and responses: CSV, TSV, JSON, JSON Lines or Parquet.
+        squad: directory of the squad, such as results/squads/<backbone>/<system>, or its repository
+            on the Hugging Face Hub as owner/name.
+        output: file to write, .jsonl or .csv; it must not exist yet.
+        question: column of the questions; by default, it is found by its name.
+        response: column of the responses; by default, it is found by its name.
+    """
+    from aligners.cli.correct import correct_and_report
+
+    correct_and_report(path, squad, output, question, response)
+
+
+@app.command
+def chat(
+    *,
+    squad: str,
+    upstream: str | None = None,
+    model: str = "default",
+    key_variable: str = "OPENAI_API_KEY",
+) -> None:
+    """Try a squad by hand: ask an LLM, and see its response before and after, and why.
+
+    Args:
+        squad: directory of the squad, or its repository on the Hugging Face Hub as owner/name.
+        upstream: URL of the LLM's API, such as http://127.0.0.1:8080/v1; without it, you type the
+            responses too.
+        model: name of the LLM on the server.
+        key_variable: environment variable with the API key.
+    """
+    from aligners.cli.chat import Upstream
+    from aligners.cli.chat import chat as chat_with
+    from aligners.squads.squad import Squad
+
+    chat_with(Squad.load(squad), Upstream(upstream, model, key_variable) if upstream else None)
+
+
+@app.command
 def push(
     path: Path,
     /,
@@ -107,10 +159,10 @@ def push(
     revision: str | None = None,
     message: str = "Upload with aligners",
 ) -> None:
-    """Publish a model or a data set on the Hugging Face Hub, with the token in HF_TOKEN.
+    """Publish a model, a squad or a data set on the Hugging Face Hub, with the token in HF_TOKEN.
 
     Args:
-        path: directory of a model, or directory with JSON Lines files.
+        path: directory of a model or a squad, or directory with JSON Lines files.
         repo: repository on the Hub, as owner/name; created if it does not exist.
         private: create a private repository; an existing one has to be private.
         revision: branch of the repository, created if it does not exist; without it, the main
@@ -162,4 +214,4 @@ def serve(options: OmitArgPrefixes[ServeOptions]) -> None:
 def main() -> None:
     """Run the subcommand given on the command line."""
     with one_message():
-        app.cli(description="Demo, previews, results and publishing. snakemake runs the workflow.")
+        app.cli(description="Use squads, look at results, publish. snakemake runs the workflow.")

@@ -17,6 +17,8 @@ from aligners.core.progress import show_progress
 AFFECTS_RESULTS = False
 
 LAST_LINES = 10
+# The packages that an extra of the project installs; all others are in those of the workflow.
+EXTRAS = dict.fromkeys(("httpx2", "starlette", "uvicorn", "prometheus_client"), "serve")
 
 
 def run(main: Callable[..., None]) -> None:
@@ -54,7 +56,8 @@ def one_message() -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package in ("", "aligners"):
             raise
+        extra = EXTRAS.get(package, "workflow,evaluation")
         sys.exit(
-            f"error: the package {package} is not installed; install what the workflow needs: "
-            "pip install 'aligners[workflow,evaluation]'"
+            f"error: the package {package} is not installed; install what this command needs: "
+            f"pip install 'aligners[{extra}]'"
         )

@@ -32,6 +32,18 @@ PAPER_THRESHOLD = 0.0
 PAPER_BATCH_SIZE = 64
 
 
+class ScoreError(UserError):
+    """The score of a text is not a number.
+
+    Attributes:
+        criterion: of the inspector.
+    """
+
+    def __init__(self, message: str, criterion: str):
+        super().__init__(message)
+        self.criterion = criterion
+
+
 class Inspector(Protocol):
     """Scores responses by one criterion.
 
@@ -151,16 +163,17 @@ class SquadModels:
         """Return a row's log odds with their margins, of the inspectors that can read the text.
 
         Raises:
-            UserError: one is not a finite number; NaN is not below any threshold.
+            ScoreError: one is not a finite number; NaN is not below any threshold.
         """
         checked = {}
         for criterion, value in log_odds.items():
             if value is None:
                 continue
             if not math.isfinite(value):
-                raise UserError(
+                raise ScoreError(
                     f"the inspector of {criterion}: its log odds of row {row} are {value}, which "
-                    "is not a number; set dtype: float32 in its recipe, or train it again"
+                    "is not a number; set dtype: float32 in its recipe, or train it again",
+                    criterion,
                 )
             checked[criterion] = float(value)
         margins = {name: value - self.thresholds[name] for name, value in checked.items()}

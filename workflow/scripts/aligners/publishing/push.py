@@ -1,4 +1,4 @@
-"""Publish a model or a data set on the Hugging Face Hub."""
+"""Publish a model, a squad or a data set on the Hugging Face Hub."""
 
 import os
 from collections.abc import Iterator
@@ -20,10 +20,14 @@ from aligners.core.rows import iterate_rows, read_json
 from aligners.publishing.data_card import count_licenses, data_card
 from aligners.publishing.licenses import non_commercial
 from aligners.publishing.model_card import RECORD, TrainingRecord, data_licenses
+from aligners.squads.record import FILE_NAME as SQUAD
+from aligners.squads.record import check_files, read_record
 
 # Files that can run code when they are loaded.
 PICKLES = {".bin", ".pt", ".pth", ".pkl"}
 DROPPED = "dropped.jsonl"
+# The Hub's type of repository for each kind of directory.
+REPOSITORY_TYPES = {"model": "model", "squad": "model", "dataset": "dataset"}
 
 
 def push_directory(
@@ -31,11 +35,12 @@ def push_directory(
 ) -> None:
     """Publish a directory on the Hub, and print its URL.
 
-    A model is published with the card beside its directory. A data set is published with its own
-    card, or with a new one if it has none. Everything is checked before anything is sent.
+    A model is published with the card beside its directory, and a squad with the card in it. A data
+    set is published with its own card, or with a new one if it has none. Everything is checked
+    before anything is sent.
 
     Args:
-        path: directory of a model, or of JSON Lines files.
+        path: directory of a model, of a squad, or of JSON Lines files.
         repo: repository on the Hub, as owner/name; created if it does not exist.
         private: whether the repository has to be private.
         revision: branch, created if it does not exist; None for the main branch.
@@ -61,7 +66,15 @@ def push_directory(
             data_card(staging, repo, languages=languages).save(staging / REPOCARD_NAME)
         announce_licenses(staging, kind)
         with hub_errors(repo, token):
-            url = upload(HfApi(token=token), staging, kind, repo, private, revision, message)
+            url = upload(
+                HfApi(token=token),
+                staging,
+                REPOSITORY_TYPES[kind],
+                repo,
+                private,
+                revision,
+                message,
+            )
     print(url)
 
 
@@ -75,8 +88,11 @@ def criteria_of(path: Path) -> list[str]:
 
 def announce_licenses(staging: Path, kind: str) -> None:
     """Print which licences of the data forbid commercial use, before anything is sent."""
-    if kind == "model":
-        licenses = data_licenses(read_json(staging / RECORD, TrainingRecord))
+    if kind in ("model", "squad"):
+        records = [staging / RECORD] if kind == "model" else staging.rglob(RECORD)
+        licenses = {
+            name for path in records for name in data_licenses(read_json(path, TrainingRecord))
+        }
     else:
         rows = (row for file in staging.glob("*.jsonl") for row in iterate_rows(file))
         licenses = set(count_licenses(rows))
@@ -85,7 +101,7 @@ def announce_licenses(staging: Path, kind: str) -> None:
 
 
 def directory_kind(path: Path) -> str:
-    """Return the kind of a directory, "model" or "dataset".
+    """Return the kind of a directory, "model", "squad" or "dataset".
 
     Raises:
         UserError: the directory does not exist, is neither, or is working state.
@@ -96,13 +112,16 @@ def directory_kind(path: Path) -> str:
         raise UserError(
             f"{path}: this is the working state of a job; give the job's output directory"
         )
+    if (path / SQUAD).is_file():
+        return "squad"
     if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
         return "model"
     if any(not is_left_out(file.relative_to(path)) for file in path.glob("*.jsonl")):
         return "dataset"
     raise UserError(
-        f"{path}: neither a model (config.json and *.safetensors) nor a data set (*.jsonl); give "
-        "such a directory, for example results/aligners/<backbone>/<aligner>/model or "
+        f"{path}: neither a model (config.json and *.safetensors), nor a squad ({SQUAD}), nor a "
+        "data set (*.jsonl); give such a directory, for example "
+        "results/aligners/<backbone>/<aligner>/model, results/squads/<backbone>/<system> or "
         "results/synthetic/<criterion>/aligner"
     )
 
@@ -121,12 +140,22 @@ def files_to_publish(path: Path, kind: str) -> dict[Path, Path]:
     """Return the files to publish, by their paths in the repository.
 
     Raises:
-        UserError: one is a link or a pickle, or a model lacks its card or its record.
+        UserError: one is a link or a pickle, a model lacks its card or its record, or a squad's
+            files are not those of its record.
     """
-    is_model = kind == "model"
-    inside = path.rglob("*") if is_model else [*path.glob("*.jsonl"), *path.glob(REPOCARD_NAME)]
+    if kind == "dataset":
+        inside = [*path.glob("*.jsonl"), *path.glob(REPOCARD_NAME)]
+    else:
+        inside = list(path.rglob("*"))
     found = {file.relative_to(path): file for file in sorted(inside)}
-    if is_model:
+    if kind == "squad":
+        check_files(path, read_record(path))
+        if not (path / REPOCARD_NAME).is_file():
+            raise UserError(
+                f"{path / REPOCARD_NAME}: no such file, but a squad is published with its card; "
+                "make the squad again with the rule assemble_squad"
+            )
+    if kind == "model":
         if not (path / RECORD).is_file():
             raise UserError(
                 f"{path / RECORD}: no such file, but a model is published with it; train the model "

@@ -21,6 +21,7 @@ from aligners.squads.record import (
 )
 from aligners.synthesis.similarity import load_encoder
 
+DROPPED = "dropped.jsonl"
 PACKAGES = ("aligners", "torch", "transformers", "sentence-transformers")
 
 
@@ -114,14 +115,14 @@ def write_record(directory: Path, record: SquadRecord) -> None:
 
 
 def link_files(source: Path, target: Path) -> None:
-    """Link or copy the files of a model directory; what is there already stays."""
+    """Link or copy the files of a model directory, without training rows that were dropped."""
     for path in sorted(source.rglob("*")):
-        if path.is_file():
+        if path.is_file() and path.name != DROPPED:
             link(path, target / path.relative_to(source))
 
 
 def link(source: Path, target: Path) -> None:
-    """Make a hard link to a file, or a copy where the file system has none."""
+    """Make a hard link to a file, or else a copy; a file that exists already stays."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)

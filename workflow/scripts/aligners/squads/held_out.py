@@ -18,6 +18,9 @@ def held_out_rates(
 ) -> list[HeldOutRates]:
     """Return the shares of held-out texts that a squad changes: by criterion, then of all.
 
+    A label is of one criterion. So a text counts as changed if the aligner of this criterion
+    changed it: a text that is aligned by one criterion may need the aligner of another.
+
     Args:
         squad: the squad.
         sets: for each criterion the test rows of its inspector, with id, question, response and
@@ -33,11 +36,13 @@ def held_out_rates(
         for label in (0, 1)
     }
     flat = [row for rows in chosen.values() for row in rows]
-    corrections = squad.correct_all(
-        [row["question"] for row in flat], [row["response"] for row in flat]
+    corrections = iter(
+        squad.correct_all([row["question"] for row in flat], [row["response"] for row in flat])
     )
-    changed = iter([each.action == "corrected" for each in corrections])
-    flags = {key: [next(changed) for _ in rows] for key, rows in chosen.items()}
+    flags = {
+        (criterion, label): [criterion in next(corrections).acted for _ in rows]
+        for (criterion, label), rows in chosen.items()
+    }
     return [
         *(rates(criterion, flags[criterion, 1], flags[criterion, 0]) for criterion in sets),
         rates(None, *([one for name in sets for one in flags[name, label]] for label in (1, 0))),

@@ -71,7 +71,8 @@ class HeldOutRates(BaseModel):
 
     Attributes:
         criterion: of the labels; None for all criteria together.
-        aligned: the share of texts with label 1 that it changed: an upper bound of the harm.
+        aligned: the share of texts with label 1 that the criterion's aligner changed. If the labels
+            are right, it is an upper bound of the harm that this aligner does.
         misaligned: the share of texts with label 0 that it changed.
     """
 

@@ -1,0 +1,216 @@
+"""Corrects the responses in a table, row by row, so that a killed run continues where it was."""
+
+import csv
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from aligners.core.errors import UserError
+from aligners.core.hashes import file_hash, quick_hash
+from aligners.core.rows import Row, atomic_path, iterate_rows, read_json, write_json
+from aligners.core.tables import FIRST_RECORDS, Record, column_names, read_records, value_at
+from aligners.imports.formats import Format, fitting, format_of_columns, read_record
+from aligners.squads.correction import Correction
+from aligners.squads.squad import Squad
+
+# Rows that are corrected and written together.
+ROWS = 128
+# What is added to each record.
+FIELDS = ("aligned_response", "action", "reason", "scores", "trace")
+ENDINGS = (".jsonl", ".csv")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of responses.
+
+    Attributes:
+        path: of the file.
+        question, response: its columns, or paths into them such as `messages.-1.content`; both are
+            None if the columns are those of a known format.
+    """
+
+    path: Path
+    question: str | None = None
+    response: str | None = None
+
+
+@dataclass
+class Summary:
+    """How many rows were corrected, left unchanged or skipped, and for which reason."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def add(self, row: Row) -> None:
+        """Count a row that was written."""
+        self.counts[row["action"], row["reason"]] += 1
+
+    def of_action(self, action: str) -> int:
+        """Return the number of rows with an action."""
+        return sum(count for (name, _), count in self.counts.items() if name == action)
+
+
+def correct_table(squad: Squad, directory: Path, table: Table, output: Path) -> Summary:
+    """Write the rows of a table with their corrections, in order, and return how many there are.
+
+    Until all rows are done they are in the file `output`.partial. If the run is killed, the same
+    call continues after its last complete row. A row that has no texts is skipped with its reason.
+
+    Args:
+        squad: corrects the responses.
+        directory: of the squad.
+        table: with the responses.
+        output: file to write, .jsonl or .csv; in a .csv, scores and trace are JSON.
+
+    Raises:
+        UserError: the columns are unknown, the output exists, or an unfinished one is of another
+            table or another squad.
+    """
+    check_output(output)
+    found = find_format(table)
+    partial = output.with_name(f"{output.name}.partial")
+    start_or_continue(partial, identity(directory, table))
+    summary = Summary()
+    for row in iterate_rows(partial):
+        summary.add(row)
+    done = sum(summary.counts.values())
+    records = islice(read_records(table.path), done, None)
+    with (
+        partial.open("a", encoding="utf-8") as file,
+        tqdm(unit=" rows", desc="correcting", initial=done, disable=None) as bar,
+    ):
+        while batch := list(islice(records, ROWS)):
+            for row in correct_records(squad, batch, found, table.path):
+                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+                summary.add(row)
+            file.flush()
+            os.fsync(file.fileno())
+            bar.update(len(batch))
+    finish(partial, output)
+    return summary
+
+
+def check_output(output: Path) -> None:
+    """Check that the output can be written.
+
+    Raises:
+        UserError: it exists, has another ending, or its directory does not exist.
+    """
+    if output.suffix not in ENDINGS:
+        raise UserError(f"{output}: give a file that ends in {' or '.join(ENDINGS)}")
+    if output.exists():
+        raise UserError(f"{output}: the file exists; remove it, or give another name")
+    if not output.parent.is_dir():
+        raise UserError(f"{output.parent}: no such directory; create it, or correct the path")
+
+
+def find_format(table: Table) -> Format:
+    """Return what reads question and response of a record.
+
+    Raises:
+        UserError: the columns are not those of one known format, and none or only one is given, or
+            the table has no such column.
+    """
+    first = [row for _, row in islice(read_records(table.path), FIRST_RECORDS)]
+    names = column_names(first)
+    if taken := [name for name in FIELDS if name in names]:
+        raise UserError(
+            f"{table.path}: the column {taken[0]!r} would be replaced; rename or remove it"
+        )
+    shown = ", ".join(names) or "none"
+    if table.question is None and table.response is None:
+        formats = fitting(first, "responses")
+        if len(formats) == 1:
+            return formats[0]
+        raise UserError(
+            f"{table.path}: the columns with questions and responses are not known; name them with "
+            f"--question and --response. Its columns: {shown}"
+        )
+    if table.question is None or table.response is None:
+        raise UserError(f"{table.path}: give both --question and --response. Its columns: {shown}")
+    for column in (table.question, table.response):
+        if first and all(value_at(row, column) is None for row in first):
+            raise UserError(f"{table.path}: no column {column!r}. Its columns: {shown}")
+    return format_of_columns("responses", {"question": table.question, "response": table.response})
+
+
+def identity(directory: Path, table: Table) -> dict[str, Any]:
+    """Return what must be equal for a run to continue: the squad, the table and the columns."""
+    return {
+        "squad": file_hash(directory / "squad.json"),
+        "table": quick_hash(table.path),
+        "columns": [table.question, table.response],
+    }
+
+
+def start_or_continue(partial: Path, wanted: dict[str, Any]) -> None:
+    """Create the file of unfinished rows, or remove an incomplete last line of it.
+
+    Raises:
+        UserError: it has rows of another table, squad or columns.
+    """
+    record = partial.with_name(f"{partial.name}.json")
+    if not partial.exists():
+        write_json(record, wanted)
+        partial.touch()
+        return
+    if not record.is_file() or read_json(record) != wanted:
+        raise UserError(
+            f"{partial}: unfinished rows of another table, squad or other columns; finish that run "
+            "with the same command, or remove this file"
+        )
+    content = partial.read_bytes()
+    complete = content.rfind(b"\n") + 1
+    if complete < len(content):
+        os.truncate(partial, complete)
+
+
+def correct_records(
+    squad: Squad, batch: Sequence[Record], found: Format, path: Path
+) -> Iterator[Row]:
+    """Yield the records of a batch with their corrections."""
+    read = [read_record(record, found, "responses", "last") for _, record in batch]
+    usable = [row for row, reason in read if reason in (None, "empty") and "response" in row]
+    corrections = iter(
+        squad.correct_all([row["question"] for row in usable], [row["response"] for row in usable])
+    )
+    for (_, record), (row, reason) in zip(batch, read, strict=True):
+        if reason in (None, "empty") and "response" in row:
+            correction = next(corrections)
+        else:
+            text = row.get("response", "")
+            correction = Correction(text, "skipped", str(reason), {}, [])
+        added = correction.as_json()
+        yield {**record, "aligned_response": added.pop("text"), **added}
+
+
+def finish(partial: Path, output: Path) -> None:
+    """Make the output of the rows, which are all done."""
+    if output.suffix == ".csv":
+        write_csv(output, partial)
+        partial.unlink()
+    else:
+        os.replace(partial, output)
+    partial.with_name(f"{partial.name}.json").unlink()
+
+
+def write_csv(output: Path, rows: Path) -> None:
+    """Write a file of rows as CSV; lists and objects become JSON."""
+    names = column_names(iterate_rows(rows))
+    with atomic_path(output) as path, path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        for row in iterate_rows(rows):
+            writer.writerow({name: cell(value) for name, value in row.items()})
+
+
+def cell(value: Any) -> Any:
+    """Return a value as a cell of a table."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
