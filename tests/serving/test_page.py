@@ -317,9 +317,11 @@ def test_it_tells_that_it_waits_and_can_stop(open_page: Open, server: PageServer
     page.keyboard.press("Control+Enter")
     page.get_by_role("button", name="Stop").wait_for()
     assert page.get_by_role("status").inner_text() == "Waiting for the squad …"
+    assert page.get_by_role("progressbar").is_visible()
     picture(page, "waiting")
     page.keyboard.press("Escape")
     assert finished(page) == "Stopped."
+    assert not page.get_by_role("progressbar").is_visible()
     server.may_reply.set()
     assert send(page) == "Corrected by the aligner of ethical."
 
@@ -328,7 +330,7 @@ def test_it_tells_that_it_waits_and_can_stop(open_page: Open, server: PageServer
     ("reply", "told"),
     [
         (Reply({"error": {"message": "the queue is full"}}, 429, {"retry-after": "3"}),
-         "status 429) the queue is full Try again in 3 s."),
+         "status 429) the queue is full. Wait 3 s."),
         (Reply({"error": {"message": "the inspector of ethical failed"}}, 503),
          "status 503) the inspector of ethical failed"),
         (Reply("<h1>Bad gateway</h1>", 502), "status 502) The reply has no message."),
