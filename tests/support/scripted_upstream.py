@@ -170,7 +170,9 @@ class Upstream:
         if not body.get("stream"):
             if fault == "closes":
                 return Response(b'{"id": "half', headers={"content-length": "1000"})
-            return JSONResponse(whole(body), headers={"x-request-id": "up-1", "x-aligners-id": "x"})
+            content = json.dumps(whole(body), separators=(",", ":"))
+            headers = {"x-request-id": "up-1", "x-aligners-id": "x"}
+            return Response(content, headers=headers, media_type="application/json")
         return StreamingResponse(
             self.stream(body, fault, request),
             media_type="text/event-stream",

@@ -79,6 +79,8 @@ async def read_body(request: Request, limit: int) -> bytes:
             413,
             f"the body is larger than {limit} bytes, the limit of this server",
             "body_too_large",
+            # The rest of the body is not read.
+            headers={"connection": "close"},
         )
     return b"".join(parts)
 

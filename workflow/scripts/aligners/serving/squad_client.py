@@ -67,7 +67,7 @@ class SquadClient:
         info: of the squad; None before its models are loaded for the first time.
         is_ready: whether the models are loaded now.
         pending: results that the process owes, by number.
-        restarts: how often the process was started again.
+        answers: how many results it gave.
         fatal: done with a message if the models could not be loaded the first time.
     """
 
@@ -94,6 +94,7 @@ class SquadClient:
         self.numbers = itertools.count(1)
         self.process: asyncio.subprocess.Process | None = None
         self.last_answer = time.monotonic()
+        self.answers = 0
         self.seconds_per_row = 0.0
         self.supervisor: asyncio.Task[None] | None = None
 
@@ -164,15 +165,14 @@ class SquadClient:
         """Start the process again each time it ends, later and later while it answers nothing."""
         delay = FIRST_DELAY
         while not self.is_closing:
-            started, numbered = time.monotonic(), self.last_answer
+            before = self.answers
             message = await self.run_process()
             if self.is_closing:
                 return
             if self.info is None:
                 self.fatal.set_result(message)
                 return
-            answered = self.last_answer > max(started, numbered)
-            delay = FIRST_DELAY if answered else min(2 * delay, LONGEST_DELAY)
+            delay = FIRST_DELAY if self.answers > before else min(2 * delay, LONGEST_DELAY)
             logger.error("%s; it is started again in %.1f s", message, delay)
             await asyncio.sleep(delay)
             self.count_restart()
@@ -231,6 +231,7 @@ class SquadClient:
             now = time.monotonic()
             self.seconds_per_row += NEWEST * (now - self.last_answer - self.seconds_per_row)
             self.last_answer = now
+            self.answers += 1
         future = self.pending.pop(answer["id"], None)
         if future is not None and not future.done():
             future.set_result(answer)

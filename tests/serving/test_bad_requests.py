@@ -1,0 +1,170 @@
+"""Requests that a client has to change: errors as OpenAI's API has them."""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from served_squads import CHAT, Served, serve_squad
+
+USER = {"role": "user", "content": "hello"}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with serve_squad(max_body_mb=0.1) as running:
+        yield running
+
+
+def check_error(answer: Any, status: int, code: str) -> dict[str, Any]:
+    """Check the form of an error, and return it."""
+    assert answer.status_code == status
+    body = answer.json()
+    assert body.keys() == {"error"}
+    assert body["error"].keys() == {"message", "type", "param", "code"}
+    assert body["error"]["code"] == code
+    return body["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "invalid_json"),
+        (b"no json", "invalid_json"),
+        (b'{"messages": [', "invalid_json"),
+        (b"\xff\xfe\x00", "invalid_json"),
+        (b"[]", "invalid_json"),
+        (b"null", "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
+        (b"{}", "no_messages"),
+        (b'{"messages": []}', "no_messages"),
+        (b'{"messages": "hello"}', "no_messages"),
+        (b'{"messages": null}', "no_messages"),
+    ],
+)
+def test_bodies_without_messages(served: Served, body: bytes, code: str) -> None:
+    check_error(served.client.post(CHAT, content=body), 400, code)
+
+
+@pytest.mark.parametrize(
+    ("message", "param"),
+    [
+        ("hello", "messages[1]"),
+        ({"role": "wizard", "content": "hello"}, "messages[1].role"),
+        ({"content": "hello"}, "messages[1].role"),
+        ({"role": ["user"], "content": "hello"}, "messages[1].role"),
+        ({"role": "user", "content": 3}, "messages[1].content"),
+        ({"role": "user", "content": {"text": "hello"}}, "messages[1].content"),
+        ({"role": "user", "content": ["hello"]}, "messages[1].content"),
+        ({"role": "user", "content": [{"type": "text"}]}, "messages[1].content[0]"),
+        ({"role": "user", "content": [{"type": "text", "text": 3}]}, "messages[1].content[0]"),
+    ],
+)
+def test_messages_that_cannot_be_read(served: Served, message: Any, param: str) -> None:
+    answer = served.client.post(CHAT, json={"messages": [USER, message]})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2", True, []])
+def test_numbers_of_choices_that_cannot_be(served: Served, number: Any) -> None:
+    answer = served.client.post(CHAT, json={"messages": [USER], "n": number})
+    assert check_error(answer, 400, "invalid_n")["param"] == "n"
+
+
+def test_stream_is_true_or_false(served: Served) -> None:
+    answer = served.client.post(CHAT, json={"messages": [USER], "stream": "yes"})
+    check_error(answer, 400, "invalid_stream")
+
+
+def test_two_system_messages_are_fine(served: Served) -> None:
+    system = {"role": "system", "content": "be brief"}
+    answer = served.client.post(CHAT, json={"messages": [system, system, USER]})
+    assert answer.status_code == 200
+
+
+def test_bodies_that_are_too_large(served: Served) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "x" * 200_000}]}).encode()
+    check_error(served.client.post(CHAT, content=body), 413, "body_too_large")
+
+    def parts() -> Iterator[bytes]:
+        yield from (body[start : start + 10_000] for start in range(0, len(body), 10_000))
+
+    check_error(served.client.post(CHAT, content=parts()), 413, "body_too_large")
+
+
+def test_a_body_that_never_ends_is_not_read_for_ever(served: Served) -> None:
+    parts = urlsplit(served.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as connection:
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head.encode())
+        piece = b"2710\r\n" + b"x" * 10_000 + b"\r\n"
+        sent = 0
+        with pytest.raises(OSError):  # The server closes the connection.
+            while sent < 100 * 100_000:
+                connection.sendall(piece)
+                sent += 10_000
+            raise AssertionError("all was read")
+
+
+def test_nothing_reaches_the_upstream(served: Served) -> None:
+    begun = served.record.begun
+    served.client.post(CHAT, json={"messages": [USER], "n": 0})
+    assert served.record.begun == begun
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", CHAT, 405),
+        ("DELETE", "/v1/align", 405),
+        ("POST", "/health", 405),
+        ("GET", "/nowhere", 404),
+        ("GET", "/", 404),
+        ("GET", f"{CHAT}/", 501),
+        ("GET", "/v1/files", 501),
+    ],
+)
+def test_other_paths_and_methods(served: Served, method: str, path: str, status: int) -> None:
+    answer = served.client.request(method, path)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-aligners-trace": "yes"}, {"x-aligners-on-error": "ignore"}, {"x-aligners-skip": "1"}],
+)
+def test_headers_that_the_server_does_not_know(served: Served, headers: dict[str, str]) -> None:
+    answer = served.ask(headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] in headers
+
+
+@pytest.mark.parametrize("path", ["/v1/align", "/v1/inspect"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "no_question"),
+        ({"question": "what"}, "no_response"),
+        ({"question": "what", "response": None}, "no_response"),
+        ({"question": 1, "response": "that"}, "no_question"),
+        ({"messages": [], "response": "that"}, "no_messages"),
+        ({"messages": [{"role": "tool", "content": "x"}], "response": "that"}, "no_question"),
+        ({"rows": []}, "bad_rows"),
+        ({"rows": ["that"]}, "bad_rows"),
+        ({"rows": [{"question": "what"}]}, "no_response"),
+        ({"question": "what", "response": "half \ud800"}, "invalid_unicode"),
+    ],
+)
+def test_rows_that_cannot_be_read(
+    served: Served, path: str, body: dict[str, Any], code: str
+) -> None:
+    check_error(served.client.post(path, content=json.dumps(body)), 400, code)
+
+
+def test_more_rows_than_can_wait(served: Served) -> None:
+    rows = [{"question": "what", "response": "that"}] * 257
+    check_error(served.client.post("/v1/align", json={"rows": rows}), 413, "too_many_rows")
