@@ -31,9 +31,13 @@ def requirements(lines: list[str]) -> dict[str, SpecifierSet]:
 
 
 def project_requirements() -> dict[str, SpecifierSet]:
-    """Return the requirements in pyproject.toml, with the extras that `make` installs."""
+    """Return the requirements in pyproject.toml, with the extras that `make` installs.
+
+    The packages of `serve`, with ranges for an application, are in other extras with their pins.
+    """
     extras = project()["optional-dependencies"]
-    installed = [line for name, lines in extras.items() if name != "bench" for line in lines]
+    left_out = ("bench", "serve")
+    installed = [line for name, lines in extras.items() if name not in left_out for line in lines]
     return requirements(project()["dependencies"] + installed)
 
 
