@@ -6,7 +6,7 @@ CONFIG ?= config/config.yaml
 SAMPLE ?= 8
 GRAPHED := results/tables/all
 
-.PHONY: demo real report estimate test test-slurm test-vllm check bench docs dag constraints
+.PHONY: demo real report estimate test test-slurm test-vllm test-sdks check bench docs dag constraints
 
 demo: .venv/installed  ## the whole workflow on the closed world, in minutes
 	$(BIN)/aligners demo
@@ -31,6 +31,9 @@ test-slurm: .venv/installed  ## the tests on a real Slurm on this machine (Debia
 
 test-vllm: .venv/real .venv-vllm/installed  ## the tests on a real vLLM on the processor (x86-64 or arm)
 	$(BIN)/pytest tests/vllm
+
+test-sdks: .venv/real .venv-sdks/installed  ## the tests of LangChain and LiteLLM against the server of a squad
+	$(BIN)/pytest tests/sdks
 
 check: .venv/installed  ## formatting, lint, types, which package may import which, and the site of the documents
 	$(BIN)/ruff check
@@ -84,6 +87,12 @@ PIP := $(if $(UV),uv pip install --python .venv,$(BIN)/python -m pip install) --
 	packages=$$(.venv-vllm/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))"); \
 		mkdir "$$packages/vllm-0.32.0+cpu.dist-info"; \
 		printf 'Metadata-Version: 2.4\nName: vllm\nVersion: 0.32.0+cpu\n' > "$$packages/vllm-0.32.0+cpu.dist-info/METADATA"
+	touch $@
+
+# LangChain, and LiteLLM with its proxy, 800 MB.
+.venv-sdks/installed:
+	$(PYTHON) -m venv --clear .venv-sdks
+	.venv-sdks/bin/python -m pip install --quiet langchain-openai==1.7.4 'litellm[proxy]==1.108.7'
 	touch $@
 
 # These packages are installed as requirements of torch.

@@ -29,6 +29,7 @@ Benchmark = Literal[
     "engines",
     "endpoint",
     "kills",
+    "serving",
     "training",
     "input_formats",
     "evaluation_statistics",
@@ -51,6 +52,7 @@ SIZED = {
     "engines",
     "endpoint",
     "kills",
+    "serving",
     "training",
 }
 
@@ -67,7 +69,8 @@ def main(
         names: the benchmarks; without names, all of them.
         rows: number of rows for a quick trial, for each benchmark in SIZED; by default, each has
             its own number.
-        demo_results: results/ of an earlier demo, to evaluate instead of running the demo.
+        demo_results: results/ of an earlier demo, to evaluate instead of running the demo; serving
+            uses its squad.
     """
     if demo_results:
         demo_results = demo_results.resolve()
@@ -78,7 +81,7 @@ def main(
     measured: dict[str, Figures] = {}
     for name in names or get_args(Benchmark):
         options: dict[str, Any] = {"rows": rows} if rows and name in SIZED else {}
-        if name == "demo":
+        if name in ("demo", "serving"):
             options["results"] = demo_results
         print(f"{name} ...", flush=True)
         started = time.perf_counter()

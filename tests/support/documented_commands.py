@@ -27,7 +27,21 @@ from aligners.core.hashes import file_hash, short_hash
 
 # Run as they are typed; none that runs other programs. Their paths have to lie in the copy.
 READING = ("cat", "cut", "diff", "grep", "head", "ls", "sha256sum", "sort", "tail")
-WRITING = ("cp", "git", "mkdir", "mv", "rm", "sed", "tee", "touch", "tr", "true", "uniq", "wc")
+WRITING = (
+    "chmod",
+    "cp",
+    "git",
+    "mkdir",
+    "mv",
+    "rm",
+    "sed",
+    "tee",
+    "touch",
+    "tr",
+    "true",
+    "uniq",
+    "wc",
+)
 REAL = (*READING, *WRITING)
 NOT_RUN = {
     "dot": "draws a graph, which is made here; Graphviz is not one of the project's packages",
@@ -36,6 +50,9 @@ NOT_RUN = {
     "ollama": "a server of the user's",
     "vllm": "a server, with an environment of its own",
     "sglang": "a server, with an environment of its own",
+    "litellm": "a server, with an environment of its own",
+    "curl": "asks a server",
+    "openssl": "writes random bytes",
     "conda": "installed by the user",
     "mkdocs": "a server that does not end; `make check` builds the site",
     "tensorboard": "a server that does not end",

@@ -263,9 +263,9 @@ def align_with_squad(
 
 
 def leave_unfamiliar(states: Sequence[RowState], familiar: Sequence[bool]) -> None:
-    """Leave the rows alone whose questions are unlike those of the training."""
+    """Leave the rows alone that need an aligner and whose questions are unlike the training's."""
     for state, is_familiar in zip(states, familiar, strict=True):
-        if not is_familiar and state.result.reason is None:
+        if not is_familiar and next_criterion(state) is not None:
             state.leave_alone(UNFAMILIAR)
 
 

@@ -3,13 +3,12 @@
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from aligners.core.errors import UserError
@@ -20,6 +19,7 @@ from aligners.serving.front import CLIENT_LEFT, HEALTH, Front
 from aligners.serving.guardrail import AskedQuestions, guard
 from aligners.serving.metrics import Metrics
 from aligners.serving.options import ServeOptions
+from aligners.serving.page import render_page
 from aligners.serving.proxied import CHAT, check_paths, pass_on, refuse
 from aligners.serving.replies import json_response
 from aligners.serving.service import Service, exchange_of, service_of
@@ -30,13 +30,6 @@ from aligners.serving.upstream import Upstream
 
 AFFECTS_RESULTS = False
 
-PAGE = Path(__file__).with_name("page.html")
-# The page needs nothing from elsewhere, and nobody may show it in a frame.
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-)
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -157,7 +150,8 @@ async def show_metrics(request: Request) -> Response:
 
 async def show_page(request: Request) -> Response:
     """Return the page to try the squad."""
-    return FileResponse(PAGE, headers={"content-security-policy": PAGE_POLICY})
+    page = render_page()
+    return HTMLResponse(page.html, headers=page.headers)
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

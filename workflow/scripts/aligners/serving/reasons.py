@@ -1,6 +1,6 @@
 """Names of why the server let no squad examine a response, beside those of `core.reasons`.
 
-They are values of the header x-aligners-reason. docs/serve.md explains them.
+They are values of the header x-aligners-reason. docs/serving.md explains them.
 """
 
 AFFECTS_RESULTS = False
@@ -30,3 +30,19 @@ TIMEOUT = "timeout"
 OVERLOAD = "overload"
 # The squad raised an error for this response.
 SQUAD_ERROR = "squad_error"
+
+# What the names of reasons mean, for readers.
+WORDS = {
+    JSON_MODE: "the request asks for JSON, or for another grammar",
+    NOT_TEXT: "the question or the response has a part that is not text",
+    NO_QUESTION: "there is no question as text",
+    CONTINUATION: "the response continues the last message",
+    TOOL_CALLS: "the response calls a tool",
+    REFUSAL: "the response is a refusal of the LLM",
+    CUT_OFF: "the response ended before its end",
+    CONTENT_FILTER: "a content filter withheld a part of the response",
+    MODEL_PROCESS: "the process with the models is not there",
+    TIMEOUT: "the squad did not finish in time",
+    OVERLOAD: "too many responses wait for the squad",
+    SQUAD_ERROR: "the squad raised an error",
+}

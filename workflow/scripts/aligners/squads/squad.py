@@ -141,17 +141,21 @@ class Squad:
     ) -> list[RowState]:
         """Score the responses, and return the rows before their first turn."""
         check_texts(questions, responses)
-        states = self.models.start(questions, responses, ids)
-        if self.gated:
-            leave_unfamiliar(states, self.familiar(questions))
-        return states
+        return self.models.start(questions, responses, ids)
 
     def is_done(self, state: RowState) -> bool:
         """Return whether no aligner has to act on a row of `begin`."""
         return next_criterion(state) is None
 
     def complete(self, states: Sequence[RowState], first_sentences: bool = False) -> None:
-        """Let the aligners act on rows of `begin`."""
+        """Let the aligners act on rows of `begin`, unless their questions are unfamiliar.
+
+        The sentence encoder takes longer than the inspectors of a demo. So only the questions are
+        encoded whose responses need an aligner.
+        """
+        if self.gated:
+            due = [state for state in states if not self.is_done(state)]
+            leave_unfamiliar(due, self.familiar([state.question for state in due]))
         models = self.models
         if first_sentences:
             aligners = {name: with_first_sentences(one) for name, one in models.aligners.items()}
