@@ -8,6 +8,7 @@ from projects import ROOT
 
 # What only the extras install.
 WORKFLOW = ("snakemake", "pandas", "alpaca_eval", "datasets", "sklearn", "matplotlib", "openai")
+SERVE = ("starlette", "uvicorn", "prometheus_client")
 # Runs code as if these packages were not installed.
 WITHOUT = f"""
 import sys
@@ -15,7 +16,7 @@ from importlib.machinery import PathFinder
 class Visible(PathFinder):
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        hidden = name.split(".")[0] in {WORKFLOW}
+        hidden = name.split(".")[0] in {WORKFLOW + SERVE}
         return None if hidden else PathFinder.find_spec(name, path, target)
 sys.meta_path = [Visible if finder is PathFinder else finder for finder in sys.meta_path]
 """
@@ -62,4 +63,15 @@ def test_a_command_that_needs_the_workflow_names_the_command_that_installs_it(
     )
     assert result.returncode == 1
     assert "pip install 'aligners[workflow,evaluation]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_server_names_the_command_that_installs_what_it_needs(tmp_path: Path) -> None:
+    result = run_core(
+        "from aligners.cli.main import main\n"
+        "sys.argv = ['aligners', 'serve', '--squad', 'x']\nmain()\n",
+        tmp_path,
+    )
+    assert result.returncode == 1
+    assert "pip install 'aligners[serve]'" in result.stderr
     assert "Traceback" not in result.stderr

@@ -74,6 +74,24 @@ def test_numbers_of_choices_that_cannot_be(served: Served, number: Any) -> None:
     assert check_error(answer, 400, "invalid_n")["param"] == "n"
 
 
+def test_a_long_value_is_cut_in_the_message(served: Served) -> None:
+    message = {"role": "wizard" * 10_000, "content": "hello"}
+    answer = served.client.post(CHAT, json={"messages": [message]})
+    assert answer.status_code == 400
+    assert len(answer.text) < 1000
+
+
+def test_the_log_has_no_text_of_a_request(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG", logger="aligners"):
+        served.client.post(CHAT, json={"messages": [{"role": "sesame", "content": "sesame"}]})
+        served.ask("say: sesame")
+        served.ask("say: sesame and cuda memory")
+        served.client.get("/health")  # The lines of a request are written before the next one.
+    messages = [record.getMessage() for record in caplog.records if "aligners" in record.name]
+    assert len(messages) > 3
+    assert not any("sesame" in message for message in messages)
+
+
 def test_stream_is_true_or_false(served: Served) -> None:
     answer = served.client.post(CHAT, json={"messages": [USER], "stream": "yes"})
     check_error(answer, 400, "invalid_stream")

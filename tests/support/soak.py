@@ -38,7 +38,7 @@ class Load:
     """
 
     requests: int = 200
-    clients: int = 16
+    clients: int = 8
     fault_share: float = 0.3
     kills: int = 4
     stream_share: float = 1.0
@@ -127,17 +127,27 @@ class Soak:
         Some requests meet the dead process. Then the others wait until it is there again: the
         squad would examine few otherwise, because the other parts are much faster.
         """
+        squad = self.served.service.squad
+        clients = self.load.clients
         for number in range(1, self.load.kills + 1):
-            due = number * self.load.requests // (self.load.kills + 1)
-            await self.until(lambda due=due: self.answered >= due)
-            process = self.served.service.squad.process
-            assert process is not None
-            os.kill(process.pid, signal.SIGKILL)
+            # At least some answers of each process, because one that answers nothing is started
+            # again later and later.
+            await self.until_answered(
+                max(number * self.load.requests // (self.load.kills + 1), self.answered + clients)
+            )
+            if squad.process is None:
+                return  # All requests are answered.
+            os.kill(squad.process.pid, signal.SIGKILL)
             self.outcomes["kills"] += 1
-            await self.until(lambda due=due: self.answered >= due + self.load.clients)
+            await self.until(lambda: not squad.is_ready)
+            await self.until_answered(self.answered + clients // 2)
             self.may_send.clear()
-            await self.until(lambda: self.served.service.squad.is_ready)
+            await self.until(lambda: squad.is_ready)
             self.may_send.set()
+
+    async def until_answered(self, number: int) -> None:
+        """Wait until so many requests are answered."""
+        await self.until(lambda: self.answered >= number)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, or all requests are answered."""

@@ -27,6 +27,8 @@ BODY_SECONDS = 60.0
 # A client that still sends a body that is too large does not read the error before it has sent
 # some of it.
 DRAINED = 5
+# Characters of a value in a message.
+MOST_SHOWN = 80
 
 Json = dict[str, Any]
 
@@ -46,6 +48,12 @@ class ChatRequest:
     skip: str | None
     choices: int
     stream: bool
+
+
+def shown(value: Any) -> str:
+    """Return a value of a request for a message; a long one is cut."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -115,10 +123,12 @@ def read_chat(body: Json) -> ChatRequest:
     if number is not None and (
         not isinstance(number, int) or isinstance(number, bool) or number < 1
     ):
-        raise bad_request(f"n is {number!r}; give an integer of at least 1", "invalid_n", "n")
+        raise bad_request(f"n is {shown(number)}; give an integer of at least 1", "invalid_n", "n")
     stream = body.get("stream")
     if stream is not None and not isinstance(stream, bool):
-        raise bad_request(f"stream is {stream!r}; give true or false", "invalid_stream", "stream")
+        raise bad_request(
+            f"stream is {shown(stream)}; give true or false", "invalid_stream", "stream"
+        )
     question, skip = question_of(messages)
     if is_forced(body):
         skip = JSON_MODE
@@ -153,7 +163,7 @@ def check_message(message: Any, place: str) -> None:
     role, content = message.get("role"), message.get("content")
     if role not in ROLES:
         raise bad_request(
-            f"{place} has the role {role!r}; use one of {', '.join(ROLES)}",
+            f"{place} has the role {shown(role)}; use one of {', '.join(ROLES)}",
             "unknown_role",
             f"{place}.role",
         )

@@ -102,3 +102,8 @@ def too_many(message: str, retry_after: int) -> ApiError:
     return ApiError(
         429, message, "overloaded", RATE_LIMIT, headers={"retry-after": str(retry_after)}
     )
+
+
+def shutting_down() -> ApiError:
+    """Return the error of a request that did not finish before the server ended."""
+    return ApiError(503, "the server is shutting down; try again", "shutting_down", SERVER)

@@ -1,5 +1,6 @@
 """What happens to every request before and after its route: access, limits, headers, metrics."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aligners.serving.access import Access
-from aligners.serving.errors import ApiError, too_many
+from aligners.serving.errors import ApiError, shutting_down, too_many
 from aligners.serving.exchange import Exchange, Wishes, read_wishes
 from aligners.serving.service import Service
 
@@ -64,6 +65,10 @@ class Front:
                 await send_error(error, send_with_headers)
             else:
                 await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # The server ends, and has waited long enough.
+            if exchange.status:
+                raise
+            await send_error(shutting_down(), send_with_headers)
         except Exception:
             exchange.status = exchange.status or 500
             raise

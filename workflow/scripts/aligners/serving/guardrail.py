@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aligners.serving.bodies import question_of, read_messages
+from aligners.serving.bodies import question_of, read_messages, shown
 from aligners.serving.errors import ApiError, bad_request
 from aligners.serving.exchange import Exchange
 from aligners.serving.reasons import NO_QUESTION, NOT_TEXT, TOOL_CALLS
@@ -82,7 +82,7 @@ async def guard(request: Request) -> Response:
                 request.receive, corrected_texts(service, exchange, asked, rows)
             )
     raise bad_request(
-        f"input_type is {body.get('input_type')!r}; give request or response",
+        f"input_type is {shown(body.get('input_type'))}; give request or response",
         "bad_input_type",
         "input_type",
     )

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from aligners.serving.errors import ApiError
+from aligners.serving.errors import ApiError, shutting_down
 from aligners.serving.events import PING, event
 from aligners.serving.upstream import Headers
 
@@ -66,6 +66,11 @@ async def cancel(*tasks: asyncio.Future[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
+def body(content: bytes, more: bool) -> Message:
+    """Return the message of a part of a body."""
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
 class EventResponse(Response):
     """A stream of events, which begins with the first event or after some seconds.
 
@@ -99,6 +104,10 @@ class EventResponse(Response):
         gone = asyncio.create_task(self.watch(receive, queue))
         try:
             await self.send_all(queue, send)
+        except asyncio.CancelledError:
+            if not self.has_begun:
+                raise
+            await self.send_last(shutting_down(), send)
         finally:
             await cancel(producer, gone)
 
@@ -128,19 +137,22 @@ class EventResponse(Response):
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.ping_seconds):
                     item = await queue.get()
-            is_last = item is None
             if isinstance(item, ClientDisconnect):
                 return
             if isinstance(item, ApiError) and self.has_begun:
-                self.note_error(item)
-                item, is_last = event(item.event_data()), True
+                await self.send_last(item, send)
+                return
             if isinstance(item, Exception):
                 raise item
             await self.begin(send)
-            body = {"type": "http.response.body", "body": item or b"", "more_body": not is_last}
-            await send(body)
-            if is_last:
+            await send(body(item or b"", more=item is not None))
+            if item is None:
                 return
+
+    async def send_last(self, error: ApiError, send: Send) -> None:
+        """Send an error as the last event."""
+        self.note_error(error)
+        await send(body(event(error.event_data()), more=False))
 
     async def begin(self, send: Send) -> None:
         """Send the status and the headers, once."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 
 import uvicorn
 
@@ -46,7 +47,9 @@ def serve(options: ServeOptions, model_command: Sequence[str] | None = None) -> 
     server = uvicorn.Server(config)
     listener = open_listener(options)
     logger.info("listening on %s", shown_address(options, listener))
-    fatal = asyncio.run(run(server, listener, app.state.service))
+    fatal = None
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again after Ctrl-C
+        fatal = asyncio.run(run(server, listener, app.state.service))
     if fatal is not None:
         raise UserError(fatal)
 

@@ -89,7 +89,8 @@ class Service:
         """Count and log an error that a client gets."""
         if error.is_upstream:
             self.metrics.upstream_errors.labels(error.code).inc()
-        logger.info("request %s: %d %s", exchange.id, error.status, error)
+        # Not the message: it can quote the request, or what the upstream says of it.
+        logger.info("request %s: %d %s", exchange.id, error.status, error.code)
 
     def check_room(self, rows: int = 1) -> None:
         """Check that the squad is loaded and has room for the rows of a request.

@@ -162,17 +162,21 @@ class SquadClient:
         return max(1, min(60, math.ceil(len(self.pending) * self.seconds_per_row / 2)))
 
     async def supervise(self) -> None:
-        """Start the process again each time it ends, later and later while it answers nothing."""
+        """Start the process again each time it ends.
+
+        It is started later and later, unless it answered something or lived for some time.
+        """
         delay = FIRST_DELAY
         while not self.is_closing:
-            before = self.answers
+            before, started = self.answers, time.monotonic()
             message = await self.run_process()
             if self.is_closing:
                 return
             if self.info is None:
                 self.fatal.set_result(message)
                 return
-            delay = FIRST_DELAY if self.answers > before else min(2 * delay, LONGEST_DELAY)
+            worked = self.answers > before or time.monotonic() - started > 2 * LONGEST_DELAY
+            delay = FIRST_DELAY if worked else min(2 * delay, LONGEST_DELAY)
             logger.error("%s; it is started again in %.1f s", message, delay)
             await asyncio.sleep(delay)
             self.count_restart()
