@@ -256,6 +256,8 @@ def only_if_quick(name: str, function: Callable[..., None]) -> Callable[..., Non
         needed = [DEMO_RESULTS["scorecard.json"]] if name == "scorecard" else read
         if name in QUICK and all(path.exists() for path in needed):
             function(*given, **options)
+        if name == "correct":
+            options["output"].touch()
 
     return stand_in
 
