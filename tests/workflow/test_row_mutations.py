@@ -535,6 +535,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(workflow_files, "WORKFLOW", project)
         patch.setattr("aligners.llms.generator.load_engine", engine.load)
         patch.setattr(apply_aligner.Aligner, "from_directory", lambda *_, **__: aligner)
+        patch.setattr(apply_squad, "load_aligners", lambda paths, *_: dict.fromkeys(paths, aligner))
         patch.setattr(apply_squad.Inspector, "from_directory", lambda *_: inspector)
         patch.setattr(score_similarity, "load_encoder", lambda _: None)
         patch.setattr(apply_squad, "embedder", lambda _: embed)

@@ -21,7 +21,7 @@ rule apply_aligner:
     conda:
         MODELS
     params:
-        **program("apply_aligner", principles=principles),
+        **program("apply_aligner", "backbone.inference", principles=principles),
         recipe=recipe_name("backbone"),
         criteria=criteria_in_order,
     message:
@@ -50,6 +50,7 @@ rule apply_squad:
     params:
         **program(
             "apply_squad",
+            "backbone.inference",
             "criteria",
             "squad_margin",
             "encoder",

@@ -11,7 +11,7 @@ from aligners.configuration.recipes import load_recipe
 from aligners.configuration.systems import SYSTEMS
 from aligners.core.program import run
 from aligners.core.rows import read_rows, write_rows
-from aligners.correction.aligner import Aligner
+from aligners.correction.loading import load_aligners
 from aligners.correction.squad import (
     align_with_squad,
     align_with_squad_paper,
@@ -44,11 +44,9 @@ def main(
     in logits that the gate requires. `llm` wrote the responses. If its recipe asks for the first
     sentence, as in the paper's reproduction, the paper's squad writes only first sentences too.
     """
-    batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
+    recipe = load_recipe(BackboneRecipe, backbone)
     rows = read_rows(responses, needs=("id", "question", "response"))
-    models = {
-        path: Aligner.from_directory(path, batch_tokens=batch_tokens) for path in set(aligners)
-    }
+    models = load_aligners(aligners, recipe.inference, recipe.batch_tokens)
     aligners_of = {
         criterion: models[path].for_criterion(criterion)
         for criterion, path in zip(criteria, aligners, strict=True)
