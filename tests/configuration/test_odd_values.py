@@ -59,10 +59,14 @@ SERVER = {
     "longest_wait_seconds": 1.0, "attempts": 3, "structured_output": False,
 }  # fmt: skip
 CLIENT = {key: SERVER[key] for key in SERVER if key != "structured_output"}
-SERVED = {**CLIENT, "engine": "served", "prompts": "text", "in_turn": True,
-          "command": "serve --port {port}", "health": "/health", "startup_seconds": 1.0}  # fmt: skip
-ENDPOINT = {**CLIENT, "engine": "openai", "prompts": "text", "model": "m",
-            "endpoint": "http://host/v1", "key_variable": "KEY"}  # fmt: skip
+SERVED = {
+    **CLIENT, "engine": "served", "prompts": "text", "in_turn": True,
+    "command": "serve --port {port}", "health": "/health", "startup_seconds": 1.0,
+}  # fmt: skip
+ENDPOINT = {
+    **CLIENT, "engine": "openai", "prompts": "text", "model": "m",
+    "endpoint": "http://host/v1", "key_variable": "KEY",
+}  # fmt: skip
 DEMONSTRATION = {"input": "Why?", "response": "So.", "critique": "Short.", "correction": "Thus."}
 RATES = {
     **{"ethical": 0.1, "factuality": 0.2, "helpful": 0.3},
