@@ -197,7 +197,7 @@ def test_a_row_that_the_server_rejects_is_told_and_the_others_are_corrected(
         Correction(RESPONSES[1], "failed"),
         Correction(RESPONSES[2], "too_long"),
     ]
-    assert "1 too_long, 1 failed" in caplog.text and "2 requests failed" in caplog.text
+    assert "1 too_long, 1 failed" in caplog.text and "requests that failed: 2" in caplog.text
     assert "not allowed" in caplog.text or "context length" in caplog.text
 
 

@@ -192,7 +192,7 @@ class Aligner:
             )
         if failures:
             logger.warning(
-                "%s: %d requests failed; the first one: %s (%s)",
+                "%s: requests that failed: %d; the first one: %s (%s)",
                 self.backend.name,
                 len(failures),
                 failures[0].message,
