@@ -21,7 +21,8 @@ from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch
 from aligners.core.completions import Decoding
 from aligners.core.rows import Row
-from aligners.correction.aligner import Aligner
+from aligners.correction.aligner import BATCH_TOKENS, Aligner
+from aligners.correction.backends import ModelBackend
 from aligners.correction.input_format import PAPER_FORMAT
 from aligners.models.from_scratch import make_causal_model
 from aligners.models.pretrained import load_for_inference, load_tokenizer
@@ -58,7 +59,7 @@ def measure(rows: int = 128) -> Figures:
     return {
         "texts": Figure(source),
         "rows": Figure(len(made)),
-        "million parameters": Figure(aligner.model.num_parameters() / 1e6),
+        "million parameters": Figure(model_of(aligner).num_parameters() / 1e6),
         "characters of a correction, median": Figure(median(lengths)),
         "characters of a correction, maximum": Figure(max(lengths)),
         "reference, rows/s": Figure(rates["reference, rows/s"]),
@@ -76,9 +77,21 @@ def make_aligner(directory: Path, texts: list[str]) -> Aligner:
     model = load_for_inference(AutoModelForCausalLM, source, torch.float32)
     PAPER_FORMAT.add_tokens(tokenizer)
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    aligner = Aligner(model, tokenizer, PAPER_FORMAT, Decoding(MAX_NEW_TOKENS), MAX_TOKENS)
-    aligner.end_token_ids = set(range(round(END_SHARE * len(tokenizer))))
-    return aligner
+    ends = range(round(END_SHARE * len(tokenizer)))
+    backend = ModelBackend(model, tokenizer, ends, BATCH_TOKENS)
+    return Aligner(backend, tokenizer, PAPER_FORMAT, Decoding(MAX_NEW_TOKENS), MAX_TOKENS)
+
+
+def model_of(aligner: Aligner) -> Any:
+    """Return the model of `make_aligner`."""
+    assert isinstance(aligner.backend, ModelBackend)
+    return aligner.backend.model
+
+
+def end_token_ids(aligner: Aligner) -> set[int]:
+    """Return the end tokens of `make_aligner`."""
+    assert isinstance(aligner.backend, ModelBackend)
+    return aligner.backend.end_token_ids
 
 
 def align_in_text_order(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
@@ -104,13 +117,13 @@ def generate_padded(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
     for place, prompt in enumerate(prompts):
         input_ids[place, width - len(prompt) :] = torch.tensor(prompt)
         mask[place, width - len(prompt) :] = 1
-    model: Any = aligner.model
+    model = model_of(aligner)
     generated = model.generate(
-        input_ids=input_ids.to(aligner.model.device),
-        attention_mask=mask.to(aligner.model.device),
+        input_ids=input_ids.to(model.device),
+        attention_mask=mask.to(model.device),
         max_new_tokens=MAX_NEW_TOKENS,
         do_sample=False,
-        eos_token_id=sorted(aligner.end_token_ids),
+        eos_token_id=sorted(end_token_ids(aligner)),
         pad_token_id=0,
     )
     return [decode(aligner, row) for row in generated[:, width:].tolist()]
@@ -118,7 +131,8 @@ def generate_padded(aligner: Aligner, rows: Sequence[Row]) -> list[str]:
 
 def decode(aligner: Aligner, ids: list[int]) -> str:
     """Return the text of the generated tokens before the first end token."""
-    ends = (place for place, token in enumerate(ids) if token in aligner.end_token_ids)
+    end_ids = end_token_ids(aligner)
+    ends = (place for place, token in enumerate(ids) if token in end_ids)
     kept = ids[: next(ends, len(ids))]
     text = aligner.tokenizer.decode(
         kept, skip_special_tokens=True, clean_up_tokenization_spaces=False

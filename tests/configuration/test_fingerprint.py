@@ -213,10 +213,14 @@ def test_numbers_are_unchanged_and_lists_keep_their_order(in_the_project: None) 
     )
 
 
+SERVED = {"inference": {"engine": "served", "command": "serve --port {port}"}}
 EDITS: list[tuple[str, str, dict[str, Any], bool]] = [
     ("backbone", "backbones/llama-closed-world", {"description": "x"}, False),
     ("backbone", "backbones/llama-closed-world", {"micro_batch_tokens": 3}, False),
     ("backbone", "backbones/llama-closed-world", {"epochs": 7}, True),
+    ("backbone", "backbones/llama-closed-world", SERVED, False),
+    ("backbone.inference", "backbones/llama-closed-world", SERVED, True),
+    ("backbone.inference", "backbones/llama-closed-world", {"epochs": 7}, False),
     ("encoder", "encoders/all-minilm-l6-v2", {"batch_size": 3}, False),
     ("encoder", "encoders/all-minilm-l6-v2", {"max_tokens": 3}, True),
     ("synthesis.topics", "synthesis/closed-world", {"pairs": {"max_new_tokens": 3}}, False),
@@ -241,6 +245,17 @@ def test_only_deciding_keys_of_a_recipe_change_the_setting(
     before = deciding_setting(setting, NAMES)
     set_keys(f"config/{recipe}.yaml", **change)
     assert (deciding_setting(setting, NAMES) != before) == decides
+
+
+def test_how_a_server_of_aligners_is_started_does_not_decide(project: Path) -> None:
+    recipe = "config/backbones/llama-closed-world.yaml"
+    set_keys(recipe, **SERVED)
+    before = deciding_setting("backbone.inference", NAMES)
+    moved = {"command": "serve --fast --port {port}", "concurrency": 3, "in_turn": True}
+    set_keys(recipe, inference={**SERVED["inference"], **moved})
+    assert deciding_setting("backbone.inference", NAMES) == before
+    set_keys(recipe, inference={**SERVED["inference"], "extra": {"min_p": 0.5}})
+    assert deciding_setting("backbone.inference", NAMES) != before
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ SERVER = {
     "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0,
     "longest_wait_seconds": 1.0, "attempts": 3, "structured_output": False,
 }  # fmt: skip
+CLIENT = {key: SERVER[key] for key in SERVER if key != "structured_output"}
+SERVED = {
+    **CLIENT, "engine": "served", "prompts": "text", "in_turn": True,
+    "command": "serve --port {port}", "health": "/health", "startup_seconds": 1.0,
+}  # fmt: skip
+ENDPOINT = {
+    **CLIENT, "engine": "openai", "prompts": "text", "model": "m",
+    "endpoint": "http://host/v1", "key_variable": "KEY",
+}  # fmt: skip
 DEMONSTRATION = {"input": "Why?", "response": "So.", "critique": "Short.", "correction": "Thus."}
 RATES = {
     **{"ethical": 0.1, "factuality": 0.2, "helpful": 0.3},
@@ -92,8 +101,8 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "backbones": [
         {**TRAINING, "attention": "eager", "format": "paper", "least_ended": 0.5,
          "lora": {"rank": 3, "alpha": 1.0, "dropout": 0.1}, "decoding": DECODING,
-         "batch_tokens": 3},
-        {"from_scratch": SHAPE},
+         "batch_tokens": 3, "inference": SERVED},
+        {"from_scratch": SHAPE, "inference": ENDPOINT},
     ],
     "inspectors": [
         {**TRAINING, "cost_of_false_alarm": 1.0},
@@ -128,9 +137,9 @@ FILES: dict[str, list[dict[str, Any]]] = {
     "encoders": [{**HUB_MODEL, "max_tokens": 3, "batch_size": 3}, {"model": "package:json/model"}],
     "external": [
         {**HUB_MODEL, "input_format": "{question} {response}", "end": "[DONE]", "dtype": "auto",
-         "max_tokens": 100, "decoding": DECODING, "batch_tokens": 3},
+         "max_tokens": 100, "decoding": DECODING, "batch_tokens": 3, "inference": SERVED},
         {"description": "An aligner.", "train": {"backbone": "x"}, "batch_tokens": 3,
-         "input_format": "{question} {response}"},
+         "input_format": "{question} {response}", "inference": ENDPOINT},
     ],
     "judges": [
         {"description": "A judge.", "llm": "x", "prompt": PROMPT,
@@ -258,11 +267,11 @@ ACCEPTED = {
         config: aligner_rows alpaca_eval_rows inputs_per_criterion inspector_pairs
             questions_per_criterion seed seeds.0 shards.pairs shards.responses topic_rounds
         backbones: batch_tokens decoding.max_new_tokens epochs evaluations_per_epoch
-            global_batch_size learning_rate lora.rank micro_batch_tokens patience
-            validation_rows
+            global_batch_size inference.attempts inference.concurrency learning_rate lora.rank
+            micro_batch_tokens patience validation_rows
         criteria: near_copy_similarity
         encoders: batch_size max_tokens
-        external: batch_tokens decoding.max_new_tokens
+        external: batch_tokens decoding.max_new_tokens inference.attempts inference.concurrency
         inspectors: epochs evaluations_per_epoch global_batch_size learning_rate
             micro_batch_tokens patience validation_rows
         judges: max_new_tokens
@@ -299,18 +308,18 @@ ACCEPTED = {
         judges: model
     """,
     "true": """
-        backbones: gated gradient_checkpointing trust_remote_code
+        backbones: gated gradient_checkpointing inference.in_turn trust_remote_code
         encoders: gated trust_remote_code
-        external: gated trust_remote_code
+        external: gated inference.in_turn trust_remote_code
         inspectors: gated gradient_checkpointing trust_remote_code
         judges: gated logprobs trust_remote_code
         llms: chat gated require_all responses.first_sentence trust_remote_code
         synthesis: split.by_ending
     """,
     "empty mapping": """
-        backbones: decoding
+        backbones: decoding inference
         datasets: columns
-        external: decoding
+        external: decoding inference
         llms: responses
         synthesis: cleaning cleaning.language pairs questions questions.near_duplicates
             split split.near_duplicates topics topics.balance topics.near_duplicates
@@ -356,8 +365,10 @@ ACCEPTED = {
         llms: responses.stop
     """,
     "1, 3.0": """
-        backbones: checkpoint_minutes decoding.repetition_penalty lora.alpha
-        external: decoding.repetition_penalty
+        backbones: checkpoint_minutes decoding.repetition_penalty inference.longest_wait_seconds
+            inference.startup_seconds inference.timeout_seconds lora.alpha
+        external: decoding.repetition_penalty inference.longest_wait_seconds
+            inference.startup_seconds inference.timeout_seconds
         inspectors: checkpoint_minutes cost_of_false_alarm
         llms: longest_wait_seconds responses.repetition_penalty responses.temperature
             startup_seconds timeout_seconds
@@ -365,9 +376,10 @@ ACCEPTED = {
             topics.balance.largest_to_median topics.temperature
     """,
     "mapping, empty mapping": """
-        backbones: from_scratch.config
+        backbones: from_scratch.config inference.extra
         inspectors: from_scratch.config
         llms: extra
+        external: inference.extra
     """,
     "1, null": """
         llms: responses.top_k responses.top_p thought_tokens
@@ -377,6 +389,8 @@ ACCEPTED = {
     """,
     "folder, null": """
         llms: key_variable
+        backbones: inference.key_variable
+        external: inference.key_variable
     """,
     "0, 1, 1e-320": """
         config: familiar_share
@@ -397,14 +411,17 @@ ACCEPTED = {
     """,
     "null, empty list": """
         llms: leave_out
+        backbones: inference.leave_out
+        external: inference.leave_out
     """,
     "null, empty mapping": """
         llms: template_options
     """,
     "1, 3.0, null": """
-        backbones: max_hours
+        backbones: inference.requests_per_minute inference.tokens_per_minute max_hours
         inspectors: max_hours
         llms: requests_per_minute tokens_per_minute
+        external: inference.requests_per_minute inference.tokens_per_minute
     """,
     "0, 1e-320, null": """
         backbones: dropout
@@ -452,6 +469,8 @@ ACCEPTED = {
             listed.leaked_prompt.after.0 listed.leaked_prompt.before.0 notes.0 preambles.0
             styles.after.beginnings.0 styles.after.endings.0 styles.before.beginnings.0
             styles.before.endings.0 vague
+        backbones: inference.model inference.penalty_parameter
+        external: inference.model inference.penalty_parameter
     """,
     f"{LINE}, null": """
         judges: labels.tie
@@ -498,6 +517,8 @@ ACCEPTED = {
     f"-1, 0, 1, 3.0, 1e-320, 1e300, 2**32, 10**18, {ANY}, null, true, list, empty list, mapping, "
     "empty mapping": """
         llms: extra.min_p
+        backbones: inference.extra.min_p
+        external: inference.extra.min_p
     """,
 }
 

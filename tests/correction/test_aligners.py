@@ -134,10 +134,10 @@ def test_a_correction_without_its_end_token_has_a_problem(tmp_path: Path) -> Non
     texts = [row["question"]], [row["response"]]
     [whole] = aligner.align(*texts)
     assert whole == Correction(row["aligned_response"])
-    aligner.end_token_ids = set()
+    aligner.backend.end_token_ids = set()
     [endless] = aligner.align(*texts)
     assert endless.problem in ("not_ended", "loops")
-    aligner.end_token_ids = set(range(len(aligner.tokenizer)))
+    aligner.backend.end_token_ids = set(range(len(aligner.tokenizer)))
     assert aligner.align(*texts) == [Correction("", "empty")]
 
 

@@ -22,7 +22,9 @@ from aligners.configuration.recipes import load_recipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, read_rows, write_json, write_rows
 from aligners.core.yaml_files import read_yaml
+from aligners.correction import backends
 from aligners.correction.aligner import Aligner
+from aligners.correction.backends import AlignerModel, ModelBackend
 from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT, conditioned
 from aligners.correction.problems import Correction
 from aligners.correction.squad import align_with_squad
@@ -261,13 +263,13 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded = []
-    load = Aligner.from_directory
+    load = backends.load_model_backend
 
-    def load_and_record(path: Path, **options: Any) -> Aligner:
-        loaded.append(path)
-        return load(path, **options)
+    def load_and_record(model: AlignerModel, batch_tokens: int) -> ModelBackend:
+        loaded.append(Path(model.source.model))
+        return load(model, batch_tokens)
 
-    monkeypatch.setattr(Aligner, "from_directory", load_and_record)
+    monkeypatch.setattr(backends, "load_model_backend", load_and_record)
     monkeypatch.setattr("aligners.squads.models.Inspector", StrictInspector)
     settings = {"temperature": 1.0, "threshold": 0.0, "max_tokens": 9, "dtype": "float32"}
     write_json(tmp_path / "inspector/config.json", {"inspector": settings})

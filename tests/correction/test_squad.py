@@ -198,6 +198,7 @@ BAD = {
     "not_ended": Correction("It is kind to", "not_ended"),
     "loops": Correction(SENTENCE * 4, "loops"),
     "too_long": Correction("a0", "too_long"),
+    "failed": Correction("a0", "failed"),
 }
 
 
@@ -457,8 +458,8 @@ def test_the_squad_of_the_paper_accepts_every_correction_of_a_whole_response(pro
     squad = {"x": aligner({"a0": BAD[problem]})}, {"x": Table({"a0": -5})}
     [result] = align_with_squad_paper(["q"], ["a0"], *squad)
     assert result.aligned_response == BAD[problem].text
-    if problem == "too_long":
-        assert turns_of(result) == [("x", -5, None, "too_long")]
+    if problem in ("too_long", "failed"):
+        assert turns_of(result) == [("x", -5, None, problem)]
     else:
         assert turns_of(result) == [("x", -5, 3, "accepted")]
 

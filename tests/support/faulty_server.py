@@ -2,7 +2,8 @@
 
 To try it by hand: python tests/support/faulty_server.py --port 8000
 
-It replies to every prompt with `answer_to(prompt)` after a latency. A share of the replies have a
+It replies to every prompt with `answer_to(prompt)` after a latency. Token ids count as the text of
+their numbers. A share of the replies have a
 fault. It listens only on 127.0.0.1, prints its port, and runs until its standard input ends. Then
 it prints the number of replies of each kind and the most requests in progress at once, as JSON.
 """
@@ -334,6 +335,8 @@ class FaultyServer:
             return
         request: dict[str, Any] = json.loads(body)
         prompt = request.get("prompt") or request["messages"][-1]["content"]
+        if isinstance(prompt, list):
+            prompt = " ".join(map(str, prompt))
         if self.key and fields.get("authorization") != f"bearer {self.key}".lower():
             writer.write(error(401, f"Incorrect API key provided: {fields.get('authorization')}"))
             return

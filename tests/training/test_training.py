@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
-from tiny_models import SHAPES
+from tiny_models import SHAPES, make_model
 from tiny_training import recipe, train
 from tiny_training_process import BEFORE_TRAINING, IN_SAVE, train_disturbed
 from transformers import AutoModelForCausalLM, Trainer
@@ -24,6 +25,7 @@ from aligners.core.errors import UserError
 from aligners.core.locks import acquire_lock
 from aligners.core.rows import read_json
 from aligners.correction.aligner import Aligner
+from aligners.correction.input_format import PLAIN_FORMAT
 from aligners.training.checkpoints import last_complete_checkpoint, write_checksums
 
 LAUNCH = [sys.executable, "-m", "accelerate.commands.launch"]
@@ -372,6 +374,7 @@ def test_adapters_are_merged_into_an_ordinary_model(tmp_path: Path, model_type: 
     metrics = train(tmp_path, settings)
     first = next(x["validation_loss"] for x in metrics["losses"] if "validation_loss" in x)
     assert metrics["validation_loss"] < 0.9 * first
+    # No server has a backbone with random weights, or adds the format's tokens.
     assert not list((tmp_path / "model").glob("adapter*"))
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     assert model.num_parameters() == metrics["parameters"]
@@ -385,14 +388,36 @@ def test_adapters_are_merged_into_an_ordinary_model(tmp_path: Path, model_type: 
     assert aligner.align(["What is the colour of the sea?"], ["It is red, they say."])
 
 
+def test_adapters_are_kept_for_a_server_of_their_backbone(tmp_path: Path) -> None:
+    base = make_model("gpt2", tmp_path / "base")
+    settings = recipe(
+        model=str(base), revision="main", from_scratch=None, lora={"rank": 8}, learning_rate=2e-2
+    )
+    train(tmp_path, settings, PLAIN_FORMAT)
+    adapter = tmp_path / "model/adapter"
+    assert sorted(path.name for path in adapter.iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ]
+    config = read_json(adapter / "adapter_config.json")
+    assert (config["base_model_name_or_path"], config["revision"]) == (str(base), "main")
+    with_adapter = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapter
+    )
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    logits = merged(input_ids=ids).logits
+    assert torch.allclose(with_adapter(input_ids=ids).logits, logits, atol=1e-5)
+    backbone = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    assert not torch.allclose(backbone(input_ids=ids).logits, logits, atol=1e-2)
+
+
 def test_training_json_records_recipe_data_and_speed(tmp_path: Path) -> None:
     metrics = train(tmp_path, recipe())
     record = read_json(tmp_path / "model/training.json")
     assert record["metrics"] == metrics
-    assert (
-        record["recipe"] == recipe().model_dump(mode="json", exclude_none=True)
-        and record["seed"] == 1
-    )
+    settings = recipe().model_dump(mode="json", exclude_none=True, exclude={"inference"})
+    assert (record["recipe"], record["seed"]) == (settings, 1)
     assert record["tokens"] > 2 * 36 * 10
     assert record["tokens_per_second"] > 0 and "hours" in record
     assert {"torch", "transformers", "peft", "python"} <= set(record["versions"])

@@ -237,7 +237,7 @@ def validation_loss(aligner: Aligner) -> float:
     inputs = pad(encoded)
     labels = inputs.pop("labels")
     with torch.no_grad():
-        outputs = aligner.model(**inputs)
+        outputs = aligner.backend.model(**inputs)
     return float(mean_cross_entropy(outputs, labels))
 
 

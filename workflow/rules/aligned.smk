@@ -21,7 +21,7 @@ rule apply_aligner:
     conda:
         MODELS
     params:
-        **program("apply_aligner", principles=principles),
+        **program("apply_aligner", "backbone.inference", principles=principles),
         recipe=recipe_name("backbone"),
         criteria=criteria_in_order,
     message:
@@ -45,9 +45,13 @@ rule apply_squad:
     conda:
         MODELS
     params:
-        **program("apply_squad", first_sentence=responds_in_first_sentences),
+        **program(
+            "apply_squad", "backbone.inference", first_sentence=responds_in_first_sentences
+        ),
+        recipe=recipe_name("backbone"),
     message:
         "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
     shell:
-        "exec {params.command:q} --squad {input.squad:q} --llm {wildcards.llm:q}"
-        " --responses {input.responses:q} --output {output.aligned:q} 2> {log:q}"
+        "exec {params.command:q} --squad {input.squad:q} --backbone {params.recipe:q}"
+        " --llm {wildcards.llm:q} --responses {input.responses:q} --output {output.aligned:q}"
+        " 2> {log:q}"

@@ -24,6 +24,7 @@ rule assemble_squad:
     params:
         **program(
             "assemble_squad",
+            "backbone.inference",
             "criteria",
             "squad_margin",
             "encoder",

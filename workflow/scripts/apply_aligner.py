@@ -20,8 +20,10 @@ def main(*, criteria: list[str], backbone: str, responses: Path, model: Path, ou
     correction with a problem is not used: the text stays, and the trace has the reason.
     """
     rows = read_rows(responses, needs=("id", "question", "response"))
-    batch_tokens = load_recipe(BackboneRecipe, backbone).batch_tokens
-    aligner = Aligner.from_directory(model, batch_tokens=batch_tokens)
+    recipe = load_recipe(BackboneRecipe, backbone)
+    aligner = Aligner.from_directory(
+        model, batch_tokens=recipe.batch_tokens, inference=recipe.inference
+    )
     questions = [row["question"] for row in rows]
     aligned = [{**row, "aligned_response": row["response"], "trace": []} for row in rows]
     for criterion in criteria:

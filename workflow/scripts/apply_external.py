@@ -17,10 +17,12 @@ def main(*, external: str, responses: Path, model: list[Path], output: Path) -> 
     released model that the recipe names is loaded.
     """
     if model:
-        batch_tokens = load_recipe(ExternalRecipe, external).batch_tokens
-        aligner = Aligner.from_directory(model[0], batch_tokens=batch_tokens)
+        recipe = load_recipe(ExternalRecipe, external)
+        aligner = Aligner.from_directory(
+            model[0], batch_tokens=recipe.batch_tokens, inference=recipe.inference
+        )
     else:
-        aligner = Aligner.from_recipe(load_recipe(ReleasedExternalRecipe, external))
+        aligner = Aligner.from_recipe(load_recipe(ReleasedExternalRecipe, external), external)
     rows = read_rows(responses, needs=("id", "question", "response"))
     corrections = aligner.align(
         [row["question"] for row in rows], [row["response"] for row in rows]

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.llms import LLMRecipe
 from aligners.configuration.recipes import load_recipe
 from aligners.core.program import run
@@ -10,15 +11,15 @@ from aligners.core.rows import read_rows, write_rows
 from aligners.squads.squad import Squad
 
 
-def main(*, squad: Path, llm: str, responses: Path, output: Path) -> None:
+def main(*, squad: Path, backbone: str, llm: str, responses: Path, output: Path) -> None:
     """Write every response with its correction, scores and trace to `output`.
 
-    `squad` is the directory of a squad (`assemble_squad`). `llm` wrote the responses. If its recipe
-    asks for the first sentence, as in the paper's reproduction, the paper's squad writes only first
-    sentences too.
+    `squad` is the directory of a squad (`assemble_squad`), whose aligners generate where the recipe
+    of `backbone` says. `llm` wrote the responses. If its recipe asks for the first sentence, as in
+    the paper's reproduction, the paper's squad writes only first sentences too.
     """
     rows = read_rows(responses, needs=("id", "question", "response"))
-    loaded = Squad.load(squad)
+    loaded = Squad.load(squad, inference=load_recipe(BackboneRecipe, backbone).inference)
     results = loaded.align(
         [row["question"] for row in rows],
         [row["response"] for row in rows],

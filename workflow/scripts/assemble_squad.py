@@ -38,6 +38,7 @@ def main(
     `familiar_questions` are embeddings by `encoder` (`embed_questions`). `margin` is the rise in
     logits that the gate requires. The squad is tested on held-out texts, chosen by `seed`.
     """
+    recipe = load_recipe(BackboneRecipe, backbone)
     design = Design(
         system,
         backbone,
@@ -49,12 +50,12 @@ def main(
         familiar_questions,
         load_recipe(EncoderRecipe, encoder),
         margin,
-        load_recipe(BackboneRecipe, backbone).batch_tokens,
+        recipe.batch_tokens,
     )
     sets = {name: read_rows(path, FIELDS) for name, path in zip(criteria, tests, strict=True)}
     with atomic_path(output) as partial:
         record = assemble(partial, design)
-        rates = held_out_rates(Squad.load(partial), sets, seed)
+        rates = held_out_rates(Squad.load(partial, inference=recipe.inference), sets, seed)
         tested = record.model_copy(update={"held_out": rates})
         write_record(partial, tested)
         squad_card(tested, partial).save(partial / "README.md")

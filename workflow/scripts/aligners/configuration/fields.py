@@ -52,10 +52,13 @@ class Section(BaseModel):
     Attributes:
         together: keys of which all or none have a value.
         either: keys of which exactly one has a value.
+        counted_apart: keys that decide other results than the rest. A rule whose result depends on
+            one of them names it as a setting of its own, such as `backbone.inference`.
     """
 
     together: ClassVar[tuple[str, ...]] = ()
     either: ClassVar[tuple[str, ...]] = ()
+    counted_apart: ClassVar[tuple[str, ...]] = ()
 
     model_config = ConfigDict(
         extra="forbid",

@@ -110,8 +110,8 @@ def read_recipe(kind: type[Any], name: str) -> Any:
 def deciding(value: Any) -> Any:
     """Return what decides a result in a value of a recipe.
 
-    Left out are keys that do not decide and keys without a value. A file counts by its content, and
-    so does a local model.
+    Left out are keys that do not decide, that are counted apart, and that have no value. A file
+    counts by its content, and so does a local model.
 
     Raises:
         UserError: a model is in a Python package that is not installed.
@@ -121,7 +121,8 @@ def deciding(value: Any) -> Any:
     if not isinstance(value, Section):
         return value
     fields = type(value).model_fields
-    values = {name: getattr(value, name) for name in fields if decides(fields[name])}
+    counted = [name for name in fields if name not in value.counted_apart]
+    values = {name: getattr(value, name) for name in counted if decides(fields[name])}
     if isinstance(value, PretrainedRecipe) and (files := value.local_files()):
         values["model"] = [[file.name, identity_hash(file)] for file in files]
     return {name: deciding(one) for name, one in values.items() if one is not None}

@@ -18,10 +18,28 @@ CHARACTERS_PER_TOKEN = 4
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt (text, or messages for the chat template) and the id of its row."""
+    """A prompt of a row.
+
+    Attributes:
+        id: of the row.
+        prompt: a text, or messages for the chat template.
+        token_ids: the prompt of an aligner, which then has no text.
+        max_new_tokens: a lower limit than that of the decoding, if the context has less room.
+    """
 
     id: str
     prompt: Prompt
+    token_ids: tuple[int, ...] = ()
+    max_new_tokens: int | None = None
+
+    @property
+    def estimated_tokens(self) -> float:
+        """The number of tokens of the prompt: of token ids exactly, of a text by its length."""
+        return len(self.token_ids) or len(str(self.prompt)) / CHARACTERS_PER_TOKEN
+
+    def limit(self, decoding: "Decoding") -> int:
+        """Return the maximum number of new tokens under a decoding."""
+        return min(decoding.max_new_tokens, self.max_new_tokens or decoding.max_new_tokens)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,15 @@ These are all values of `reason` in the files of results/aligned/. docs/data.md 
 
 ACCEPTED = "accepted"
 # A correction with a problem is not used, whatever its scores are.
-EMPTY, NOT_ENDED, LOOPS, TOO_LONG = PROBLEMS = ("empty", "not_ended", "loops", "too_long")
+EMPTY, NOT_ENDED, LOOPS, TOO_LONG, FAILED = PROBLEMS = (
+    "empty",
+    "not_ended",
+    "loops",
+    "too_long",
+    "failed",
+)
+# With these problems, there is no correction: its text is the response.
+NOT_WRITTEN = (TOO_LONG, FAILED)
 UNCHANGED, ROSE_TOO_LITTLE, LOWERS_ANOTHER, LEAST_NOT_RAISED = REJECTIONS = (
     "unchanged",
     "rose_too_little",

@@ -6,48 +6,51 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from aligners.configuration.criteria import load_principles, numbered
 from aligners.configuration.kinds.external import ReleasedExternalRecipe
-from aligners.configuration.kinds.pretrained import ModelSource
-from aligners.core.completions import Decoding
+from aligners.configuration.kinds.inference import Inference
+from aligners.core.completions import Completion, Decoding, Failure, Request
 from aligners.core.errors import UserError
 from aligners.core.progress import track
-from aligners.core.reasons import PROBLEMS, TOO_LONG
-from aligners.correction.input_format import InputFormat, find_token, load_format
+from aligners.core.reasons import FAILED, PROBLEMS, TOO_LONG
+from aligners.correction.backends import AlignerModel, Backend, load_backends
+from aligners.correction.input_format import InputFormat, find_token
 from aligners.correction.problems import Correction, find_problem
-from aligners.models.pretrained import (
-    best_dtype,
-    context_length,
-    load_for_inference,
-    load_tokenizer,
-)
+from aligners.correction.saved import SavedAligner, read_directory
+from aligners.models.pretrained import load_tokenizer
 from aligners.models.special_tokens import plain_ids
-from aligners.models.text_generation import generate
 
 logger = logging.getLogger(__name__)
 
+IN_PROCESS = Inference()
 BATCH_TOKENS = 32_768
 
 
 class Aligner:
-    """Corrects responses."""
+    """Corrects responses.
+
+    Attributes:
+        backend: generates the corrections: a model in this process, or a server.
+        tokenizer: of the aligner.
+        input_format: of its prompts.
+        decoding: how corrections are generated.
+        max_tokens: maximum number of tokens of a prompt and its correction together.
+    """
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        backend: Backend,
         tokenizer: PreTrainedTokenizerBase,
         input_format: InputFormat,
         decoding: Decoding,
         max_tokens: int,
-        batch_tokens: int = BATCH_TOKENS,
     ):
-        """Use a loaded model with these settings; `from_directory` and `from_recipe` load both."""
-        self.model, self.tokenizer, self.input_format = model, tokenizer, input_format
-        self.decoding, self.batch_tokens = decoding, batch_tokens
-        self.max_tokens = min(max_tokens, context_length(model) or max_tokens)
-        self.end_token_ids = {input_format.end_token_id(tokenizer), tokenizer.eos_token_id} - {None}
+        """Use a backend with these settings; `from_directory` and `from_recipe` make both."""
+        self.backend, self.tokenizer, self.input_format = backend, tokenizer, input_format
+        self.decoding = decoding
+        self.max_tokens = min(max_tokens, backend.context or max_tokens)
 
     @classmethod
     def from_directory(
@@ -55,43 +58,59 @@ class Aligner:
         path: Path,
         input_format: InputFormat | None = None,
         batch_tokens: int = BATCH_TOKENS,
+        inference: Inference = IN_PROCESS,
     ) -> "Aligner":
         """Load an aligner that `train_aligner` wrote, with the settings in its directory.
 
+        Args:
+            path: the directory.
+            input_format: used in place of that of the directory.
+            batch_tokens: maximum number of tokens in a batch in this process.
+            inference: where the corrections are generated. `load_aligners` loads several aligners,
+                which can share a server.
+
         Raises:
-            UserError: the directory is not that of an aligner, or has no weights.
+            UserError: the directory is not that of an aligner, or has no weights, or the server
+                cannot be used.
         """
-        saved_format, settings = load_format(Path(path))
-        source = ModelSource(str(path))
-        return cls(
-            load_for_inference(AutoModelForCausalLM, source, best_dtype(settings["dtype"])),
-            load_tokenizer(source),
-            input_format or saved_format,
-            Decoding(**settings["decoding"]),
-            settings["max_tokens"],
-            batch_tokens,
-        )
+        saved = read_directory(Path(path), input_format)
+        [backend] = load_backends([saved.model], inference, batch_tokens)
+        return cls.from_saved(saved, backend)
 
     @classmethod
-    def from_recipe(cls, recipe: ReleasedExternalRecipe) -> "Aligner":
-        """Load an external aligner by its recipe in config/external/.
+    def from_saved(cls, saved: SavedAligner, backend: Backend) -> "Aligner":
+        """Return the aligner of a directory, with the backend that has its model."""
+        tokenizer = saved.model.tokenizer
+        return cls(backend, tokenizer, saved.input_format, saved.decoding, saved.max_tokens)
+
+    @classmethod
+    def from_recipe(cls, recipe: ReleasedExternalRecipe, name: str = "external") -> "Aligner":
+        """Load an external aligner by its recipe in config/external/, which has a `name`.
 
         Raises:
-            UserError: the model cannot be loaded.
+            UserError: the model cannot be loaded, or the server cannot be used.
         """
         source = recipe.source()
         tokenizer = load_tokenizer(source)
         end = find_token(tokenizer, recipe.end) if recipe.end else ""
         # An end that is no token is found as text; decoded first, it has no space before it.
         stop = (recipe.end.strip(),) if recipe.end and not end else ()
-        return cls(
-            load_for_inference(AutoModelForCausalLM, source, best_dtype(recipe.dtype)),
+        input_format = InputFormat(prompt=recipe.input_format, end=end)
+        model = AlignerModel(
+            name,
+            source,
+            recipe.model,
+            recipe.dtype,
             tokenizer,
-            InputFormat(prompt=recipe.input_format, end=end),
-            Decoding(**recipe.decoding.model_dump(), stop=stop),
-            recipe.max_tokens,
-            recipe.batch_tokens,
+            input_format.end_token_ids(tokenizer),
         )
+        [backend] = load_backends([model], recipe.inference, recipe.batch_tokens)
+        decoding = Decoding(**recipe.decoding.model_dump(), stop=stop)
+        return cls(backend, tokenizer, input_format, decoding, recipe.max_tokens)
+
+    def close(self) -> None:
+        """Stop the aligner's server, if it started one. Aligners that share it stop working."""
+        self.backend.close()
 
     def for_criterion(
         self, criterion: str
@@ -126,24 +145,39 @@ class Aligner:
         """
         self.check_principles(principles)
         corrections = [Correction(response, TOO_LONG) for response in responses]
-        indices, prompts = self.encode(questions, responses, principles)
-        generated = generate(
-            self.model,
-            self.tokenizer,
-            prompts,
-            self.decoding,
-            sorted(self.end_token_ids),
-            self.batch_tokens,
-        )
-        for row in track(generated, len(prompts), description):
-            index, text = indices[row.index], row.text.strip()
-            problem = find_problem(text, row.finish == "stop", responses[index])
-            corrections[index] = Correction(text, problem)
-        self.log_problems(corrections)
+        requests = self.requests(questions, responses, principles)
+        failures: list[Failure] = []
+        completed = self.backend.complete(requests, self.decoding)
+        for result in track(completed, len(requests), description):
+            index = int(result.id)
+            corrections[index] = correction_of(result, responses[index])
+            if isinstance(result, Failure):
+                failures.append(result)
+        self.log_problems(corrections, failures)
         return corrections
 
-    def log_problems(self, corrections: Sequence[Correction]) -> None:
-        """Log how many corrections have which problem, if any has one."""
+    def requests(
+        self, questions: Sequence[str], responses: Sequence[str], principles: str
+    ) -> list[Request]:
+        """Return the requests of the rows that fit whole; the id of each is the row's index."""
+        indices, prompts = self.encode(questions, responses, principles)
+        context, reads_text = self.backend.context, self.backend.reads_text
+        requests = []
+        for index, ids in zip(indices, prompts, strict=True):
+            texts = questions[index], responses[index], principles
+            text = self.input_format.prompt_text(self.tokenizer, *texts) if reads_text else ""
+            requests.append(
+                Request(
+                    str(index),
+                    text,
+                    token_ids=() if reads_text else tuple(ids),
+                    max_new_tokens=None if context is None else context - len(ids),
+                )
+            )
+        return requests
+
+    def log_problems(self, corrections: Sequence[Correction], failures: Sequence[Failure]) -> None:
+        """Log how many corrections have which problem, and the first failure, if any has one."""
         counts = Counter(each.problem for each in corrections if each.problem)
         if counts:
             listed = ", ".join(f"{counts[name]} {name}" for name in PROBLEMS if counts[name])
@@ -156,6 +190,14 @@ class Aligner:
                 self.prompt_limit(),
                 self.decoding.max_new_tokens,
             )
+        if failures:
+            logger.warning(
+                "%s: requests that failed: %d; the first one: %s (%s)",
+                self.backend.name,
+                len(failures),
+                failures[0].message,
+                failures[0].cause,
+            )
 
     def check_principles(self, principles: str) -> None:
         """Check that a conditioned aligner gets principles, and any other aligner none.
@@ -163,7 +205,7 @@ class Aligner:
         Raises:
             UserError: principles are missing, or the aligner does not read them.
         """
-        name = self.model.name_or_path
+        name = self.backend.name
         if self.input_format.reads_principles and not principles.strip():
             raise UserError(
                 f"{name}: a conditioned aligner needs principles, and none were given; pass "
@@ -199,3 +241,11 @@ class Aligner:
     def prompt_limit(self) -> int:
         """Return the most tokens of a prompt; it leaves at most half of all for the correction."""
         return max(self.max_tokens - self.decoding.max_new_tokens, self.max_tokens // 2)
+
+
+def correction_of(result: Completion | Failure, response: str) -> Correction:
+    """Return what a backend's result is as the correction of a response."""
+    if isinstance(result, Failure):
+        return Correction(response, TOO_LONG if result.cause == "prompt_too_long" else FAILED)
+    text = result.text.strip()
+    return Correction(text, find_problem(text, result.finish == "stop", response))

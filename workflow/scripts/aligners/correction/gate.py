@@ -10,8 +10,8 @@ from aligners.core.reasons import (
     ACCEPTED,
     LEAST_NOT_RAISED,
     LOWERS_ANOTHER,
+    NOT_WRITTEN,
     ROSE_TOO_LITTLE,
-    TOO_LONG,
     UNCHANGED,
 )
 from aligners.correction.problems import Correction
@@ -75,8 +75,8 @@ class PaperGate:
     """Accepts every correction of a whole response, as in arXiv 2403.04224, section 3."""
 
     def reject_text(self, correction: Correction, text: str) -> str | None:
-        """Return a reason only if the aligner could not read the response whole."""
-        return TOO_LONG if correction.problem == TOO_LONG else None
+        """Return a reason only if the aligner wrote no correction of the whole response."""
+        return correction.problem if correction.problem in NOT_WRITTEN else None
 
     def decide(self, criterion: str, kept: Margins, before: Margins, after: Margins) -> Decision:
         """Accept."""

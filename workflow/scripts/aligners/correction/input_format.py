@@ -6,6 +6,7 @@ never becomes a separator token. If a row is too long, only the end of its respo
 
 import re
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from pydantic import BaseModel, Field
 from aligners.configuration.kinds.backbones import AlignerDecoding, BackboneRecipe
 from aligners.core.errors import UserError
 from aligners.core.rows import read_json, write_json
-from aligners.models.special_tokens import as_plain_text, plain_ids
+from aligners.models.special_tokens import as_plain_text, plain_ids, without_special_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -93,6 +94,15 @@ class InputFormat:
             )
         return int(token_id)
 
+    def end_token_ids(self, tokenizer: "PreTrainedTokenizerBase") -> frozenset[int]:
+        """Return the ids of the tokens that end a text: the format's and the tokenizer's own.
+
+        Raises:
+            UserError: the tokenizer has no such token.
+        """
+        own_end = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+        return frozenset({self.end_token_id(tokenizer), *own_end})
+
     def encode_prompt(
         self,
         tokenizer: "PreTrainedTokenizerBase",
@@ -142,6 +152,21 @@ class InputFormat:
                 text = fill(piece, question, response, principles)
                 ids += plain_ids(tokenizer, as_plain_text(tokenizer, text))
         return ids
+
+    def prompt_text(
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        question: str,
+        response: str,
+        principles: str = "",
+    ) -> str:
+        """Return a prompt as a text, for a server that takes no token ids.
+
+        It has no start token, since the server adds one. Special tokens in the texts of a row are
+        split, so that only those of the template become tokens.
+        """
+        plain = partial(without_special_tokens, tokenizer)
+        return fill(self.prompt, plain(question), plain(response), plain(principles))
 
     def completion_ids(
         self, tokenizer: "PreTrainedTokenizerBase", aligned_response: str

@@ -7,10 +7,12 @@ from aligners.core.reasons import (
     ACCEPTED,
     EMPTY,
     EMPTY_RESPONSE,
+    FAILED,
     LEAST_NOT_RAISED,
     LOOPS,
     LOWERS_ANOTHER,
     NOT_ENDED,
+    NOT_WRITTEN,
     QUESTION_TOO_LONG,
     ROSE_TOO_LITTLE,
     TOO_LONG,
@@ -28,6 +30,7 @@ WORDS = {
     EMPTY: "the correction is empty",
     NOT_ENDED: "the correction reached the limit of tokens before its end",
     LOOPS: "the correction repeats itself",
+    FAILED: "the request to the aligner's server failed",
     TOO_LONG: "the response is too long for the aligner to read and to repeat",
     UNCHANGED: "the correction equals the text",
     ROSE_TOO_LITTLE: "the score rose by less than squad_margin",
@@ -54,7 +57,7 @@ def describe_turn(turn: Turn) -> str:
 
 def hides_text(turn: Turn) -> bool:
     """Return whether the correction of a turn needs no text: it is accepted, or has no own text."""
-    return turn["reason"] in (ACCEPTED, EMPTY, TOO_LONG, UNCHANGED)
+    return turn["reason"] in (ACCEPTED, EMPTY, *NOT_WRITTEN, UNCHANGED)
 
 
 def describe_decision(turn: Turn) -> str:

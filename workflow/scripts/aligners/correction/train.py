@@ -1,5 +1,6 @@
 """Training of an aligner: a causal language model with a loss on the correction's tokens only."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ from aligners.configuration.kinds.backbones import BackboneRecipe
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, write_rows
+from aligners.correction.adapters import ADAPTER, can_be_served
 from aligners.correction.input_format import LIKE_MEANING, InputFormat, fill, save_format
 from aligners.models.from_scratch import make_causal_model
 from aligners.models.pretrained import load_model, load_tokenizer, set_dropout
 from aligners.models.special_tokens import plain_ids
 from aligners.synthesis.training_sets import sample
-from aligners.training.lora import add_adapters, merge_adapters
+from aligners.training.lora import add_adapters, merge_adapters, save_adapters
 from aligners.training.packing import pack, pad, prepare_for_packing
 from aligners.training.record import count_rows, training_metrics
 from aligners.training.run import TrainingRun
+from aligners.training.trainer import BatchTrainer
 
 
 def train_aligner(
@@ -60,15 +63,40 @@ def train_aligner(
     trainer = training.make_trainer(model, tokenizer, train, validation, collate, end)
     training.train_to_best(trainer)
     check_ends(training_metrics(trainer), recipe.least_ended)
-    if recipe.lora:
-        trainer.model = merge_adapters(trainer.model)
+    adapter = merge(training, trainer, input_format)
+    # Texts then also end at these tokens where the model is used without this library.
+    ends = sorted(input_format.end_token_ids(tokenizer))
     trained: Any = trainer.model
-    # Texts then also end at this token where the model is used without this library.
-    trained.generation_config.eos_token_id = end
+    trained.generation_config.eos_token_id = ends if len(ends) > 1 else end
     counts = {**count_rows(train, validation), "dropped": len(encoder.dropped)}
     metrics = {**counts, **training_metrics(trainer)}
-    training.export(trainer, metrics, lambda directory: encoder.save(directory, recipe))
+
+    def write_more(directory: Path) -> None:
+        encoder.save(directory, recipe)
+        if adapter:
+            shutil.copytree(adapter, directory / ADAPTER)
+
+    training.export(trainer, metrics, write_more)
     return metrics
+
+
+def merge(
+    training: TrainingRun[BackboneRecipe], trainer: BatchTrainer, input_format: InputFormat
+) -> Path | None:
+    """Merge the adapters of a trained model into its weights, if the recipe has adapters.
+
+    Returns:
+        A directory with the adapters as they were trained; None if no server can apply them.
+    """
+    recipe, directory = training.recipe, None
+    if can_be_served(recipe, input_format):
+        directory = training.working_directory / ADAPTER
+        save_adapters(
+            trainer.model, recipe.source().revision, directory, trainer.is_world_process_zero()
+        )
+    if recipe.lora:
+        trainer.model = merge_adapters(trainer.model)
+    return directory
 
 
 def check_ends(metrics: dict[str, Any], least: float) -> None:

@@ -6,7 +6,13 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from aligners.configuration.kinds.pretrained import ModelSource
@@ -79,13 +85,26 @@ def set_dropout(model: PreTrainedModel, probability: float | None) -> None:
                 setattr(module, name, probability)
 
 
-def context_length(model: PreTrainedModel) -> int | None:
+def context_length(config: PretrainedConfig) -> int | None:
     """Return the length of a model's context in tokens, or None if its configuration has none."""
-    config = model.config.get_text_config()
+    text_config = config.get_text_config()
     for name in ("max_position_embeddings", "n_positions", "max_seq_len"):
-        if getattr(config, name, None):
-            return int(getattr(config, name))
+        if getattr(text_config, name, None):
+            return int(getattr(text_config, name))
     return None
+
+
+def load_config(source: ModelSource) -> PretrainedConfig:
+    """Load the configuration of a pretrained model.
+
+    Raises:
+        UserError: the model cannot be loaded; the message describes what to do.
+    """
+    check_access(source)
+    with explained(source):
+        return AutoConfig.from_pretrained(
+            source.model, revision=source.revision, trust_remote_code=source.trust_remote_code
+        )
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -168,10 +187,7 @@ def usable_dtype(
     Raises:
         UserError: the dtype is given, and the model overflows in it.
     """
-    with explained(source):
-        config = AutoConfig.from_pretrained(
-            source.model, revision=source.revision, trust_remote_code=source.trust_remote_code
-        )
+    config = load_config(source)
     if dtype != "auto":
         check_float16(source.model, config.model_type, dtype)
         return dtype

@@ -19,10 +19,31 @@ def as_plain_text(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:
     """
     for token in set(find_control_tokens(tokenizer, text)):
         if tokenizer.convert_tokens_to_ids(token) in plain_ids(tokenizer, token):
-            split = f"{token[:1]} {token[1:]}"
-            logger.warning("a text has %r, which the tokenizer reads as %r", token, split)
-            text = text.replace(token, split)
+            text = split_token(text, token)
     return text
+
+
+def without_special_tokens(tokenizer: "PreTrainedTokenizerBase", text: str) -> str:
+    """Return a text in which a tokenizer finds no special token, whatever its options are.
+
+    A space is put into each special token, also into one without the white space around it, which a
+    template could add. It is for a server that encodes texts itself.
+    """
+    pattern = control_pattern(tokenizer, len(tokenizer), "", stripped=True)
+    while found := pattern.search(text):  # again, since a text without a token can have another
+        text = split_token(text, found.group())
+    return text
+
+
+def split_token(text: str, token: str) -> str:
+    """Return a text with a space after the first character of a token that is no white space.
+
+    A token of one character is removed.
+    """
+    first = len(token) - len(token.lstrip()) + 1
+    split = f"{token[:first]} {token[first:]}" if token[first:] else ""
+    logger.warning("a text has %r, which the tokenizer reads as %r", token, split)
+    return text.replace(token, split)
 
 
 def plain_ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
@@ -39,13 +60,18 @@ def find_control_tokens(
 
 @functools.lru_cache(maxsize=8)
 def control_pattern(
-    tokenizer: "PreTrainedTokenizerBase", size: int, template: str
+    tokenizer: "PreTrainedTokenizerBase", size: int, template: str, stripped: bool = False
 ) -> re.Pattern[str]:
-    """Return the pattern of the tokens to find, of a tokenizer of the given size."""
+    """Return the pattern of the tokens to find, of a tokenizer of the given size.
+
+    `stripped` leaves out the white space around them.
+    """
     tokens = [
         token.content
         for token in tokenizer.added_tokens_decoder.values()
         if token.special or (token.content in template and not token.content.isspace())
     ]
+    if stripped:
+        tokens = [text for token in tokens if (text := token.strip())]
     longest_first = sorted(tokens, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")  # (?!) never matches.

@@ -80,7 +80,7 @@ def generate(
         UserError: a single row does not fit in memory, or the model has no past_key_values.
     """
     names = keys if keys is not None else [str(index) for index in range(len(prompts))]
-    context = context_length(model)
+    context = context_length(model.config)
     rows = []
     for index, prompt in enumerate(prompts):
         free = decoding.max_new_tokens if context is None else context - len(prompt)

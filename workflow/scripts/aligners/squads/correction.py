@@ -6,13 +6,14 @@ from typing import Any, Literal
 from aligners.core.reasons import (
     ACCEPTED,
     EMPTY_RESPONSE,
+    FAILED,
     QUESTION_TOO_LONG,
     TOO_LONG,
     UNFAMILIAR,
 )
 from aligners.correction.squad import Result
 
-Action = Literal["corrected", "unchanged", "skipped"]
+Action = Literal["corrected", "unchanged", "skipped", "failed"]
 # The squad did not examine the text, or its aligners could not read it.
 SKIPPED = (QUESTION_TOO_LONG, EMPTY_RESPONSE, UNFAMILIAR, TOO_LONG)
 
@@ -24,7 +25,8 @@ class Correction:
     Attributes:
         text: the correction; the response itself if it was not corrected.
         action: "corrected"; "unchanged" if no score was below its threshold, or all corrections
-            were rejected; "skipped" if the squad leaves such questions or responses alone.
+            were rejected; "skipped" if the squad leaves such questions or responses alone;
+            "failed" if the server of an aligner gave no correction.
         reason: one of `aligners.core.reasons`: "accepted" if the text was corrected, else why no
             aligner acted, or why the last correction was rejected.
         scores: P(aligned) of the response by criterion, in [0, 1]; None where the inspector cannot
@@ -47,6 +49,8 @@ class Correction:
         else:
             reason = result.reason or result.trace[-1]["reason"]
             action = "skipped" if reason in SKIPPED else "unchanged"
+            if any(turn["reason"] == FAILED for turn in result.trace):
+                action, reason = "failed", FAILED
         return cls(result.aligned_response, action, reason, result.scores, result.trace)
 
     @property

@@ -1,12 +1,14 @@
 """Loads the models of a squad from its directory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from aligners.configuration.kinds.encoders import EncoderRecipe
+from aligners.configuration.kinds.inference import Inference
 from aligners.configuration.systems import SYSTEMS
+from aligners.correction import loading
 from aligners.correction.aligner import Aligner
 from aligners.correction.gate import Gate, PaperGate
 from aligners.correction.problems import Correction
@@ -35,8 +37,21 @@ class SharedInspector:
             return self.inspector.log_odds(questions, responses)
 
 
-def load_models(directory: Path, record: SquadRecord) -> SquadModels:
-    """Load the inspectors and aligners of a squad.
+def load_aligners(directory: Path, record: SquadRecord, inference: Inference) -> dict[str, Aligner]:
+    """Load the aligner of each criterion; a conditioned one is loaded once.
+
+    Raises:
+        UserError: a model cannot be loaded, or a server cannot be used.
+    """
+    paths = {member.criterion: directory / member.aligner for member in record.members}
+    loaded = loading.load_aligners(paths.values(), inference, record.batch_tokens)
+    return {criterion: loaded[path] for criterion, path in paths.items()}
+
+
+def load_models(
+    directory: Path, record: SquadRecord, aligners: Mapping[str, Aligner]
+) -> SquadModels:
+    """Load the inspectors of a squad, and join them with its aligners.
 
     Raises:
         UserError: a model cannot be loaded.
@@ -52,23 +67,21 @@ def load_models(directory: Path, record: SquadRecord) -> SquadModels:
         )
         for member in record.members
     }
-    gate = Gate(record.least_rise) if gated else PaperGate()
-    return SquadModels(load_aligners(directory, record), inspectors, thresholds, gate)
-
-
-def load_aligners(directory: Path, record: SquadRecord) -> dict[str, Align]:
-    """Load each aligner once, and return what corrects by each criterion."""
-    loaded = {
-        place: Aligner.from_directory(directory / place, batch_tokens=record.batch_tokens)
-        for place in dict.fromkeys(member.aligner for member in record.members)
-    }
-    locks = {place: Lock() for place in loaded}
-    return {
+    locks = {aligner: Lock() for aligner in aligners.values()}
+    corrects = {
         member.criterion: shared(
-            with_principles(loaded[member.aligner], member), locks[member.aligner]
+            with_principles(aligners[member.criterion], member), locks[aligners[member.criterion]]
         )
         for member in record.members
     }
+    gate = Gate(record.least_rise) if gated else PaperGate()
+    return SquadModels(corrects, inspectors, thresholds, gate)
+
+
+def close_all(aligners: Iterable[Aligner]) -> None:
+    """Stop the servers of aligners."""
+    for aligner in aligners:
+        aligner.close()
 
 
 def with_principles(aligner: Aligner, member: Member) -> Align:

@@ -1,13 +1,15 @@
 """A trained squad, loaded from its directory: it scores and corrects the responses of any LLM."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
+from aligners.configuration.kinds.inference import Inference
 from aligners.configuration.systems import SYSTEMS
 from aligners.core.errors import UserError
+from aligners.correction.aligner import IN_PROCESS
 from aligners.correction.squad import (
     Result,
     RowState,
@@ -22,7 +24,7 @@ from aligners.correction.squad import (
 from aligners.squads.batcher import Batcher
 from aligners.squads.correction import Correction
 from aligners.squads.directory import find_squad
-from aligners.squads.models import Familiar, load_familiar, load_models
+from aligners.squads.models import Familiar, close_all, load_aligners, load_familiar, load_models
 from aligners.squads.record import FILE_NAME, SquadRecord, check_files, read_record
 
 
@@ -35,26 +37,42 @@ class Squad:
         thresholds: by criterion, the log odds from which on a text needs no correction.
     """
 
-    def __init__(self, record: SquadRecord, models: SquadModels, familiar: Familiar):
+    def __init__(
+        self,
+        record: SquadRecord,
+        models: SquadModels,
+        familiar: Familiar,
+        stop_servers: Callable[[], None] = lambda: None,
+    ):
         """Use loaded models; `load` loads them.
 
         Args:
             record: of the squad.
             models: its aligners, inspectors and gate.
             familiar: returns for each question whether it is like those of the training.
+            stop_servers: stops the servers of the aligners, if there are any.
         """
         self.record, self.models, self.familiar = record, models, familiar
+        self.stop_servers = stop_servers
         self.criteria, self.thresholds = record.criteria, models.thresholds
         self.gated = SYSTEMS[record.system].gated
 
     @classmethod
-    def load(cls, path: str | Path, *, revision: str | None = None) -> "Squad":
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        revision: str | None = None,
+        inference: Inference = IN_PROCESS,
+    ) -> "Squad":
         """Load a squad, and check that its files are complete.
 
         Args:
             path: its directory, such as results/squads/{backbone}/{system}, or its repository on
                 the Hugging Face Hub as owner/name.
             revision: branch, tag or commit on the Hub; by default, the main branch.
+            inference: where the aligners generate; by default, in this process.
+                `load_inference` reads it from a file.
 
         Raises:
             UserError: the directory is none of a squad, is incomplete, damaged or of another
@@ -68,7 +86,10 @@ class Squad:
                 f"{directory / FILE_NAME}: the system {record.system!r} is unknown; use one of "
                 f"{', '.join(SYSTEMS)}"
             )
-        return cls(record, load_models(directory, record), load_familiar(directory, record))
+        aligners = load_aligners(directory, record, inference)
+        models = load_models(directory, record, aligners)
+        familiar = load_familiar(directory, record)
+        return cls(record, models, familiar, partial(close_all, list(aligners.values())))
 
     def correct(self, question: str, response: str) -> Correction:
         """Return a response after the squad (`correct_all`)."""
@@ -164,6 +185,15 @@ class Squad:
             take_turns_by_margin(models, states)
         else:
             take_turns_by_mean_score(models, states)
+
+    def close(self) -> None:
+        """Finish what waits for `acorrect`, and stop the servers that the aligners started.
+
+        The end of the process stops them too.
+        """
+        if "batcher" in self.__dict__:
+            self.batcher.close()
+        self.stop_servers()
 
     @cached_property
     def batcher(self) -> Batcher:

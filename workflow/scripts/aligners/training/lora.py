@@ -1,9 +1,11 @@
 """Low-rank adapters (LoRA, Hu et al. 2021): trained instead of the weights, then merged into them.
 
-The exported model is an ordinary model of transformers, and does not need peft.
+The exported model is an ordinary model of transformers, and does not need peft. The adapters are
+kept beside it, for servers that apply several to one backbone.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
@@ -39,6 +41,22 @@ def add_adapters(model: PreTrainedModel, lora: Lora, new_tokens: Sequence[int]) 
         trainable_token_indices={name: list(new_tokens) for name in names} if new_tokens else None,
     )
     return get_peft_model(model, config)
+
+
+def save_adapters(model: Any, revision: str, directory: Path, is_main_process: bool) -> None:
+    """Write the adapters of a model: adapter_config.json and adapter_model.safetensors.
+
+    Args:
+        model: with adapters, of peft. Its backbone is named in the configuration.
+        revision: of the backbone.
+        directory: created if it is missing.
+        is_main_process: whether this process writes. All call it, as each may have some weights.
+    """
+    model.peft_config["default"].revision = revision
+    # With "auto", peft would ask the Hub whether the embeddings were changed.
+    model.save_pretrained(directory, save_embedding_layers=False, is_main_process=is_main_process)
+    if is_main_process:
+        (directory / "README.md").unlink()  # a template of a model card
 
 
 def merge_adapters(model: Any) -> PreTrainedModel:

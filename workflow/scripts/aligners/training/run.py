@@ -82,7 +82,7 @@ class TrainingRun(Generic[R]):
     def max_tokens(self, model: PreTrainedModel) -> int:
         """Return the smaller of the recipe's max_tokens and the length of the model's context."""
         limit = self.recipe.max_tokens
-        return min(limit, context_length(model) or limit)
+        return min(limit, context_length(model.config) or limit)
 
     def make_trainer(
         self,
@@ -193,7 +193,9 @@ class TrainingRun(Generic[R]):
             "kind": self.source.kind,
             "name": self.source.name,
             "recipe_name": self.source.recipe_name,
-            "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
+            "recipe": self.recipe.model_dump(
+                mode="json", exclude_none=True, exclude=set(self.recipe.counted_apart)
+            ),
             "license": self.recipe.license,
             "data": [describe_file(path) for path in self.source.files],
             "versions": library_versions(),

@@ -15,6 +15,7 @@ from aligners.configuration.fields import (
     Share,
     Tokens,
 )
+from aligners.configuration.kinds.inference import Inference
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import (
     Dropout,
@@ -58,6 +59,7 @@ class BackboneRecipe(TrainingRecipe):
     """
 
     folder: ClassVar[str] = "backbones"
+    counted_apart: ClassVar[tuple[str, ...]] = ("inference",)
 
     learning_rate: LearningRate = 1.0e-5
     schedule: Schedule = "cosine"
@@ -85,6 +87,8 @@ class BackboneRecipe(TrainingRecipe):
     batch_tokens: NotDeciding[Count] = 32768
     """Maximum number of tokens in a batch of generation, including padding and the tokens that will
     be generated."""
+    inference: Inference = Inference()
+    """Where the trained aligners generate their corrections. By default in the job."""
 
     def source(self, directory: Path | None = None) -> ModelSource:
         """Return the pretrained model, with its implementation of the attention."""

@@ -14,6 +14,7 @@ from aligners.configuration.fields import (
     Tokens,
 )
 from aligners.configuration.kinds.backbones import AlignerDecoding
+from aligners.configuration.kinds.inference import Inference
 from aligners.configuration.kinds.pretrained import Dtype, ModelName, PretrainedRecipe
 
 AFFECTS_RESULTS = False
@@ -54,6 +55,8 @@ class ExternalRecipe(Recipe):
     batch_tokens: NotDeciding[Count] = 32768
     """Maximum number of tokens in a batch of generation, including padding and the tokens that will
     be generated."""
+    inference: Inference = Inference()
+    """Where the aligner generates its corrections. By default in the job."""
 
     @classmethod
     def class_for(cls, values: dict[str, Any]) -> "type[ExternalRecipe]":

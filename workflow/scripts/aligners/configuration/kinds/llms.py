@@ -1,21 +1,17 @@
 """LLMs: language models that respond to questions, write the data, or judge."""
 
-import shlex
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from aligners.configuration.fields import (
     Count,
-    Few,
     File,
     Form,
     Line,
     Name,
     NotDeciding,
-    Positive,
     Recipe,
     RepetitionPenalty,
     Sampling,
@@ -24,7 +20,6 @@ from aligners.configuration.fields import (
     Tokens,
     WrongKey,
     differ,
-    shortened,
 )
 from aligners.configuration.kinds.pretrained import (
     Dtype,
@@ -32,24 +27,19 @@ from aligners.configuration.kinds.pretrained import (
     PretrainedRecipe,
     existing_model,
 )
+from aligners.configuration.kinds.servers import (
+    Command,
+    CommandSection,
+    EndpointSection,
+    ServerSection,
+    Url,
+)
 from aligners.core.completions import Decoding
 
 AFFECTS_RESULTS = False
 
-LeftOut = Literal["temperature", "top_p", "top_k", "stop", "seed"]
 Price = Annotated[float, Field(ge=0, le=1_000_000_000)]
 Stops = Annotated[list[Annotated[str, Field(min_length=1)]], AfterValidator(differ)]
-# Parameters that each request has its own value of, or without which its reply cannot be read.
-OWN_PARAMETERS = ("model", "prompt", "messages", "n", "stream", "seed")
-# Keys of recipes for parameters that `extra` must not set a second time.
-KEYS_OF_PARAMETERS = {
-    "chat_template_kwargs": "template_options",
-    "max_tokens": "max_new_tokens",
-    "max_completion_tokens": "max_new_tokens",
-    "temperature": "temperature",
-    "stop": "stop",
-    "response_format": "structured_output",
-}
 # Arguments of a chat template that the workflow sets itself, or that would replace its template.
 OWN_TEMPLATE_ARGUMENTS = (
     "conversation",
@@ -63,54 +53,6 @@ OWN_TEMPLATE_ARGUMENTS = (
 )
 
 
-def has_a_host(url: str) -> str:
-    """Return a URL of a server.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    try:
-        parts = urlsplit(url)
-        is_valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # such as a port that is no number
-        is_valid = False
-    if not is_valid or " " in url or not url.isprintable():
-        raise ValueError(
-            f"{shortened(url)} is not a URL that begins with http:// or https:// and has a host; "
-            "correct it"
-        )
-    return url
-
-
-def has_shell_syntax(command: str) -> str:
-    """Return a command that can be split into words.
-
-    Its program is not looked for: it can be in the jobs' environment or on their node alone.
-
-    Raises:
-        ValueError: a quote is not closed.
-    """
-    try:
-        shlex.split(command)
-    except ValueError as error:
-        raise ValueError(f"{shortened(command)} is not a command: {error}; correct it") from None
-    return command
-
-
-def only_more(parameters: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return additional parameters of a request.
-
-    Raises:
-        ValueError: they contain one that the workflow sets itself, or that has a key.
-    """
-    for name in parameters:
-        if name in OWN_PARAMETERS:
-            raise WrongKey(name, f"the workflow sets the parameter {name} itself; remove it")
-        if key := KEYS_OF_PARAMETERS.get(name):
-            raise WrongKey(name, f"the key {key} sets the parameter {name}; use {key} instead")
-    return parameters
-
-
 def only_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return options of a chat template.
 
@@ -121,19 +63,6 @@ def only_options(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if name in OWN_TEMPLATE_ARGUMENTS:
             raise WrongKey(name, f"{name} is no option of a chat template; remove it")
     return options
-
-
-def is_free(parameter: str) -> str:
-    """Return the name of a parameter that no other key sets.
-
-    Raises:
-        ValueError: another key sets it, or the workflow itself.
-    """
-    if parameter in (*OWN_PARAMETERS, *KEYS_OF_PARAMETERS, *get_args(LeftOut)):
-        raise ValueError(
-            f"{parameter} is no parameter for a penalty, and is set already; correct it"
-        )
-    return parameter
 
 
 class Responses(Sampling):
@@ -295,46 +224,16 @@ class TransformersRecipe(ModelRecipe):
     be generated."""
 
 
-class ServerRecipe(LLMRecipe):
+class ServerRecipe(ServerSection, LLMRecipe):
     """An LLM on a server with an OpenAI-compatible API."""
 
     chat_keys: ClassVar[tuple[str, ...]] = ("template_options", "structured_output")
 
     model: Line
     """Name of the model on the server."""
-    limit_parameter: NotDeciding[Literal["max_tokens", "max_completion_tokens"]] = "max_tokens"
-    """Name of the request parameter for the maximum number of tokens of a completion."""
-    penalty_parameter: NotDeciding[Annotated[Line, AfterValidator(is_free)]] = "repetition_penalty"
-    """Name of the request parameter for the repetition penalty. llama.cpp and Ollama call it
-    `repeat_penalty`. A job with a penalty first checks that the server uses the parameter."""
-    leave_out: Annotated[list[LeftOut], AfterValidator(differ)] | None = None
-    """Parameters that are not sent, because the server rejects them. Without `temperature`, the
-    server decides how it samples. Without `stop`, texts still end before a stop string, but the
-    server writes to the limit."""
     structured_output: bool | None = None
     """If `true`, pairs are requested as JSON, with the parameter `response_format` (a JSON schema),
     which the server must support. Only for `chat: true`."""
-    extra: Annotated[dict[str, JsonValue], AfterValidator(only_more)] = Field(default_factory=dict)
-    """Additional parameters of each request, with the names of the server's API. A key of a recipe
-    for the same parameter, such as `top_p`, overrides it."""
-    concurrency: NotDeciding[Few] = 64
-    """Maximum number of requests at the same time."""
-    requests_per_minute: NotDeciding[Positive | None] = None
-    """Maximum number of requests in a minute. `null`: no limit."""
-    tokens_per_minute: NotDeciding[Positive | None] = None
-    """Maximum number of tokens in a minute: the tokens of the prompts and the tokens that will be
-    generated. `null`: no limit."""
-    timeout_seconds: NotDeciding[Positive] = 600.0
-    """Maximum time for a reply. After this time, the request is sent again."""
-    longest_wait_seconds: NotDeciding[Positive] = 3600.0
-    """Maximum time for which the job waits if the server asks it to wait (status 429). After this
-    time without a completion, the job sends its requests again for a minute, and stops if none of
-    them is accepted."""
-    attempts: NotDeciding[Few] = 12
-    """Maximum number of times that a request is sent before it counts as failed. Between two
-    attempts, the job waits for a random time: at most 0.05 s at first, then at most twice as long
-    each time, up to a minute. If the server asks the job to wait (status 429), this does not count
-    as an attempt."""
 
     def sent(self, decoding: dict[str, Any]) -> dict[str, Any]:
         """Return what was sent with a prompt, for the ledger: decoding and other parameters."""
@@ -347,21 +246,13 @@ class ServerRecipe(LLMRecipe):
         return bool(self.structured_output)
 
 
-class OpenAIRecipe(ServerRecipe):
+class OpenAIRecipe(EndpointSection, ServerRecipe):
     """An LLM on a server that already runs."""
 
     chosen_by: ClassVar[str] = "engine: openai"
 
     engine: Literal["openai"]
-    endpoint: NotDeciding[Annotated[Line, AfterValidator(has_a_host)]]
-    """URL of the API. It usually ends in /v1."""
-    key_variable: NotDeciding[
-        Annotated[
-            str, Form(r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", "the name of an environment variable")
-        ]
-        | None
-    ] = None
-    """Name of the environment variable that contains the API key. `null`: no key is sent."""
+    endpoint: NotDeciding[Url]
     prices: NotDeciding[Prices | None] = None
     """Prices of a million tokens, for the costs in usage files and estimates."""
 
@@ -374,7 +265,7 @@ class OpenAIRecipe(ServerRecipe):
         return self.prices
 
 
-class ServedRecipe(ModelRecipe, ServerRecipe):
+class ServedRecipe(CommandSection, ModelRecipe, ServerRecipe):
     """An LLM on a server that the job starts."""
 
     chosen_by: ClassVar[str] = "engine: served"
@@ -384,17 +275,7 @@ class ServedRecipe(ModelRecipe, ServerRecipe):
     # Some servers read a file.
     model: Annotated[Line, AfterValidator(existing_model)]
     """Repository on the Hugging Face Hub, or a local file or directory."""
-    command: NotDeciding[
-        Annotated[
-            str, Form(r"\{port\}", "a command with {port} in it"), AfterValidator(has_shell_syntax)
-        ]
-    ]
-    """Command that starts the server. The job replaces {model}, {revision}, {port}, {gpus} (the
-    number of GPUs of the job) and {workflow} (the directory of the workflow)."""
-    health: NotDeciding[Annotated[str, Form(r"^/\S*$", "a path that begins with /")]] = "/health"
-    """Path at which the server returns status 200 when it is ready."""
-    startup_seconds: NotDeciding[Positive] = 1800.0
-    """Maximum time until the server is ready."""
+    command: NotDeciding[Command]
 
     @model_validator(mode="after")
     def server_decides_about_code(self) -> "ServedRecipe":

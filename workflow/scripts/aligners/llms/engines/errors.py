@@ -164,7 +164,7 @@ class ErrorMapper:
             return RejectedError("refused", f"HTTP {status}: {words}", advice, SUSPICIOUS)
         advice = (
             f"{where} rejects the requests: {words}. Check these keys of the recipe: chat, "
-            "extra, limit_parameter, and those of the decoding"
+            "extra, limit_parameter, prompts (of an aligner), and those of the decoding"
         )
         return RejectedError("refused", f"HTTP {status}: {words}", advice)
 

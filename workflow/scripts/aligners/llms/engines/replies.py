@@ -52,8 +52,8 @@ def read_reply(content: bytes, chat: bool, decoding: Decoding, request: Request)
         served_model = reply.get("model")
         logprobs = first_token_logprobs(choice) if decoding.top_logprobs else None
         usage = reply.get("usage") or {}
-        tokens_in = count_tokens(usage.get("prompt_tokens"), str(request.prompt))
-        tokens_out = count_tokens(usage.get("completion_tokens"), text)
+        tokens_in = count_tokens(usage.get("prompt_tokens"), int(request.estimated_tokens))
+        tokens_out = count_tokens(usage.get("completion_tokens"), len(text) // CHARACTERS_PER_TOKEN)
     except MALFORMED:
         raise AttemptError("bad_reply", "the reply has no completion") from None
     stored = well_formed(text)
@@ -114,15 +114,15 @@ def completion_thoughts(choice: dict[str, Any]) -> str | None:
     return None
 
 
-def count_tokens(reported: Any, text: str) -> int:
-    """Return the number of tokens that a server reports, or an estimate if it reports none.
+def count_tokens(reported: Any, estimate: int) -> int:
+    """Return the number of tokens that a server reports, or the estimate if it reports none.
 
     Raises:
         TypeError: it is not a number.
         ValueError: no text has this number of tokens.
     """
     if reported is None:
-        return len(text) // CHARACTERS_PER_TOKEN
+        return estimate
     if isinstance(reported, bool) or not 0 <= reported <= MOST_TOKENS or reported % 1:
         raise ValueError
     return int(reported)

@@ -18,7 +18,7 @@ def request_parameters(
     `extra_body` has those that are not in OpenAI's API. The seed depends on the request's id, so
     that two requests with one prompt get different texts.
     """
-    prompt: Any = request.prompt
+    prompt: Any = list(request.token_ids) or request.prompt
     if recipe.chat and isinstance(prompt, str):
         prompt = [{"role": "user", "content": prompt}]
     sampling = {
@@ -33,7 +33,7 @@ def request_parameters(
         "messages" if recipe.chat else "prompt": prompt,
         **response_format(decoding.json_fields),
         "model": recipe.model,
-        recipe.limit_parameter: decoding.max_new_tokens,
+        recipe.limit_parameter: request.limit(decoding),
         **{name: value for name, value in sampling.items() if name not in left_out},
         "extra_body": extra_parameters(recipe, decoding),
     }

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,6 @@ from tenacity import (
 
 from aligners.configuration.kinds.llms import ServerRecipe
 from aligners.core.completions import (
-    CHARACTERS_PER_TOKEN,
     Completion,
     Decoding,
     Failure,
@@ -48,6 +47,14 @@ Post = Callable[[], Awaitable[Any]]
 FIRST_WAIT, LONGEST_WAIT = 0.05, 60.0
 # A question that no server has a reason to reject.
 HARMLESS = Request("harmless", "What is the capital of France?")
+
+
+def harmless_like(request: Request) -> Request:
+    """Return a request with a harmless prompt: in token ids if the request has them.
+
+    Its first token, of a start or of a template, is as harmless as a question.
+    """
+    return replace(HARMLESS, token_ids=request.token_ids[:1])
 
 
 @dataclass
@@ -92,13 +99,13 @@ class Sender:
             reply, attempts = await self.reply(request)
         except AttemptError as error:
             if isinstance(error, RejectedError):
-                await self.check_rejection(error)
+                await self.check_rejection(error, harmless_like(request))
             return Failure(request.id, error.cause, self.errors.redact(error))
         self.server.rejected = 0
         seconds = round(time.monotonic() - started, 3)
         return Completion(request.id, **reply, seconds=seconds, attempts=attempts)
 
-    async def check_rejection(self, error: RejectedError) -> None:
+    async def check_rejection(self, error: RejectedError, harmless: Request) -> None:
         """After several rejections in a row, check that the server does not reject all requests.
 
         The questions of a harm suite can be rejected one after the other. So a harmless question
@@ -114,7 +121,7 @@ class Sender:
             if self.server.rejected < SUSPICIOUS:
                 return
             try:
-                await self.reply(HARMLESS)
+                await self.reply(harmless)
             except RejectedError as same:
                 if same.advice is not None:
                     raise UserError(same.advice) from None
@@ -134,11 +141,11 @@ class Sender:
             create.with_raw_response.create,
             **request_parameters(self.recipe, self.decoding, request),
         )
-        length = len(str(request.prompt)) / CHARACTERS_PER_TOKEN
+        tokens = request.estimated_tokens + request.limit(self.decoding)
         async for attempt in self.attempts():
             number = attempt.retry_state.attempt_number
             with attempt:
-                body = await self.send_in_turn(post, length + self.decoding.max_new_tokens, number)
+                body = await self.send_in_turn(post, tokens, number)
                 reply = self.read(body, request)
         return reply, number
 

@@ -14,11 +14,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx2
 import torch
 
+from aligners.configuration.kinds.inference import ADAPTERS
 from aligners.configuration.kinds.llms import ServedRecipe
 from aligners.configuration.kinds.pretrained import find_model
 from aligners.configuration.workflow_files import WORKFLOW
@@ -31,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 LOGS = Path("logs/servers")
 LAST_LINES = 15
+NO_ADAPTERS: Mapping[str, Path] = MappingProxyType({})
 FIRST_POLL, LONGEST_POLL = 0.1, 2.0
 
 
@@ -41,14 +45,10 @@ def load(recipe: ServedRecipe) -> Engine:
         UserError: the command cannot be run, or the server ends or is not ready in time.
     """
     server = Server(recipe)
-    atexit.register(server.stop)
     server.wait_until_ready()
-    url = f"http://127.0.0.1:{server.port}/v1"
     # Servers know a local model by its path in the command: `./m` is `m` there.
     named = recipe.model_copy(update={"model": str(find_model(recipe.model))})
-    # A proxy from the environment cannot reach 127.0.0.1 of this machine.
-    endpoint = Endpoint(named, url, "none", trust_environment=False, check_server=server.check)
-    return endpoint.complete
+    return server.endpoint(named).complete
 
 
 def free_port() -> int:
@@ -59,20 +59,26 @@ def free_port() -> int:
         return port
 
 
-def server_command(recipe: ServedRecipe, port: int) -> list[str]:
+def server_command(recipe: ServedRecipe, port: int, adapters: Mapping[str, Path]) -> list[str]:
     """Return the words of the recipe's command with its placeholders replaced.
+
+    {adapters} is a word `name=directory` for each adapter.
 
     Raises:
         UserError: the program of the command is not installed.
     """
+    named = [f"{name}={path}" for name, path in adapters.items()]
     values = {
         "{model}": str(find_model(recipe.model)),
         "{revision}": recipe.revision or "main",
         "{port}": str(port),
         "{workflow}": str(WORKFLOW),
         "{gpus}": str(max(1, torch.cuda.device_count())),
+        ADAPTERS: shlex.join(named),  # within a word, as in the text of `bash -c`
     }
-    words = shlex.split(recipe.command)
+    words: list[str] = []
+    for word in shlex.split(recipe.command):
+        words += named if word == ADAPTERS else [word]
     for name, value in values.items():
         words = [word.replace(name, value) for word in words]
     if shutil.which(words[0]) is None:
@@ -86,12 +92,23 @@ def server_command(recipe: ServedRecipe, port: int) -> list[str]:
 class Server:
     """A running server with its port and its log."""
 
-    def __init__(self, recipe: ServedRecipe):
-        """Start the server. Its output goes to a separate log."""
+    def __init__(
+        self, recipe: ServedRecipe, name: str = "", adapters: Mapping[str, Path] = NO_ADAPTERS
+    ):
+        """Start the server. Its output goes to a separate log. It stops with this process.
+
+        Args:
+            recipe: how the server is started.
+            name: of the log; by default the model's.
+            adapters: directories by name, for {adapters} in the command.
+
+        Raises:
+            UserError: the command cannot be run.
+        """
         self.recipe, self.port = recipe, free_port()
         LOGS.mkdir(parents=True, exist_ok=True)
-        self.log = LOGS / f"{Path(recipe.model).name}-{os.getpid()}.log"
-        command = server_command(recipe, self.port)
+        self.log = LOGS / f"{name or Path(recipe.model).name}-{os.getpid()}.log"
+        command = server_command(recipe, self.port, adapters)
         logger.info("Starting %s; its log is %s", shlex.join(command), self.log)
         with self.log.open("ab") as log:
             self.guard = subprocess.Popen(
@@ -102,6 +119,13 @@ class Server:
                 start_new_session=True,
                 close_fds=False,  # The leases of the job's GPUs last until the server ends.
             )
+        atexit.register(self.stop)
+
+    def endpoint(self, recipe: ServedRecipe) -> Endpoint:
+        """Return a client for a model on this server, which the recipe names."""
+        url = f"http://127.0.0.1:{self.port}/v1"
+        # A proxy from the environment cannot reach 127.0.0.1 of this machine.
+        return Endpoint(recipe, url, "none", trust_environment=False, check_server=self.check)
 
     def wait_until_ready(self) -> None:
         """Poll the server's health path until it returns HTTP status 200.
@@ -150,6 +174,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server and wait for its end."""
+        atexit.unregister(self.stop)
         if self.guard.stdin:
             self.guard.stdin.close()
         self.guard.wait()

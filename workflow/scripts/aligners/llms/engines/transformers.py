@@ -50,7 +50,7 @@ def load(recipe: TransformersRecipe) -> Engine:
         AutoModelForCausalLM, source, "auto" if stored else best_dtype(recipe.dtype)
     )
     end_ids = end_token_ids(model, tokenizer)
-    context = context_length(model)
+    context = context_length(model.config)
 
     def engine(requests: Iterable[Request], decoding: Decoding) -> Iterator[Completion | Failure]:
         remaining = iter(requests)
