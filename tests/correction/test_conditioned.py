@@ -285,6 +285,7 @@ def test_apply_squad_loads_a_model_that_all_criteria_share_once(
     assemble(tmp_path / "squad", design)
     apply_squad.main(
         squad=tmp_path / "squad",
+        backbone="llama-closed-world",
         llm="closed-world-base",
         responses=responses,
         output=tmp_path / "aligned.jsonl",

@@ -365,7 +365,7 @@ PROGRAMS = {
     ),
     "apply_squad": Program(
         lambda: apply_squad.main(
-            squad=Path("squad"), llm="closed-world-base",
+            squad=Path("squad"), backbone="llama-closed-world", llm="closed-world-base",
             responses=Path("responses.jsonl"), **options("output"),
         ),
         {"responses.jsonl": (RESPONSES, RESPONSE)},
@@ -531,7 +531,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(workflow_files, "WORKFLOW", project)
         patch.setattr("aligners.llms.generator.load_engine", engine.load)
         patch.setattr(apply_aligner.Aligner, "from_directory", lambda *_, **__: aligner)
-        patch.setattr(apply_squad.Squad, "load", lambda *_: squad)
+        patch.setattr(apply_squad.Squad, "load", lambda *_, **__: squad)
         patch.setattr(score_similarity, "load_encoder", lambda _: None)
         patch.setattr(embed_questions, "embedder", lambda _: embed)
         patch.setattr(score_similarity, "plot_histogram", lambda *_: None)

@@ -5,17 +5,23 @@ from pathlib import Path
 
 from aligners.correction.trace import WORDS
 from aligners.squads.directory import find_squad
+from aligners.squads.models import load_inference
 from aligners.squads.response_files import Summary, Table, correct_table
 from aligners.squads.squad import Squad
 
 
-def correct_and_report(
-    path: Path, squad: str, output: Path, question: str | None, response: str | None
-) -> None:
-    """Write the corrections of a table (`correct_table`), and print how many there are."""
+def correct_and_report(table: Table, squad: str, output: Path, inference: Path | None) -> None:
+    """Write the corrections of a table (`correct_table`), and print how many there are.
+
+    Args:
+        table: with the responses.
+        squad: directory of the squad, or its repository on the Hub.
+        output: file to write.
+        inference: YAML file that says where the aligners generate; None for this process.
+    """
     directory = find_squad(squad, None)
-    loaded = Squad.load(directory)
-    summary = correct_table(loaded, directory, Table(path, question, response), output)
+    loaded = Squad.load(directory, inference=load_inference(inference))
+    summary = correct_table(loaded, directory, table, output)
     print(described(summary), file=sys.stderr)
     print(output)
 
@@ -26,6 +32,8 @@ def described(summary: Summary) -> str:
     lines = [f"{total} rows: {summary.of_action('corrected')} corrected"]
     for action in ("unchanged", "skipped"):
         lines.append(f"{summary.of_action(action)} {action}")
+    if failed := summary.of_action("failed"):
+        lines.append(f"{failed} failed")
     reasons = [
         f"  {count} {action}: {WORDS.get(reason, reason)}"
         for (action, reason), count in summary.counts.most_common()

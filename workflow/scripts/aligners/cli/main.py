@@ -106,6 +106,7 @@ def correct(
     output: Annotated[Path, arg(aliases=["-o"])],
     question: str | None = None,
     response: str | None = None,
+    inference: Path | None = None,
 ) -> None:
     """Correct the responses in a table with a trained squad.
 
@@ -119,10 +120,13 @@ def correct(
         output: file to write, .jsonl or .csv; it must not exist yet.
         question: column of the questions; by default, it is found by its name.
         response: column of the responses; by default, it is found by its name.
+        inference: YAML file that says where the aligners generate, with the keys that a backbone's
+            recipe has under `inference`; by default, in this process.
     """
     from aligners.cli.correct import correct_and_report
+    from aligners.squads.response_files import Table
 
-    correct_and_report(path, squad, output, question, response)
+    correct_and_report(Table(path, question, response), squad, output, inference)
 
 
 @app.command
@@ -132,6 +136,7 @@ def chat(
     upstream: str | None = None,
     model: str = "default",
     key_variable: str = "OPENAI_API_KEY",
+    inference: Path | None = None,
 ) -> None:
     """Try a squad by hand: ask an LLM, and see its response before and after, and why.
 
@@ -141,12 +146,16 @@ def chat(
             responses too.
         model: name of the LLM on the server.
         key_variable: environment variable with the API key.
+        inference: YAML file that says where the aligners generate, with the keys that a backbone's
+            recipe has under `inference`; by default, in this process.
     """
     from aligners.cli.chat import Upstream
     from aligners.cli.chat import chat as chat_with
+    from aligners.squads.models import load_inference
     from aligners.squads.squad import Squad
 
-    chat_with(Squad.load(squad), Upstream(upstream, model, key_variable) if upstream else None)
+    loaded = Squad.load(squad, inference=load_inference(inference))
+    chat_with(loaded, Upstream(upstream, model, key_variable) if upstream else None)
 
 
 @app.command

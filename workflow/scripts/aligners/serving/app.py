@@ -48,7 +48,7 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
     keys = read_keys(options)
     metrics = Metrics()
     squad = SquadClient(
-        model_command or [sys.executable, "-m", "aligners.serving.model_process", options.squad],
+        model_command or model_process_command(options),
         options.timeout,
         options.max_queue,
         metrics.restarts.inc,
@@ -74,6 +74,12 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
     app.router.redirect_slashes = False
     app.state.service, app.state.questions = service, AskedQuestions()
     return app
+
+
+def model_process_command(options: ServeOptions) -> list[str]:
+    """Return the command of the process with the models."""
+    command = [sys.executable, "-m", "aligners.serving.model_process", options.squad]
+    return [*command, str(options.inference)] if options.inference else command
 
 
 def list_routes(options: ServeOptions) -> list[Route]:

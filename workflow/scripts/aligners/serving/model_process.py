@@ -13,11 +13,13 @@ import sys
 import threading
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from scipy.special import expit
 
 from aligners.core.errors import UserError
+from aligners.core.reasons import FAILED
 
 AFFECTS_RESULTS = False
 
@@ -66,7 +68,14 @@ def answer(output: Output, number: int, field: str, result: Future[Any]) -> None
         output.write({"id": number, "error": describe(error), "criterion": criterion})
         return
     value = result.result()
-    output.write({"id": number, field: value.as_json() if field == "correction" else value})
+    if field == "scores":
+        output.write({"id": number, "scores": value})
+    elif value.action == "failed":
+        failed = next(turn["criterion"] for turn in value.trace if turn["reason"] == FAILED)
+        message = "the server of an aligner gave no correction"
+        output.write({"id": number, "error": message, "criterion": failed})
+    else:
+        output.write({"id": number, "correction": value.as_json()})
 
 
 def describe(error: BaseException) -> str:
@@ -105,15 +114,22 @@ def describe_squad(squad: Any) -> dict[str, Any]:
     }
 
 
-def main(path: str) -> None:
-    """Load a squad and answer requests."""
+def main(path: str, inference: str = "") -> None:
+    """Load a squad and answer requests.
+
+    Args:
+        path: of the squad.
+        inference: YAML file that says where the aligners generate; empty for this process.
+    """
     output = take_output()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         # Imported here, so that an error of the import is told too.
+        from aligners.squads.models import load_inference
         from aligners.squads.squad import Squad
 
-        squad = Squad.load(path)
+        where = load_inference(Path(inference) if inference else None)
+        squad = Squad.load(path, inference=where)
     except UserError as error:
         output.write({"fatal": str(error)})
         sys.exit(1)
@@ -124,4 +140,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -19,6 +19,8 @@ class ServeOptions:
 
     Attributes:
         squad: directory of a squad, or its repository on the Hugging Face Hub as owner/name.
+        inference: YAML file that says where the aligners generate, with the keys that a backbone's
+            recipe has under `inference`; by default, in the process with the models.
         upstream: base URL of the LLM's API, such as http://127.0.0.1:8080/v1. Without it, there
             are no chat completions.
         upstream_key_variable: environment variable with the key of the upstream. Without it, the
@@ -48,6 +50,7 @@ class ServeOptions:
     """
 
     squad: str
+    inference: Path | None = None
     upstream: str | None = None
     upstream_key_variable: str | None = None
     host: str = "127.0.0.1"

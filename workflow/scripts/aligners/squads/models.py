@@ -8,8 +8,9 @@ from threading import Lock
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.configuration.kinds.inference import Inference
 from aligners.configuration.systems import SYSTEMS
+from aligners.configuration.validation import read_section
 from aligners.correction import loading
-from aligners.correction.aligner import Aligner
+from aligners.correction.aligner import IN_PROCESS, Aligner
 from aligners.correction.gate import Gate, PaperGate
 from aligners.correction.problems import Correction
 from aligners.correction.squad import PAPER_THRESHOLD, Align, SquadModels
@@ -35,6 +36,18 @@ class SharedInspector:
         """Return the log odds of "aligned" (`Inspector.log_odds`)."""
         with self.lock:
             return self.inspector.log_odds(questions, responses)
+
+
+def load_inference(path: Path | None) -> Inference:
+    """Return where aligners generate, from a YAML file; in this process if there is none.
+
+    Args:
+        path: of a file with the keys that a backbone's recipe has under `inference`.
+
+    Raises:
+        UserError: the file cannot be read, or a key or value is invalid.
+    """
+    return IN_PROCESS if path is None else read_section(Inference, path)
 
 
 def load_aligners(directory: Path, record: SquadRecord, inference: Inference) -> dict[str, Aligner]:
