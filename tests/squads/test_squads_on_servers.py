@@ -1,0 +1,91 @@
+"""Squads whose aligners generate on a server: what is used, what fails, and its file."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from http_servers import serve
+from projects import ROOT
+from tiny_squad import CORRECTION, KIND, QUESTION, RUDE, make_squad
+
+from aligners import Squad
+from aligners.configuration.kinds.inference import Inference
+from aligners.core.errors import UserError
+from aligners.squads.models import load_inference
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return make_squad(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def on_server(directory: Path, tmp_path: Path) -> Iterator[Callable[[int, dict[str, Any]], Squad]]:
+    """A function that loads the squad with a server that gives one reply to each request."""
+    running = []
+
+    def load(status: int, reply: dict[str, Any]) -> Squad:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                body = json.dumps(reply).encode()
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Write no log."""
+
+        running.append(serve(Handler))
+        path = tmp_path / "inference.yaml"
+        url = running[-1].__enter__()
+        path.write_text(f"{{engine: openai, endpoint: {url}/v1, attempts: 2}}\n")
+        return Squad.load(directory, inference=load_inference(path))
+
+    yield load
+    for context in running:
+        context.__exit__(None, None, None)
+
+
+def test_corrections_of_a_server_pass_the_same_gate(on_server: Any) -> None:
+    completion = {"index": 0, "text": f" {CORRECTION}", "finish_reason": "stop"}
+    squad = on_server(200, {"choices": [completion]})
+    assert squad.correct(QUESTION, RUDE).text == CORRECTION
+    worse = on_server(200, {"choices": [{**completion, "text": " go away, it is 4."}]})
+    correction = worse.correct(QUESTION, RUDE)
+    assert (correction.text, correction.action) == (RUDE, "unchanged")
+
+
+def test_a_server_that_gives_no_correction_is_told(on_server: Any) -> None:
+    # Another row gets its correction, so that not all requests are rejected.
+    squad = on_server(200, {"choices": []})
+    correction = squad.correct(QUESTION, RUDE)
+    assert (correction.text, correction.action, correction.reason) == (RUDE, "failed", "failed")
+    assert squad.correct(QUESTION, KIND).action == "unchanged"
+    squad.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("engine: vllm\n", "'vllm'"),
+        ("engine: served\n", "needs the key command"),
+        ("command: x {port}\n", "no effect"),
+        ("motor: x\n", "motor"),
+    ],
+)
+def test_a_file_of_inference_with_a_mistake_is_one_message(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "inference.yaml").write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_inference(tmp_path / "inference.yaml")
+    assert "inference.yaml" in str(caught.value)
+    assert load_inference(None) == Inference()
