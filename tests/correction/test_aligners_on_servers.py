@@ -293,6 +293,10 @@ def test_a_server_that_ends_is_one_message(several: Sequence[Path]) -> None:
         for _ in range(10_000):
             corrections_of(aligner)
     assert str(several[0]) in str(caught.value) and "ended" in str(caught.value)
+    # A service goes on after the message: the server starts again.
+    assert all(correction.text for correction in corrections_of(aligner))
+    aligner.close()
+    assert servers() == []
 
 
 def test_servers_that_started_end_if_another_does_not_start(several: Sequence[Path]) -> None:

@@ -81,9 +81,13 @@ class AlignerServer:
     def start(self) -> Server:
         """Start the server unless it is running, and do not wait until it is ready.
 
+        A server that ended is started again, for a service that goes on after its error.
+
         Raises:
             UserError: the command cannot be run.
         """
+        if self.running is not None and self.running.has_ended:
+            self.stop()
         if self.running is None:
             for other in self.before:
                 other.stop()

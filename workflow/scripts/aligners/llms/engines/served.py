@@ -153,6 +153,11 @@ class Server:
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_POLL)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the server is not running any more."""
+        return self.guard.poll() is not None
+
     def check(self) -> None:
         """Check that the server is running.
 
