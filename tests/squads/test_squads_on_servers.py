@@ -1,20 +1,26 @@
 """Squads whose aligners generate on a server: what is used, what fails, and its file."""
 
 import json
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from http_servers import serve
 from projects import ROOT
 from tiny_squad import CORRECTION, KIND, QUESTION, RUDE, make_squad
 
 from aligners import Squad
+from aligners.cli.correct import correct_and_report
 from aligners.configuration.kinds.inference import Inference
 from aligners.core.errors import UserError
+from aligners.core.rows import read_rows, write_rows
 from aligners.squads.models import load_inference
+from aligners.squads.response_files import Table
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +76,30 @@ def test_a_server_that_gives_no_correction_is_told(on_server: Any) -> None:
     assert (correction.text, correction.action, correction.reason) == (RUDE, "failed", "failed")
     assert squad.correct(QUESTION, KIND).action == "unchanged"
     squad.close()
+
+
+def test_a_squad_that_starts_a_server_corrects_alike(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = shlex.quote(str(Path(sys.executable).with_name("transformers")))
+    command = f"env HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 {program} serve {{model}} --device cpu"
+    keys = {
+        "engine": "served",
+        "command": f"{command} --host 127.0.0.1 --port {{port}}",
+        "prompts": "text",
+        "startup_seconds": 600.0,
+    }
+    Path("inference.yaml").write_text(yaml.safe_dump(keys))
+    write_rows(Path("answers.jsonl"), [{"question": QUESTION, "response": RUDE}])
+    correct_and_report(
+        Table(Path("answers.jsonl")), str(directory), Path("out.jsonl"), Path("inference.yaml")
+    )
+    [row] = read_rows(Path("out.jsonl"))
+    expected = Squad.load(directory).correct(QUESTION, RUDE)
+    assert expected.action == row["action"] == "corrected"
+    assert (row["aligned_response"], row["trace"]) == (expected.text, expected.trace)
+    assert list(Path("logs/servers").glob("ethical-*"))
 
 
 @pytest.mark.parametrize(
