@@ -38,7 +38,7 @@ from aligners.correction.adapters import ADAPTER
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import InputFormat, save_format
 from aligners.correction.loading import load_aligners
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 from aligners.llms.engines import load_engine
 from aligners.models.gguf import convert
 from aligners.training.lora import save_adapters
@@ -50,7 +50,7 @@ ADAPTERS = ("first", "second")
 REFERENCE = "in the job, float32"
 
 Rows = Sequence[tuple[str, str]]
-Correct = Callable[[Rows], list[Correction]]
+Correct = Callable[[Rows], list[AlignerCorrection]]
 
 
 def measure(rows: int = 32) -> Figures:
@@ -151,7 +151,7 @@ def with_adapters(recipe: ReleasedExternalRecipe, directory: Path, inference: In
         make_adapter(recipe, directory, path)
     first, second = load_aligners(paths, inference).values()
 
-    def correct(rows: Rows) -> list[Correction]:
+    def correct(rows: Rows) -> list[AlignerCorrection]:
         half = len(rows) // 2
         return one_aligner(first)(rows[:half]) + one_aligner(second)(rows[half:])
 

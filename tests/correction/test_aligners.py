@@ -15,7 +15,7 @@ from aligners.core.errors import UserError
 from aligners.core.plots import plot_histogram, plot_losses
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT, InputFormat
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 from aligners.correction.train import RowEncoder, load_backbone
 from aligners.models.special_tokens import plain_ids
 
@@ -45,7 +45,7 @@ def test_a_trained_aligner_writes_the_correction_and_ends_it(tmp_path: Path) -> 
     longest = max(len(plain_ids(aligner.tokenizer, row["response"])) for row in seen)
     aligner.decoding = replace(aligner.decoding, max_new_tokens=longest)
     assert aligner.align([row["question"] for row in seen], [row["response"] for row in seen]) == [
-        Correction(row["aligned_response"]) for row in seen
+        AlignerCorrection(row["aligned_response"]) for row in seen
     ]
 
 
@@ -56,7 +56,7 @@ def test_an_external_format_ends_at_the_tokenizers_end_token(tmp_path: Path) -> 
     assert aligner.input_format == EXTERNAL_FORMAT
     [row] = rows(1)
     corrections = aligner.align([row["question"]], [row["response"]])
-    assert corrections == [Correction(row["aligned_response"])]
+    assert corrections == [AlignerCorrection(row["aligned_response"])]
 
 
 def test_a_completion_is_the_correction_and_its_end_token(tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_a_response_that_does_not_fit_whole_is_not_corrected(
     aligner = Aligner.from_directory(tmp_path / "model")
     long = "word " * 200
     short, question, response = aligner.align(["What?", long, "Who?"], ["fine", "as it was", long])
-    assert question == Correction("as it was", "too_long")
-    assert response == Correction(long, "too_long")
+    assert question == AlignerCorrection("as it was", "too_long")
+    assert response == AlignerCorrection(long, "too_long")
     assert short.problem != "too_long"
     assert "2 too_long" in caplog.text and "of 3 corrections" in caplog.text
 
@@ -133,12 +133,12 @@ def test_a_correction_without_its_end_token_has_a_problem(tmp_path: Path) -> Non
     [row] = rows(1)
     texts = [row["question"]], [row["response"]]
     [whole] = aligner.align(*texts)
-    assert whole == Correction(row["aligned_response"])
+    assert whole == AlignerCorrection(row["aligned_response"])
     aligner.backend.end_token_ids = set()
     [endless] = aligner.align(*texts)
     assert endless.problem in ("not_ended", "loops")
     aligner.backend.end_token_ids = set(range(len(aligner.tokenizer)))
-    assert aligner.align(*texts) == [Correction("", "empty")]
+    assert aligner.align(*texts) == [AlignerCorrection("", "empty")]
 
 
 def test_a_training_set_whose_rows_are_all_too_long_is_an_error(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from aligners.core.rows import read_json, write_json
 from aligners.correction.aligner import Aligner
 from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT
 from aligners.correction.loading import load_aligners
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 
 QUESTIONS = [row["question"] for row in rows(4)]
 RESPONSES = [row["response"] for row in rows(4)]
@@ -117,7 +117,7 @@ def scripted(trained: Path) -> Iterator[Callable[..., tuple[Aligner, Script]]]:
 def test_prompts_are_token_ids_with_the_end_tokens(scripted: Any) -> None:
     aligner, script = scripted(lambda _: good(" red red "), model="aligner-{aligner}")
     corrections = aligner.align(QUESTIONS, RESPONSES)
-    assert corrections == [Correction("red red")] * 4
+    assert corrections == [AlignerCorrection("red red")] * 4
     tokenizer, sent = aligner.tokenizer, {tuple(one["prompt"]): one for one in script.requests}
     for question, response in zip(QUESTIONS, RESPONSES, strict=True):
         ids = tuple(PAPER_FORMAT.prompt_ids(tokenizer, question, response))
@@ -193,9 +193,9 @@ def test_a_row_that_the_server_rejects_is_told_and_the_others_are_corrected(
     aligner, _ = scripted(reply)
     corrections = aligner.align(QUESTIONS[:3], RESPONSES[:3])
     assert corrections == [
-        Correction("red"),
-        Correction(RESPONSES[1], "failed"),
-        Correction(RESPONSES[2], "too_long"),
+        AlignerCorrection("red"),
+        AlignerCorrection(RESPONSES[1], "failed"),
+        AlignerCorrection(RESPONSES[2], "too_long"),
     ]
     assert "1 too_long, 1 failed" in caplog.text and "requests that failed: 2" in caplog.text
     assert "not allowed" in caplog.text or "context length" in caplog.text
@@ -254,7 +254,7 @@ def started() -> list[str]:
     return [Path(line).parent.name for line in Path("started").read_text().splitlines()]
 
 
-def corrections_of(aligner: Aligner) -> list[Correction]:
+def corrections_of(aligner: Aligner) -> list[AlignerCorrection]:
     """Return the corrections of the rows."""
     return aligner.align(QUESTIONS, RESPONSES)
 

@@ -26,7 +26,7 @@ from aligners.correction import backends
 from aligners.correction.aligner import Aligner
 from aligners.correction.backends import AlignerModel, ModelBackend
 from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT, conditioned
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 from aligners.correction.squad import align_with_squad
 from aligners.correction.train import RowEncoder
 from aligners.squads.assemble import Design, Part, assemble
@@ -117,7 +117,7 @@ def test_the_text_of_the_principles_decides_the_correction(trained: Path) -> Non
     responses = [f"It is {word}." for word in WORDS]
     for criterion, text in principle_texts().items():
         corrections = aligner.align(["Which one?"] * 6, responses, text)
-        assert corrections == [Correction(f"It is {TARGETS[criterion]}.")] * 6
+        assert corrections == [AlignerCorrection(f"It is {TARGETS[criterion]}.")] * 6
         assert aligner.for_criterion(criterion)(["Which one?"], responses[:1]) == corrections[:1]
 
 
@@ -198,7 +198,10 @@ def test_apply_aligner_does_not_use_a_correction_with_a_problem(
     responses: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The aligner writes an ethical correction, and is cut off by the criterion factuality."""
-    written = {"ethical": Correction("It is kind."), "factuality": Correction("It", "not_ended")}
+    written = {
+        "ethical": AlignerCorrection("It is kind."),
+        "factuality": AlignerCorrection("It", "not_ended"),
+    }
     aligner = SimpleNamespace(
         for_criterion=lambda criterion: lambda _, texts: [written[criterion] for _ in texts],
         align=lambda _, texts: [written["factuality"] for _ in texts],

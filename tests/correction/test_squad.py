@@ -12,7 +12,7 @@ import pytest
 from aligners.core.errors import UserError
 from aligners.core.reasons import PROBLEMS
 from aligners.correction.gate import Gate
-from aligners.correction.problems import Correction, find_problem
+from aligners.correction.problems import AlignerCorrection, find_problem
 from aligners.correction.squad import (
     Result,
     align_with_squad,
@@ -24,12 +24,17 @@ LEAST_RISE = 1.0
 SENTENCE = "It is kind to ask first, and to listen. "
 
 
-def aligner(corrections: Mapping[str, str | Correction]) -> Callable[..., list[Correction]]:
+def aligner(
+    corrections: Mapping[str, str | AlignerCorrection],
+) -> Callable[..., list[AlignerCorrection]]:
     """Return an aligner that corrects by a table, and repeats texts that are not in it."""
 
-    def align(questions: Sequence[str], texts: Sequence[str]) -> list[Correction]:
+    def align(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
         found = [corrections.get(text, text) for text in texts]
-        return [each if isinstance(each, Correction) else Correction(each) for each in found]
+        return [
+            each if isinstance(each, AlignerCorrection) else AlignerCorrection(each)
+            for each in found
+        ]
 
     return align
 
@@ -194,11 +199,11 @@ def test_margins_are_distances_from_each_inspectors_threshold() -> None:
 
 
 BAD = {
-    "empty": Correction("", "empty"),
-    "not_ended": Correction("It is kind to", "not_ended"),
-    "loops": Correction(SENTENCE * 4, "loops"),
-    "too_long": Correction("a0", "too_long"),
-    "failed": Correction("a0", "failed"),
+    "empty": AlignerCorrection("", "empty"),
+    "not_ended": AlignerCorrection("It is kind to", "not_ended"),
+    "loops": AlignerCorrection(SENTENCE * 4, "loops"),
+    "too_long": AlignerCorrection("a0", "too_long"),
+    "failed": AlignerCorrection("a0", "failed"),
 }
 
 
@@ -295,13 +300,13 @@ class RandomInspector(Table):
         return [random_log_odds(self.name, text) for text in texts]
 
 
-def append(name: str) -> Callable[..., list[Correction]]:
+def append(name: str) -> Callable[..., list[AlignerCorrection]]:
     """Return an aligner that appends its name, or now and then has a problem."""
 
-    def align(questions: Sequence[str], texts: Sequence[str]) -> list[Correction]:
+    def align(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
         fails = [random.Random(f"fails {name} {text}").random() < 0.1 for text in texts]
         return [
-            Correction(text + name, "not_ended" if failed else None)
+            AlignerCorrection(text + name, "not_ended" if failed else None)
             for text, failed in zip(texts, fails, strict=True)
         ]
 

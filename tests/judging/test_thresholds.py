@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import pytest
 
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 from aligners.correction.squad import align_with_squad
 from aligners.judging.thresholds import (
     OFFSETS,
@@ -51,7 +51,7 @@ def run(offset: float) -> list[dict]:
     questions, responses = zip(*ROWS, strict=True)
 
     def aligner(name):
-        return lambda _, texts: [Correction(f"{text}{name}") for text in texts]
+        return lambda _, texts: [AlignerCorrection(f"{text}{name}") for text in texts]
 
     results = align_with_squad(
         questions,

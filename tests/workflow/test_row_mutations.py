@@ -58,7 +58,7 @@ from aligners.configuration.scored_results import ScoredResults
 from aligners.core.errors import UserError
 from aligners.core.rows import Row, read_json, read_rows, row_id, write_json, write_rows
 from aligners.correction.input_format import load_format
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 from aligners.correction.squad import Result
 from aligners.judging.judged_pairs import Verdict
 from aligners.judging.record import check_judge, judge_identity
@@ -505,7 +505,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     engine = FakeEngine()
     engine.reply = lambda request, _: f"6. Is it {request.id}?\n7. Is it 7?"
     aligner = SimpleNamespace(
-        align=lambda _, texts: [Correction(f"{text} Yes.") for text in texts],
+        align=lambda _, texts: [AlignerCorrection(f"{text} Yes.") for text in texts],
         for_criterion=lambda _: aligner.align,
     )
     squad = SimpleNamespace(

@@ -17,7 +17,7 @@ from aligners.core.progress import track
 from aligners.core.reasons import FAILED, PROBLEMS, TOO_LONG
 from aligners.correction.backends import AlignerModel, Backend, load_backends
 from aligners.correction.input_format import InputFormat, find_token
-from aligners.correction.problems import Correction, find_problem
+from aligners.correction.problems import AlignerCorrection, find_problem
 from aligners.correction.saved import SavedAligner, read_directory
 from aligners.models.pretrained import load_tokenizer
 from aligners.models.special_tokens import plain_ids
@@ -114,7 +114,7 @@ class Aligner:
 
     def for_criterion(
         self, criterion: str
-    ) -> Callable[[Sequence[str], Sequence[str]], list[Correction]]:
+    ) -> Callable[[Sequence[str], Sequence[str]], list[AlignerCorrection]]:
         """Return `align`, with the criterion's principles if the aligner is conditioned."""
         if not self.input_format.reads_principles:
             return self.align
@@ -126,7 +126,7 @@ class Aligner:
         responses: Sequence[str],
         principles: str = "",
         description: str = "aligning",
-    ) -> list[Correction]:
+    ) -> list[AlignerCorrection]:
         """Return the correction of each (question, response), in order.
 
         The aligner does not act on a response that does not fit whole into its prompt, or into its
@@ -144,7 +144,7 @@ class Aligner:
             UserError: a conditioned aligner gets no principles, or another aligner gets some.
         """
         self.check_principles(principles)
-        corrections = [Correction(response, TOO_LONG) for response in responses]
+        corrections = [AlignerCorrection(response, TOO_LONG) for response in responses]
         requests = self.requests(questions, responses, principles)
         failures: list[Failure] = []
         completed = self.backend.complete(requests, self.decoding)
@@ -176,7 +176,9 @@ class Aligner:
             )
         return requests
 
-    def log_problems(self, corrections: Sequence[Correction], failures: Sequence[Failure]) -> None:
+    def log_problems(
+        self, corrections: Sequence[AlignerCorrection], failures: Sequence[Failure]
+    ) -> None:
         """Log how many corrections have which problem, and the first failure, if any has one."""
         counts = Counter(each.problem for each in corrections if each.problem)
         if counts:
@@ -243,9 +245,11 @@ class Aligner:
         return max(self.max_tokens - self.decoding.max_new_tokens, self.max_tokens // 2)
 
 
-def correction_of(result: Completion | Failure, response: str) -> Correction:
+def correction_of(result: Completion | Failure, response: str) -> AlignerCorrection:
     """Return what a backend's result is as the correction of a response."""
     if isinstance(result, Failure):
-        return Correction(response, TOO_LONG if result.cause == "prompt_too_long" else FAILED)
+        return AlignerCorrection(
+            response, TOO_LONG if result.cause == "prompt_too_long" else FAILED
+        )
     text = result.text.strip()
-    return Correction(text, find_problem(text, result.finish == "stop", response))
+    return AlignerCorrection(text, find_problem(text, result.finish == "stop", response))

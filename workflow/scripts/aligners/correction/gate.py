@@ -14,7 +14,7 @@ from aligners.core.reasons import (
     ROSE_TOO_LITTLE,
     UNCHANGED,
 )
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 
 Margins = Mapping[str, float]
 
@@ -42,7 +42,7 @@ class Gate:
 
     least_rise: float
 
-    def reject_text(self, correction: Correction, text: str) -> str | None:
+    def reject_text(self, correction: AlignerCorrection, text: str) -> str | None:
         """Return why a correction is rejected whatever its scores are, or None."""
         if correction.problem is not None:
             return correction.problem
@@ -74,7 +74,7 @@ class Gate:
 class PaperGate:
     """Accepts every correction of a whole response, as in arXiv 2403.04224, section 3."""
 
-    def reject_text(self, correction: Correction, text: str) -> str | None:
+    def reject_text(self, correction: AlignerCorrection, text: str) -> str | None:
         """Return a reason only if the aligner wrote no correction of the whole response."""
         return correction.problem if correction.problem in NOT_WRITTEN else None
 

@@ -8,7 +8,7 @@ from aligners.correction.loops import is_new_loop
 
 
 @dataclass(frozen=True)
-class Correction:
+class AlignerCorrection:
     """What an aligner makes of a response.
 
     Attributes:

@@ -22,7 +22,7 @@ from aligners.core.reasons import (
 )
 from aligners.core.sentences import first_of_correction
 from aligners.correction.gate import Decision, Gate, PaperGate
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 from aligners.correction.turns import Scores, traced_turn
 
 # The log odds of the probability 0.5: the paper corrects a response that its inspector, a
@@ -62,7 +62,7 @@ class Inspector(Protocol):
         """
 
 
-Align = Callable[[Sequence[str], Sequence[str]], Sequence[Correction]]
+Align = Callable[[Sequence[str], Sequence[str]], Sequence[AlignerCorrection]]
 Aligners = Mapping[str, Align]
 Inspectors = Mapping[str, Inspector]
 
@@ -184,14 +184,14 @@ class SquadModels:
 
         A correction that an inspector cannot read is rejected.
         """
-        turns: list[tuple[RowState, str, Correction]] = []
+        turns: list[tuple[RowState, str, AlignerCorrection]] = []
         for name, align in self.aligners.items():
             states = [state for state, criterion in due if criterion == name]
             if states:
                 questions = [state.question for state in states]
                 corrections = align(questions, [state.shown[0] for state in states])
                 turns += zip(states, [name] * len(states), corrections, strict=True)
-        passed: list[tuple[RowState, str, Correction]] = []
+        passed: list[tuple[RowState, str, AlignerCorrection]] = []
         for state, criterion, correction in turns:
             rejection = self.gate.reject_text(correction, state.shown[0])
             if rejection is None:
@@ -341,7 +341,7 @@ def with_first_sentences(align: Align) -> Align:
 
     def align_to_first_sentence(
         questions: Sequence[str], responses: Sequence[str]
-    ) -> list[Correction]:
+    ) -> list[AlignerCorrection]:
         return [
             replace(correction, text=first_of_correction(correction.text))
             for correction in align(questions, responses)

@@ -12,7 +12,7 @@ from aligners.configuration.validation import read_section
 from aligners.correction import loading
 from aligners.correction.aligner import IN_PROCESS, Aligner
 from aligners.correction.gate import Gate, PaperGate
-from aligners.correction.problems import Correction
+from aligners.correction.problems import AlignerCorrection
 from aligners.correction.squad import PAPER_THRESHOLD, Align, SquadModels
 from aligners.inspectors.inspector import Inspector
 from aligners.squads.record import Member, SquadRecord
@@ -107,7 +107,9 @@ def with_principles(aligner: Aligner, member: Member) -> Align:
 def shared(align: Align, lock: Lock) -> Align:
     """Return an aligner that one thread at a time uses."""
 
-    def align_alone(questions: Sequence[str], responses: Sequence[str]) -> Sequence[Correction]:
+    def align_alone(
+        questions: Sequence[str], responses: Sequence[str]
+    ) -> Sequence[AlignerCorrection]:
         with lock:
             return align(questions, responses)
 
