@@ -17,7 +17,7 @@ from aligners.core.reasons import ROW_REASONS
 from aligners.correction.trace import WORDS
 from aligners.correction.word_diff import changed_spans
 from aligners.serving import reasons
-from aligners.serving.page import PAGE, render_page
+from aligners.serving.routes.page import PAGE, render_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -13,7 +13,7 @@ from running_apps import wait_for
 from scripted_squad import COMMAND
 from served_squads import Served, chat_body, serve_squad
 
-from aligners.serving.squad_client import FIRST_DELAY
+from aligners.serving.models.client import FIRST_DELAY
 
 REFUSE = {"x-aligners-on-error": "refuse"}
 CHAT = "/v1/chat/completions"

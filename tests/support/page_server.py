@@ -10,7 +10,7 @@ from typing import Any
 
 from http_servers import serve
 
-from aligners.serving.page import render_page
+from aligners.serving.routes.page import render_page
 
 LONGEST_WAIT = 30
 

@@ -1,6 +1,6 @@
 """A process in place of the one with the models: what it does stands in the response.
 
-As a program, it speaks the protocol of `aligners.serving.model_process`. A response that contains
+As a program, it speaks the protocol of `aligners.serving.models.process`. A response that contains
 "bad" gets its words "bad" replaced by "good". Other words in a response make the process slow, fail
 or end.
 """

@@ -12,19 +12,19 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from aligners.core.errors import UserError
-from aligners.serving.access import Access, read_keys
-from aligners.serving.chat import complete_chat, passed_response
 from aligners.serving.errors import ApiError, PassedError
-from aligners.serving.front import CLIENT_LEFT, HEALTH, Front
-from aligners.serving.guardrail import AskedQuestions, guard
+from aligners.serving.http.access import Access, read_keys
+from aligners.serving.http.front import CLIENT_LEFT, HEALTH, Front
+from aligners.serving.http.replies import json_response
 from aligners.serving.metrics import Metrics
+from aligners.serving.models.client import SquadClient
 from aligners.serving.options import ServeOptions
-from aligners.serving.page import render_page
-from aligners.serving.proxied import CHAT, check_paths, pass_on, refuse
-from aligners.serving.replies import json_response
+from aligners.serving.routes.chat import complete_chat, passed_response
+from aligners.serving.routes.guardrail import AskedQuestions, guard
+from aligners.serving.routes.page import render_page
+from aligners.serving.routes.proxied import CHAT, check_paths, pass_on, refuse
+from aligners.serving.routes.squad import align, inspect, show_squad
 from aligners.serving.service import Service, exchange_of, service_of
-from aligners.serving.squad_client import SquadClient
-from aligners.serving.squad_routes import align, inspect, show_squad
 from aligners.serving.text_log import TextLog
 from aligners.serving.upstream import Upstream
 
@@ -78,7 +78,7 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
 
 def model_process_command(options: ServeOptions) -> list[str]:
     """Return the command of the process with the models."""
-    command = [sys.executable, "-m", "aligners.serving.model_process", options.squad]
+    command = [sys.executable, "-m", "aligners.serving.models.process", options.squad]
     return [*command, str(options.inference)] if options.inference else command
 
 

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from aligners.serving.errors import SERVER, ApiError, too_many
 from aligners.serving.exchange import OBSERVED, Exchange, Verdict
 from aligners.serving.metrics import Metrics
+from aligners.serving.models.client import SquadClient, SquadFailure, SquadInfo
 from aligners.serving.options import ServeOptions
 from aligners.serving.reasons import OVERLOAD
-from aligners.serving.squad_client import SquadClient, SquadFailure, SquadInfo
 from aligners.serving.text_log import TextLog
 from aligners.serving.upstream import Upstream
 

@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from aligners.serving.completions.events import PING, event
 from aligners.serving.errors import ApiError, shutting_down
-from aligners.serving.events import PING, event
 from aligners.serving.upstream import Headers
 
 AFFECTS_RESULTS = False

@@ -5,10 +5,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aligners.core.errors import UserError
-from aligners.serving.bodies import read_body
-from aligners.serving.chat import passed_response
 from aligners.serving.errors import ApiError, PassedError
-from aligners.serving.replies import while_connected
+from aligners.serving.http.bodies import read_body
+from aligners.serving.http.replies import while_connected
+from aligners.serving.routes.chat import passed_response
 from aligners.serving.service import exchange_of, service_of
 
 AFFECTS_RESULTS = False

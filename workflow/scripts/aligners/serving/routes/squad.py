@@ -5,11 +5,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aligners.serving.bodies import parse_object, read_body, read_rows
 from aligners.serving.exchange import Exchange, Verdict
-from aligners.serving.replies import json_response, while_connected
+from aligners.serving.http.bodies import parse_object, read_body, read_rows
+from aligners.serving.http.replies import json_response, while_connected
+from aligners.serving.models.client import SquadFailure
 from aligners.serving.service import Row, Service, exchange_of, gather, service_of
-from aligners.serving.squad_client import SquadFailure
 
 AFFECTS_RESULTS = False
 

@@ -1,6 +1,6 @@
 """The process with the models, as the server sees it: started, asked, watched and restarted.
 
-The two processes exchange lines of JSON (`model_process`).
+The two processes exchange lines of JSON (`models.process`).
 """
 
 import asyncio

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aligners.core.reasons import EMPTY_RESPONSE
-from aligners.serving.answers import skip_reason, told_by_upstream
-from aligners.serving.bodies import ChatRequest, Json
+from aligners.serving.completions.answers import skip_reason, told_by_upstream
+from aligners.serving.completions.events import DONE, event, json_event
 from aligners.serving.errors import upstream_error
-from aligners.serving.events import DONE, event, json_event
 from aligners.serving.exchange import Verdict
+from aligners.serving.http.bodies import ChatRequest, Json
 from aligners.serving.service import Row
 
 AFFECTS_RESULTS = False

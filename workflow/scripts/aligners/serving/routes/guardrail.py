@@ -12,14 +12,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aligners.serving.bodies import question_of, read_messages, shown
 from aligners.serving.errors import ApiError, bad_request
 from aligners.serving.exchange import Exchange
+from aligners.serving.http.bodies import question_of, read_messages, shown
+from aligners.serving.http.replies import json_response, while_connected
+from aligners.serving.models.client import SquadFailure
 from aligners.serving.reasons import NO_QUESTION, NOT_TEXT, TOOL_CALLS
-from aligners.serving.replies import json_response, while_connected
+from aligners.serving.routes.squad import start
 from aligners.serving.service import Row, Service
-from aligners.serving.squad_client import SquadFailure
-from aligners.serving.squad_routes import start
 
 AFFECTS_RESULTS = False
 

@@ -11,13 +11,13 @@ import httpx2
 from starlette.requests import Request
 from starlette.responses import Response
 
-from aligners.serving.answers import correct_answer, parse_answer, rows_of
-from aligners.serving.bodies import ChatRequest, Json, parse_object, read_body, read_chat
-from aligners.serving.chunks import StreamedAnswer, rewritten
+from aligners.serving.completions.answers import correct_answer, parse_answer, rows_of
+from aligners.serving.completions.chunks import StreamedAnswer, rewritten
+from aligners.serving.completions.events import DONE, EventParser, event, json_event
 from aligners.serving.errors import PassedError, upstream_error
-from aligners.serving.events import DONE, EventParser, event, json_event
 from aligners.serving.exchange import Exchange
-from aligners.serving.replies import EVENT_STREAM, EventResponse, while_connected
+from aligners.serving.http.bodies import ChatRequest, Json, parse_object, read_body, read_chat
+from aligners.serving.http.replies import EVENT_STREAM, EventResponse, while_connected
 from aligners.serving.service import Service, exchange_of, service_of
 from aligners.serving.upstream import Headers, Upstream, shown_headers
 

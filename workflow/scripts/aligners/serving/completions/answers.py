@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from aligners.core.reasons import EMPTY_RESPONSE
-from aligners.serving.bodies import ChatRequest, Json
 from aligners.serving.errors import ApiError, upstream_error
 from aligners.serving.exchange import Verdict
+from aligners.serving.http.bodies import ChatRequest, Json
 from aligners.serving.reasons import CONTENT_FILTER, CUT_OFF, NOT_TEXT, REFUSAL, TOOL_CALLS
 from aligners.serving.service import Row
 

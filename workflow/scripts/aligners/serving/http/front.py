@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aligners.serving.access import Access
 from aligners.serving.errors import ApiError, shutting_down, too_many
 from aligners.serving.exchange import Exchange, Wishes, read_wishes
+from aligners.serving.http.access import Access
 from aligners.serving.service import Service
 
 AFFECTS_RESULTS = False

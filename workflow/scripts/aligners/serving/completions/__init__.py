@@ -1,0 +1,1 @@
+"""Chat completions of the upstream, whole and as streams: their texts, and corrected ones."""

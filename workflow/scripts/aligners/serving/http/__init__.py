@@ -1,0 +1,1 @@
+"""What all routes share: keys and limits, bodies of requests, replies that can be streams."""

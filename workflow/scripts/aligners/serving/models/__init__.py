@@ -1,0 +1,1 @@
+"""The process with the models, and the client that starts, asks and watches it."""
