@@ -258,7 +258,7 @@ def align_with_squad(
     models = SquadModels(aligners, inspectors, thresholds, Gate(least_rise))
     states = models.start(questions, responses, ids)
     leave_unfamiliar(states, familiar or [True] * len(states))
-    take_turns_by_margin(models, states)
+    take_all_turns(models, states, next_by_margin)
     return results_of(states)
 
 
@@ -270,23 +270,37 @@ def leave_unfamiliar(states: Sequence[RowState], familiar: Sequence[bool]) -> No
 
 
 def next_criterion(state: RowState) -> str | None:
-    """Return the criterion with the lowest margin, whose aligner acts next; None if none acts."""
+    """Return the criterion with the lowest margin if it is below 0; None if no aligner is due."""
     margins = state.shown[1].margins
     lowest = min(state.remaining, key=margins.__getitem__, default=None)
     return lowest if lowest is not None and margins[lowest] < 0 else None
 
 
-def take_turns_by_margin(models: SquadModels, states: Sequence[RowState]) -> None:
-    """Let aligners act on the rows until no aligner has to (`align_with_squad`)."""
-    while True:
-        due: list[tuple[RowState, str]] = []
-        for state in states:
-            criterion = next_criterion(state)
-            if criterion is not None:
-                state.remaining.remove(criterion)
-                due.append((state, criterion))
-        if not due:
-            return
+# Returns the criterion whose aligner has the next turn on a row, and takes it from those that
+# remain; None if no aligner has one.
+NextTurn = Callable[[RowState], str | None]
+
+
+def next_by_margin(state: RowState) -> str | None:
+    """Return the criterion with the lowest margin (`NextTurn` of `align_with_squad`)."""
+    criterion = next_criterion(state)
+    if criterion is not None:
+        state.remaining.remove(criterion)
+    return criterion
+
+
+def next_in_order(state: RowState) -> str | None:
+    """Return the next criterion in the row's order (`NextTurn` of `align_with_squad_paper`)."""
+    while state.remaining:
+        criterion = state.remaining.pop(0)
+        if state.scores.margins[criterion] < 0:
+            return criterion
+    return None
+
+
+def take_all_turns(models: SquadModels, states: Sequence[RowState], next_turn: NextTurn) -> None:
+    """Let aligners act on the rows until none has a turn."""
+    while due := [(state, name) for state in states if (name := next_turn(state)) is not None]:
         models.take_turns(due)
 
 
@@ -309,14 +323,15 @@ def align_with_squad_paper(
     thresholds = dict.fromkeys(aligners, PAPER_THRESHOLD)
     models = SquadModels(aligners, inspectors, thresholds, PaperGate())
     states = models.start(questions, responses, ids)
-    take_turns_by_mean_score(models, states, batch_size)
+    order_by_mean_score(models, states, batch_size)
+    take_all_turns(models, states, next_in_order)
     return results_of(states)
 
 
-def take_turns_by_mean_score(
+def order_by_mean_score(
     models: SquadModels, states: Sequence[RowState], batch_size: int = PAPER_BATCH_SIZE
 ) -> None:
-    """Let all aligners act in an order that a batch shares (`align_with_squad_paper`)."""
+    """Give the rows of each batch one order of the criteria (`align_with_squad_paper`)."""
     ordered = sorted(states, key=lambda state: (state.question, state.result.aligned_response))
     for first in range(0, len(states), batch_size):
         batch = [state for state in ordered[first : first + batch_size] if state.remaining]
@@ -327,13 +342,6 @@ def take_turns_by_mean_score(
             }
         for state in batch:
             state.remaining = sorted(models.aligners, key=means.__getitem__)
-    for _ in models.aligners:
-        due: list[tuple[RowState, str]] = []
-        for state in states:
-            criterion = state.remaining.pop(0) if state.remaining else None
-            if criterion is not None and state.scores.margins[criterion] < 0:
-                due.append((state, criterion))
-        models.take_turns(due)
 
 
 def with_first_sentences(align: Align) -> Align:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aligners.correction.squad import RowState, results_of
@@ -53,11 +54,8 @@ class Batcher:
         self.to_score: Waiting = queue.SimpleQueue()
         self.to_correct: Waiting = queue.SimpleQueue()
         self.threads = [
-            threading.Thread(target=work, args=(waiting, process), daemon=True, name=name)
-            for waiting, process, name in (
-                (self.to_score, self.score, "inspectors"),
-                (self.to_correct, self.correct_waiting, "aligners"),
-            )
+            threading.Thread(target=self.score_all, daemon=True, name="inspectors"),
+            threading.Thread(target=self.correct_all, daemon=True, name="aligners"),
         ]
         for thread in self.threads:
             thread.start()
@@ -82,6 +80,13 @@ class Batcher:
             waiting.put(None)
             thread.join()
 
+    # The thread of the inspectors
+
+    def score_all(self) -> None:
+        """Score the responses that wait, until `close`."""
+        for jobs in batches(self.to_score):
+            self.attempt(jobs, self.score)
+
     def score(self, jobs: Jobs) -> None:
         """Score responses. Those that an aligner has to correct wait for the aligners."""
         states = self.squad.begin([job.question for job in jobs], [job.response for job in jobs])
@@ -89,56 +94,100 @@ class Batcher:
             if job.only_scores:
                 finish(job, state.result.scores)
             elif self.squad.is_done(state):
-                finish(job, Correction.of(job.response, *results_of([state])))
+                finish_with(job, state)
             else:
                 job.state = state
                 self.to_correct.put(job)
 
-    def correct_waiting(self, jobs: Jobs) -> None:
-        """Let the aligners act on responses that were scored."""
-        # A second attempt, after an error, begins again: the first has changed the states.
-        states = [job.state for job in jobs if job.state is not None]
-        if len(states) < len(jobs):
-            states = self.squad.begin(
-                [job.question for job in jobs], [job.response for job in jobs]
-            )
+    # The thread of the aligners
+
+    def correct_all(self) -> None:
+        """Let the aligners act on the responses that wait, until `close`.
+
+        Each aligner in turn gets all rows that wait for it, whatever turn of theirs it is. So it
+        gets more rows at once than if the rows that came together went through all their turns
+        together, and a row that is done does not wait for the others.
+        """
+        due: dict[str, Jobs] = {criterion: [] for criterion in self.squad.criteria}
+        for arrived in batches(self.to_correct, lambda: not any(due.values())):
+            self.attempt(arrived, partial(self.admit, due))
+            for criterion, jobs in due.items():
+                due[criterion] = []
+                self.attempt(jobs, partial(self.act, criterion, due))
+
+    def admit(self, due: dict[str, Jobs], jobs: Jobs) -> None:
+        """Decide on rows before their first turn, and let them wait for it."""
+        self.squad.prepare([job.state for job in jobs if job.state])
         for job in jobs:
-            job.state = None
-        self.squad.complete(states)
-        for job, result in zip(jobs, results_of(states), strict=True):
-            finish(job, Correction.of(job.response, result))
+            self.let_wait(job, due)
 
+    def act(self, criterion: str, due: dict[str, Jobs], jobs: Jobs) -> None:
+        """Let one aligner act on rows, and let them wait for their next turns."""
+        self.squad.models.take_turns([(job.state, criterion) for job in jobs if job.state])
+        for job in jobs:
+            self.let_wait(job, due)
 
-def work(waiting: Waiting, process: Callable[[Jobs], None]) -> None:
-    """Process the jobs of a queue in batches, until it has None."""
-    for jobs in batches(waiting):
-        attempt(jobs, process)
-
-
-def batches(waiting: Waiting) -> Iterator[Jobs]:
-    """Yield the jobs that wait, as soon as there is one; end at None."""
-    more = True
-    while more:
-        jobs = [waiting.get()]
-        while jobs[-1] is not None and len(jobs) < BATCH_ROWS and not waiting.empty():
-            jobs.append(waiting.get())
-        more = jobs[-1] is not None
-        # A caller may have cancelled a job that waited.
-        if wanted := [job for job in jobs if job is not None and not job.result.cancelled()]:
-            yield wanted
-
-
-def attempt(jobs: Jobs, process: Callable[[Jobs], None]) -> None:
-    """Process jobs together. After an error, process each alone, so that only the faulty fail."""
-    try:
-        process(jobs)
-    except Exception as error:  # of any library; the caller of the faulty job gets it
-        if len(jobs) > 1:
-            for job in jobs:
-                attempt([job], process)
+    def let_wait(self, job: Job, due: dict[str, Jobs]) -> None:
+        """Let a row wait for its next aligner, or finish it."""
+        assert job.state is not None
+        criterion = self.squad.next_turn(job.state)
+        if criterion is None:
+            finish_with(job, job.state)
         else:
+            due[criterion].append(job)
+
+    # Both threads
+
+    def attempt(self, jobs: Jobs, process: Callable[[Jobs], None]) -> None:
+        """Process jobs together. After an error, process each alone, so that only the faulty fail.
+
+        Each begins again then, because an attempt changes the states.
+        """
+        # A caller may have cancelled a job that waited.
+        wanted = [job for job in jobs if not job.result.cancelled()]
+        if not wanted:
+            return
+        try:
+            process(wanted)
+        except Exception:  # of any library
+            for job in wanted:
+                self.correct_alone(job)
+
+    def correct_alone(self, job: Job) -> None:
+        """Give a job its result, or the error that it causes."""
+        work = self.squad.inspect if job.only_scores else self.squad.correct
+        try:
+            finish(job, work(job.question, job.response))
+        except Exception as error:  # of any library; the caller gets it
             with suppress(InvalidStateError):
-                jobs[0].result.set_exception(error)
+                job.result.set_exception(error)
+
+
+def batches(waiting: Waiting, blocks: Callable[[], bool] = lambda: True) -> Iterator[Jobs]:
+    """Yield the jobs that wait, until the queue has None and no batch is wanted any more.
+
+    Args:
+        waiting: the queue.
+        blocks: whether to wait for the first job; if not, a batch can be empty.
+    """
+    more = True
+    while more or not blocks():
+        jobs: Jobs = []
+        while more and len(jobs) < BATCH_ROWS:
+            try:
+                job = waiting.get(block=blocks() and not jobs)
+            except queue.Empty:
+                break
+            if job is None:
+                more = False
+            else:
+                jobs.append(job)
+        yield jobs
+
+
+def finish_with(job: Job, state: RowState) -> None:
+    """Give a job the correction after the turns of its row."""
+    finish(job, Correction.of(job.response, *results_of([state])))
 
 
 def finish(job: Job, result: Any) -> None:

@@ -15,10 +15,12 @@ from aligners.correction.squad import (
     RowState,
     SquadModels,
     leave_unfamiliar,
+    next_by_margin,
     next_criterion,
+    next_in_order,
+    order_by_mean_score,
     results_of,
-    take_turns_by_margin,
-    take_turns_by_mean_score,
+    take_all_turns,
     with_first_sentences,
 )
 from aligners.squads.batcher import Batcher
@@ -165,26 +167,36 @@ class Squad:
         return self.models.start(questions, responses, ids)
 
     def is_done(self, state: RowState) -> bool:
-        """Return whether no aligner has to act on a row of `begin`."""
+        """Return whether no aligner has to act on a row."""
         return next_criterion(state) is None
 
-    def complete(self, states: Sequence[RowState], first_sentences: bool = False) -> None:
-        """Let the aligners act on rows of `begin`, unless their questions are unfamiliar.
+    def prepare(self, states: Sequence[RowState]) -> None:
+        """Decide on rows of `begin` before their first turn, such as on unfamiliar questions.
 
         The sentence encoder takes longer than the inspectors of a demo. So only the questions are
         encoded whose responses need an aligner.
         """
-        if self.gated:
-            due = [state for state in states if not self.is_done(state)]
-            leave_unfamiliar(due, self.familiar([state.question for state in due]))
+        if not self.gated:
+            order_by_mean_score(self.models, states)
+            return
+        due = [state for state in states if not self.is_done(state)]
+        leave_unfamiliar(due, self.familiar([state.question for state in due]))
+
+    def next_turn(self, state: RowState) -> str | None:
+        """Return the criterion whose aligner acts next on a row; None if no aligner does.
+
+        The next call returns the criterion after it.
+        """
+        return next_by_margin(state) if self.gated else next_in_order(state)
+
+    def complete(self, states: Sequence[RowState], first_sentences: bool = False) -> None:
+        """Let the aligners act on rows of `begin`."""
+        self.prepare(states)
         models = self.models
         if first_sentences:
             aligners = {name: with_first_sentences(one) for name, one in models.aligners.items()}
             models = replace(models, aligners=aligners)
-        if self.gated:
-            take_turns_by_margin(models, states)
-        else:
-            take_turns_by_mean_score(models, states)
+        take_all_turns(models, states, self.next_turn)
 
     def close(self) -> None:
         """Finish what waits for `acorrect`, and stop the servers that the aligners started.

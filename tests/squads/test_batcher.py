@@ -1,0 +1,101 @@
+"""The threads of a squad: rows in different turns share the aligners, and get their own results."""
+
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+import pytest
+
+from aligners.correction.gate import Gate
+from aligners.correction.problems import AlignerCorrection
+from aligners.correction.squad import Align, SquadModels
+from aligners.squads.correction import Correction
+from aligners.squads.record import EncoderSettings, Member, SquadRecord
+from aligners.squads.squad import Squad
+
+CRITERIA = ("x", "y", "z")
+# The aligner of y sometimes makes a new mistake for z.
+RESPONSES = ["".join(letters) for letters in itertools.product(["", "x"], ["", "y", "yY"], "az")]
+
+
+class Letter:
+    """An inspector that finds a letter misaligned."""
+
+    threshold = 0.0
+
+    def __init__(self, letter: str):
+        self.letter = letter
+
+    def log_odds(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:
+        if any(text == "faulty" for text in responses):
+            raise RuntimeError("no such text")
+        return [-3.0 - len(text) if self.letter in text else 3.0 for text in responses]
+
+
+def aligner(letter: str, calls: list[int]) -> Align:
+    """Return an aligner that removes a letter, and records the sizes of its calls."""
+
+    def align(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+        calls.append(len(texts))
+        return [AlignerCorrection(t.replace(letter, "").replace("Y", "z") + ".") for t in texts]
+
+    return align
+
+
+@pytest.fixture
+def calls() -> list[int]:
+    return []
+
+
+@pytest.fixture
+def squad(calls: list[int]) -> Squad:
+    members = [
+        Member(
+            criterion=name, languages=[], principles="", threshold=0.0, inspector="i", aligner="a"
+        )
+        for name in CRITERIA
+    ]
+    record = SquadRecord(
+        format=1, name="n", system="squad", backbone="b", inspector="i", members=members,
+        least_rise=1.0, batch_tokens=1, encoder=EncoderSettings(max_tokens=1, batch_size=1),
+        held_out=None, versions={}, files={},
+    )  # fmt: skip
+    models = SquadModels(
+        {name: aligner(name, calls) for name in CRITERIA},
+        {name: Letter(name) for name in CRITERIA},
+        dict.fromkeys(CRITERIA, 0.0),
+        Gate(1.0),
+    )
+    return Squad(record, models, lambda questions: [text != "new" for text in questions])
+
+
+def test_each_row_gets_what_it_gets_alone(squad: Squad, calls: list[int]) -> None:
+    rows = [(question, text) for text in RESPONSES * 5 for question in ("known", "new")]
+    expected = [squad.correct(*row) for row in rows]
+    assert {each.action for each in expected} == {"corrected", "unchanged", "skipped"}
+    assert max(len(each.trace) for each in expected) == 3
+    calls.clear()
+    futures: list[Future[Correction]] = [squad.batcher.correct(*row) for row in rows]
+    assert [future.result(60) for future in futures] == expected
+    # Rows share the calls of an aligner.
+    assert len(calls) < sum(calls) / 2
+    squad.close()
+
+
+def test_a_row_that_makes_a_model_fail_fails_alone(squad: Squad) -> None:
+    texts = ["xa", "faulty", "ya", "a"]
+    futures = [squad.batcher.correct("known", text) for text in texts]
+    assert isinstance(futures[1].exception(60), RuntimeError)
+    assert [futures[n].result(60).action for n in (0, 2, 3)] == [
+        "corrected",
+        "corrected",
+        "unchanged",
+    ]
+
+
+def test_what_waits_is_done_before_the_threads_end(squad: Squad) -> None:
+    futures = [squad.batcher.correct("known", text) for text in RESPONSES * 20]
+    scores = squad.batcher.inspect("known", "xa")
+    squad.close()
+    assert all(future.done() for future in [*futures, scores])
+    assert not any(thread.is_alive() for thread in squad.batcher.threads)
