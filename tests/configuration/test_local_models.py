@@ -101,7 +101,7 @@ def test_a_server_reads_its_gguf_file_itself(model: Path) -> None:
     command = "echo --model {model} --port {port}"
     own = make_recipe(ServedRecipe, engine="served", model="model/tiny.gguf", command=command)
     assert gguf_file(own) is None
-    assert server_command(own, 80)[2] == "model/tiny.gguf"
+    assert server_command(own, 80, {})[2] == "model/tiny.gguf"
 
 
 @pytest.mark.parametrize(

@@ -377,6 +377,7 @@ def test_the_progress_bar_shows_rate_failures_and_cost(
     prices = {"input": 1e6, "output": 0.0, "currency": "EUR"}
     recipe = with_prices(prices, require_all=False)
     monkeypatch.setattr("aligners.llms.generator.load_recipe", lambda *_: recipe)
+    monkeypatch.setattr("aligners.core.progress.Shown.progress", True)
     replying.reply = lambda request, decoding: (
         Failure("b", "timeout", "no reply")
         if request.id == "b"

@@ -14,6 +14,7 @@ from projects import MINIATURE, fail_snakemake, make_project, run_snakemake
 from yaml_edits import set_keys
 
 from aligners.closed_world.plans import PLANTED, WRAPPINGS
+from aligners.configuration.systems import SQUADS
 from aligners.core.rows import by_id, read_json, read_rows, row_id
 
 TARGETS = [
@@ -365,6 +366,9 @@ def test_every_model_has_a_card(finished: Path) -> None:
         path.parent.relative_to(finished / "results").as_posix(): ModelCard.load(path)
         for path in (finished / "results").glob("*/*/*/README.md")
     }
+    squads = {name: cards.pop(name) for name in list(cards) if name.startswith("squads/")}
+    assert {name.split("/")[-1] for name in squads} == set(SQUADS)
+    assert all(", n=" in card.text for card in squads.values())
     assert set(cards) == models
     for model, card in cards.items():
         kind, _, name = model.split("/")
