@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from aligners.cli.correct import described
+from aligners.cli.correct import correct_and_report, described
 from aligners.core.errors import UserError
 from aligners.core.rows import read_rows, write_rows
 from aligners.squads import response_files
@@ -39,7 +39,7 @@ class FakeSquad:
     def correct(self, text: str) -> Correction:
         if not text:
             return Correction("", "skipped", "empty_response", {"kind": None}, [])
-        if int(text.split()[-1]) % 2:
+        if int(text[-1]) % 2:
             return Correction(text, "unchanged", "above_threshold", {"kind": 0.9}, [])
         return Correction(f"good {text}", "corrected", "accepted", {"kind": 0.1}, [{"turn": 1}])
 
@@ -181,17 +181,65 @@ def test_a_row_without_texts_is_kept_and_told(place: Path) -> None:
         *ROWS[:2],
         {"question": "No response?", "response": ""},
         {"question": "A number?", "response": 5},
-        {"question": "Long?", "response": "x" * 20_001},
         *ROWS[2:4],
     ]
     write_rows(place / "answers.jsonl", rows)
     summary = correct(place, FakeSquad(), place / "answers.jsonl", "out.jsonl")
     made = read_rows(place / "out.jsonl")
     assert [row["question"] for row in made] == [row["question"] for row in rows]
-    assert [row["reason"] for row in made[2:5]] == ["empty_response", "not_text", "too_long"]
-    assert [row["action"] for row in made[2:5]] == ["skipped"] * 3
+    assert [row["reason"] for row in made[2:4]] == ["empty_response", "not_text"]
+    assert [row["action"] for row in made[2:4]] == ["skipped"] * 2
     assert made[3]["response"] == 5
-    assert "1 skipped: not_text" in described(summary)
+    assert "1 skipped: the question or the response is not a text" in described(summary)
+
+
+def test_the_squad_decides_which_response_is_too_long(place: Path) -> None:
+    response = "x" * 20_001 + " 1"  # no training data has so long a text
+    write_rows(place / "answers.jsonl", [{"question": "Long?", "response": response}])
+    correct(place, FakeSquad(), place / "answers.jsonl", "out.jsonl")
+    [row] = read_rows(place / "out.jsonl")
+    assert (row["reason"], row["aligned_response"]) == ("above_threshold", response)
+
+
+def test_two_runs_do_not_write_one_output(place: Path) -> None:
+    path = place / "answers.jsonl"
+    write_rows(path, ROWS)
+
+    class Slow(FakeSquad):
+        """Starts a second run after the first batch of the first."""
+
+        def correct_all(
+            self, questions: Sequence[str], responses: Sequence[str]
+        ) -> list[Correction]:
+            if len(self.sizes) == 1:
+                with pytest.raises(UserError, match=r"out\.jsonl\.partial: another process"):
+                    correct(place, FakeSquad(), path, "out.jsonl")
+            return super().correct_all(questions, responses)
+
+    correct(place, Slow(), path, "out.jsonl")
+    assert [row["question"] for row in read_rows(place / "out.jsonl")] == [
+        row["question"] for row in ROWS
+    ]
+
+
+def test_numbers_that_json_does_not_have_become_null(place: Path) -> None:
+    table = pd.DataFrame({**pd.DataFrame(ROWS[:2]), "cost": [0.5, float("nan")]})
+    table.to_parquet(place / "a.parquet")
+    correct(place, FakeSquad(), place / "a.parquet", "out.jsonl")
+    assert [row["cost"] for row in read_rows(place / "out.jsonl")] == [0.5, None]
+
+
+def test_a_table_without_rows_is_one_message(place: Path) -> None:
+    (place / "a.csv").write_text("question,response\n")
+    with pytest.raises(UserError, match=r"a\.csv: no rows"):
+        correct(place, FakeSquad(), place / "a.csv", "out.jsonl")
+
+
+def test_the_command_checks_table_and_output_before_it_loads_the_squad(place: Path) -> None:
+    write_rows(place / "answers.jsonl", ROWS)
+    output = place / "missing" / "out.jsonl"
+    with pytest.raises(UserError, match="missing: no such directory"):
+        correct_and_report(Table(place / "answers.jsonl"), "no/such/squad", output, None)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,26 @@ def test_a_list_needs_as_many_responses_as_questions(squad: Squad) -> None:
         squad.correct_all(["a", "b"], ["c"])
 
 
+@pytest.mark.parametrize("text", [None, 3])
+def test_what_is_no_text_is_one_message(squad: Squad, text: Any) -> None:
+    with pytest.raises(UserError, match=f"row 1: the response is no text but {text}"):
+        squad.correct(QUESTION, text)
+
+
+def test_a_squad_that_was_closed_can_be_used_again(squad: Squad) -> None:
+    for _ in range(2):
+        called = asyncio.wait_for(squad.acorrect(QUESTION, RUDE), 60)
+        assert asyncio.run(called).text == CORRECTION
+        squad.close()
+
+
+def test_no_call_waits_for_threads_that_have_ended(squad: Squad) -> None:
+    batcher = squad.batcher
+    squad.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        batcher.correct(QUESTION, RUDE)
+
+
 def test_a_call_that_is_cancelled_disturbs_no_other(squad: Squad) -> None:
     async def cancel_one() -> Correction:
         task = asyncio.ensure_future(squad.acorrect(QUESTION, RUDE))

@@ -6,7 +6,7 @@ from pathlib import Path
 from aligners.correction.trace import WORDS
 from aligners.squads.directory import find_squad
 from aligners.squads.models import load_inference
-from aligners.squads.response_files import Summary, Table, correct_table
+from aligners.squads.response_files import Summary, Table, check_table, correct_table
 from aligners.squads.squad import Squad
 
 
@@ -19,11 +19,20 @@ def correct_and_report(table: Table, squad: str, output: Path, inference: Path |
         output: file to write.
         inference: YAML file that says where the aligners generate; None for this process.
     """
+    check_table(table, output)  # before the models are loaded, which takes longer
     directory = find_squad(squad, None)
     loaded = Squad.load(directory, inference=load_inference(inference))
     summary = correct_table(loaded, directory, table, output)
     print(described(summary), file=sys.stderr)
     print(output)
+
+
+# Why a record has no texts (`aligners.imports.formats.read_record`).
+UNREADABLE = {
+    "not_text": "the question or the response is not a text",
+    "no_prompt": "there is no response, or no question before it",
+    "tool_call": "a message calls a tool",
+}
 
 
 def described(summary: Summary) -> str:
@@ -35,7 +44,7 @@ def described(summary: Summary) -> str:
     if failed := summary.of_action("failed"):
         lines.append(f"{failed} failed")
     reasons = [
-        f"  {count} {action}: {WORDS.get(reason, reason)}"
+        f"  {count} {action}: {(WORDS | UNREADABLE).get(reason, reason)}"
         for (action, reason), count in summary.counts.most_common()
         if action != "corrected"
     ]

@@ -51,6 +51,7 @@ class Batcher:
     def __init__(self, squad: "Squad"):
         """Start the threads, which end with the process or with `close`."""
         self.squad = squad
+        self.lock, self.is_closed = threading.Lock(), False
         self.to_score: Waiting = queue.SimpleQueue()
         self.to_correct: Waiting = queue.SimpleQueue()
         self.threads = [
@@ -69,13 +70,22 @@ class Batcher:
         return self.add(question, response, only_scores=True)
 
     def add(self, question: str, response: str, only_scores: bool) -> Future[Any]:
-        """Let a row wait for the inspectors."""
+        """Let a row wait for the inspectors.
+
+        Raises:
+            RuntimeError: the threads have ended, so nothing would process the row.
+        """
         result: Future[Any] = Future()
-        self.to_score.put(Job(question, response, result, only_scores))
+        with self.lock:
+            if self.is_closed:
+                raise RuntimeError("the squad was closed while it was used")
+            self.to_score.put(Job(question, response, result, only_scores))
         return result
 
     def close(self) -> None:
         """Process what waits, and end the threads."""
+        with self.lock:
+            self.is_closed = True
         for waiting, thread in zip((self.to_score, self.to_correct), self.threads, strict=True):
             waiting.put(None)
             thread.join()

@@ -1,14 +1,17 @@
 """Corrects the responses in a table, row by row, so that a killed run continues where it was."""
 
 import csv
+import fcntl
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -70,31 +73,41 @@ def correct_table(squad: Squad, directory: Path, table: Table, output: Path) -> 
         output: file to write, .jsonl or .csv; in a .csv, scores and trace are JSON.
 
     Raises:
-        UserError: the columns are unknown, the output exists, or an unfinished one is of another
-            table or another squad.
+        UserError: the columns are unknown, the output exists, another process writes it, or an
+            unfinished one is of another table or another squad.
+    """
+    found = check_table(table, output)
+    partial = output.with_name(f"{output.name}.partial")
+    with locked(partial) as file:
+        check_output(output)  # another process may just have finished it
+        start_or_continue(partial, identity(directory, table))
+        summary = Summary()
+        for row in iterate_rows(partial):
+            summary.add(row)
+        done = sum(summary.counts.values())
+        records = islice(read_records(table.path), done, None)
+        with tqdm(unit=" rows", desc="correcting", initial=done, disable=None) as bar:
+            while batch := list(islice(records, ROWS)):
+                for row in correct_records(squad, batch, found):
+                    file.write(as_line(row))
+                    summary.add(row)
+                file.flush()
+                os.fsync(file.fileno())
+                bar.update(len(batch))
+        finish(partial, output)
+    return summary
+
+
+def check_table(table: Table, output: Path) -> Format:
+    """Return what reads the records of a table, and check that the output can be written.
+
+    This takes no time, so programs do it before they load a squad.
+
+    Raises:
+        UserError: as for `correct_table`.
     """
     check_output(output)
-    found = find_format(table)
-    partial = output.with_name(f"{output.name}.partial")
-    start_or_continue(partial, identity(directory, table))
-    summary = Summary()
-    for row in iterate_rows(partial):
-        summary.add(row)
-    done = sum(summary.counts.values())
-    records = islice(read_records(table.path), done, None)
-    with (
-        partial.open("a", encoding="utf-8") as file,
-        tqdm(unit=" rows", desc="correcting", initial=done, disable=None) as bar,
-    ):
-        while batch := list(islice(records, ROWS)):
-            for row in correct_records(squad, batch, found, table.path):
-                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-                summary.add(row)
-            file.flush()
-            os.fsync(file.fileno())
-            bar.update(len(batch))
-    finish(partial, output)
-    return summary
+    return find_format(table)
 
 
 def check_output(output: Path) -> None:
@@ -109,6 +122,24 @@ def check_output(output: Path) -> None:
         raise UserError(f"{output}: the file exists; remove it, or give another name")
     if not output.parent.is_dir():
         raise UserError(f"{output.parent}: no such directory; create it, or correct the path")
+
+
+@contextmanager
+def locked(partial: Path) -> Iterator[IO[str]]:
+    """Open the file of unfinished rows to add some, alone: rows of two processes would be mixed.
+
+    Raises:
+        UserError: another process writes it.
+    """
+    with partial.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{partial}: another process writes this file; wait until it ends, or give another "
+                "output"
+            ) from None
+        yield file
 
 
 def find_format(table: Table) -> Format:
@@ -129,6 +160,11 @@ def find_format(table: Table) -> Format:
         formats = fitting(first, "responses")
         if len(formats) == 1:
             return formats[0]
+        if not first:
+            raise UserError(
+                f"{table.path}: no rows, so its columns cannot be recognised; give a table with "
+                "rows, or name the columns with --question and --response"
+            )
         raise UserError(
             f"{table.path}: the columns with questions and responses are not known; name them with "
             f"--question and --response. Its columns: {shown}"
@@ -157,9 +193,8 @@ def start_or_continue(partial: Path, wanted: dict[str, Any]) -> None:
         UserError: it has rows of another table, squad or columns.
     """
     record = partial.with_name(f"{partial.name}.json")
-    if not partial.exists():
+    if partial.stat().st_size == 0:
         write_json(record, wanted)
-        partial.touch()
         return
     if not record.is_file() or read_json(record) != wanted:
         raise UserError(
@@ -172,23 +207,36 @@ def start_or_continue(partial: Path, wanted: dict[str, Any]) -> None:
         os.truncate(partial, complete)
 
 
-def correct_records(
-    squad: Squad, batch: Sequence[Record], found: Format, path: Path
-) -> Iterator[Row]:
+def correct_records(squad: Squad, batch: Sequence[Record], found: Format) -> Iterator[Row]:
     """Yield the records of a batch with their corrections."""
     read = [read_record(record, found, "responses", "last") for _, record in batch]
-    usable = [row for row, reason in read if reason in (None, "empty") and "response" in row]
+    # A row that can be read has texts, also where they are no training data: empty or long ones.
+    usable = [row for row, _ in read if row]
     corrections = iter(
         squad.correct_all([row["question"] for row in usable], [row["response"] for row in usable])
     )
     for (_, record), (row, reason) in zip(batch, read, strict=True):
-        if reason in (None, "empty") and "response" in row:
-            correction = next(corrections)
-        else:
-            text = row.get("response", "")
-            correction = Correction(text, "skipped", str(reason), {}, [])
+        correction = next(corrections) if row else Correction("", "skipped", str(reason), {}, [])
         added = correction.as_json()
         yield {**record, "aligned_response": added.pop("text"), **added}
+
+
+def as_line(row: Row) -> str:
+    """Return a row as a line of JSON. Values that JSON does not have become null or text."""
+    try:
+        text = json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:  # NaN, which stands in Parquet for a number that is missing
+        text = json.dumps(without_nan(row), ensure_ascii=False, default=str)
+    return text + "\n"
+
+
+def without_nan(value: Any) -> Any:
+    """Return a value with None for each number in it that is not finite."""
+    if isinstance(value, dict):
+        return {name: without_nan(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def finish(partial: Path, output: Path) -> None:

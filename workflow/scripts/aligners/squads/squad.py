@@ -109,7 +109,8 @@ class Squad:
             responses: the LLM's response to each question.
 
         Raises:
-            UserError: a text is not valid Unicode, or the scores of a row are not a number.
+            UserError: a text is not valid Unicode or no text, or the scores of a row are not a
+                number.
             ValueError: there are not as many responses as questions.
         """
         results = self.align(questions, responses)
@@ -201,10 +202,11 @@ class Squad:
     def close(self) -> None:
         """Finish what waits for `acorrect`, and stop the servers that the aligners started.
 
-        The end of the process stops them too.
+        The end of the process stops them too. A squad can be used again: the next call starts
+        what it needs.
         """
-        if "batcher" in self.__dict__:
-            self.batcher.close()
+        if batcher := self.__dict__.pop("batcher", None):
+            batcher.close()
         self.stop_servers()
 
     @cached_property
@@ -217,13 +219,18 @@ def check_texts(questions: Sequence[str], responses: Sequence[str]) -> None:
     """Check that there are as many responses as questions, and that all are valid Unicode.
 
     Raises:
-        UserError: a text has half of a surrogate pair, which no tokenizer can read.
+        UserError: a text is no text, such as None for a response that calls a tool, or has half of
+            a surrogate pair, which no tokenizer can read.
         ValueError: the numbers differ.
     """
     if len(questions) != len(responses):
         raise ValueError(f"{len(questions)} questions, but {len(responses)} responses")
     for name, texts in (("question", questions), ("response", responses)):
         for number, text in enumerate(texts, start=1):
+            if not isinstance(text, str):
+                raise UserError(
+                    f"row {number}: the {name} is no text but {text!r:.50}; leave the row out"
+                )
             try:
                 text.encode()
             except UnicodeEncodeError:
