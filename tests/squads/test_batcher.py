@@ -94,8 +94,9 @@ def test_a_row_that_makes_a_model_fail_fails_alone(squad: Squad) -> None:
 
 
 def test_what_waits_is_done_before_the_threads_end(squad: Squad) -> None:
-    futures = [squad.batcher.correct("known", text) for text in RESPONSES * 20]
-    scores = squad.batcher.inspect("known", "xa")
+    batcher = squad.batcher
+    futures = [batcher.correct("known", text) for text in RESPONSES * 20]
+    scores = batcher.inspect("known", "xa")
     squad.close()
     assert all(future.done() for future in [*futures, scores])
-    assert not any(thread.is_alive() for thread in squad.batcher.threads)
+    assert not any(thread.is_alive() for thread in batcher.threads)
