@@ -41,6 +41,14 @@ def test_a_response_below_a_threshold_is_corrected(served: Served) -> None:
     assert "aligners" not in body
 
 
+def test_headers_with_any_characters_pass_both_ways(served: Served) -> None:
+    name = "Zoë 東京".encode()
+    answer = served.client.post(CHAT, json=chat_body(BAD), headers={"x-user": name})
+    assert answer.status_code == 200
+    assert served.record.headers[-1]["x-user"].encode("latin-1") == name
+    assert dict(answer.headers.raw)[b"x-name"] == "東京".encode()
+
+
 def test_a_response_above_the_thresholds_is_sent_byte_by_byte(served: Served) -> None:
     response = served.ask("say: a fine answer")
     assert response.headers["x-aligners-action"] == "unchanged"

@@ -172,7 +172,9 @@ class Upstream:
                 return Response(b'{"id": "half', headers={"content-length": "1000"})
             content = json.dumps(whole(body), separators=(",", ":"))
             headers = {"x-request-id": "up-1", "x-aligners-id": "x"}
-            return Response(content, headers=headers, media_type="application/json")
+            response = Response(content, headers=headers, media_type="application/json")
+            response.raw_headers.append((b"x-name", "東京".encode()))
+            return response
         return StreamingResponse(
             self.stream(body, fault, request),
             media_type="text/event-stream",

@@ -139,9 +139,12 @@ class Upstream:
         The time limit holds for all that is done with the answer.
         """
         url = f"{self.base}{path}" + (f"?{query}" if query else "")
-        request = self.client.build_request(
-            method, url, headers=self.sent_headers(headers), content=body
-        )
+        # As Starlette decoded them: a client may send other characters than those of ASCII.
+        sent = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in self.sent_headers(headers)
+        ]
+        request = self.client.build_request(method, url, headers=sent, content=body)
         try:
             async with asyncio.timeout(self.seconds):
                 response = await self.client.send(request, stream=True)
@@ -200,11 +203,15 @@ def named_by_connection(headers: Sequence[tuple[str, str]]) -> set[str]:
 
 
 def shown_headers(response: httpx2.Response) -> Headers:
-    """Return the headers of an answer that a client gets."""
+    """Return the headers of an answer that a client gets; Latin-1 keeps each of their bytes."""
     dropped = OF_ONE_HOP | OF_THE_SERVER
+    received = [
+        (name.decode("latin-1").lower(), value.decode("latin-1"))
+        for name, value in response.headers.raw
+    ]
     return [
         (name, value)
-        for name, value in response.headers.multi_items()
+        for name, value in received
         if name not in dropped and not name.startswith(PREFIX)
     ]
 
