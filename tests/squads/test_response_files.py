@@ -16,6 +16,7 @@ from aligners.core.rows import read_rows, write_rows
 from aligners.squads import response_files
 from aligners.squads.correction import Correction
 from aligners.squads.response_files import Table, correct_table
+from aligners.squads.squad import Squad
 
 ROWS = [{"question": f"Question {number}?", "response": f"text {number}"} for number in range(10)]
 
@@ -233,6 +234,17 @@ def test_a_table_without_rows_is_one_message(place: Path) -> None:
     (place / "a.csv").write_text("question,response\n")
     with pytest.raises(UserError, match=r"a\.csv: no rows"):
         correct(place, FakeSquad(), place / "a.csv", "out.jsonl")
+
+
+def test_an_interrupted_command_says_how_to_continue(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rows(place / "answers.jsonl", ROWS)
+    monkeypatch.setattr(Squad, "load", lambda *_, **__: FakeSquad(fails_at=1))
+    with pytest.raises(SystemExit) as ended:
+        correct_and_report(Table(place / "answers.jsonl"), str(place), place / "out.jsonl", None)
+    assert ended.value.code == 130
+    assert "the same command continues" in capsys.readouterr().err
 
 
 def test_the_command_checks_table_and_output_before_it_loads_the_squad(place: Path) -> None:

@@ -219,7 +219,7 @@ def test_a_threshold_in_the_record_is_the_one_that_counts(copy: Path) -> None:
     assert Squad.load(copy).correct(QUESTION, RUDE).reason == "above_threshold"
 
 
-@pytest.mark.parametrize("path", ["results/none", "a/b/c", "none", "./x"])
+@pytest.mark.parametrize("path", ["results/none", "a/b/c", "none", "./x", "docs/use.md"])
 def test_a_path_that_is_none_is_one_message(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=re.escape(path)) as caught:

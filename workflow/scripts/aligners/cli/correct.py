@@ -9,6 +9,15 @@ from aligners.squads.models import load_inference
 from aligners.squads.response_files import Summary, Table, check_table, correct_table
 from aligners.squads.squad import Squad
 
+# Status of a program that Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
+# Why a record has no texts (`aligners.imports.formats.read_record`).
+UNREADABLE = {
+    "not_text": "the question or the response is not a text",
+    "no_prompt": "there is no response, or no question before it",
+    "tool_call": "a message calls a tool",
+}
+
 
 def correct_and_report(table: Table, squad: str, output: Path, inference: Path | None) -> None:
     """Write the corrections of a table (`correct_table`), and print how many there are.
@@ -22,17 +31,13 @@ def correct_and_report(table: Table, squad: str, output: Path, inference: Path |
     check_table(table, output)  # before the models are loaded, which takes longer
     directory = find_squad(squad, None)
     loaded = Squad.load(directory, inference=load_inference(inference))
-    summary = correct_table(loaded, directory, table, output)
+    try:
+        summary = correct_table(loaded, directory, table, output)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command continues after the last batch", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     print(described(summary), file=sys.stderr)
     print(output)
-
-
-# Why a record has no texts (`aligners.imports.formats.read_record`).
-UNREADABLE = {
-    "not_text": "the question or the response is not a text",
-    "no_prompt": "there is no response, or no question before it",
-    "tool_call": "a message calls a tool",
-}
 
 
 def described(summary: Summary) -> str:

@@ -36,7 +36,7 @@ def find_squad(path: str | Path, revision: str | None) -> Path:
         if revision is not None:
             raise UserError(f"{path}: a directory has no revision {revision!r}; leave it out")
         return directory
-    if isinstance(path, str) and is_repository(path):
+    if isinstance(path, str) and is_repository(path) and not directory.exists():
         return download(path, revision)
     raise UserError(
         f"{path}: no such directory; give the directory of a squad, such as "
