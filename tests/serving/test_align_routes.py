@@ -33,6 +33,23 @@ def test_one_response_is_aligned(served: Served) -> None:
     assert answer.headers["x-aligners-action"] == "corrected"
 
 
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({**ROW, "response": "bad " * 5001}, "too_long"),
+        ({**ROW, "question": "why " * 5001}, "question_too_long"),
+    ],
+)
+def test_a_very_long_text_is_skipped_and_keeps_no_other_waiting(
+    served: Served, row: dict[str, str], reason: str
+) -> None:
+    body = served.client.post("/v1/align", json=row).json()
+    assert (body["action"], body["reason"]) == ("skipped", reason)
+    assert body["aligned_response"] == row["response"]
+    scores = served.client.post("/v1/inspect", json=row).json()["scores"]
+    assert scores == {"ethical": None, "factual": None}
+
+
 def test_the_question_can_be_a_chat(served: Served) -> None:
     messages = [{"role": "user", "content": "unfamiliar"}]
     body = {"messages": messages, "response": "bad"}

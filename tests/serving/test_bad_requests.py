@@ -38,6 +38,7 @@ def check_error(answer: Any, status: int, code: str) -> dict[str, Any]:
         (b"[]", "invalid_json"),
         (b"null", "invalid_json"),
         (b"[" * 100_000, "invalid_json"),
+        (b'{"messages": [{"role": "user", "content": "half \\ud800"}]}', "invalid_unicode"),
         (b"{}", "no_messages"),
         (b'{"messages": []}', "no_messages"),
         (b'{"messages": "hello"}', "no_messages"),

@@ -196,15 +196,6 @@ def test_an_unchanged_response_has_a_trace_too(served: Served) -> None:
     assert content_of(body) == "fine"
 
 
-def test_halves_of_surrogate_pairs_are_answered(served: Served) -> None:
-    response = served.client.post(
-        CHAT,
-        content=json.dumps(chat_body("say: a bad \ud800 answer")),
-        headers={"content-type": "application/json"},
-    )
-    assert response.status_code == 200
-
-
 def test_metrics_count_actions_turns_and_tokens(served: Served) -> None:
     before = served.metric('aligners_responses_total{action="corrected",reason="accepted"}')
     tokens = served.metric('aligners_tokens_total{kind="prompt"}')

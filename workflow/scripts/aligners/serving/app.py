@@ -128,6 +128,7 @@ def check_numbers(options: ServeOptions) -> None:
         "timeout",
         "upstream_timeout",
         "max_body_mb",
+        "max_characters",
         "max_queue",
         "max_requests",
         "ping_seconds",

@@ -42,6 +42,8 @@ class ServeOptions:
             so long, its process is started again.
         upstream_timeout: seconds within which the upstream has to finish an answer.
         max_body_mb: largest body of a request, and of an answer of the upstream, in MB.
+        max_characters: longest question or response that the squad examines; a longer one is
+            skipped. Inspectors read a long response in windows, and no aligner reads it whole.
         max_queue: responses that wait for the squad at most; more requests get a 429.
         max_requests: requests at the same time at most; more get a 429.
         ping_seconds: a stream that waits gets a comment each time so many seconds have passed, so
@@ -64,6 +66,7 @@ class ServeOptions:
     timeout: float = 60.0
     upstream_timeout: float = 600.0
     max_body_mb: float = 20.0
+    max_characters: int = 20_000
     max_queue: int = 256
     max_requests: int = 512
     ping_seconds: float = 15.0

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from aligners.core.reasons import QUESTION_TOO_LONG, TOO_LONG
 from aligners.serving.errors import SERVER, ApiError, too_many
 from aligners.serving.exchange import OBSERVED, Exchange, Verdict
 from aligners.serving.metrics import Metrics
@@ -141,8 +142,9 @@ class Service:
 
     async def examine(self, exchange: Exchange, row: Row) -> Verdict:
         """Let the squad correct a response (`examine_all`)."""
-        if row.skip is not None or row.response is None:
-            verdict = Verdict("skipped", row.skip or "", row.response, row.response)
+        skip = row.skip or self.too_long(row.question, row.response)
+        if skip is not None or row.response is None:
+            verdict = Verdict("skipped", skip or "", row.response, row.response)
         else:
             try:
                 found = await self.squad.correct(row.question, row.response)
@@ -161,6 +163,15 @@ class Service:
         if self.text_log is not None and row.response:
             self.text_log.write(exchange.id, row.question, verdict)
         return verdict
+
+    def too_long(self, question: str, response: str | None) -> str | None:
+        """Return the reason to skip a row with a very long text, or None.
+
+        The inspectors need seconds for each 100,000 characters, and meanwhile score nothing else.
+        """
+        if len(question) > self.options.max_characters:
+            return QUESTION_TOO_LONG
+        return TOO_LONG if len(response or "") > self.options.max_characters else None
 
     def failed(self, exchange: Exchange, row: Row, failure: SquadFailure) -> Verdict:
         """Return the response unchanged, if the client wants it when the squad fails.

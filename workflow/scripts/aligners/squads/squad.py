@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from aligners.configuration.kinds.inference import Inference
 from aligners.configuration.systems import SYSTEMS
@@ -56,6 +57,8 @@ class Squad:
         """
         self.record, self.models, self.familiar = record, models, familiar
         self.stop_servers = stop_servers
+        self.lock = Lock()
+        self.running: Batcher | None = None
         self.criteria, self.thresholds = record.criteria, models.thresholds
         self.gated = SYSTEMS[record.system].gated
 
@@ -205,14 +208,19 @@ class Squad:
         The end of the process stops them too. A squad can be used again: the next call starts
         what it needs.
         """
-        if batcher := self.__dict__.pop("batcher", None):
+        with self.lock:
+            batcher, self.running = self.running, None
+        if batcher is not None:
             batcher.close()
         self.stop_servers()
 
-    @cached_property
+    @property
     def batcher(self) -> Batcher:
         """The threads in which the models work for `acorrect`, and for a server."""
-        return Batcher(self)
+        with self.lock:
+            if self.running is None:
+                self.running = Batcher(self)
+            return self.running
 
 
 def check_texts(questions: Sequence[str], responses: Sequence[str]) -> None:

@@ -130,6 +130,7 @@ def read_chat(body: Json) -> ChatRequest:
             f"stream is {shown(stream)}; give true or false", "invalid_stream", "stream"
         )
     question, skip = question_of(messages)
+    check_unicode(question, "messages")
     if is_forced(body):
         skip = JSON_MODE
     elif skip is None and continues(body, messages):
@@ -246,13 +247,8 @@ def read_row(row: Json, place: str) -> tuple[str, str]:
     else:
         question = read_field(row, "question", place)
     response = read_field(row, "response", place)
-    for name, text in (("question", question), ("response", response)):
-        if not is_unicode(text):
-            raise bad_request(
-                f"{place}{name} has half of a surrogate pair, which is no character; remove it",
-                "invalid_unicode",
-                f"{place}{name}",
-            )
+    check_unicode(question, f"{place}question")
+    check_unicode(response, f"{place}response")
     return question, response
 
 
@@ -273,10 +269,17 @@ def read_field(row: Json, name: str, place: str) -> str:
     return text
 
 
-def is_unicode(text: str) -> bool:
-    """Return whether a text has whole characters only."""
+def check_unicode(text: str, place: str) -> None:
+    """Check that a text has whole characters only, so that a squad can read it.
+
+    Raises:
+        ApiError: it has half of a surrogate pair.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise bad_request(
+            f"{place} has half of a surrogate pair, which is no character; remove it",
+            "invalid_unicode",
+            place,
+        ) from None

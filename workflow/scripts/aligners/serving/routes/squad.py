@@ -44,11 +44,13 @@ async def inspect(request: Request) -> Response:
 async def score(
     service: Service, exchange: Exchange, question: str, response: str
 ) -> dict[str, float | None]:
-    """Return the scores of a response.
+    """Return the scores of a response; None each if a text is too long.
 
     Raises:
         ApiError: the squad failed. There are no scores to give instead.
     """
+    if service.too_long(question, response):
+        return dict.fromkeys(service.info().criteria)
     try:
         return await service.squad.inspect(question, response)
     except SquadFailure as failure:
