@@ -45,9 +45,7 @@ rule apply_squad:
     conda:
         MODELS
     params:
-        **program(
-            "apply_squad", "backbone.inference", first_sentence=responds_in_first_sentences
-        ),
+        **program("apply_squad", "backbone.inference", first_sentence=responds_in_first_sentences),
         recipe=recipe_name("backbone"),
     message:
         "Corrections by {wildcards.system} of {wildcards.backbone}: {wildcards.dataset}, {wildcards.llm}"
