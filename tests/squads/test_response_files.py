@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from aligners.cli.correct import correct_and_report, described
+from aligners.configuration.kinds.inference import Inference
 from aligners.core.errors import UserError
 from aligners.core.rows import read_rows, write_rows
 from aligners.squads import response_files
@@ -279,3 +280,28 @@ def test_no_file_is_replaced(place: Path) -> None:
     write_rows(place / "answers2.jsonl", [{**ROWS[0], "trace": "x"}])
     with pytest.raises(UserError, match="the column 'trace' would be replaced"):
         correct(place, FakeSquad(), place / "answers2.jsonl", "out.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [("prompt", ()), ("asked", ("asked", "response")), ("messages", ())],
+)
+def test_a_response_that_is_not_corrected_keeps_its_blanks(
+    place: Path, name: str, columns: tuple[str, ...]
+) -> None:
+    text = "  text 1\n\n"
+    chat = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": text}]
+    row = {name: chat} if name == "messages" else {name: "Why?", "response": text}
+    write_rows(place / "answers.jsonl", [row])
+    correct(place, FakeSquad(), place / "answers.jsonl", "out.jsonl", *columns)
+    assert read_rows(place / "out.jsonl")[0]["aligned_response"] == text
+
+
+def test_a_run_does_not_continue_on_another_engine(place: Path) -> None:
+    write_rows(place / "answers.jsonl", ROWS)
+    with pytest.raises(KeyboardInterrupt):
+        correct(place, FakeSquad(fails_at=1), place / "answers.jsonl", "out.jsonl")
+    other = Inference.model_validate({"engine": "openai", "endpoint": "http://127.0.0.1:9/v1"})
+    squad: Any = FakeSquad()
+    with pytest.raises(UserError, match="unfinished rows of another"):
+        correct_table(squad, place, Table(place / "answers.jsonl"), place / "out.jsonl", other)

@@ -30,9 +30,10 @@ def correct_and_report(table: Table, squad: str, output: Path, inference: Path |
     """
     check_table(table, output)  # before the models are loaded, which takes longer
     directory = find_squad(squad, None)
-    loaded = Squad.load(directory, inference=load_inference(inference))
+    engine = load_inference(inference)
+    loaded = Squad.load(directory, inference=engine)
     try:
-        summary = correct_table(loaded, directory, table, output)
+        summary = correct_table(loaded, directory, table, output, engine)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues after the last batch", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -15,10 +15,12 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from aligners.configuration.kinds.inference import Inference
 from aligners.core.errors import UserError
 from aligners.core.hashes import file_hash, quick_hash
 from aligners.core.rows import Row, atomic_path, iterate_rows, read_json, write_json
 from aligners.core.tables import FIRST_RECORDS, Record, column_names, read_records, value_at
+from aligners.correction.aligner import IN_PROCESS
 from aligners.imports.formats import Format, fitting, format_of_columns, read_record
 from aligners.squads.correction import Correction
 from aligners.squads.squad import Squad
@@ -60,7 +62,9 @@ class Summary:
         return sum(count for (name, _), count in self.counts.items() if name == action)
 
 
-def correct_table(squad: Squad, directory: Path, table: Table, output: Path) -> Summary:
+def correct_table(
+    squad: Squad, directory: Path, table: Table, output: Path, inference: Inference = IN_PROCESS
+) -> Summary:
     """Write the rows of a table with their corrections, in order, and return how many there are.
 
     Until all rows are done they are in the file `output`.partial. If the run is killed, the same
@@ -71,6 +75,7 @@ def correct_table(squad: Squad, directory: Path, table: Table, output: Path) -> 
         directory: of the squad.
         table: with the responses.
         output: file to write, .jsonl or .csv; in a .csv, scores and trace are JSON.
+        inference: with which the squad was loaded.
 
     Raises:
         UserError: the columns are unknown, the output exists, another process writes it, or an
@@ -80,7 +85,7 @@ def correct_table(squad: Squad, directory: Path, table: Table, output: Path) -> 
     partial = output.with_name(f"{output.name}.partial")
     with locked(partial) as file:
         check_output(output)  # another process may just have finished it
-        start_or_continue(partial, identity(directory, table))
+        start_or_continue(partial, identity(directory, table, inference))
         summary = Summary()
         for row in iterate_rows(partial):
             summary.add(row)
@@ -88,7 +93,7 @@ def correct_table(squad: Squad, directory: Path, table: Table, output: Path) -> 
         records = islice(read_records(table.path), done, None)
         with tqdm(unit=" rows", desc="correcting", initial=done, disable=None) as bar:
             while batch := list(islice(records, ROWS)):
-                for row in correct_records(squad, batch, found):
+                for row in correct_records(squad, batch, found, table):
                     file.write(as_line(row))
                     summary.add(row)
                 file.flush()
@@ -177,10 +182,12 @@ def find_format(table: Table) -> Format:
     return format_of_columns("responses", {"question": table.question, "response": table.response})
 
 
-def identity(directory: Path, table: Table) -> dict[str, Any]:
-    """Return what must be equal for a run to continue: the squad, the table and the columns."""
+def identity(directory: Path, table: Table, inference: Inference) -> dict[str, Any]:
+    """Return what must be equal for a run to continue: squad, engine, table and columns."""
     return {
         "squad": file_hash(directory / "squad.json"),
+        # Another engine writes other texts.
+        "engine": [inference.engine, inference.prompts, inference.model],
         "table": quick_hash(table.path),
         "columns": [table.question, table.response],
     }
@@ -207,7 +214,9 @@ def start_or_continue(partial: Path, wanted: dict[str, Any]) -> None:
         os.truncate(partial, complete)
 
 
-def correct_records(squad: Squad, batch: Sequence[Record], found: Format) -> Iterator[Row]:
+def correct_records(
+    squad: Squad, batch: Sequence[Record], found: Format, table: Table
+) -> Iterator[Row]:
     """Yield the records of a batch with their corrections."""
     read = [read_record(record, found, "responses", "last") for _, record in batch]
     # A row that can be read has texts, also where they are no training data: empty or long ones.
@@ -218,7 +227,27 @@ def correct_records(squad: Squad, batch: Sequence[Record], found: Format) -> Ite
     for (_, record), (row, reason) in zip(batch, read, strict=True):
         correction = next(corrections) if row else Correction("", "skipped", str(reason), {}, [])
         added = correction.as_json()
-        yield {**record, "aligned_response": added.pop("text"), **added}
+        text = added.pop("text")
+        if correction.action != "corrected":
+            text = as_written(record, text, [table.response] if table.response else found.columns)
+        yield {**record, "aligned_response": text, **added}
+
+
+def as_written(record: Row, text: str, columns: Sequence[str]) -> str:
+    """Return a response with the blanks around it, which the reader of the record removes.
+
+    Args:
+        record: that has the response.
+        text: the response without blanks.
+        columns: one of them has the response, or a chat that ends with it.
+    """
+    for column in columns:
+        value = value_at(record, column)
+        if isinstance(value, list):
+            value = value_at(record, f"{column}.-1.content")
+        if isinstance(value, str) and value.strip() == text.strip():
+            return value
+    return text
 
 
 def as_line(row: Row) -> str:
