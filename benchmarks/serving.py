@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -54,11 +55,12 @@ print(time.perf_counter() - started)
 
 @dataclass(frozen=True)
 class Row:
-    """A question, its response, and what the squad makes of the response."""
+    """A question, its response, what the squad makes of it, and how many turns that takes."""
 
     question: str
     response: str
     correction: str
+    turns: int
 
     @property
     def is_corrected(self) -> bool:
@@ -96,7 +98,9 @@ def measure(rows: int = 20_000, results: Path | None = None) -> Figures:
 def load_rows(results: Path) -> list[Row]:
     """Return the responses of the demo's LLM, one for each question."""
     rows = {
-        row["question"]: Row(row["question"], row["response"], row["aligned_response"])
+        row["question"]: Row(
+            row["question"], row["response"], row["aligned_response"], len(row["trace"])
+        )
         for name in DATASETS
         for row in read_rows(results / CORRECTED.format(name))
     }
@@ -195,7 +199,7 @@ def client_of_all() -> httpx2.AsyncClient:
 
 async def overhead(url: str, bare: str, known: Sequence[Row], count: int = 1000) -> Figures:
     """Compare requests that no aligner touches, in turns with those to a bare proxy."""
-    untouched = [row for row in known if not row.is_corrected]
+    untouched = [row for row in known if not row.turns]
     seconds: dict[str, list[float]] = {url: [], bare: []}
     async with client_of_all() as client:
         for number in range(count):
@@ -243,20 +247,38 @@ def throughput(
 
 
 async def ask_all(url: str, rows: Sequence[Row]) -> float:
-    """Return the seconds in which CLIENTS clients get all answers, which must be right."""
-    waiting = iter(rows)
-    async with client_of_all() as client:
+    """Return the seconds in which CLIENTS clients get all answers, which must be right.
 
-        async def work() -> None:
-            for row in waiting:
-                reply = await ask(client, url, row)
-                text = reply.json()["choices"][0]["message"]["content"]
-                if text != row.correction:
-                    raise RuntimeError(f"{row.question}: {text!r}, not {row.correction!r}")
+    The clients send bytes: a client of a library takes as much of the processor as the server.
+    """
+    waiting, port = iter(rows), int(url.rpartition(":")[2])
 
-        started = time.perf_counter()
-        await asyncio.gather(*(work() for _ in range(CLIENTS)))
-        return time.perf_counter() - started
+    async def work() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for row in waiting:
+            answer = await send(reader, writer, body_of(row))
+            text = answer["choices"][0]["message"]["content"]
+            if text != row.correction:
+                raise RuntimeError(f"{row.question}: {text!r}, not {row.correction!r}")
+        writer.close()
+
+    started = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(CLIENTS)))
+    return time.perf_counter() - started
+
+
+async def send(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: dict[str, Any]
+) -> Any:
+    """Send a request on an open connection, and return the object of its answer."""
+    content = json.dumps(body).encode()
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    headers = await reader.readuntil(b"\r\n\r\n")
+    found = re.search(rb"content-length: (\d+)", headers, re.IGNORECASE)
+    if not headers.startswith(b"HTTP/1.1 200") or found is None:
+        raise RuntimeError(headers.decode())
+    return json.loads(await reader.readexactly(int(found[1])))
 
 
 async def streams_with_faults(url: str, process: psutil.Process, known: Sequence[Row]) -> Figures:
