@@ -37,7 +37,7 @@ def run_core(code: str, directory: Path) -> subprocess.CompletedProcess[str]:
 def test_a_squad_is_imported_without_the_workflow(tmp_path: Path) -> None:
     result = run_core(
         "from aligners.correction.aligner import Aligner\n"
-        "from aligners.correction.squad import align_with_squad\n"
+        "from aligners import Squad\n"
         "from aligners.inspectors.inspector import Inspector\n",
         tmp_path,
     )

@@ -11,6 +11,7 @@ import apply_squad
 import pytest
 import train_aligner
 from projects import ROOT
+from table_squads import align_with_squad
 from tiny_models import SHAPES, make_model
 from tiny_training import recipe
 from transformers import AutoTokenizer
@@ -27,7 +28,6 @@ from aligners.correction.aligner import Aligner
 from aligners.correction.backends import AlignerModel, ModelBackend
 from aligners.correction.input_format import PAPER_FORMAT, PLAIN_FORMAT, conditioned
 from aligners.correction.problems import AlignerCorrection
-from aligners.correction.squad import align_with_squad
 from aligners.correction.train import RowEncoder
 from aligners.squads.assemble import Design, Part, assemble
 from aligners.synthesis.familiarity import FamiliarQuestions

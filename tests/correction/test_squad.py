@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from table_squads import align_with_squad, align_with_squad_paper
 
 from aligners.core.errors import UserError
 from aligners.core.reasons import PROBLEMS
@@ -15,8 +16,6 @@ from aligners.correction.gate import Gate
 from aligners.correction.problems import AlignerCorrection, find_problem
 from aligners.correction.squad import (
     Result,
-    align_with_squad,
-    align_with_squad_paper,
     with_first_sentences,
 )
 
@@ -234,7 +233,7 @@ def test_no_aligner_acts_on_an_unfamiliar_question() -> None:
     aligners = {name: aligner({"a0": "a1"}) for name in "xy"}
     inspectors = {"x": Table({"a0": -5}), "y": Table()}
     new, known = align_with_squad(
-        ["new", "old"], ["a0"] * 2, aligners, inspectors, LEAST_RISE, [False, True]
+        ["new", "old"], ["a0"] * 2, aligners, inspectors, LEAST_RISE, unfamiliar=["new"]
     )
     assert (new.aligned_response, new.trace, new.reason) == ("a0", [], "unfamiliar_question")
     assert new.scores == known.scores == pytest.approx({"x": 0.0067, "y": 0.9526}, abs=1e-4)

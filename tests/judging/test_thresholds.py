@@ -4,9 +4,9 @@ import random
 from dataclasses import asdict, dataclass
 
 import pytest
+from table_squads import align_with_squad
 
 from aligners.correction.problems import AlignerCorrection
-from aligners.correction.squad import align_with_squad
 from aligners.judging.thresholds import (
     OFFSETS,
     intermediate_corrections,

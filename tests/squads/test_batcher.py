@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 import pytest
+from table_squads import make_table_squad
 
-from aligners.correction.gate import Gate
 from aligners.correction.problems import AlignerCorrection
-from aligners.correction.squad import Align, SquadModels
+from aligners.correction.squad import Align
 from aligners.squads.correction import Correction
-from aligners.squads.record import EncoderSettings, Member, SquadRecord
 from aligners.squads.squad import Squad
 
 CRITERIA = ("x", "y", "z")
@@ -49,24 +48,12 @@ def calls() -> list[int]:
 
 @pytest.fixture
 def squad(calls: list[int]) -> Squad:
-    members = [
-        Member(
-            criterion=name, languages=[], principles="", threshold=0.0, inspector="i", aligner="a"
-        )
-        for name in CRITERIA
-    ]
-    record = SquadRecord(
-        format=1, name="n", system="squad", backbone="b", inspector="i", members=members,
-        least_rise=1.0, batch_tokens=1, encoder=EncoderSettings(max_tokens=1, batch_size=1),
-        held_out=None, versions={}, files={},
-    )  # fmt: skip
-    models = SquadModels(
+    return make_table_squad(
         {name: aligner(name, calls) for name in CRITERIA},
         {name: Letter(name) for name in CRITERIA},
-        dict.fromkeys(CRITERIA, 0.0),
-        Gate(1.0),
+        1.0,
+        lambda questions: [text != "new" for text in questions],
     )
-    return Squad(record, models, lambda questions: [text != "new" for text in questions])
 
 
 def test_each_row_gets_what_it_gets_alone(squad: Squad, calls: list[int]) -> None:

@@ -1,7 +1,8 @@
-"""Squads: the aligners of several criteria correct one response in turns.
+"""The turns of a squad: the aligners of several criteria correct one response.
 
-A turn is one aligner acting on one row. Margins decide which aligner has the next turn; the gate
-accepts or rejects its correction. Aligners and inspectors get all rows that wait for them at once.
+A turn is one aligner acting on one row. A margin is an inspector's log odds minus its threshold.
+Margins decide which aligner has the next turn, and the gate accepts or rejects its correction.
+Aligners and inspectors get all rows that wait for them at once. `aligners.squads` loads squads.
 """
 
 import math
@@ -223,45 +224,6 @@ def end_turn(
         state.draft = correction, after
 
 
-def align_with_squad(
-    questions: Sequence[str],
-    responses: Sequence[str],
-    aligners: Aligners,
-    inspectors: Inspectors,
-    least_rise: float,
-    familiar: Sequence[bool] | None = None,
-    ids: Sequence[str] | None = None,
-) -> list[Result]:
-    """Correct each response in turns: the aligner with the lowest margin acts next.
-
-    A margin is an inspector's log odds minus its threshold. An aligner acts only if its margin is
-    below 0, and at most once on each row. No aligner acts on an empty response, or where the
-    question is unfamiliar or leaves an inspector no room. The result of a row does not depend on
-    the other rows.
-
-    Args:
-        questions: one for each row.
-        responses: as many as questions.
-        aligners: by criterion; their order breaks ties.
-        inspectors: by criterion, for the same criteria.
-        least_rise: of the gate (`Gate`), in logits.
-        familiar: whether each question is like those of the training; by default, all are.
-        ids: names of the rows in messages; by default their numbers.
-
-    Returns:
-        One result for each row, in order.
-
-    Raises:
-        UserError: the log odds of a text are not a number.
-    """
-    thresholds = {name: inspectors[name].threshold for name in aligners}
-    models = SquadModels(aligners, inspectors, thresholds, Gate(least_rise))
-    states = models.start(questions, responses, ids)
-    leave_unfamiliar(states, familiar or [True] * len(states))
-    take_all_turns(models, states, next_by_margin)
-    return results_of(states)
-
-
 def leave_unfamiliar(states: Sequence[RowState], familiar: Sequence[bool]) -> None:
     """Leave the rows alone that need an aligner and whose questions are unlike the training's."""
     for state, is_familiar in zip(states, familiar, strict=True):
@@ -282,7 +244,10 @@ NextTurn = Callable[[RowState], str | None]
 
 
 def next_by_margin(state: RowState) -> str | None:
-    """Return the criterion with the lowest margin (`NextTurn` of `align_with_squad`)."""
+    """Return the criterion with the lowest margin below 0 (a `NextTurn`).
+
+    Each aligner acts at most once on a row. The result of a row does not depend on other rows.
+    """
     criterion = next_criterion(state)
     if criterion is not None:
         state.remaining.remove(criterion)
@@ -290,7 +255,7 @@ def next_by_margin(state: RowState) -> str | None:
 
 
 def next_in_order(state: RowState) -> str | None:
-    """Return the next criterion in the row's order (`NextTurn` of `align_with_squad_paper`)."""
+    """Return the next criterion in the row's order whose margin is below 0 (a `NextTurn`)."""
     while state.remaining:
         criterion = state.remaining.pop(0)
         if state.scores.margins[criterion] < 0:
@@ -304,34 +269,14 @@ def take_all_turns(models: SquadModels, states: Sequence[RowState], next_turn: N
         models.take_turns(due)
 
 
-def align_with_squad_paper(
-    questions: Sequence[str],
-    responses: Sequence[str],
-    aligners: Aligners,
-    inspectors: Inspectors,
-    ids: Sequence[str] | None = None,
-    batch_size: int = PAPER_BATCH_SIZE,
-) -> list[Result]:
-    """Apply all aligners in an order that `batch_size` rows share, as the paper does.
-
-    The rows of a batch follow each other in the order of question and response. The aligners act in
-    the order of the batch's mean scores before the first turn, lowest first. An aligner acts on
-    those rows whose probability is below 0.5 when its turn comes, also where the question is
-    unfamiliar. Every correction of a whole response is accepted if the inspectors can read it.
-    Arguments, result and errors are those of `align_with_squad`.
-    """
-    thresholds = dict.fromkeys(aligners, PAPER_THRESHOLD)
-    models = SquadModels(aligners, inspectors, thresholds, PaperGate())
-    states = models.start(questions, responses, ids)
-    order_by_mean_score(models, states, batch_size)
-    take_all_turns(models, states, next_in_order)
-    return results_of(states)
-
-
 def order_by_mean_score(
     models: SquadModels, states: Sequence[RowState], batch_size: int = PAPER_BATCH_SIZE
 ) -> None:
-    """Give the rows of each batch one order of the criteria (`align_with_squad_paper`)."""
+    """Give the rows of each batch one order of the criteria, as the paper does.
+
+    The rows of a batch follow each other in the order of question and response. The order is that
+    of the batch's mean scores before the first turn, lowest first.
+    """
     ordered = sorted(states, key=lambda state: (state.question, state.result.aligned_response))
     for first in range(0, len(states), batch_size):
         batch = [state for state in ordered[first : first + batch_size] if state.remaining]
