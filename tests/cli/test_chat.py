@@ -97,8 +97,18 @@ def test_an_error_of_the_llm_is_told_and_the_conversation_continues(
     assert "cannot be reached" in talk(monkeypatch, capsys, "http://127.0.0.1:9/v1", "Hello")
 
 
+def test_a_key_that_cannot_be_sent_is_one_message_without_the_key(
+    llm: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEY_OF_TEST", "sk-geheimnisträger")
+    printed = talk(monkeypatch, capsys, llm, "Hello")
+    assert "KEY_OF_TEST" in printed and "geheim" not in printed and not ASKED
+
+
 def test_without_an_llm_both_texts_are_typed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     printed = talk(monkeypatch, capsys, None, "Is it?", "It is bad.", "Again?")
-    assert "It is {+good.+}" in printed and "no response was typed" in printed
+    assert "It is {+good.+}" in printed
+    # The input ended in place of the second response.
+    assert printed.count("response> ") == 2 and "error" not in printed

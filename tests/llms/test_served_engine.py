@@ -6,6 +6,7 @@ import shlex
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +20,21 @@ from tiny_models import make_model
 from aligners.configuration.kinds.llms import ServedRecipe, TransformersRecipe
 from aligners.core.completions import Completion, Decoding, Request
 from aligners.core.errors import UserError
-from aligners.llms.engines import load_engine
+from aligners.llms.engines import load_engine, server_guard
 
+# More than the job needs to see five times that nothing listens.
+GUARD_PAUSE_SECONDS = 3
+# A server that answers one request, of its health, and then listens no more.
+DEAF = """
+import http.server, sys, time
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+with http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health) as server:
+    server.handle_request()
+time.sleep(600)
+"""
 REQUESTS = [Request(f"{number:016x}", f"question {number}") for number in range(5)]
 
 
@@ -93,13 +107,24 @@ def test_a_server_that_ends_stops_the_job() -> None:
     engine = load_engine(served(FAULTY))
     children = psutil.Process().children(recursive=True)
     [sleep] = [child for child in children if child.name() == "sleep"]
+    [guard] = [child for child in children if server_guard.__file__ in child.cmdline()]
+    guard.suspend()  # It learns later than the job that the server has ended.
     sleep.kill()  # The server's standard input ends, and so does the server.
+    threading.Timer(GUARD_PAUSE_SECONDS, guard.resume).start()
     with pytest.raises(UserError) as caught:
-        for number in range(10_000):
-            list(engine([Request(str(number), f"question {number}")], Decoding(5)))
+        list(engine([Request("1", "question")], Decoding(5)))
     [log] = Path("logs/servers").iterdir()
     for part in ("server of m", "status", str(log)):
         assert part in str(caught.value)
+
+
+def test_a_server_that_runs_and_does_not_listen_is_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aligners.llms.engines.served.LONGEST_END_SECONDS", 0.1)
+    deaf = f"{sys.executable} -c {shlex.quote(DEAF)} {{port}}"
+    with pytest.raises(UserError, match="server of m runs, but cannot be reached"):
+        list(load_engine(served(deaf))([Request("1", "question")], Decoding(5)))
 
 
 # Real servers

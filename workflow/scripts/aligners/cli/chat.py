@@ -1,7 +1,6 @@
 """A conversation in the terminal with an LLM behind a squad: before, after, and why."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import httpx2
@@ -16,6 +15,7 @@ from aligners.cli.show import (
     print_scores,
     trace_lines,
 )
+from aligners.core.api_keys import read_api_key
 from aligners.core.errors import UserError
 from aligners.core.formats import printable, printable_lines
 from aligners.squads.correction import Correction
@@ -50,7 +50,9 @@ class Upstream:
         Raises:
             UserError: the server cannot be reached, or does not give a text.
         """
-        key = os.environ.get(self.key_variable)
+        # A local server needs no key.
+        has_key = self.key_variable in os.environ
+        key = read_api_key(self.key_variable, "--key-variable") if has_key else None
         try:
             reply = self.client.post(
                 f"{self.url.rstrip('/')}/chat/completions",
@@ -77,19 +79,22 @@ class Upstream:
 def chat(squad: Squad, upstream: Upstream | None) -> None:
     """Read questions until the end of the input, and print what the squad makes of the responses.
 
-    Without an upstream, the responses are read too. The LLM gets the corrected conversation. An
-    error of the upstream is printed, and the conversation continues without that question.
+    Without an upstream, the responses are read too, a line each. The LLM gets the corrected
+    conversation. An error of the upstream is printed, and the conversation continues without that
+    question.
     """
     console = Console(highlight=False)
     console.print(f"{NEW} begins a new conversation, Ctrl+D ends.", style="dim")
     messages: Messages = []
-    for question in read_lines(console, QUESTION):
+    while question := read_line(console, QUESTION):
         if question == NEW:
             messages = []
             continue
         asked = [*messages, {"role": "user", "content": question}]
         try:
-            response = upstream.respond(asked) if upstream else read_response(console)
+            response = upstream.respond(asked) if upstream else read_line(console, RESPONSE)
+            if response is None:
+                return
             correction = squad.correct(question, response)
         except UserError as error:
             console.print(Text(f"error: {error}", style="red"))
@@ -98,27 +103,16 @@ def chat(squad: Squad, upstream: Upstream | None) -> None:
         messages = [*asked, {"role": "assistant", "content": correction.text}]
 
 
-def read_lines(console: Console, prompt: str) -> Iterator[str]:
-    """Yield the lines that a person types, without empty ones, until the end of the input."""
+def read_line(console: Console, prompt: str) -> str | None:
+    """Return the next line that a person types and that is not empty; None at the end."""
     while True:
         try:
             line = console.input(prompt, markup=False).strip()
         except (EOFError, KeyboardInterrupt):
             console.print()
-            return
+            return None
         if line:
-            yield line
-
-
-def read_response(console: Console) -> str:
-    """Return the response that a person types.
-
-    Raises:
-        UserError: the input ended.
-    """
-    for line in read_lines(console, RESPONSE):
-        return line
-    raise UserError("no response was typed")
+            return line
 
 
 def print_correction(console: Console, response: str, correction: Correction) -> None:

@@ -1,13 +1,13 @@
 """The LLM's API behind the server: one client for all requests, and errors of their own status."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import httpx2
 
+from aligners.core.api_keys import read_api_key
 from aligners.core.errors import UserError
 from aligners.serving.errors import ApiError, upstream_error
 from aligners.serving.exchange import PREFIX
@@ -74,7 +74,8 @@ class Upstream:
             UserError: the URL is invalid, or the environment has no key of the upstream.
         """
         self.base = check_url(options.upstream or "")
-        self.key = read_upstream_key(options.upstream_key_variable)
+        variable = options.upstream_key_variable
+        self.key = read_api_key(variable, "--upstream-key-variable") if variable else None
         self.hides_credentials = has_keys or self.key is not None
         self.seconds, self.max_bytes = options.upstream_timeout, options.max_body
         self.client = httpx2.AsyncClient(
@@ -237,25 +238,3 @@ def check_url(url: str) -> str:
             "environment variable, and name this with --upstream-key-variable"
         )
     return url.rstrip("/")
-
-
-def read_upstream_key(variable: str | None) -> str | None:
-    """Return the key of the upstream from the environment; None if it needs none.
-
-    Raises:
-        UserError: the variable is not set, or its value cannot be sent.
-    """
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise UserError(
-            f"--upstream-key-variable {variable}: this environment variable is not set; set it to "
-            "the key of the upstream, or name another one"
-        )
-    if not (key.isascii() and key.isprintable()):
-        raise UserError(
-            f"--upstream-key-variable {variable}: the key has a character that HTTP cannot send; "
-            "correct the environment variable"
-        )
-    return key

@@ -70,7 +70,9 @@ class ErrorMapper:
         unreadable: number of connections that failed.
     """
 
-    def __init__(self, recipe: ServerRecipe, url: str, key: str, check_server: Callable[[], None]):
+    def __init__(
+        self, recipe: ServerRecipe, url: str, key: str, check_server: Callable[[bool], None]
+    ):
         """Start with an endpoint that got no request yet; see `Endpoint` for the arguments."""
         self.recipe, self.url, self.key, self.check_server = recipe, url, key, check_server
         self.replied = False
@@ -107,12 +109,13 @@ class ErrorMapper:
 
     def from_connection_error(self, error: openai.APIConnectionError, attempt: int) -> Exception:
         """Return the exception for a failed connection, or for bytes that are no HTTP reply."""
-        self.check_server()
         self.unreadable += 1
         cause = error.__cause__
         reason = self.redact(str(cause) or type(cause).__name__)
-        down = isinstance(cause, httpx2.ConnectError) or self.unreadable >= UNREADABLE_AT_START
-        if not self.replied and attempt >= DOWN_AFTER and down:
+        failed = isinstance(cause, httpx2.ConnectError) or self.unreadable >= UNREADABLE_AT_START
+        is_down = failed and not self.replied and attempt >= DOWN_AFTER
+        self.check_server(is_down)
+        if is_down:
             return UserError(
                 f"{self.url} cannot be reached ({reason}); "
                 "start the server, or correct the key endpoint of the recipe"

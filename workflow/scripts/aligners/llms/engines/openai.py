@@ -7,13 +7,13 @@ rejects all requests.
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
 import httpx2
 import openai
 
 from aligners.configuration.kinds.llms import OpenAIRecipe, ServerRecipe
+from aligners.core.api_keys import read_api_key
 from aligners.core.completions import Decoding, Engine, Request
 from aligners.core.errors import UserError
 from aligners.llms.engines.errors import NO_KEY, AttemptError, ErrorMapper
@@ -40,21 +40,9 @@ def load(recipe: OpenAIRecipe) -> Engine:
 
 def read_key(recipe: OpenAIRecipe) -> str:
     """Return the API key from the environment variable that the recipe names, or NO_KEY."""
-    variable = recipe.key_variable
-    if variable is None:
+    if recipe.key_variable is None:
         return NO_KEY
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise UserError(
-            f"{recipe.endpoint}: the API key is missing; set the environment variable {variable}, "
-            "or correct key_variable in the recipe"
-        )
-    if not (key.isascii() and key.isprintable()):
-        raise UserError(
-            f"{recipe.endpoint}: the API key has a character that HTTP cannot send; correct the "
-            f"environment variable {variable}"
-        )
-    return key
+    return read_api_key(recipe.key_variable, f"{recipe.endpoint}, key_variable")
 
 
 class Endpoint:
@@ -66,7 +54,7 @@ class Endpoint:
         url: str,
         key: str,
         trust_environment: bool = True,
-        check_server: Callable[[], None] = lambda: None,
+        check_server: Callable[[bool], None] = lambda is_down: None,
     ):
         """Initialise the state without sending a request.
 
@@ -75,7 +63,8 @@ class Endpoint:
             url: URL of the API.
             key: API key. No message contains it.
             trust_environment: whether to use the proxies that environment variables name.
-            check_server: called when a connection fails. It may raise a UserError to stop the job.
+            check_server: called when a connection fails, with whether the server counts as down.
+                It may raise a UserError to stop the job.
         """
         self.recipe, self.url, self.key = recipe, url, key
         pacer = Pacer(

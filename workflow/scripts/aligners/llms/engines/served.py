@@ -36,6 +36,8 @@ LOGS = Path("logs/servers")
 LAST_LINES = 15
 NO_ADAPTERS: Mapping[str, Path] = MappingProxyType({})
 FIRST_POLL, LONGEST_POLL = 0.1, 2.0
+# After the end of the server, its guard stops the server's child processes, and then ends.
+LONGEST_END_SECONDS = 3 * guard.GRACE_SECONDS
 
 
 def load(recipe: ServedRecipe) -> Engine:
@@ -125,7 +127,9 @@ class Server:
         """Return a client for a model on this server, which the recipe names."""
         url = f"http://127.0.0.1:{self.port}/v1"
         # A proxy from the environment cannot reach 127.0.0.1 of this machine.
-        return Endpoint(recipe, url, "none", trust_environment=False, check_server=self.check)
+        return Endpoint(
+            recipe, url, "none", trust_environment=False, check_server=self.check_after_failure
+        )
 
     def wait_until_ready(self) -> None:
         """Poll the server's health path until it returns HTTP status 200.
@@ -167,6 +171,23 @@ class Server:
         status = self.guard.poll()
         if status is not None:
             raise UserError(self.message(f"ended {describe(status)}"))
+
+    def check_after_failure(self, is_down: bool) -> None:
+        """Check that the server is running, after a connection to it failed.
+
+        Args:
+            is_down: whether no connection succeeded. The server's end is then awaited, because its
+                guard ends later.
+
+        Raises:
+            UserError: the server has ended, or is down.
+        """
+        if is_down:
+            try:
+                self.guard.wait(LONGEST_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise UserError(self.message("runs, but cannot be reached")) from None
+        self.check()
 
     def message(self, problem: str) -> str:
         """Return a message about the server with the last lines of its log."""
