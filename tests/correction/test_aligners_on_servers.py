@@ -1,18 +1,16 @@
 """Aligners on servers: what is sent, what comes of failures, and servers that start and end."""
 
-import json
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from http_servers import serve
+from http_servers import Reply, json_handler, serve
 from projects import SUPPORT
 from tiny_models import rows
 from tiny_training import recipe, train
@@ -60,29 +58,13 @@ def several(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> l
 class Script:
     """What a scripted server does, and the requests that it got."""
 
-    reply: Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
+    reply: Reply
     requests: list[dict[str, Any]] = field(default_factory=list)
 
-    def handler(self) -> type[BaseHTTPRequestHandler]:
-        """Return the handler of an HTTP server that follows this script."""
-        script = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                script.requests.append(request)
-                status, reply = script.reply(request)
-                body = json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        return Handler
+    def answer(self, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Record a request, and return what answers it."""
+        self.requests.append(request)
+        return self.reply(request)
 
 
 def good(text: str, finish: str = "stop") -> tuple[int, dict[str, Any]]:
@@ -102,7 +84,7 @@ def scripted(trained: Path) -> Iterator[Callable[..., tuple[Aligner, Script]]]:
 
     def start(reply: Any, **keys: Any) -> tuple[Aligner, Script]:
         script = Script(reply)
-        context = serve(script.handler())
+        context = serve(json_handler(script.answer))
         inference = {"engine": "openai", "endpoint": f"{context.__enter__()}/v1", **keys}
         running.append(context)
         return Aligner.from_directory(

@@ -172,6 +172,10 @@ def test_headers_that_the_server_does_not_know(served: Served, headers: dict[str
         ({"question": 1, "response": "that"}, "no_question"),
         ({"messages": [], "response": "that"}, "no_messages"),
         ({"messages": [{"role": "tool", "content": "x"}], "response": "that"}, "no_question"),
+        (
+            {"question": "q", "messages": [{"role": "user", "content": "q"}], "response": "r"},
+            "two_questions",
+        ),
         ({"rows": []}, "bad_rows"),
         ({"rows": ["that"]}, "bad_rows"),
         ({"rows": [{"question": "what"}]}, "no_response"),

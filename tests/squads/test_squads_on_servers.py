@@ -1,16 +1,14 @@
 """Squads whose aligners generate on a server: what is used, what fails, and its file."""
 
-import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from http_servers import serve
+from http_servers import json_handler, serve
 from projects import ROOT
 from tiny_squad import CORRECTION, KIND, QUESTION, RUDE, make_squad
 
@@ -36,20 +34,7 @@ def on_server(directory: Path, tmp_path: Path) -> Iterator[Callable[[int, dict[s
     running = []
 
     def load(status: int, reply: dict[str, Any]) -> Squad:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
-                body = json.dumps(reply).encode()
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                """Write no log."""
-
-        running.append(serve(Handler))
+        running.append(serve(json_handler(lambda _: (status, reply))))
         path = tmp_path / "inference.yaml"
         url = running[-1].__enter__()
         path.write_text(f"{{engine: openai, endpoint: {url}/v1, attempts: 2}}\n")

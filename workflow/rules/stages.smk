@@ -2,7 +2,7 @@
 
 Reads:  all files of a stage
 Writes: results/{stage}/all
-Target: results/{models,imported,synthetic,inspectors,aligners,responses,aligned,external,alpaca_eval,judged,tables}/all
+Target: results/{models,imported,synthetic,inspectors,aligners,squads,responses,aligned,external,alpaca_eval,judged,tables}/all
 """
 
 

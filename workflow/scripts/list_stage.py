@@ -8,7 +8,7 @@ from aligners.core.program import run
 from aligners.core.rows import atomic_path
 
 # These contain the time and the speed of a training, which differ between equal runs.
-WITHOUT_CHECKSUM = ("training.json", "README.md")
+WITHOUT_CHECKSUM = (results.TRAINING_RECORD, "README.md")
 
 
 def main(*, stage: str, names: str) -> None:

@@ -15,6 +15,8 @@ AFFECTS_RESULTS = False
 
 DIRECTORY = Path("results")
 ROWS = ".jsonl"
+# In the directory of a model: how it was trained, and when.
+TRAINING_RECORD = "training.json"
 
 
 class ResultPath(str):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aligners.configuration.kinds.pretrained import ModelSource
+from aligners.configuration.results import TRAINING_RECORD
 from aligners.core.completions import Decoding
 from aligners.core.rows import read_json
 from aligners.correction.backends import AlignerModel
@@ -48,5 +49,5 @@ def read_directory(path: Path, input_format: InputFormat | None = None) -> Saved
 
 def aligner_name(path: Path) -> str:
     """Return the name of the aligner in a directory: that of its training, or the directory's."""
-    record = path / "training.json"
+    record = path / TRAINING_RECORD
     return str(read_json(record)["name"]) if record.is_file() else path.resolve().name

@@ -10,6 +10,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from pydantic import BaseModel, model_validator
 
+from aligners.configuration.results import TRAINING_RECORD
 from aligners.core.rows import read_json
 from aligners.correction.input_format import load_format
 from aligners.publishing.licenses import non_commercial
@@ -17,7 +18,6 @@ from aligners.publishing.licenses import non_commercial
 # No result depends on this module, so fingerprints leave it out.
 AFFECTS_RESULTS = False
 
-RECORD = "training.json"
 TEMPLATE = Path(__file__).parent / "templates" / "model_card.md.j2"
 TASKS = {"aligner": "text-generation", "inspector": "text-classification"}
 
@@ -99,7 +99,7 @@ def model_card(directory: Path, languages: Sequence[str]) -> ModelCard:
     Raises:
         UserError: one of these files is missing.
     """
-    record = read_json(directory / RECORD, TrainingRecord)
+    record = read_json(directory / TRAINING_RECORD, TrainingRecord)
     data = metadata(record, languages)
     return ModelCard.from_template(
         data,

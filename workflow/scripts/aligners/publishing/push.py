@@ -14,12 +14,13 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from aligners.configuration import results
 from aligners.configuration.criteria import languages_of
+from aligners.configuration.results import TRAINING_RECORD
 from aligners.configuration.working_state import ROOT
 from aligners.core.errors import UserError
 from aligners.core.rows import iterate_rows, read_json
 from aligners.publishing.data_card import count_licenses, data_card
 from aligners.publishing.licenses import non_commercial
-from aligners.publishing.model_card import RECORD, TrainingRecord, data_licenses
+from aligners.publishing.model_card import TrainingRecord, data_licenses
 from aligners.squads.record import FILE_NAME as SQUAD
 from aligners.squads.record import check_files, read_record
 
@@ -89,7 +90,7 @@ def criteria_of(path: Path) -> list[str]:
 def announce_licenses(staging: Path, kind: str) -> None:
     """Print which licences of the data forbid commercial use, before anything is sent."""
     if kind in ("model", "squad"):
-        records = [staging / RECORD] if kind == "model" else staging.rglob(RECORD)
+        records = [staging / TRAINING_RECORD] if kind == "model" else staging.rglob(TRAINING_RECORD)
         licenses = {
             name for path in records for name in data_licenses(read_json(path, TrainingRecord))
         }
@@ -156,10 +157,10 @@ def files_to_publish(path: Path, kind: str) -> dict[Path, Path]:
                 "make the squad again with the rule assemble_squad"
             )
     if kind == "model":
-        if not (path / RECORD).is_file():
+        if not (path / TRAINING_RECORD).is_file():
             raise UserError(
-                f"{path / RECORD}: no such file, but a model is published with it; train the model "
-                "again to write it"
+                f"{path / TRAINING_RECORD}: no such file, but a model is published with it; train "
+                "the model again to write it"
             )
         found[Path(REPOCARD_NAME)] = find_card(path)
     found = {name: file for name, file in found.items() if not is_left_out(name)}

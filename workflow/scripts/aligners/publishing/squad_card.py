@@ -5,10 +5,11 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 from scipy.special import expit
 
+from aligners.configuration.results import TRAINING_RECORD
 from aligners.core.formats import rate_with_n
 from aligners.core.rows import read_json
 from aligners.publishing.licenses import non_commercial
-from aligners.publishing.model_card import RECORD, TrainingRecord, data_licenses
+from aligners.publishing.model_card import TrainingRecord, data_licenses
 from aligners.squads.record import SquadRecord
 
 # No result depends on this module, so fingerprints leave it out.
@@ -28,7 +29,9 @@ def squad_card(record: SquadRecord, directory: Path) -> ModelCard:
         UserError: the record of a model's training is missing or damaged.
     """
     places = {place for each in record.members for place in (each.aligner, each.inspector)}
-    trainings = [read_json(directory / place / RECORD, TrainingRecord) for place in sorted(places)]
+    trainings = [
+        read_json(directory / place / TRAINING_RECORD, TrainingRecord) for place in sorted(places)
+    ]
     licenses = sorted({each["license"] for each in trainings if each["license"]})
     data = ModelCardData(
         # The Hub shows one licence; the card lists all.

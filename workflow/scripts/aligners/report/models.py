@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from aligners.configuration import results
 from aligners.configuration.experiment import Experiment
+from aligners.configuration.results import TRAINING_RECORD
 from aligners.configuration.seeds import recipe_of
 from aligners.core.file_checks import Count, Probability
 from aligners.core.rows import read_json
@@ -111,7 +112,10 @@ def aligners_section(experiment: Experiment) -> list[dict[str, Any]]:
 
 def model_record(model: Path, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the metrics and the training record of a model."""
-    return {"metrics": metrics, "training": read_json(model / "training.json", TrainingRecord)}
+    return {
+        "metrics": metrics,
+        "training": read_json(model / TRAINING_RECORD, TrainingRecord),
+    }
 
 
 def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aligners.configuration.kinds.encoders import EncoderRecipe
 from aligners.core.rows import read_json, write_json
+from aligners.correction.saved import aligner_name
 from aligners.inspectors.inspector import SavedConfig
 from aligners.squads.models import ENCODER, FAMILIAR_QUESTIONS
 from aligners.squads.record import (
@@ -73,7 +74,7 @@ def assemble(directory: Path, design: Design) -> SquadRecord:
     for part in design.parts:
         inspector = f"inspectors/{part.criterion}"
         # The criteria of a conditioned aligner share its directory.
-        aligner = f"aligners/{part.aligner.parent.name}"
+        aligner = f"aligners/{aligner_name(part.aligner)}"
         link_files(part.inspector, directory / inspector)
         link_files(part.aligner, directory / aligner)
         settings = read_json(part.inspector / "config.json", SavedConfig)["inspector"]

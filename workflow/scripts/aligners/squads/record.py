@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from aligners.configuration.results import TRAINING_RECORD
 from aligners.core.errors import UserError
 from aligners.core.hashes import file_hash
 from aligners.core.rows import read_json
@@ -141,8 +142,13 @@ def read_record(directory: Path) -> SquadRecord:
 
 
 def file_records(directory: Path) -> dict[str, FileRecord]:
-    """Return size and checksum of each file in a directory, by path, in order."""
+    """Return size and checksum of each file in a directory, by path, in order.
+
+    The records of the trainings are left out. They have a time, and equal runs have equal records
+    of a squad.
+    """
     files = sorted(path for path in directory.rglob("*") if path.is_file())
+    files = [path for path in files if path.name != TRAINING_RECORD]
     return {
         path.relative_to(directory).as_posix(): FileRecord(
             bytes=path.stat().st_size, sha256=file_hash(path)

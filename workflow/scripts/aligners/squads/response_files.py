@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from aligners.configuration.kinds.inference import Inference
 from aligners.core.errors import UserError
-from aligners.core.hashes import file_hash, quick_hash
+from aligners.core.hashes import file_hash
 from aligners.core.rows import Row, atomic_path, iterate_rows, read_json, write_json
 from aligners.core.tables import FIRST_RECORDS, Record, column_names, read_records, value_at
 from aligners.correction.aligner import IN_PROCESS
@@ -188,7 +188,7 @@ def identity(directory: Path, table: Table, inference: Inference) -> dict[str, A
         "squad": file_hash(directory / "squad.json"),
         # Another engine writes other texts.
         "engine": [inference.engine, inference.prompts, inference.model],
-        "table": quick_hash(table.path),
+        "table": file_hash(table.path),
         "columns": [table.question, table.response],
     }
 

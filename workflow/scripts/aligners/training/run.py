@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallba
 
 from aligners.configuration.kinds.pretrained import ModelSource
 from aligners.configuration.kinds.training import FromScratch, TrainingRecipe
+from aligners.configuration.results import TRAINING_RECORD
 from aligners.core.full_disk import explained_full_disk
 from aligners.core.locks import acquire_lock
 from aligners.core.plots import plot_losses
@@ -230,7 +231,7 @@ class TrainingRun(Generic[R]):
                 trainer.save_model(str(partial))
                 (partial / "training_args.bin").unlink()
                 write_more(partial)
-                write_json(partial / "training.json", self.record(trainer, metrics))
+                write_json(partial / TRAINING_RECORD, self.record(trainer, metrics))
         else:
             trainer.save_model(str(self.output_directory))
         trainer.accelerator.wait_for_everyone()

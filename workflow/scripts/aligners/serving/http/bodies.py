@@ -235,6 +235,12 @@ def read_rows(body: Json) -> list[tuple[str, str]]:
 
 def read_row(row: Json, place: str) -> tuple[str, str]:
     """Return the question and the response of a row (`read_rows`)."""
+    if "messages" in row and "question" in row:
+        raise bad_request(
+            f"{place}question and {place}messages are both given; give one of them",
+            "two_questions",
+            f"{place}question",
+        )
     if "messages" in row:
         question, skip = question_of(read_messages(row["messages"]))
         if skip is not None:
