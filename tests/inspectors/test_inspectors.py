@@ -232,6 +232,13 @@ def test_batches_have_every_row_once_and_keep_the_limit_of_tokens() -> None:
         assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= 100
 
 
+def test_a_batch_ends_before_its_padding_is_too_long() -> None:
+    lengths = [10, 4, 4, 9, 10, 3]
+    assert list(batches(lengths, 1000, most_padding=7)) == [[0, 4, 3, 1], [2, 5]]
+    assert list(batches(lengths, 1000)) == [[0, 4, 3, 1, 2, 5]]
+    assert list(batches([], 1000)) == []
+
+
 def test_the_halves_of_the_validation_rows_share_no_question() -> None:
     made = rows(42)
     selecting, calibrating = halves(made[::-1])

@@ -1,7 +1,8 @@
 """Two threads in which the models of a squad work: one scores, and one lets aligners act.
 
 What waits for a thread is processed together. A response that needs no correction never waits for
-the aligners, which take much longer.
+the aligners, which take much longer. The sentence encoder works in the thread of the inspectors, so
+that both threads have about as much to do with the demo's models.
 """
 
 import queue
@@ -107,6 +108,16 @@ class Batcher:
                 finish_with(job, state)
             else:
                 job.state = state
+        self.attempt([job for job in jobs if job.state], self.admit)
+
+    def admit(self, jobs: Jobs) -> None:
+        """Decide on rows before their first turn, and let those wait that still have one."""
+        states = [job.state for job in jobs if job.state]
+        self.squad.prepare(states)
+        for job, state in zip(jobs, states, strict=True):
+            if self.squad.is_done(state):
+                finish_with(job, state)
+            else:
                 self.to_correct.put(job)
 
     # The thread of the aligners
@@ -120,16 +131,11 @@ class Batcher:
         """
         due: dict[str, Jobs] = {criterion: [] for criterion in self.squad.criteria}
         for arrived in batches(self.to_correct, lambda: not any(due.values())):
-            self.attempt(arrived, partial(self.admit, due))
+            for job in arrived:
+                self.let_wait(job, due)
             for criterion, jobs in due.items():
                 due[criterion] = []
                 self.attempt(jobs, partial(self.act, criterion, due))
-
-    def admit(self, due: dict[str, Jobs], jobs: Jobs) -> None:
-        """Decide on rows before their first turn, and let them wait for it."""
-        self.squad.prepare([job.state for job in jobs if job.state])
-        for job in jobs:
-            self.let_wait(job, due)
 
     def act(self, criterion: str, due: dict[str, Jobs], jobs: Jobs) -> None:
         """Let one aligner act on rows, and let them wait for their next turns."""
