@@ -1,6 +1,8 @@
 """Inspectors: calibration, training, loading and scoring."""
 
+import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -103,6 +105,19 @@ def test_log_odds_do_not_saturate(inspector: Inspector, monkeypatch: pytest.Monk
     short, long = inspector.log_odds(["Who?"] * 2, ["me", "me and you"])
     assert 0 < short < long
     assert inspector.score(["Who?"], ["me"]) == [1.0]
+
+
+def test_threads_share_an_inspector(inspector: Inspector) -> None:
+    texts = [f"{'very ' * (number % 2 * inspector.max_tokens)}kind {number}" for number in range(200)]
+    expected = [inspector.score(["Who?"], [text]) for text in texts]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda text: inspector.score(["Who?"], [text]), texts))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == expected
 
 
 def test_training_returns_the_scores_of_the_test_rows_in_order(

@@ -1,6 +1,7 @@
 """Squads of aligners and inspectors that a test gives, such as tables, without a directory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from aligners.configuration.systems import SQUAD, SQUAD_PAPER, System
 from aligners.correction.gate import Gate, PaperGate
@@ -8,7 +9,7 @@ from aligners.correction.squad import (
     PAPER_BATCH_SIZE,
     PAPER_THRESHOLD,
     Aligners,
-    Inspectors,
+    Inspector,
     Result,
     SquadModels,
     order_by_mean_score,
@@ -18,6 +19,16 @@ from aligners.correction.squad import (
 from aligners.squads.models import Familiar
 from aligners.squads.record import EncoderSettings, Member, SquadRecord
 from aligners.squads.squad import Squad
+
+
+class TableInspector(Inspector, Protocol):
+    """An inspector with a threshold.
+
+    Attributes:
+        threshold: log odds of "aligned" at or above which a response needs no correction.
+    """
+
+    threshold: float
 
 
 def make_record(criteria: Sequence[str], system: System, least_rise: float) -> SquadRecord:
@@ -46,7 +57,7 @@ def make_record(criteria: Sequence[str], system: System, least_rise: float) -> S
 
 def make_table_squad(
     aligners: Aligners,
-    inspectors: Inspectors,
+    inspectors: Mapping[str, TableInspector],
     least_rise: float,
     familiar: Familiar = lambda questions: [True] * len(questions),
     system: System = SQUAD,
@@ -64,7 +75,7 @@ def align_with_squad(
     questions: Sequence[str],
     responses: Sequence[str],
     aligners: Aligners,
-    inspectors: Inspectors,
+    inspectors: Mapping[str, TableInspector],
     least_rise: float,
     unfamiliar: Sequence[str] = (),
     ids: Sequence[str] | None = None,
@@ -80,7 +91,7 @@ def align_with_squad_paper(
     questions: Sequence[str],
     responses: Sequence[str],
     aligners: Aligners,
-    inspectors: Inspectors,
+    inspectors: Mapping[str, TableInspector],
     ids: Sequence[str] | None = None,
     batch_size: int = PAPER_BATCH_SIZE,
 ) -> list[Result]:

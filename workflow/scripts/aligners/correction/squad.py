@@ -46,13 +46,7 @@ class ScoreError(UserError):
 
 
 class Inspector(Protocol):
-    """Scores responses by one criterion.
-
-    Attributes:
-        threshold: log odds of "aligned" at or above which a response needs no correction.
-    """
-
-    threshold: float
+    """Scores responses by one criterion."""
 
     def log_odds(
         self, questions: Sequence[str], responses: Sequence[str]

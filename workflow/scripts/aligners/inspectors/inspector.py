@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class SavedConfig(BaseModel):
 
 
 class Inspector:
-    """Scores responses by the criterion on which it was trained.
+    """Scores responses by the criterion on which it was trained. Threads can share one.
 
     Attributes:
         threshold: calibrated log odds of "aligned" at or above which a response is left as it is.
@@ -73,6 +74,8 @@ class Inspector:
         self.model, self.tokenizer = model, tokenizer
         self.temperature, self.threshold = settings.temperature, settings.threshold
         self.max_tokens = settings.max_tokens
+        # A call with truncation changes the state of a tokenizer.
+        self.tokenizer_lock = Lock()
         device = model.device.type
         self.batch_tokens, self.most_padding = BATCH_TOKENS[device], MOST_PADDING[device]
 
@@ -113,7 +116,8 @@ class Inspector:
     def log_odds_of_unique(self, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
         """Return the log odds of each pair of texts, computed in batches of similar length."""
         questions, responses = ([pair[side] for pair in pairs] for side in (0, 1))
-        windows = encode_windows(self.tokenizer, questions, responses, self.max_tokens)
+        with self.tokenizer_lock:
+            windows = encode_windows(self.tokenizer, questions, responses, self.max_tokens)
         flat = [inputs for of_pair in windows for inputs in of_pair]
         values = np.zeros(len(flat))
         lengths = [len(inputs["input_ids"]) for inputs in flat]

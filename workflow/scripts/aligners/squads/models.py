@@ -26,18 +26,6 @@ FAMILIAR_QUESTIONS = "familiar_questions.safetensors"
 Familiar = Callable[[Sequence[str]], list[bool]]
 
 
-class SharedInspector:
-    """An inspector that one thread at a time uses: a tokenizer is not safe for two."""
-
-    def __init__(self, inspector: Inspector, threshold: float):
-        self.inspector, self.threshold, self.lock = inspector, threshold, Lock()
-
-    def log_odds(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:
-        """Return the log odds of "aligned" (`Inspector.log_odds`)."""
-        with self.lock:
-            return self.inspector.log_odds(questions, responses)
-
-
 def load_inference(path: Path | None) -> Inference:
     """Return where aligners generate, from a YAML file; in this process if there is none.
 
@@ -75,9 +63,7 @@ def load_models(
         for member in record.members
     }
     inspectors = {
-        member.criterion: SharedInspector(
-            Inspector.from_directory(directory / member.inspector), thresholds[member.criterion]
-        )
+        member.criterion: Inspector.from_directory(directory / member.inspector)
         for member in record.members
     }
     locks = {aligner: Lock() for aligner in aligners.values()}
