@@ -6,6 +6,7 @@ load the squad, and then for each id, in any order, `{"id", "correction": {...}}
 `{"id", "scores": {...}}`, `{"id", "error", "criterion"}` or `{"id", "cancelled": true}`.
 """
 
+import ctypes
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ from aligners.core.reasons import FAILED
 
 AFFECTS_RESULTS = False
 
+REQUESTS_BETWEEN_RETURNS = 250
 # Of a message about an error of a library.
 MOST_CHARACTERS = 300
 
@@ -88,7 +90,9 @@ def serve(squad: Any, output: Output) -> None:
     """Answer requests until the input ends."""
     batcher = squad.batcher
     waiting: dict[int, Future[Any]] = {}
-    for line in sys.stdin.buffer:
+    for count, line in enumerate(sys.stdin.buffer, start=1):
+        if count % REQUESTS_BETWEEN_RETURNS == 0:
+            return_free_memory()
         request = json.loads(line)
         if "cancel" in request:
             if request["cancel"] in waiting:
@@ -102,6 +106,16 @@ def serve(squad: Any, output: Output) -> None:
         result = waiting[number] = work(request["question"], request["response"])
         result.add_done_callback(partial(answer, output, number, field))
         result.add_done_callback(lambda _, number=number: waiting.pop(number, None))
+
+
+def return_free_memory() -> None:
+    """Return the memory to the system that the C library keeps for later use.
+
+    glibc keeps what batches of each size leave behind.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):  # Other C libraries have no such function.
+        libc.malloc_trim(0)
 
 
 def describe_squad(squad: Any) -> dict[str, Any]:
