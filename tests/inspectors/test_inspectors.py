@@ -108,7 +108,8 @@ def test_log_odds_do_not_saturate(inspector: Inspector, monkeypatch: pytest.Monk
 
 
 def test_threads_share_an_inspector(inspector: Inspector) -> None:
-    texts = [f"{'very ' * (number % 2 * inspector.max_tokens)}kind {number}" for number in range(200)]
+    long = "very " * inspector.max_tokens
+    texts = [f"{long * (number % 2)}kind {number}" for number in range(200)]
     expected = [inspector.score(["Who?"], [text]) for text in texts]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
