@@ -105,6 +105,14 @@ def test_a_key_that_cannot_be_sent_is_one_message_without_the_key(
     assert "KEY_OF_TEST" in printed and "geheim" not in printed and not ASKED
 
 
+def test_an_empty_key_variable_is_none(
+    llm: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEY_OF_TEST", " ")
+    talk(monkeypatch, capsys, llm, "Is it bad")
+    assert [asked["key"] for asked in ASKED] == [None]
+
+
 def test_without_an_llm_both_texts_are_typed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

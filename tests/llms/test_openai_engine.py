@@ -485,7 +485,7 @@ def test_a_reply_with_odd_log_probabilities_is_a_bad_reply(logprob: str) -> None
 
 def test_messages_of_a_server_have_no_hidden_characters(serve: Serve) -> None:
     hostile = "\x1b]0;title\x07\x1b[2J none \u202egnp\u2066\u200b\r\n\x9b31m"
-    errors = ErrorMapper(serve().recipe(), "http://x", NO_KEY, lambda is_down: None)
+    errors = ErrorMapper(serve().recipe(), "http://x", NO_KEY, lambda reason: None)
     message = str(errors.from_error(400, {"message": hostile}))
     assert message.isprintable()
     for part in (r"\x1b]0;title", r"\u202egnp", r"\u200b", " none "):

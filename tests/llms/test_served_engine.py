@@ -103,8 +103,11 @@ def test_a_command_without_a_closing_quote_is_refused() -> None:
         served("serve 'it --port {port}")
 
 
-def test_a_server_that_ends_stops_the_job() -> None:
+@pytest.mark.parametrize("replied", [False, True])
+def test_a_server_that_ends_stops_the_job(replied: bool) -> None:
     engine = load_engine(served(FAULTY))
+    if replied:
+        list(engine([Request("0", "Hello")], Decoding(5)))
     children = psutil.Process().children(recursive=True)
     [sleep] = [child for child in children if child.name() == "sleep"]
     [guard] = [child for child in children if server_guard.__file__ in child.cmdline()]
@@ -123,7 +126,7 @@ def test_a_server_that_runs_and_does_not_listen_is_reported(
 ) -> None:
     monkeypatch.setattr("aligners.llms.engines.served.LONGEST_END_SECONDS", 0.1)
     deaf = f"{sys.executable} -c {shlex.quote(DEAF)} {{port}}"
-    with pytest.raises(UserError, match="server of m runs, but cannot be reached"):
+    with pytest.raises(UserError, match=r"server of m runs, but does not reply \(All connection"):
         list(load_engine(served(deaf))([Request("1", "question")], Decoding(5)))
 
 

@@ -143,6 +143,7 @@ def test_a_key_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, mess
         ({"upstream": "ftp://127.0.0.1/v1"}, "--upstream"),
         ({"upstream": "http://me:secret@127.0.0.1/v1"}, "--upstream"),
         ({"upstream": "http://127.0.0.1/v1", "upstream_key_variable": "NOT_SET"}, "NOT_SET"),
+        ({"upstream": "http://127.0.0.1/v1", "upstream_key_variable": ""}, "variable ''"),
         ({"pass_through": ("/v1/chat/completions",)}, "--pass-through"),
         ({"pass_through": ("/v1//chat/completions",)}, "--pass-through"),
         ({"pass_through": ("embeddings",)}, "--pass-through"),

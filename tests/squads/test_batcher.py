@@ -52,8 +52,15 @@ def squad(calls: list[int]) -> Squad:
         {name: aligner(name, calls) for name in CRITERIA},
         {name: Letter(name) for name in CRITERIA},
         1.0,
-        lambda questions: [text != "new" for text in questions],
+        familiar,
     )
+
+
+def familiar(questions: Sequence[str]) -> list[bool]:
+    """Return whether questions are not "new"; "faulty" makes the encoder fail."""
+    if "faulty" in questions:
+        raise RuntimeError("no such question")
+    return [text != "new" for text in questions]
 
 
 def test_each_row_gets_what_it_gets_alone(squad: Squad, calls: list[int]) -> None:
@@ -78,6 +85,12 @@ def test_a_row_that_makes_a_model_fail_fails_alone(squad: Squad) -> None:
         "corrected",
         "unchanged",
     ]
+
+
+def test_a_question_that_makes_the_encoder_fail_fails_alone(squad: Squad) -> None:
+    futures = [squad.batcher.correct(text, "xa") for text in ("known", "faulty", "new")]
+    assert isinstance(futures[1].exception(60), RuntimeError)
+    assert [futures[n].result(60).action for n in (0, 2)] == ["corrected", "skipped"]
 
 
 def test_what_waits_is_done_before_the_threads_end(squad: Squad) -> None:

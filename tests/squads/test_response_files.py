@@ -97,15 +97,20 @@ def test_an_interrupted_run_continues_after_its_last_batch(place: Path) -> None:
     assert sum(summary.counts.values()) == 10
 
 
-@pytest.mark.parametrize("change", ["table", "squad", "columns"])
+@pytest.mark.parametrize("change", ["table", "middle of a large table", "squad", "columns"])
 def test_unfinished_rows_of_something_else_are_not_mixed(place: Path, change: str) -> None:
     path = place / "answers.jsonl"
-    write_rows(path, ROWS)
+    rows = ROWS
+    if change == "middle of a large table":
+        rows = [{**row, "note": "x" * 2**18} for row in ROWS]
+    write_rows(path, rows)
     with pytest.raises(KeyboardInterrupt):
         correct(place, FakeSquad(fails_at=1), path, "out.jsonl")
     columns = []
     if change == "table":
         write_rows(path, ROWS[1:])
+    elif change == "middle of a large table":
+        write_rows(path, [*rows[:5], {**rows[5], "response": "text 6"}, *rows[6:]])
     elif change == "squad":
         (place / "squad.json").write_text("[]")
     else:

@@ -41,6 +41,11 @@ def copy(directory: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(directory, tmp_path / "copy"))
 
 
+def test_the_record_has_no_file_with_a_time(squad: Squad) -> None:
+    assert any(path.endswith("model.safetensors") for path in squad.record.files)
+    assert not any(path.endswith("training.json") for path in squad.record.files)
+
+
 def test_a_misaligned_response_is_corrected(squad: Squad) -> None:
     correction = squad.correct(QUESTION, RUDE)
     assert (correction.text, correction.action, correction.reason) == (

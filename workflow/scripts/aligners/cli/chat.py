@@ -36,7 +36,8 @@ class Upstream:
     Attributes:
         url: of the API, such as http://127.0.0.1:8080/v1.
         model: name of the LLM on the server.
-        key_variable: environment variable with the API key; without the variable, no key is sent.
+        key_variable: environment variable with the API key; if it is empty or not set, no key is
+            sent.
     """
 
     url: str
@@ -51,7 +52,7 @@ class Upstream:
             UserError: the server cannot be reached, or does not give a text.
         """
         # A local server needs no key.
-        has_key = self.key_variable in os.environ
+        has_key = bool(os.environ.get(self.key_variable, "").strip())
         key = read_api_key(self.key_variable, "--key-variable") if has_key else None
         try:
             reply = self.client.post(

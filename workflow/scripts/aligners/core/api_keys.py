@@ -1,4 +1,4 @@
-"""API keys, which stand in environment variables only, and in no message."""
+"""API keys that are sent to a server: read from environment variables, and in no message."""
 
 import os
 
@@ -18,7 +18,7 @@ def read_api_key(variable: str, place: str) -> str:
     key = os.environ.get(variable, "").strip()
     if not key:
         raise UserError(
-            f"{place}: the API key is missing; set the environment variable {variable}, or name "
+            f"{place}: the API key is missing; set the environment variable {variable!r}, or name "
             "another one"
         )
     if not (key.isascii() and key.isprintable()):

@@ -31,10 +31,10 @@ from aligners.models.pretrained import (
 
 # Tokens in one batch: a GPU is busy only with many; on a CPU, only few fit into the caches.
 BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
-# Padding tokens of a batch at most, because at some amount another batch takes less time. On a CPU,
-# the time of a call is that of about 100 tokens; with this limit, the demo's inspector takes 1.3 in
-# place of 2.2 ms for each of 15 responses, and 1.0 in place of 2.4 ms for each of 64. On a GPU, a
-# call takes as long as a whole batch of such a model.
+# Limit of the padding in a batch: more takes longer than another batch. On a CPU, the demo's
+# inspector takes 1.3 in place of 2.2 ms for each of 15 responses, and 1.0 in place of 2.4 ms for
+# each of 64. Limits of 50, 100 and 400 differed from this one by less than two runs do. On a GPU,
+# the limit is a whole batch: a call takes as long as many tokens.
 MOST_PADDING = {"cuda": 16_384, "cpu": 200}
 # Log odds of an empty response: P(aligned) is 2e-9. Pairs of a teacher have none, and what a model
 # makes of one is chance. With 1% of empty responses among the training rows, inspectors still gave

@@ -75,7 +75,9 @@ class Upstream:
         """
         self.base = check_url(options.upstream or "")
         variable = options.upstream_key_variable
-        self.key = read_api_key(variable, "--upstream-key-variable") if variable else None
+        self.key = (
+            read_api_key(variable, "--upstream-key-variable") if variable is not None else None
+        )
         self.hides_credentials = has_keys or self.key is not None
         self.seconds, self.max_bytes = options.upstream_timeout, options.max_body
         self.client = httpx2.AsyncClient(

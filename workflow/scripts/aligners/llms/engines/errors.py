@@ -71,7 +71,7 @@ class ErrorMapper:
     """
 
     def __init__(
-        self, recipe: ServerRecipe, url: str, key: str, check_server: Callable[[bool], None]
+        self, recipe: ServerRecipe, url: str, key: str, check_server: Callable[[str | None], None]
     ):
         """Start with an endpoint that got no request yet; see `Endpoint` for the arguments."""
         self.recipe, self.url, self.key, self.check_server = recipe, url, key, check_server
@@ -112,10 +112,11 @@ class ErrorMapper:
         self.unreadable += 1
         cause = error.__cause__
         reason = self.redact(str(cause) or type(cause).__name__)
-        failed = isinstance(cause, httpx2.ConnectError) or self.unreadable >= UNREADABLE_AT_START
-        is_down = failed and not self.replied and attempt >= DOWN_AFTER
-        self.check_server(is_down)
-        if is_down:
+        refused = isinstance(cause, httpx2.ConnectError)
+        garbled = not self.replied and self.unreadable >= UNREADABLE_AT_START
+        is_down = attempt >= DOWN_AFTER and (refused or garbled)
+        self.check_server(reason if is_down else None)
+        if is_down and not self.replied:
             return UserError(
                 f"{self.url} cannot be reached ({reason}); "
                 "start the server, or correct the key endpoint of the recipe"

@@ -54,7 +54,7 @@ class Endpoint:
         url: str,
         key: str,
         trust_environment: bool = True,
-        check_server: Callable[[bool], None] = lambda is_down: None,
+        check_server: Callable[[str | None], None] = lambda reason: None,
     ):
         """Initialise the state without sending a request.
 
@@ -63,8 +63,8 @@ class Endpoint:
             url: URL of the API.
             key: API key. No message contains it.
             trust_environment: whether to use the proxies that environment variables name.
-            check_server: called when a connection fails, with whether the server counts as down.
-                It may raise a UserError to stop the job.
+            check_server: called when a connection fails, with the reason if the server counts as
+                down, and else None. It may raise a UserError to stop the job.
         """
         self.recipe, self.url, self.key = recipe, url, key
         pacer = Pacer(

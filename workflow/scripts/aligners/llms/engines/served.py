@@ -172,21 +172,21 @@ class Server:
         if status is not None:
             raise UserError(self.message(f"ended {describe(status)}"))
 
-    def check_after_failure(self, is_down: bool) -> None:
+    def check_after_failure(self, down: str | None) -> None:
         """Check that the server is running, after a connection to it failed.
 
         Args:
-            is_down: whether no connection succeeded. The server's end is then awaited, because its
-                guard ends later.
+            down: why the server counts as down; None if it does not. If it does, the end of its
+                guard is awaited, which is later than that of the server.
 
         Raises:
             UserError: the server has ended, or is down.
         """
-        if is_down:
+        if down is not None:
             try:
                 self.guard.wait(LONGEST_END_SECONDS)
             except subprocess.TimeoutExpired:
-                raise UserError(self.message("runs, but cannot be reached")) from None
+                raise UserError(self.message(f"runs, but does not reply ({down})")) from None
         self.check()
 
     def message(self, problem: str) -> str:

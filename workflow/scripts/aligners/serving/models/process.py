@@ -109,7 +109,7 @@ def serve(squad: Any, output: Output) -> None:
 
 
 def return_free_memory() -> None:
-    """Return the memory to the system that the C library keeps for later use.
+    """Return to the system the memory that the C library keeps for later use.
 
     glibc keeps what batches of each size leave behind: 200 of 920 MiB after 26,000 requests with
     the demo's squad, and slowly more.
