@@ -24,6 +24,6 @@ def read_api_key(variable: str, place: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise UserError(
             f"{place}: the API key has a character that HTTP cannot send; correct the environment "
-            f"variable {variable}"
+            f"variable {variable!r}"
         )
     return key

@@ -34,7 +34,7 @@ BATCH_TOKENS = {"cuda": 16_384, "cpu": 4_096}
 # Limit of the padding in a batch: more takes longer than another batch. On a CPU, the demo's
 # inspector takes 1.3 in place of 2.2 ms for each of 15 responses, and 1.0 in place of 2.4 ms for
 # each of 64. Limits of 50, 100 and 400 differed from this one by less than two runs do. On a GPU,
-# the limit is a whole batch: a call takes as long as many tokens.
+# a call takes as long as many tokens, so the limit is a whole batch; this was not measured.
 MOST_PADDING = {"cuda": 16_384, "cpu": 200}
 # Log odds of an empty response: P(aligned) is 2e-9. Pairs of a teacher have none, and what a model
 # makes of one is chance. With 1% of empty responses among the training rows, inspectors still gave

@@ -112,10 +112,7 @@ def aligners_section(experiment: Experiment) -> list[dict[str, Any]]:
 
 def model_record(model: Path, metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the metrics and the training record of a model."""
-    return {
-        "metrics": metrics,
-        "training": read_json(model / TRAINING_RECORD, TrainingRecord),
-    }
+    return {"metrics": metrics, "training": read_json(model / TRAINING_RECORD, TrainingRecord)}
 
 
 def accuracy(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -144,11 +144,12 @@ def read_record(directory: Path) -> SquadRecord:
 def file_records(directory: Path) -> dict[str, FileRecord]:
     """Return size and checksum of each file in a directory, by path, in order.
 
-    The records of the trainings are left out. They have a time, and equal runs have equal records
-    of a squad.
+    The records of the trainings are left out: they contain times, and equal runs must have equal
+    records of a squad.
     """
-    files = sorted(path for path in directory.rglob("*") if path.is_file())
-    files = [path for path in files if path.name != TRAINING_RECORD]
+    files = sorted(
+        path for path in directory.rglob("*") if path.is_file() and path.name != TRAINING_RECORD
+    )
     return {
         path.relative_to(directory).as_posix(): FileRecord(
             bytes=path.stat().st_size, sha256=file_hash(path)

@@ -115,6 +115,8 @@ class ErrorMapper:
         refused = isinstance(cause, httpx2.ConnectError)
         garbled = not self.replied and self.unreadable >= UNREADABLE_AT_START
         is_down = attempt >= DOWN_AFTER and (refused or garbled)
+        # An endpoint that replied may only be busy, so its requests are sent again. A server
+        # of this job that refuses connections has ended.
         self.check_server(reason if is_down else None)
         if is_down and not self.replied:
             return UserError(

@@ -24,6 +24,7 @@ from aligners.core.reasons import FAILED
 
 AFFECTS_RESULTS = False
 
+# Requests after which free memory is returned to the system, each time.
 REQUESTS_BETWEEN_RETURNS = 250
 # Of a message about an error of a library.
 MOST_CHARACTERS = 300
