@@ -46,7 +46,7 @@ def test_headers_with_any_characters_pass_both_ways(served: Served) -> None:
     answer = served.client.post(CHAT, json=chat_body(BAD), headers={"x-user": name})
     assert answer.status_code == 200
     assert served.record.headers[-1]["x-user"].encode("latin-1") == name
-    assert dict(answer.headers.raw)[b"x-name"] == "東京".encode()
+    assert dict(answer.headers.raw)[b"x-name"] == name
 
 
 def test_a_response_above_the_thresholds_is_sent_byte_by_byte(served: Served) -> None:

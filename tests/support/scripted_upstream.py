@@ -173,7 +173,9 @@ class Upstream:
             content = json.dumps(whole(body), separators=(",", ":"))
             headers = {"x-request-id": "up-1", "x-aligners-id": "x"}
             response = Response(content, headers=headers, media_type="application/json")
-            response.raw_headers.append((b"x-name", "東京".encode()))
+            # Only on request: LiteLLM's client can read headers of ASCII characters only.
+            if name := request.headers.get("x-user"):
+                response.raw_headers.append((b"x-name", name.encode("latin-1")))
             return response
         return StreamingResponse(
             self.stream(body, fault, request),
