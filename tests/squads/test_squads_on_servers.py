@@ -1,6 +1,7 @@
 """Squads whose aligners generate on a server: what is used, what fails, and its file."""
 
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,6 +62,20 @@ def test_a_server_that_gives_no_correction_is_told(on_server: Any) -> None:
     assert (correction.text, correction.action, correction.reason) == (RUDE, "failed", "failed")
     assert squad.correct(QUESTION, KIND).action == "unchanged"
     squad.close()
+
+
+def test_the_command_tells_why_a_server_gave_no_correction(
+    directory: Path, tmp_path: Path, on_server: Any
+) -> None:
+    on_server(200, {"choices": []}).close()
+    write_rows(tmp_path / "answers.jsonl", [{"question": QUESTION, "response": RUDE}])
+    command = [Path(sys.executable).with_name("aligners"), "correct", "answers.jsonl"]
+    options = ["--squad", directory, "--inference", "inference.yaml", "-o", "out.jsonl"]
+    # A process of its own, since tests change where warnings go.
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 failed" in done.stderr
+    assert "requests that failed: 1; the first one: " in done.stderr
 
 
 def test_a_squad_that_starts_a_server_corrects_alike(

@@ -4,7 +4,6 @@ The method is that of "Aligners: Decoupling LLMs and Alignment" (arXiv 2403.0422
 trained models and corrects responses with them.
 """
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,9 +14,6 @@ __version__ = "0.1.0"
 # Programs import modules by their full names.
 AFFECTS_RESULTS = False
 __all__ = ["Correction", "Squad"]
-
-# The application decides what is logged; without this, Python prints warnings to standard error.
-logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:
