@@ -554,11 +554,12 @@ def error_message(recipe: OpenAIRecipe) -> str:
     return str(caught.value)
 
 
-def test_a_server_that_is_down_stops_the_job() -> None:
+@pytest.mark.parametrize("attempts", [1, 2, 12])
+def test_a_server_that_is_down_stops_the_job(attempts: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}/v1"
-        recipe = {"engine": "openai", "model": "m", "endpoint": endpoint}
+        recipe = {"engine": "openai", "model": "m", "endpoint": endpoint, "attempts": attempts}
         message = error_message(make_recipe(OpenAIRecipe, **recipe))
     for part in (endpoint, "start the server", "key endpoint"):
         assert part in message

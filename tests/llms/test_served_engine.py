@@ -103,9 +103,9 @@ def test_a_command_without_a_closing_quote_is_refused() -> None:
         served("serve 'it --port {port}")
 
 
-@pytest.mark.parametrize("replied", [False, True])
-def test_a_server_that_ends_stops_the_job(replied: bool) -> None:
-    engine = load_engine(served(FAULTY))
+@pytest.mark.parametrize(("replied", "attempts"), [(False, 12), (True, 12), (True, 2)])
+def test_a_server_that_ends_stops_the_job(replied: bool, attempts: int) -> None:
+    engine = load_engine(served(FAULTY, attempts=attempts))
     if replied:
         list(engine([Request("0", "Hello")], Decoding(5)))
     children = psutil.Process().children(recursive=True)

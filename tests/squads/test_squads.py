@@ -239,9 +239,12 @@ def test_models_are_links_where_they_can_be(directory: Path) -> None:
     )
 
 
-def test_an_application_sees_no_output_of_a_squad(directory: Path) -> None:
+@pytest.mark.parametrize("silenced", [False, True])
+def test_an_application_sees_warnings_of_a_squad_only(directory: Path, silenced: bool) -> None:
     code = (
+        "import logging\n"
         "from aligners import Squad\n"
+        f"if {silenced}: logging.getLogger('aligners').addHandler(logging.NullHandler())\n"
         f"squad = Squad.load({str(directory)!r})\n"
         f"squad.correct({QUESTION!r}, {RUDE!r})\n"
         # One that cannot be used, which is logged.
@@ -250,7 +253,9 @@ def test_an_application_sees_no_output_of_a_squad(directory: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, cwd=ROOT
     )
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    warning = "" if silenced else "1 of 1 corrections cannot be used: 1 too_long .*\n"
+    assert (result.returncode, result.stdout) == (0, "")
+    assert re.fullmatch(warning, result.stderr)
 
 
 def test_the_correction_as_json(squad: Squad) -> None:

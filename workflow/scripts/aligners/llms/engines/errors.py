@@ -10,7 +10,8 @@ from aligners.core.completions import Cause
 from aligners.core.errors import UserError
 from aligners.core.formats import duration, printable
 
-# If an endpoint has never replied after this many attempts of one request, it counts as down.
+# If an endpoint has never replied after this many attempts of one request, it counts as down; if a
+# recipe allows fewer, after the last of them.
 DOWN_AFTER = 5
 # If nothing that it sends can be read as a reply, it counts as down after this many in all.
 UNREADABLE_AT_START = 20
@@ -114,7 +115,7 @@ class ErrorMapper:
         reason = self.redact(str(cause) or type(cause).__name__)
         refused = isinstance(cause, httpx2.ConnectError)
         garbled = not self.replied and self.unreadable >= UNREADABLE_AT_START
-        is_down = attempt >= DOWN_AFTER and (refused or garbled)
+        is_down = attempt >= min(DOWN_AFTER, self.recipe.attempts) and (refused or garbled)
         # An endpoint that replied may only be busy, so its requests are sent again. A server
         # of this job that refuses connections has ended.
         self.check_server(reason if is_down else None)
