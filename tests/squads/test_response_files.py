@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -246,7 +247,7 @@ def test_an_interrupted_command_says_how_to_continue(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_rows(place / "answers.jsonl", ROWS)
-    monkeypatch.setattr(Squad, "load", lambda *_, **__: FakeSquad(fails_at=1))
+    monkeypatch.setattr(Squad, "load", lambda *_, **__: nullcontext(FakeSquad(fails_at=1)))
     with pytest.raises(SystemExit) as ended:
         correct_and_report(Table(place / "answers.jsonl"), str(place), place / "out.jsonl", None)
     assert ended.value.code == 130

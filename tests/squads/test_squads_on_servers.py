@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from http_servers import json_handler, serve
@@ -100,6 +101,12 @@ def test_a_squad_that_starts_a_server_corrects_alike(
     assert expected.action == row["action"] == "corrected"
     assert (row["aligned_response"], row["trace"]) == (expected.text, expected.trace)
     assert list(Path("logs/servers").glob("ethical-*"))
+    # The end of the `with` statement stops the server.
+    others = set(psutil.Process().children())
+    with Squad.load(directory, inference=load_inference(Path("inference.yaml"))) as squad:
+        assert squad.correct(QUESTION, RUDE).text == expected.text
+        assert set(psutil.Process().children()) > others
+    assert set(psutil.Process().children()) <= others
 
 
 @pytest.mark.parametrize(

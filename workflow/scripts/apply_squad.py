@@ -19,13 +19,14 @@ def main(*, squad: Path, backbone: str, llm: str, responses: Path, output: Path)
     the paper's reproduction, the paper's squad writes only first sentences too.
     """
     rows = read_rows(responses, needs=("id", "question", "response"))
-    loaded = Squad.load(squad, inference=load_recipe(BackboneRecipe, backbone).inference)
-    results = loaded.align(
-        [row["question"] for row in rows],
-        [row["response"] for row in rows],
-        ids=[row["id"] for row in rows],
-        first_sentences=not loaded.gated and load_recipe(LLMRecipe, llm).responses.first_sentence,
-    )
+    first_sentence = load_recipe(LLMRecipe, llm).responses.first_sentence
+    with Squad.load(squad, inference=load_recipe(BackboneRecipe, backbone).inference) as loaded:
+        results = loaded.align(
+            [row["question"] for row in rows],
+            [row["response"] for row in rows],
+            ids=[row["id"] for row in rows],
+            first_sentences=first_sentence and not loaded.gated,
+        )
     write_rows(
         output, [{**row, **asdict(result)} for row, result in zip(rows, results, strict=True)]
     )

@@ -55,7 +55,8 @@ def main(
     sets = {name: read_rows(path, FIELDS) for name, path in zip(criteria, tests, strict=True)}
     with atomic_path(output) as partial:
         record = assemble(partial, design)
-        rates = held_out_rates(Squad.load(partial, inference=recipe.inference), sets, seed)
+        with Squad.load(partial, inference=recipe.inference) as squad:
+            rates = held_out_rates(squad, sets, seed)
         tested = record.model_copy(update={"held_out": rates})
         write_record(partial, tested)
         squad_card(tested, partial).save(partial / "README.md")

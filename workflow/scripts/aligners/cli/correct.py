@@ -31,9 +31,9 @@ def correct_and_report(table: Table, squad: str, output: Path, inference: Path |
     check_table(table, output)  # before the models are loaded, which takes longer
     directory = find_squad(squad, None)
     engine = load_inference(inference)
-    loaded = Squad.load(directory, inference=engine)
     try:
-        summary = correct_table(loaded, directory, table, output, engine)
+        with Squad.load(directory, inference=engine) as loaded:
+            summary = correct_table(loaded, directory, table, output, engine)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command continues after the last batch", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -154,8 +154,8 @@ def chat(
     from aligners.squads.models import load_inference
     from aligners.squads.squad import Squad
 
-    loaded = Squad.load(squad, inference=load_inference(inference))
-    chat_with(loaded, Upstream(upstream, model, key_variable) if upstream else None)
+    with Squad.load(squad, inference=load_inference(inference)) as loaded:
+        chat_with(loaded, Upstream(upstream, model, key_variable) if upstream else None)
 
 
 @app.command

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import Self
 
 from aligners.configuration.kinds.inference import Inference
 from aligners.configuration.systems import SYSTEMS
@@ -201,6 +202,14 @@ class Squad:
             aligners = {name: with_first_sentences(one) for name, one in models.aligners.items()}
             models = replace(models, aligners=aligners)
         take_all_turns(models, states, self.next_turn)
+
+    def __enter__(self) -> Self:
+        """Use the squad in a `with` statement, whose end closes it."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the squad, also after an error."""
+        self.close()
 
     def close(self) -> None:
         """Finish what waits for `acorrect`, and stop the servers that the aligners started.
