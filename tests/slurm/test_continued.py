@@ -6,6 +6,7 @@ Each test interrupts one job, and compares the result with that of an uninterrup
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -72,11 +73,16 @@ def kill_node(cluster: Cluster, job: str) -> None:
     """Kill the node of a job: its daemon and all its processes."""
     node = cluster.output("squeue", "--noheader", f"--jobs={job}", "--format=%N")
     cluster.stop_daemon(f"slurmd-{node}", signal.SIGKILL)
-    for process in psutil.process_iter(["name", "cmdline"]):
-        belongs_to_job = f"slurmstepd: [{job}." in " ".join(process.info["cmdline"] or [])
-        if belongs_to_job:
-            for each in [*process.children(recursive=True), process]:
-                each.kill()
+    steps = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if f"slurmstepd: [{job}." in " ".join(process.info["cmdline"] or [])
+    ]
+    children = [child for step in steps for child in step.children(recursive=True)]
+    # The steps first: one that sees its children end reports that the job has failed.
+    for process in [*steps, *children]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     wait_for("the node is down", lambda: "down" in cluster.node_states()[int(node[1]) - 1])
     start_now(cluster, job)
 
