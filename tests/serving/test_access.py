@@ -113,6 +113,12 @@ def test_web_pages_of_other_sites_are_refused() -> None:
         assert served.record.begun == 1
 
 
+def test_an_origin_that_is_no_url_is_another_site() -> None:
+    with serve_squad() as served:
+        answer = served.ask(headers={"origin": "http://["})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "cross_origin")
+
+
 def test_keys_of_the_environment_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALIGNERS_KEYS", f" {KEY}, {OTHER}")
     with serve_squad() as served:

@@ -117,6 +117,38 @@ def test_the_question_of_a_call_is_used(served: Served) -> None:
     assert guard(served, "response", "call-3", ["bad"]) == {"action": "NONE"}
 
 
+@pytest.mark.parametrize(
+    ("response", "action"),
+    [
+        ('{"bad": 1}', "NONE"),
+        ('[{"bad": 1}]', "NONE"),
+        (' {\n  "bad": "cut o', "NONE"),
+        ("[1, 2]", "NONE"),
+        ("[1] says it is bad", "GUARDRAIL_INTERVENED"),
+        ("{bad} is a placeholder", "GUARDRAIL_INTERVENED"),
+        ('"bad"', "GUARDRAIL_INTERVENED"),
+    ],
+)
+def test_litellm_keeps_its_json(served: Served, response: str, action: str) -> None:
+    guard(served, "request", "call-json", ["what"])
+    assert guard(served, "response", "call-json", [response])["action"] == action
+
+
+def test_litellm_keeps_what_continues_a_message(served: Served) -> None:
+    messages = [{"role": "user", "content": "what"}, {"role": "assistant", "content": "It is"}]
+    guard(served, "request", "call-6", ["what", "It is"], structured_messages=messages)
+    assert guard(served, "response", "call-6", ["bad"]) == {"action": "NONE"}
+
+
+def test_texts_of_litellm_without_room_fail_in_the_chosen_mode() -> None:
+    for mode, action in (("original", "NONE"), ("refuse", "BLOCKED")):
+        with serve_squad(max_queue=2, on_error=mode) as served:
+            guard(served, "request", "call", ["what"])
+            assert guard(served, "response", "call", ["bad"] * 3)["action"] == action
+            line = f'aligners_failures_total{{cause="overload",mode="{mode}"}}'
+            assert served.metric(line) >= 1
+
+
 def test_a_response_with_tool_calls_is_left_alone(served: Served) -> None:
     guard(served, "request", "call-4", ["what"])
     calls = [{"id": "1", "type": "function", "function": {}}]
@@ -126,6 +158,7 @@ def test_a_response_with_tool_calls_is_left_alone(served: Served) -> None:
 def test_a_call_without_a_question_fails_in_the_chosen_mode(served: Served) -> None:
     assert guard(served, "response", "never-seen", ["bad"]) == {"action": "NONE"}
     assert served.metric('aligners_failures_total{cause="no_question",mode="original"}') == 1
+    assert served.metric('aligners_responses_total{action="failed",reason="no_question"}') == 1
     with serve_squad(on_error="refuse") as strict:
         found = guard(strict, "response", "never-seen", ["bad"])
         assert found["action"] == "BLOCKED"

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +68,42 @@ def test_messages_that_cannot_be_read(served: Served, message: Any, param: str) 
     answer = served.client.post(CHAT, json={"messages": [USER, message]})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/models/../chat/completions/x",
+        "/v1/models/../responses/x",
+        "/v1/models/%2e%2e/responses/x",
+        "/v1/models/..%2F..%2Fslots",
+        "/v1/models/..;x=1/responses",
+        "/v1/models/..%5Cslots",
+        "/v1/models/.",
+    ],
+)
+def test_no_path_leads_round_the_squad(served: Served, path: str) -> None:
+    status, error = get(served, path)
+    assert (status, error["code"]) == (400, "bad_path")
+    assert not [url for url in served.record.urls if "slots" in url or "responses" in url]
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny", "owner/tiny", "owner%2Ftiny", "%252e%252e", "a%3Fb", "%00"]
+)
+def test_the_upstream_gets_a_path_as_the_client_wrote_it(served: Served, name: str) -> None:
+    assert get(served, f"/v1/models/{name}")[0] == 404
+    assert served.record.paths[-1] == f"/v1/models/{name}"
+
+
+def get(served: Served, path: str) -> tuple[int, dict[str, Any]]:
+    """Return status and error of a path that is sent as it is."""
+    connection = HTTPConnection(urlsplit(served.url).netloc, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    found = json.loads(answer.read())
+    connection.close()
+    return answer.status, found["error"]
 
 
 @pytest.mark.parametrize("number", [0, -1, 1.5, "2", True, []])
@@ -189,5 +226,5 @@ def test_rows_that_cannot_be_read(
 
 
 def test_more_rows_than_can_wait(served: Served) -> None:
-    rows = [{"question": "what", "response": "that"}] * 257
+    rows = [{"question": "what", "response": "that"}] * 513
     check_error(served.client.post("/v1/align", json={"rows": rows}), 413, "too_many_rows")

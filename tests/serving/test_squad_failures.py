@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -145,6 +146,46 @@ def test_a_full_queue_is_told_before_the_upstream_is_asked() -> None:
         os.kill(served.service.squad.process.pid, signal.SIGKILL)
         for each in waiting:
             each.result(30)
+
+
+def test_each_request_that_is_let_in_has_room_when_its_response_is_there() -> None:
+    with serve_squad(max_queue=2, delay=0.5) as served, ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(served.ask, ["say: bad"] * 20))
+        codes = Counter(answer.status_code for answer in answers)
+        assert codes[200] >= 2 and codes[429] == 20 - codes[200] > 0
+        assert {answer.headers.get("x-aligners-action") for answer in answers} <= {
+            "corrected",
+            None,
+        }
+        # All room is free again, also after an error of the upstream and a client that left.
+        served.ask(fault="500")
+        served.ask(fault="closes", stream=True)
+        with pytest.raises(httpx2.ReadTimeout):
+            body = chat_body("say: bad", fault="slow", stream=True)
+            httpx2.post(f"{served.url}{CHAT}", json=body, timeout=0.5)
+        wait_for(lambda: served.service.taken == 0)
+
+
+def test_more_choices_than_can_wait_are_told_before_the_upstream_is_asked() -> None:
+    with serve_squad(max_queue=2) as served:
+        for stream in (False, True):
+            answer = served.ask(n=3, stream=stream)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_many_rows")
+        assert served.record.begun == 0
+
+
+def test_responses_that_nobody_waits_for_any_more_take_room() -> None:
+    with serve_squad(max_queue=1) as served:
+        row = {"question": "q", "response": "hang the process"}
+        with pytest.raises(httpx2.ReadTimeout):
+            httpx2.post(f"{served.url}/v1/align", json=row, timeout=0.2)
+        wait_for(lambda: served.service.squad.overdue() == 1 and served.service.taken == 0)
+        assert served.ask().status_code == 429
+        assert served.service.squad.process is not None
+        os.kill(served.service.squad.process.pid, signal.SIGKILL)
+        wait_for(lambda: not served.service.squad.pending)
+        ready(served)
+        assert served.ask().headers["x-aligners-action"] == "unchanged"
 
 
 def test_too_many_requests_at_once_are_told() -> None:

@@ -161,6 +161,15 @@ def test_before_the_first_byte_errors_have_their_status(
     assert "a bad" not in response.text
 
 
+def test_a_connection_that_breaks_after_the_end_loses_nothing(
+    served: Served, observing: Served
+) -> None:
+    held = served.ask("say: bad", fault="resets_after_end", stream=True)
+    assert (held.status_code, held.headers["x-aligners-action"]) == (200, "corrected")
+    observed = observing.ask("say: bad", fault="resets_after_end", stream=True)
+    assert "error" not in observed.text and observed.text.endswith("data: [DONE]\n\n")
+
+
 def test_a_stream_that_waits_gets_comments() -> None:
     with serve_squad(ping_seconds=0.1) as served:
         response = served.ask(BAD, fault="pauses", stream=True)
@@ -214,6 +223,13 @@ def test_an_observed_stream_that_breaks_ends_with_an_error(observing: Served, fa
     last = response.text.strip().split("\n\n")[-1]
     assert json.loads(last.removeprefix("data: "))["error"]["message"]
     assert "[DONE]" not in response.text
+
+
+def test_an_observed_stream_cannot_be_refused(observing: Served) -> None:
+    refuse = {"x-aligners-on-error": "refuse"}
+    answer = observing.ask("say: bad cuda memory", headers=refuse, stream=True)
+    assert '"action": "failed"' in answer.text
+    assert "no answer is given" not in answer.text
 
 
 def test_an_observed_stream_keeps_early_errors(observing: Served) -> None:

@@ -35,6 +35,7 @@ class Record:
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     cancelled: int = 0
     begun: int = 0
 
@@ -143,6 +144,7 @@ class Upstream:
                 Route("/v1/chat/completions", self.complete, methods=["POST"]),
                 Route("/v1/models", self.models),
                 Route("/v1/embeddings", self.embed, methods=["POST"]),
+                Route("/{path:path}", self.find_nothing),
             ]
         )
 
@@ -152,6 +154,11 @@ class Upstream:
 
     async def embed(self, request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [], "got": await request.json()})
+
+    async def find_nothing(self, request: Request) -> Response:
+        self.record.paths.append(request.scope["raw_path"].decode())
+        self.record.urls.append(str(request.url))
+        return JSONResponse({"error": {"message": "nothing there"}}, 404)
 
     async def complete(self, request: Request) -> Response:
         raw = await request.body()
@@ -214,6 +221,8 @@ class Upstream:
             yield b"data: " + json.dumps(chunk).encode() + b"\n\n"
             await asyncio.sleep(0)
         yield b": a comment of the upstream\n\ndata: [DONE]\n\n"
+        if fault == "resets_after_end":
+            raise ConnectionResetError
 
 
 def early_fault(fault: str) -> Response | None:

@@ -21,6 +21,8 @@ disable_created_metrics()
 
 OVERHEAD_SECONDS = (0.002, 0.005, 0.01, 0.015, 0.025, 0.04, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 UPSTREAM_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+# A larger number is no number of tokens.
+MOST_TOKENS = 10**9
 
 
 class Metrics:
@@ -109,7 +111,7 @@ class Metrics:
             return
         for kind in ("prompt", "completion"):
             count = usage.get(f"{kind}_tokens")
-            if isinstance(count, int) and count >= 0:
+            if isinstance(count, int) and 0 <= count <= MOST_TOKENS:
                 self.tokens.labels(kind).inc(count)
 
     def text(self) -> bytes:

@@ -44,7 +44,8 @@ class ServeOptions:
         max_body_mb: largest body of a request, and of an answer of the upstream, in MB.
         max_characters: longest question or response that the squad examines; a longer one is
             skipped. Inspectors read a long response in windows, and no aligner reads it whole.
-        max_queue: responses that wait for the squad at most; more requests get a 429.
+        max_queue: responses at most that wait for the squad, or that the upstream writes for
+            requests in progress; more requests get a 429.
         max_requests: requests at the same time at most; more get a 429.
         ping_seconds: a stream that waits gets a comment each time so many seconds have passed, so
             that no proxy closes it. Before the first, errors still have their own status.
@@ -67,7 +68,7 @@ class ServeOptions:
     upstream_timeout: float = 600.0
     max_body_mb: float = 20.0
     max_characters: int = 20_000
-    max_queue: int = 256
+    max_queue: int = 512
     max_requests: int = 512
     ping_seconds: float = 15.0
     shutdown_seconds: float = 30.0

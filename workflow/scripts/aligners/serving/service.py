@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -54,6 +55,8 @@ class Service:
     upstream: Upstream | None
     metrics: Metrics
     text_log: TextLog | None
+    # Responses for which requests in progress keep room.
+    taken: int = 0
 
     def info(self) -> SquadInfo:
         """Return what the squad is.
@@ -93,27 +96,38 @@ class Service:
         # Not the message: it can quote the request, or what the upstream says of it.
         logger.info("request %s: %d %s", exchange.id, error.status, error.code)
 
-    def check_room(self, rows: int = 1) -> None:
-        """Check that the squad is loaded and has room for the rows of a request.
+    @contextmanager
+    def room(self, rows: int) -> Iterator[None]:
+        """Keep room in the queue of the squad for the responses of a request.
+
+        It is kept while the upstream still writes them: a response must not find the queue full
+        when the LLM has done its work.
 
         Raises:
-            ApiError: it is not or has not.
+            ApiError: the squad is not loaded yet, or has no room.
         """
         self.info()
-        waiting = len(self.squad.pending)
         if rows > self.options.max_queue:
             raise ApiError(
                 413,
-                f"the request has {rows} rows, and at most {self.options.max_queue} can wait for "
-                "the squad; send fewer in one request",
+                f"the request is about {rows} responses, and at most {self.options.max_queue} can "
+                "wait for the squad; ask for fewer in one request",
                 "too_many_rows",
-                param="rows",
             )
-        if waiting + rows > self.options.max_queue:
+        if not self.has_room(rows):
             raise too_many(
-                f"{waiting} responses wait for the squad; try again later",
+                f"requests in progress have {self.taken} responses for the squad; try again later",
                 self.squad.wait_seconds(),
             )
+        self.taken += rows
+        try:
+            yield
+        finally:
+            self.taken -= rows
+
+    def has_room(self, rows: int) -> bool:
+        """Return whether the queue of the squad has room for more responses."""
+        return self.taken + self.squad.overdue() + rows <= self.options.max_queue
 
     async def examine_all(
         self, exchange: Exchange, rows: Sequence[Row], was_sent: bool = False
@@ -123,24 +137,28 @@ class Service:
         Args:
             exchange: the request.
             rows: at least one response.
-            was_sent: whether the client has the responses already, so that none is corrected.
+            was_sent: whether the client has the responses already, so that none is corrected or
+                refused.
 
         Raises:
             ApiError: the squad failed, and then the client wants no answer.
         """
-        verdicts = await gather([self.examine(exchange, row) for row in rows])
-        if was_sent:
-            verdicts = [
-                replace(each, action=OBSERVED) if each.action == "corrected" else each
-                for each in verdicts
-            ]
-        for verdict in verdicts:
-            self.metrics.responses.labels(verdict.action, verdict.reason).inc()
-            self.metrics.count_turns(verdict.trace)
-        exchange.conclude(verdicts)
+        verdicts = await gather([self.examine(exchange, row, was_sent) for row in rows])
+        self.conclude(exchange, rows, verdicts)
         return verdicts
 
-    async def examine(self, exchange: Exchange, row: Row) -> Verdict:
+    def conclude(
+        self, exchange: Exchange, rows: Sequence[Row], verdicts: Sequence[Verdict]
+    ) -> None:
+        """Count and log what became of the responses of a request."""
+        for row, verdict in zip(rows, verdicts, strict=True):
+            self.metrics.responses.labels(verdict.action, verdict.reason).inc()
+            self.metrics.count_turns(verdict.trace)
+            if self.text_log is not None and row.response:
+                self.text_log.write(exchange.id, row.question, verdict)
+        exchange.conclude(verdicts)
+
+    async def examine(self, exchange: Exchange, row: Row, was_sent: bool) -> Verdict:
         """Let the squad correct a response (`examine_all`)."""
         skip = row.skip or self.too_long(row.question, row.response)
         if skip is not None or row.response is None:
@@ -149,20 +167,18 @@ class Service:
             try:
                 found = await self.squad.correct(row.question, row.response)
             except SquadFailure as failure:
-                verdict = self.failed(exchange, row, failure)
+                verdict = self.failed(exchange, row, failure, was_sent)
             else:
+                would_correct = was_sent and found["action"] == "corrected"
                 verdict = Verdict(
-                    found["action"],
+                    OBSERVED if would_correct else found["action"],
                     found["reason"],
                     row.response,
                     found["text"],
                     found["scores"],
                     found["trace"],
                 )
-        verdict = replace(verdict, index=row.index)
-        if self.text_log is not None and row.response:
-            self.text_log.write(exchange.id, row.question, verdict)
-        return verdict
+        return replace(verdict, index=row.index)
 
     def too_long(self, question: str, response: str | None) -> str | None:
         """Return the reason to skip a row with a very long text, or None.
@@ -173,13 +189,15 @@ class Service:
             return QUESTION_TOO_LONG
         return TOO_LONG if len(response or "") > self.options.max_characters else None
 
-    def failed(self, exchange: Exchange, row: Row, failure: SquadFailure) -> Verdict:
+    def failed(
+        self, exchange: Exchange, row: Row, failure: SquadFailure, was_sent: bool = False
+    ) -> Verdict:
         """Return the response unchanged, if the client wants it when the squad fails.
 
         Raises:
             ApiError: the client wants no answer then.
         """
-        mode = exchange.wishes.on_error
+        mode = "original" if was_sent else exchange.wishes.on_error
         self.metrics.failures.labels(mode, failure.cause).inc()
         logger.warning(
             "request %s: the squad failed (%s): %s%s",
@@ -189,6 +207,7 @@ class Service:
             f" [{failure.criterion}]" if failure.criterion else "",
         )
         if mode == "refuse":
+            self.metrics.responses.labels("refused", failure.cause).inc()
             raise self.refusal(exchange, failure)
         return Verdict("failed", failure.cause, row.response, row.response)
 
@@ -211,6 +230,12 @@ def service_of(request: Request) -> Service:
     """Return the service of the app that got a request."""
     service: Service = request.app.state.service
     return service
+
+
+def query_of(request: Request) -> str:
+    """Return the query of a request's URL as the client wrote it."""
+    query: bytes = request.scope["query_string"]
+    return query.decode("latin-1")
 
 
 def exchange_of(request: Request) -> Exchange:

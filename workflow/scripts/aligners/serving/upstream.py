@@ -9,7 +9,7 @@ import httpx2
 
 from aligners.core.api_keys import read_api_key
 from aligners.core.errors import UserError
-from aligners.serving.errors import ApiError, upstream_error
+from aligners.serving.errors import ApiError, bad_request, upstream_error
 from aligners.serving.exchange import PREFIX
 from aligners.serving.options import ServeOptions
 
@@ -147,7 +147,13 @@ class Upstream:
             (name.encode("latin-1"), value.encode("latin-1"))
             for name, value in self.sent_headers(headers)
         ]
-        request = self.client.build_request(method, url, headers=sent, content=body)
+        try:
+            request = self.client.build_request(method, url, headers=sent, content=body)
+        except httpx2.InvalidURL:
+            raise bad_request(
+                "the path or the query of the URL cannot be sent to the upstream; correct it",
+                "bad_path",
+            ) from None
         try:
             async with asyncio.timeout(self.seconds):
                 response = await self.client.send(request, stream=True)

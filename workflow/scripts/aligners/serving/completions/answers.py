@@ -20,6 +20,8 @@ FINISHED_EARLY = {
     "content_filter": CONTENT_FILTER,
     **dict.fromkeys(("tool_calls", "function_call"), TOOL_CALLS),
 }
+# Fields of a choice about the tokens of its text; the second is vLLM's.
+OF_THE_TOKENS = ("logprobs", "token_ids")
 # Types of parts in the content of a response: the text, and what a model thought before it.
 TEXT, THOUGHTS = "text", ("thinking", "reasoning")
 
@@ -120,8 +122,9 @@ def correct_answer(answer: Json, verdicts: Sequence[Verdict]) -> None:
         message = choice["message"]
         message["content"] = with_text(message["content"], verdict.text or "")
         # These belong to the tokens and places of the first response.
-        if choice.get("logprobs") is not None:
-            choice["logprobs"] = None
+        for name in OF_THE_TOKENS:
+            if choice.get(name) is not None:
+                choice[name] = None
         if message.get("annotations"):
             message["annotations"] = []
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aligners.core.reasons import EMPTY_RESPONSE
-from aligners.serving.completions.answers import skip_reason, told_by_upstream
+from aligners.serving.completions.answers import OF_THE_TOKENS, skip_reason, told_by_upstream
 from aligners.serving.completions.events import DONE, event, json_event
 from aligners.serving.errors import upstream_error
 from aligners.serving.exchange import Verdict
@@ -204,7 +204,7 @@ def without_text(chunk: Json, corrected: Mapping[int, str]) -> Json | None:
         dropped = {"content", "annotations", "role"} if had_text else {"annotations"}
         rest = {name: value for name, value in delta.items() if name not in dropped}
         if rest or choice.get("finish_reason") is not None:
-            kept = {name: value for name, value in choice.items() if name != "logprobs"}
+            kept = {name: value for name, value in choice.items() if name not in OF_THE_TOKENS}
             choices.append({**kept, "delta": rest})
     if not choices and chunk["choices"] and not chunk.get("usage"):
         return None

@@ -140,7 +140,11 @@ def check_origin(headers: Mapping[str, str]) -> None:
     Raises:
         ApiError: one did.
     """
-    if urlsplit(headers["origin"]).netloc.lower() != headers.get("host", "").lower():
+    try:
+        site = urlsplit(headers["origin"]).netloc.lower()
+    except ValueError:
+        site = None
+    if site != headers.get("host", "").lower():
         raise ApiError(
             403,
             "a web page of another site sent this request; send it from a program, with a key in "

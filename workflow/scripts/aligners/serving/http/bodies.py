@@ -190,19 +190,19 @@ def check_message(message: Any, place: str) -> None:
 def question_of(messages: list[Json]) -> tuple[str, str | None]:
     """Return the question of a chat, and why no response to it is examined.
 
-    It is the last message of the user. Where there is none, it is the last message that is not of
-    the assistant or a tool: otherwise a client could pass the squad by with another role.
+    It is the last message of the user that has a content. Where there is none, it is the last
+    message that is not of the assistant or a tool. Otherwise a client could pass the squad by with
+    another role, or with a message without content.
     """
-    asking = [message for message in messages if message["role"] == "user"] or [
-        message for message in messages if message["role"] in ("system", "developer")
+    written = [message for message in messages if message.get("content") not in (None, [])]
+    asking = [message for message in written if message["role"] == "user"] or [
+        message for message in written if message["role"] in ("system", "developer")
     ]
     if not asking:
         return "", NO_QUESTION
-    content = asking[-1].get("content")
+    content = asking[-1]["content"]
     if isinstance(content, str):
         return content, None
-    if not content:
-        return "", NO_QUESTION
     text = "\n".join(part["text"] for part in content if part["type"] == "text")
     return text, NOT_TEXT if any(part["type"] != "text" for part in content) else None
 
@@ -215,8 +215,10 @@ def is_forced(body: Json) -> bool:
 
 
 def continues(body: Json, messages: list[Json]) -> bool:
-    """Return whether the response continues a message of the assistant."""
-    return messages[-1]["role"] == "assistant" or bool(body.get("continue_final_message"))
+    """Return whether the response continues the last message; an empty one has no beginning."""
+    last = messages[-1]
+    is_open = last["role"] == "assistant" or bool(body.get("continue_final_message"))
+    return is_open and bool(last.get("content"))
 
 
 def read_rows(body: Json) -> list[tuple[str, str]]:

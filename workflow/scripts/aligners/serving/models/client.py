@@ -157,6 +157,10 @@ class SquadClient:
             with suppress(ConnectionError, RuntimeError):
                 self.process.stdin.write(json.dumps(message).encode() + b"\n")
 
+    def overdue(self) -> int:
+        """Return how many results the process owes for which nobody waits any more."""
+        return sum(future.done() for future in self.pending.values())
+
     def wait_seconds(self) -> int:
         """Return after how many seconds the queue may have room, for the field Retry-After."""
         return max(1, min(60, math.ceil(len(self.pending) * self.seconds_per_row / 2)))

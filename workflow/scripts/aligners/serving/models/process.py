@@ -96,8 +96,10 @@ def serve(squad: Any, output: Output) -> None:
             return_free_memory()
         request = json.loads(line)
         if "cancel" in request:
-            if request["cancel"] in waiting:
-                waiting[request["cancel"]].cancel()
+            # Another thread may just have removed it, with its result.
+            cancelled = waiting.get(request["cancel"])
+            if cancelled is not None:
+                cancelled.cancel()
             continue
         number = request["id"]
         if request["do"] == "correct":

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager, aclosing, suppress
 from dataclasses import dataclass, field
 
 import httpx2
@@ -14,11 +14,11 @@ from starlette.responses import Response
 from aligners.serving.completions.answers import correct_answer, parse_answer, rows_of
 from aligners.serving.completions.chunks import StreamedAnswer, rewritten
 from aligners.serving.completions.events import DONE, EventParser, event, json_event
-from aligners.serving.errors import PassedError, upstream_error
+from aligners.serving.errors import ApiError, PassedError, upstream_error
 from aligners.serving.exchange import Exchange
 from aligners.serving.http.bodies import ChatRequest, Json, parse_object, read_body, read_chat
 from aligners.serving.http.replies import EVENT_STREAM, EventResponse, while_connected
-from aligners.serving.service import Service, exchange_of, service_of
+from aligners.serving.service import Service, exchange_of, query_of, service_of
 from aligners.serving.upstream import Headers, Upstream, shown_headers
 
 AFFECTS_RESULTS = False
@@ -35,14 +35,13 @@ async def complete_chat(request: Request) -> Response:
     body = await read_body(request, service.options.max_body)
     exchange.begin()
     chat = read_chat(parse_object(body))
-    service.check_room()
     turn = ChatTurn(
         service,
         exchange,
         upstream,
         chat,
         body,
-        request.url.query,
+        query_of(request),
         request.headers.items(),
     )
     if not chat.stream:
@@ -82,6 +81,11 @@ class ChatTurn:
         Raises:
             ApiError: there is none.
         """
+        with self.room():
+            return await self.corrected()
+
+    async def corrected(self) -> Response:
+        """Return the whole answer (`answer`)."""
         asked = time.perf_counter()
         reply = await self.upstream.send("POST", PATH, self.query, self.headers, self.body)
         self.measure(asked)
@@ -105,22 +109,31 @@ class ChatTurn:
             ApiError: there is no whole answer.
         """
         answer = StreamedAnswer()
-        async with aclosing(self.events()) as events:
-            async for data in events:
-                answer.add(data)
-        answer.check_end(self.chat.choices)
-        self.service.metrics.count_tokens(answer.usage)
-        verdicts = await self.service.examine_all(self.exchange, answer.rows(self.chat))
+        with self.room():
+            async with aclosing(self.events()) as events:
+                async for data in events:
+                    answer.add(data)
+            answer.check_end(self.chat.choices)
+            self.service.metrics.count_tokens(answer.usage)
+            verdicts = await self.service.examine_all(self.exchange, answer.rows(self.chat))
         told = self.exchange.describe(verdicts, self.thresholds)
         yield b"".join(rewritten(answer, verdicts, told))
 
     async def observed(self) -> AsyncGenerator[bytes]:
         """Yield the events of a stream as they arrive; the last says what the squad would do.
 
-        An event without text waits for the next, because it may be the last.
-
         Raises:
             ApiError: there is no whole answer.
+        """
+        with self.room():
+            async with aclosing(self.passed_on()) as events:
+                async for data in events:
+                    yield data
+
+    async def passed_on(self) -> AsyncGenerator[bytes]:
+        """Yield the events of a stream (`observed`).
+
+        An event without text waits for the next, because it may be the last.
         """
         answer, waiting = StreamedAnswer(), b""
         last: Json = {}
@@ -144,6 +157,10 @@ class ChatTurn:
         final = last if waiting else {**last, "choices": []}
         yield json_event({**final, "aligners": told}) + event(DONE)
 
+    def room(self) -> AbstractContextManager[None]:
+        """Keep room for the responses, so that the squad can examine them when they are there."""
+        return self.service.room(self.chat.choices if self.chat.skip is None else 0)
+
     async def events(self) -> AsyncGenerator[bytes]:
         """Yield the data of the events of the upstream, up to the mark of the end.
 
@@ -160,11 +177,7 @@ class ChatTurn:
             async for part in parts:
                 found = parser.feed(part)
                 if DONE in found:
-                    # Read to the end, so that the connection can be used again.
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(END_SECONDS):
-                            async for _ in parts:
-                                pass
+                    await read_end(parts)
                     self.measure(asked)
                 for data in found:
                     yield data
@@ -198,6 +211,17 @@ class ChatTurn:
         """Keep how long the upstream took for its whole answer."""
         self.exchange.upstream_seconds = time.perf_counter() - asked
         self.service.metrics.upstream.observe(self.exchange.upstream_seconds)
+
+
+async def read_end(parts: AsyncIterator[bytes]) -> None:
+    """Read what follows the mark of the end, so that the connection can be used again.
+
+    The answer is whole without it, so no error of the connection counts any more.
+    """
+    with suppress(TimeoutError, ApiError, httpx2.HTTPError, httpx2.StreamError):
+        async with asyncio.timeout(END_SECONDS):
+            async for _ in parts:
+                pass
 
 
 def has_text(chunk: Json) -> bool:

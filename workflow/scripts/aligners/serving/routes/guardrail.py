@@ -5,6 +5,8 @@ the responses after the call without it. The guardrail therefore needs both mode
 post_call.
 """
 
+import json
+import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +16,24 @@ from starlette.responses import Response
 
 from aligners.serving.errors import ApiError, bad_request
 from aligners.serving.exchange import Exchange
-from aligners.serving.http.bodies import question_of, read_messages, shown
+from aligners.serving.http.bodies import continues, question_of, read_messages, shown
 from aligners.serving.http.replies import json_response, while_connected
 from aligners.serving.models.client import SquadFailure
-from aligners.serving.reasons import NO_QUESTION, NOT_TEXT, TOOL_CALLS
+from aligners.serving.reasons import (
+    CONTINUATION,
+    JSON_MODE,
+    NO_QUESTION,
+    NOT_TEXT,
+    OVERLOAD,
+    TOOL_CALLS,
+)
 from aligners.serving.routes.squad import start
 from aligners.serving.service import Row, Service
 
 AFFECTS_RESULTS = False
 
+# A quotation mark or another bracket after the first bracket: so begins no sentence.
+BEGINS_AS_JSON = re.compile(r'\s*(\{\s*["}]|\[\s*["{\[])')
 # Questions that are kept; the oldest are forgotten first.
 MOST_QUESTIONS = 10_000
 # Characters of all questions together that are kept.
@@ -91,7 +102,10 @@ async def guard(request: Request) -> Response:
 def asked_question(body: dict[str, Any], texts: list[str]) -> AskedQuestion:
     """Return the question of the messages before a call."""
     if body.get("structured_messages"):
-        text, skip = question_of(read_messages(body["structured_messages"]))
+        messages = read_messages(body["structured_messages"])
+        text, skip = question_of(messages)
+        if skip is None and continues(body, messages):
+            skip = CONTINUATION
     else:
         text, skip = (texts[-1], None) if texts else ("", NO_QUESTION)
     return AskedQuestion(text, NOT_TEXT if body.get("images") else skip)
@@ -102,7 +116,24 @@ def rows_of(body: dict[str, Any], texts: list[str], asked: AskedQuestion | None)
     question, skip = (asked.text, asked.skip) if asked else ("", None)
     if body.get("tool_calls"):
         skip = TOOL_CALLS
-    return [Row(question, text, skip, index) for index, text in enumerate(texts)]
+    return [
+        Row(question, text, skip or (JSON_MODE if is_json(text) else None), index)
+        for index, text in enumerate(texts)
+    ]
+
+
+def is_json(text: str) -> bool:
+    """Return whether a text is JSON that an application reads, or begins as such.
+
+    LiteLLM does not send whether the request asked for JSON, nor whether the text was cut off. A
+    number or a word alone is an ordinary response.
+    """
+    if BEGINS_AS_JSON.match(text):
+        return True
+    try:
+        return isinstance(json.loads(text), list | dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 async def corrected_texts(
@@ -117,16 +148,21 @@ async def corrected_texts(
         return json_response({"action": "NONE"})
     try:
         service.info()
+        failure = None
         if asked is None:
             failure = SquadFailure(
                 NO_QUESTION,
                 "the question of this call is unknown; give the guardrail the modes pre_call and "
                 "post_call",
             )
+        elif not service.has_room(len(rows)):
+            failure = SquadFailure(OVERLOAD, "too many responses wait for the squad")
+        if failure is not None:
             verdicts = [service.failed(exchange, row, failure) for row in rows]
-            exchange.conclude(verdicts)
+            service.conclude(exchange, rows, verdicts)
         else:
-            verdicts = await service.examine_all(exchange, rows)
+            with service.room(len(rows)):
+                verdicts = await service.examine_all(exchange, rows)
     except ApiError as error:
         service.note_error(exchange, error)
         return json_response({"action": "BLOCKED", "blocked_reason": error.error["message"]})

@@ -1,15 +1,17 @@
 """Routes that go to the upstream without the squad: its models, and the paths of --pass-through."""
 
+import re
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from aligners.core.errors import UserError
-from aligners.serving.errors import ApiError, PassedError
-from aligners.serving.http.bodies import read_body
+from aligners.serving.errors import ApiError, PassedError, bad_request
+from aligners.serving.http.bodies import read_body, shown
 from aligners.serving.http.replies import while_connected
 from aligners.serving.routes.chat import passed_response
-from aligners.serving.service import exchange_of, service_of
+from aligners.serving.service import exchange_of, query_of, service_of
 
 AFFECTS_RESULTS = False
 
@@ -22,12 +24,30 @@ async def pass_on(request: Request) -> Response:
     upstream = service.needed_upstream()
     body = await read_body(request, service.options.max_body)
     exchange.begin()
-    path = request.url.path.removeprefix(API)
-    sent = request.method, path, request.url.query, request.headers.items(), body
+    path = sent_path(request)
+    sent = request.method, path, query_of(request), request.headers.items(), body
     reply = await while_connected(request.receive, upstream.send(*sent))
     if reply.status >= 400:
         raise PassedError(reply.status, reply.headers, reply.content)
     return passed_response(reply.status, reply.headers, reply.content)
+
+
+def sent_path(request: Request) -> str:
+    """Return the path for the upstream, without that of the API, as the client wrote it.
+
+    Raises:
+        ApiError: a server could read it as another path, which would pass the squad by.
+    """
+    path: str = request.scope["path"]
+    # A parameter after a semicolon belongs to its segment, for some servers.
+    segments = [part.partition(";")[0] for part in re.split(r"[/\\]", path)]
+    if "." in segments or ".." in segments:
+        raise bad_request(
+            f"the path {shown(path)} has a segment of dots; name the path that it leads to",
+            "bad_path",
+        )
+    raw: bytes = request.scope["raw_path"]
+    return raw.decode("latin-1").removeprefix(API)
 
 
 async def refuse(request: Request) -> Response:

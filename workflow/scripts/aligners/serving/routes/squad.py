@@ -18,8 +18,8 @@ async def align(request: Request) -> Response:
     """Correct responses that the client has: one, or several in rows."""
     service, exchange, body = await start(request)
     rows = [Row(question, response) for question, response in read_rows(body)]
-    service.check_room(len(rows))
-    verdicts = await while_connected(request.receive, service.examine_all(exchange, rows))
+    with service.room(len(rows)):
+        verdicts = await while_connected(request.receive, service.examine_all(exchange, rows))
     found = [corrected(verdict) for verdict in verdicts]
     return json_response({"id": exchange.id, **one_or_rows(body, found)})
 
@@ -33,10 +33,10 @@ async def inspect(request: Request) -> Response:
     """Score responses that the client has, without correcting them."""
     service, exchange, body = await start(request)
     rows = read_rows(body)
-    service.check_room(len(rows))
     thresholds = service.info().thresholds
-    work = [score(service, exchange, question, response) for question, response in rows]
-    scores = await while_connected(request.receive, gather(work))
+    with service.room(len(rows)):
+        work = [score(service, exchange, question, response) for question, response in rows]
+        scores = await while_connected(request.receive, gather(work))
     found = [{"scores": each, "thresholds": thresholds} for each in scores]
     return json_response({"id": exchange.id, **one_or_rows(body, found)})
 
