@@ -3,9 +3,12 @@
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import psutil
@@ -115,6 +118,26 @@ def special_tokens(aligner: Aligner, text: str) -> list[str]:
     tokenizer = aligner.tokenizer
     special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     return [token for token in tokenizer.tokenize(text) if token in special]
+
+
+def test_threads_that_share_an_aligner_take_turns_at_its_tokenizer(
+    scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligner, _ = scripted(lambda _: good("red"))
+    encode, in_use = aligner.tokenizer.encode, Lock()
+
+    def encode_slowly(*arguments: Any, **options: Any) -> list[int]:
+        # A call sets whether special tokens are split; another one must not change it now.
+        assert in_use.acquire(blocking=False), "two threads use the tokenizer"
+        time.sleep(0.001)
+        ids = encode(*arguments, **options)
+        in_use.release()
+        return ids
+
+    monkeypatch.setattr(aligner.tokenizer, "encode", encode_slowly)
+    with ThreadPoolExecutor(4) as threads:
+        work = [threads.submit(aligner.align, QUESTIONS[:1], RESPONSES[:1]) for _ in range(8)]
+        assert [each.result()[0].text for each in work] == ["red"] * 8
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The threads of a squad: rows in different turns share the aligners, and get their own results."""
 
 import itertools
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 
@@ -46,14 +47,17 @@ def calls() -> list[int]:
     return []
 
 
-@pytest.fixture
-def squad(calls: list[int]) -> Squad:
-    return make_table_squad(
-        {name: aligner(name, calls) for name in CRITERIA},
-        {name: Letter(name) for name in CRITERIA},
-        1.0,
-        familiar,
-    )
+@pytest.fixture(params=[0, 8], ids=["in_process", "on_servers"])
+def squad(calls: list[int], request: pytest.FixtureRequest) -> Squad:
+    return make_squad({name: aligner(name, calls) for name in CRITERIA}, request.param)
+
+
+def make_squad(aligners: dict[str, Align], in_flight: int) -> Squad:
+    """Return a squad; its aligners are on servers if rows are in flight."""
+    inspectors = {name: Letter(name) for name in CRITERIA}
+    squad = make_table_squad(aligners, inspectors, 1.0, familiar)
+    squad.in_flight = in_flight
+    return squad
 
 
 def familiar(questions: Sequence[str]) -> list[bool]:
@@ -71,8 +75,8 @@ def test_each_row_gets_what_it_gets_alone(squad: Squad, calls: list[int]) -> Non
     calls.clear()
     futures: list[Future[Correction]] = [squad.batcher.correct(*row) for row in rows]
     assert [future.result(60) for future in futures] == expected
-    # Rows share the calls of an aligner.
-    assert len(calls) < sum(calls) / 2
+    # Rows share the calls of an aligner, or each is a request of its own.
+    assert set(calls) == {1} if squad.in_flight else len(calls) < sum(calls) / 2
     squad.close()
 
 
@@ -100,3 +104,37 @@ def test_what_waits_is_done_before_the_threads_end(squad: Squad) -> None:
     squad.close()
     assert all(future.done() for future in [*futures, scores])
     assert not any(thread.is_alive() for thread in batcher.threads)
+
+
+def test_no_row_waits_for_another_that_a_server_has() -> None:
+    answered = threading.Event()
+
+    def slow(letter: str) -> Align:
+        def align(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+            if any("slow" in text for text in texts):
+                answered.wait(60)
+            return [AlignerCorrection(text.replace(letter, "") + ".") for text in texts]
+
+        return align
+
+    squad = make_squad({name: slow(name) for name in CRITERIA}, 8)
+    waiting = squad.batcher.correct("known", "slow x")
+    others = [squad.batcher.correct("known", text) for text in ("xa", "ya", "za", "xya")]
+    assert [future.result(60).text for future in others] == ["a.", "a.", "a.", "a.."]
+    assert not waiting.done()
+    answered.set()
+    assert waiting.result(60).text == "slow ."
+    squad.close()
+
+
+def test_an_aligner_that_fails_on_a_server_fails_its_row_alone() -> None:
+    def align(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+        if any("lost" in text for text in texts):
+            raise RuntimeError("the server is gone")
+        return [AlignerCorrection(text.replace("x", "") + ".") for text in texts]
+
+    squad = make_squad(dict.fromkeys(CRITERIA, align), 2)
+    futures = [squad.batcher.correct("known", text) for text in ("xa", "x lost", "xb")]
+    assert str(futures[1].exception(60)) == "the server is gone"
+    assert [futures[n].result(60).text for n in (0, 2)] == ["a.", "b."]
+    squad.close()

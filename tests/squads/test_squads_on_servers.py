@@ -1,5 +1,6 @@
 """Squads whose aligners generate on a server: what is used, what fails, and its file."""
 
+import asyncio
 import shlex
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from aligners.cli.correct import correct_and_report
 from aligners.configuration.kinds.inference import Inference
 from aligners.core.errors import UserError
 from aligners.core.rows import read_rows, write_rows
+from aligners.squads.correction import Correction
 from aligners.squads.models import load_inference
 from aligners.squads.response_files import Table
 
@@ -54,6 +56,20 @@ def test_corrections_of_a_server_pass_the_same_gate(on_server: Any) -> None:
     worse = on_server(200, {"choices": [{**completion, "text": " go away, it is 4."}]})
     correction = worse.correct(QUESTION, RUDE)
     assert (correction.text, correction.action) == (RUDE, "unchanged")
+
+
+def test_many_rows_are_on_the_server_at_once(on_server: Any) -> None:
+    completion = {"index": 0, "text": f" {CORRECTION}", "finish_reason": "stop"}
+    squad = on_server(200, {"choices": [completion]})
+    texts = [RUDE, KIND, RUDE * 12] * 40
+
+    async def correct_all() -> list[Correction]:
+        return await asyncio.gather(*(squad.acorrect(QUESTION, text) for text in texts))
+
+    with squad:
+        found = asyncio.run(correct_all())
+    assert found[:3] == squad.correct_all([QUESTION] * 3, texts[:3])
+    assert found == found[:3] * 40
 
 
 def test_a_server_that_gives_no_correction_is_told(on_server: Any) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 from transformers import PreTrainedTokenizerBase
 
@@ -51,6 +52,8 @@ class Aligner:
         self.backend, self.tokenizer, self.input_format = backend, tokenizer, input_format
         self.decoding = decoding
         self.max_tokens = min(max_tokens, backend.context or max_tokens)
+        # Each call sets whether the tokenizer splits special tokens, so threads take turns.
+        self.tokenizer_lock = Lock()
 
     @classmethod
     def from_directory(
@@ -145,7 +148,8 @@ class Aligner:
         """
         self.check_principles(principles)
         corrections = [AlignerCorrection(response, TOO_LONG) for response in responses]
-        requests = self.requests(questions, responses, principles)
+        with self.tokenizer_lock:
+            requests = self.requests(questions, responses, principles)
         failures: list[Failure] = []
         completed = self.backend.complete(requests, self.decoding)
         for result in track(completed, len(requests), description):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar
 
 from transformers import GenerationConfig
@@ -77,6 +78,7 @@ class AlignerServer:
     before: Sequence["AlignerServer"] = ()
     running: Server | None = None
     engines: dict[str, Engine] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     def start(self) -> Server:
         """Start the server unless it is running, and do not wait until it is ready.
@@ -100,11 +102,12 @@ class AlignerServer:
         Raises:
             UserError: the server ends or is not ready in time.
         """
-        server = self.start()
-        if recipe.model not in self.engines:
-            server.wait_until_ready()
-            self.engines[recipe.model] = server.endpoint(recipe).complete
-        return self.engines[recipe.model]
+        with self.lock:  # Several threads share a squad, and one of them starts the server.
+            server = self.start()
+            if recipe.model not in self.engines:
+                server.wait_until_ready()
+                self.engines[recipe.model] = server.endpoint(recipe).complete
+            return self.engines[recipe.model]
 
     def stop(self) -> None:
         """Stop the server if it is running."""

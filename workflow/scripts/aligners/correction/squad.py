@@ -110,6 +110,10 @@ class RowState:
         self.result.reason, self.remaining = reason, []
 
 
+# A row, the criterion whose aligner corrected it, and the correction.
+Turn = tuple[RowState, str, AlignerCorrection]
+
+
 @dataclass(frozen=True)
 class SquadModels:
     """Aligners and inspectors of the same criteria, whose order breaks ties, with a gate.
@@ -175,18 +179,26 @@ class SquadModels:
         return Scores(checked, margins)
 
     def take_turns(self, due: Sequence[tuple[RowState, str]]) -> None:
-        """Let one aligner act on each row, then score all corrections and decide on them.
+        """Let one aligner act on each row, then score all corrections and decide on them."""
+        turns: list[Turn] = []
+        for name in self.aligners:
+            turns += self.generate([state for state, criterion in due if criterion == name], name)
+        self.decide(turns)
+
+    def generate(self, states: Sequence[RowState], criterion: str) -> list[Turn]:
+        """Let the aligner of a criterion correct rows, and decide on nothing."""
+        if not states:
+            return []
+        questions, texts = zip(*((state.question, state.shown[0]) for state in states), strict=True)
+        corrections = self.aligners[criterion](questions, texts)
+        return [(state, criterion, each) for state, each in zip(states, corrections, strict=True)]
+
+    def decide(self, turns: Sequence[Turn]) -> None:
+        """Score corrections, and end the turns of their rows.
 
         A correction that an inspector cannot read is rejected.
         """
-        turns: list[tuple[RowState, str, AlignerCorrection]] = []
-        for name, align in self.aligners.items():
-            states = [state for state, criterion in due if criterion == name]
-            if states:
-                questions = [state.question for state in states]
-                corrections = align(questions, [state.shown[0] for state in states])
-                turns += zip(states, [name] * len(states), corrections, strict=True)
-        passed: list[tuple[RowState, str, AlignerCorrection]] = []
+        passed: list[Turn] = []
         for state, criterion, correction in turns:
             rejection = self.gate.reject_text(correction, state.shown[0])
             if rejection is None:

@@ -2,7 +2,8 @@
 
 What waits for a thread is processed together. A response that needs no correction never waits for
 the aligners, which take much longer. The sentence encoder works in the thread of the inspectors, so
-that both threads have about as much to do with the demo's models.
+that both threads have about as much to do with the demo's models. Aligners on servers get rows from
+more threads (`in_flight`).
 """
 
 import queue
@@ -14,8 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aligners.correction.squad import RowState, results_of
+from aligners.correction.squad import RowState, Turn, results_of
 from aligners.squads.correction import Correction
+from aligners.squads.in_flight import InFlight
 
 if TYPE_CHECKING:
     from aligners.squads.squad import Squad
@@ -33,6 +35,8 @@ class Job:
         result: the future of a `Correction`, or of scores.
         only_scores: whether no aligner acts.
         state: of the row after its response was scored.
+        turn: the correction of an aligner on a server, or the error in its place; None if no
+            aligner has the row.
     """
 
     question: str
@@ -40,6 +44,7 @@ class Job:
     result: Future[Any]
     only_scores: bool
     state: RowState | None = None
+    turn: Turn | Exception | None = None
 
 
 Jobs = list[Job]
@@ -55,9 +60,11 @@ class Batcher:
         self.lock, self.is_closed = threading.Lock(), False
         self.to_score: Waiting = queue.SimpleQueue()
         self.to_correct: Waiting = queue.SimpleQueue()
+        self.in_flight = InFlight(squad.models, squad.in_flight) if squad.in_flight else None
+        correct = self.correct_all if self.in_flight is None else self.correct_in_flight
         self.threads = [
             threading.Thread(target=self.score_all, daemon=True, name="inspectors"),
-            threading.Thread(target=self.correct_all, daemon=True, name="aligners"),
+            threading.Thread(target=correct, daemon=True, name="aligners"),
         ]
         for thread in self.threads:
             thread.start()
@@ -152,7 +159,50 @@ class Batcher:
         else:
             due[criterion].append(job)
 
-    # Both threads
+    # The thread of aligners on servers
+
+    def correct_in_flight(self) -> None:
+        """Let aligners on servers act on the responses that wait, until `close`.
+
+        Each row is sent by itself, so that none waits for a slower one, or for another criterion.
+        What has come back is scored together.
+        """
+        assert self.in_flight is not None
+        more = True
+        while more or self.in_flight.rows:
+            jobs, more_may_come = take(self.to_correct)
+            more = more and more_may_come
+            self.in_flight.rows -= sum(job.turn is not None for job in jobs)
+            for job in jobs:
+                if job.turn is None:
+                    self.send(job)
+                elif isinstance(job.turn, Exception):
+                    fail(job, job.turn)
+            self.attempt([job for job in jobs if isinstance(job.turn, tuple)], self.decide)
+        self.in_flight.close()
+
+    def decide(self, jobs: Jobs) -> None:
+        """Decide on corrections that have come back, and send rows that have another turn."""
+        self.squad.models.decide([job.turn for job in jobs if isinstance(job.turn, tuple)])
+        for job in jobs:
+            job.turn = None
+            self.send(job)
+
+    def send(self, job: Job) -> None:
+        """Send a row to its next aligner, or finish it."""
+        assert job.state is not None and self.in_flight is not None
+        criterion = self.squad.next_turn(job.state)
+        if criterion is None:
+            finish_with(job, job.state)
+        elif not job.result.cancelled():
+            self.in_flight.send(job.state, criterion, partial(self.come_back, job))
+
+    def come_back(self, job: Job, turn: Turn | Exception) -> None:
+        """Let the correction of a row, or an error in its place, wait for the decision."""
+        job.turn = turn
+        self.to_correct.put(job)
+
+    # All threads
 
     def attempt(self, jobs: Jobs, process: Callable[[Jobs], None]) -> None:
         """Process jobs together. After an error, process each alone, so that only the faulty fail.
@@ -175,8 +225,19 @@ class Batcher:
         try:
             finish(job, work(job.question, job.response))
         except Exception as error:  # of any library; the caller gets it
-            with suppress(InvalidStateError):
-                job.result.set_exception(error)
+            fail(job, error)
+
+
+def take(waiting: Waiting) -> tuple[Jobs, bool]:
+    """Return the jobs that wait, once there is one, and whether the queue may have more."""
+    jobs: Jobs = []
+    job = waiting.get()
+    while job is not None:
+        jobs.append(job)
+        if len(jobs) == BATCH_ROWS or waiting.empty():
+            return jobs, True
+        job = waiting.get()
+    return jobs, False
 
 
 def batches(waiting: Waiting, blocks: Callable[[], bool] = lambda: True) -> Iterator[Jobs]:
@@ -204,6 +265,12 @@ def batches(waiting: Waiting, blocks: Callable[[], bool] = lambda: True) -> Iter
 def finish_with(job: Job, state: RowState) -> None:
     """Give a job the correction after the turns of its row."""
     finish(job, Correction.of(job.response, *results_of([state])))
+
+
+def fail(job: Job, error: Exception) -> None:
+    """Give a job the error that its row causes, unless its caller has cancelled it."""
+    with suppress(InvalidStateError):
+        job.result.set_exception(error)
 
 
 def finish(job: Job, result: Any) -> None:

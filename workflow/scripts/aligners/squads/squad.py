@@ -47,6 +47,7 @@ class Squad:
         models: SquadModels,
         familiar: Familiar,
         stop_servers: Callable[[], None] = lambda: None,
+        in_flight: int = 0,
     ):
         """Use loaded models; `load` loads them.
 
@@ -55,9 +56,11 @@ class Squad:
             models: its aligners, inspectors and gate.
             familiar: returns for each question whether it is like those of the training.
             stop_servers: stops the servers of the aligners, if there are any.
+            in_flight: rows that the servers of the aligners can have at the same time; 0 if the
+                aligners generate in this process.
         """
         self.record, self.models, self.familiar = record, models, familiar
-        self.stop_servers = stop_servers
+        self.stop_servers, self.in_flight = stop_servers, in_flight
         self.lock = Lock()
         self.running: Batcher | None = None
         self.criteria, self.thresholds = record.criteria, models.thresholds
@@ -95,7 +98,8 @@ class Squad:
         aligners = load_aligners(directory, record, inference)
         models = load_models(directory, record, aligners)
         familiar = load_familiar(directory, record)
-        return cls(record, models, familiar, partial(close_all, list(aligners.values())))
+        stop_servers = partial(close_all, list(aligners.values()))
+        return cls(record, models, familiar, stop_servers, rows_in_flight(inference))
 
     def correct(self, question: str, response: str) -> Correction:
         """Return a response after the squad (`correct_all`)."""
@@ -230,6 +234,15 @@ class Squad:
             if self.running is None:
                 self.running = Batcher(self)
             return self.running
+
+
+def rows_in_flight(inference: Inference) -> int:
+    """Return how many rows the servers of aligners can have at the same time; 0 without servers.
+
+    Servers that run in turn have none either: a row for another one would stop the first.
+    """
+    on_servers = inference.engine != "transformers" and not inference.in_turn
+    return inference.concurrency if on_servers else 0
 
 
 def check_texts(questions: Sequence[str], responses: Sequence[str]) -> None:

@@ -73,6 +73,8 @@ class Endpoint:
         errors = ErrorMapper(recipe, url, key, check_server)
         self.server = Server(recipe, url, pacer, errors)
         self.trust_environment = trust_environment
+        # Made once: it reads all certificates, which takes longer than a call with one request.
+        self.certificates = httpx2.create_ssl_context(trust_env=trust_environment)
         self.checked: set[Decoding] = set()
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
@@ -173,6 +175,7 @@ class Endpoint:
                     max_connections=self.recipe.concurrency, max_keepalive_connections=0
                 ),
                 trust_env=self.trust_environment,
+                verify=self.certificates,
             )
         except (ValueError, httpx2.InvalidURL) as error:
             raise UserError(
