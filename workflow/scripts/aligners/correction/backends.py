@@ -134,7 +134,7 @@ def load_backends(
     except ModuleNotFoundError as error:
         raise UserError(
             f"inference.engine {inference.engine}: the Python package {error.name} is not "
-            "installed; run `pip install 'aligners[workflow]'`"
+            "installed; run `pip install 'aligners[serve]'`"
         ) from None
     backends: list[Backend] = module.load_server_backends(models, inference)
     return backends
