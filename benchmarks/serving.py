@@ -316,6 +316,9 @@ async def streams_with_faults(url: str, process: psutil.Process, known: Sequence
         "kills of the process with the models": Figure(KILLS),
         **{f"streams: {name}": Figure(outcomes[name]) for name in sorted(outcomes)},
         "streams with a wrong text": Figure(outcomes["wrong text"], at_most(0)),
+        "streams with an error without a reason": Figure(
+            outcomes["error without a reason"], at_most(0)
+        ),
     }
 
 
@@ -329,7 +332,7 @@ async def one_stream(client: httpx2.AsyncClient, url: str, row: Row, chooser: ra
     async with client.stream("POST", target, json=body, headers=headers) as reply:
         if reply.status_code != 200:
             await reply.aread()
-            return "error with its status"
+            return error_of(fault, refuses)
         return outcome(row, fault, refuses, [json_of async for json_of in events(reply)])
 
 
@@ -340,12 +343,19 @@ async def events(reply: httpx2.Response) -> AsyncIterator[dict[str, Any]]:
             yield json.loads(line.removeprefix("data: "))
 
 
+def error_of(fault: str | None, refuses: bool) -> str:
+    """Return whether the upstream, or the wish of a request, is the reason of an error."""
+    if fault is not None:
+        return "error of the upstream"
+    return "refused, as the request asks" if refuses else "error without a reason"
+
+
 def outcome(row: Row, fault: str | None, refuses: bool, chunks: list[dict[str, Any]]) -> str:
     """Return what came of a stream."""
-    if any("error" in chunk for chunk in chunks):
-        return "error in the stream"
-    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    choices = [choice for chunk in chunks for choice in chunk.get("choices", ())]
     text = "".join(choice["delta"].get("content") or "" for choice in choices)
+    if any("error" in chunk for chunk in chunks):
+        return "wrong text" if text else error_of(fault, refuses)
     action = next((each["aligners"]["action"] for each in chunks if "aligners" in each), None)
     if fault is None and text == row.correction and action in ("corrected", "unchanged", "skipped"):
         return "right text"
