@@ -29,7 +29,7 @@ def correct_and_report(table: Table, squad: str, output: Path, inference: Path |
         inference: YAML file that says where the aligners generate; None for this process.
     """
     check_table(table, output)  # before the models are loaded, which takes longer
-    directory = find_squad(squad, None)
+    directory = find_squad(squad, None, shows_progress=True)
     engine = load_inference(inference)
     try:
         with Squad.load(directory, inference=engine) as loaded:

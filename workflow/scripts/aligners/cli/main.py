@@ -116,7 +116,8 @@ def correct(
     Args:
         path: table of questions and responses: CSV, TSV, JSON, JSON Lines or Parquet.
         squad: directory of the squad, such as results/squads/<backbone>/<system>, or its repository
-            on the Hugging Face Hub as owner/name.
+            on the Hugging Face Hub as owner/name, with @revision if it is not to be the main
+            branch.
         output: file to write, .jsonl or .csv; it must not exist yet.
         question: column of the questions; by default, it is found by its name.
         response: column of the responses; by default, it is found by its name.
@@ -141,7 +142,8 @@ def chat(
     """Try a squad by hand: ask an LLM, and see its response before and after, and why.
 
     Args:
-        squad: directory of the squad, or its repository on the Hugging Face Hub as owner/name.
+        squad: directory of the squad, or its repository on the Hugging Face Hub as owner/name, with
+            @revision if it is not to be the main branch.
         upstream: URL of the LLM's API, such as http://127.0.0.1:8080/v1; without it, you type the
             responses too.
         model: name of the LLM on the server.
