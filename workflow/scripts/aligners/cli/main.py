@@ -151,13 +151,10 @@ def chat(
         inference: YAML file that says where the aligners generate, with the keys that a backbone's
             recipe has under `inference`; by default, in this process.
     """
-    from aligners.cli.chat import Upstream
-    from aligners.cli.chat import chat as chat_with
-    from aligners.squads.models import load_inference
-    from aligners.squads.squad import Squad
+    from aligners.cli.chat import Upstream, load_and_chat
 
-    with Squad.load(squad, inference=load_inference(inference)) as loaded:
-        chat_with(loaded, Upstream(upstream, model, key_variable) if upstream else None)
+    asked = Upstream(upstream, model, key_variable) if upstream else None
+    load_and_chat(squad, inference, asked)
 
 
 @app.command
