@@ -1,5 +1,6 @@
 """The server as an app of Starlette: its routes, and how it starts and ends."""
 
+import math
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -119,7 +120,7 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None]:
 
 
 def check_numbers(options: ServeOptions) -> None:
-    """Check that limits are above 0.
+    """Check that limits are finite numbers above 0.
 
     Raises:
         UserError: one is not.
@@ -135,8 +136,8 @@ def check_numbers(options: ServeOptions) -> None:
         "shutdown_seconds",
     ):
         value = getattr(options, name)
-        if not value > 0:
-            raise UserError(f"--{name.replace('_', '-')} {value}: give a number above 0")
+        if not 0 < value < math.inf:  # nan is neither
+            raise UserError(f"--{name.replace('_', '-')} {value}: give a finite number above 0")
 
 
 async def show_health(request: Request) -> Response:
