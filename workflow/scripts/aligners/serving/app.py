@@ -28,6 +28,7 @@ from aligners.serving.routes.squad import align, inspect, show_squad
 from aligners.serving.service import Service, exchange_of, service_of
 from aligners.serving.text_log import TextLog
 from aligners.serving.upstream import Upstream
+from aligners.squads.directory import find_squad
 
 AFFECTS_RESULTS = False
 
@@ -42,11 +43,13 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
         model_command: of the process with the models; by default, that of the squad.
 
     Raises:
-        UserError: an option, a key or a file is invalid.
+        UserError: an option, a key or a file is invalid, or there is no such squad.
     """
     check_numbers(options)
     check_paths(options.pass_through)
     keys = read_keys(options)
+    upstream = Upstream(options, bool(keys)) if options.upstream is not None else None
+    text_log = TextLog(options.log_texts) if options.log_texts is not None else None
     metrics = Metrics()
     squad = SquadClient(
         model_command or model_process_command(options),
@@ -55,8 +58,6 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
         metrics.restarts.inc,
     )
     metrics.watch_squad(lambda: len(squad.pending), lambda: squad.is_ready)
-    upstream = Upstream(options, bool(keys)) if options.upstream is not None else None
-    text_log = TextLog(options.log_texts) if options.log_texts is not None else None
     service = Service(options, squad, upstream, metrics, text_log)
     routes = list_routes(options)
     named = frozenset(route.path for route in routes if "{" not in route.path)
@@ -78,8 +79,15 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
 
 
 def model_process_command(options: ServeOptions) -> list[str]:
-    """Return the command of the process with the models."""
-    command = [sys.executable, "-m", "aligners.serving.models.process", options.squad]
+    """Return the command of the process with the models.
+
+    It gets a directory: a name on the Hub could be another squad after each restart.
+
+    Raises:
+        UserError: there is no such directory, or the Hub does not give the files.
+    """
+    directory = find_squad(options.squad, None, shows_progress=True)
+    command = [sys.executable, "-m", "aligners.serving.models.process", str(directory)]
     return [*command, str(options.inference)] if options.inference else command
 
 
