@@ -3,14 +3,17 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
 from http_servers import serve
 
-from aligners.cli.chat import Upstream, chat
+from aligners.cli.chat import Upstream, chat, load_and_chat
 from aligners.squads.correction import Correction
+from aligners.squads.squad import Squad
 
 ASKED: list[dict[str, Any]] = []
 
@@ -120,3 +123,22 @@ def test_without_an_llm_both_texts_are_typed(
     assert "It is {+good.+}" in printed
     # The input ended in place of the second response.
     assert printed.count("response> ") == 2 and "error" not in printed
+
+
+@pytest.mark.parametrize("stage", ["load", "respond", "correct"])
+def test_an_interrupted_conversation_ends_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stage: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    squad = FakeSquad()
+    monkeypatch.setattr(Squad, "load", lambda *_, **__: nullcontext(squad))
+    monkeypatch.setattr(Upstream, "respond", lambda *_: "It is bad.")
+    owner = {"load": Squad, "respond": Upstream, "correct": squad}[stage]
+    monkeypatch.setattr(owner, stage, interrupt)
+    monkeypatch.setattr("sys.stdin", io.StringIO("Is it?\n"))
+    with pytest.raises(SystemExit) as ended:
+        load_and_chat(str(tmp_path), None, Upstream("http://127.0.0.1:9/v1", "m", "KEY_OF_TEST"))
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "\n"

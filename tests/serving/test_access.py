@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +148,8 @@ def test_a_key_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, mess
     [
         ({"upstream": "127.0.0.1:8080"}, "--upstream"),
         ({"upstream": "ftp://127.0.0.1/v1"}, "--upstream"),
+        ({"upstream": "http://127.0.0.1:99999/v1"}, "99999/v1: no port 99999"),
+        ({"upstream": "http://127.0.0.1:0/v1"}, "no port 0"),
         ({"upstream": "http://me:secret@127.0.0.1/v1"}, "--upstream"),
         ({"upstream": "http://127.0.0.1/v1", "upstream_key_variable": "NOT_SET"}, "NOT_SET"),
         ({"upstream": "http://127.0.0.1/v1", "upstream_key_variable": ""}, "variable ''"),
@@ -155,6 +158,9 @@ def test_a_key_file_that_cannot_be_used_is_named(tmp_path: Path, text: str, mess
         ({"pass_through": ("embeddings",)}, "--pass-through"),
         ({"timeout": 0.0}, "--timeout"),
         ({"max_queue": -1}, "--max-queue"),
+        ({"max_body_mb": math.inf}, "--max-body-mb inf"),
+        ({"max_body_mb": math.nan}, "--max-body-mb nan"),
+        ({"shutdown_seconds": math.inf}, "--shutdown-seconds inf"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named(options: dict[str, object], named: str) -> None:

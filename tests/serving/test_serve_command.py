@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
+import uvicorn
 from projects import ROOT
 from running_apps import wait_for
 from scripted_squad import COMMAND
 from scripted_upstream import serve_upstream
 from served_squads import CHAT, chat_body
 from tiny_squad import CORRECTION, QUESTION, RUDE, UNFAMILIAR, make_squad
+
+from aligners.cli.serve import start_server
+from aligners.serving.app import build_app
+from aligners.serving.options import ServeOptions
+from aligners.serving.server import serve
 
 # Serves with a scripted squad; prints the process id of the models when they are ready.
 SCRIPTED = """
@@ -183,3 +190,56 @@ def test_a_directory_that_is_no_squad_is_named(tmp_path: Path) -> None:
         assert str(tmp_path) in log.read_text()
         assert "squad.json" in log.read_text()
         assert "Traceback" not in log.read_text()
+
+
+def test_a_name_that_is_no_squad_ends_the_command_before_it_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    log = tmp_path / "log"
+    arguments = [*ALIGNERS, "serve", "--squad", "someone/no-squad", "--port", "0"]
+    with run_server(arguments, log) as (process, _):
+        assert process.wait(120) == 1
+        [message] = log.read_text().splitlines()
+        assert message.startswith("error: someone/no-squad: no such directory")
+
+
+def test_an_interrupted_download_ends_the_command_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("aligners.squads.directory.snapshot_download", interrupt)
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+    with pytest.raises(SystemExit) as ended:
+        start_server(ServeOptions("someone/squad"))
+    assert (ended.value.code, capsys.readouterr().err) == (130, "\n")
+
+
+def test_the_models_are_loaded_from_the_directory_that_a_name_had_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(name: str, revision: str | None, **_: object) -> str:
+        asked.append((name, revision))
+        return str(tmp_path)
+
+    monkeypatch.setattr("aligners.squads.directory.snapshot_download", download)
+    app = build_app(ServeOptions(squad="someone/squad@v1"))
+    assert asked == [("someone/squad", "v1")]
+    assert app.state.service.squad.command[-1] == str(tmp_path)
+
+
+def test_a_fraction_of_a_second_to_shut_down_is_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def config(*_: object, timeout_graceful_shutdown: int, **__: object) -> None:
+        given.append(timeout_graceful_shutdown)
+        raise InterruptedError
+
+    monkeypatch.setattr(uvicorn, "Config", config)
+    with pytest.raises(InterruptedError):
+        serve(ServeOptions("scripted", shutdown_seconds=0.5), COMMAND)
+    assert given == [1]

@@ -243,11 +243,17 @@ def test_a_table_without_rows_is_one_message(place: Path) -> None:
         correct(place, FakeSquad(), place / "a.csv", "out.jsonl")
 
 
+@pytest.mark.parametrize("stage", ["download", "correct"])
 def test_an_interrupted_command_says_how_to_continue(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stage: str
 ) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
     write_rows(place / "answers.jsonl", ROWS)
     monkeypatch.setattr(Squad, "load", lambda *_, **__: nullcontext(FakeSquad(fails_at=1)))
+    if stage == "download":
+        monkeypatch.setattr("aligners.cli.correct.find_squad", interrupt)
     with pytest.raises(SystemExit) as ended:
         correct_and_report(Table(place / "answers.jsonl"), str(place), place / "out.jsonl", None)
     assert ended.value.code == 130
@@ -259,6 +265,31 @@ def test_the_command_checks_table_and_output_before_it_loads_the_squad(place: Pa
     output = place / "missing" / "out.jsonl"
     with pytest.raises(UserError, match="missing: no such directory"):
         correct_and_report(Table(place / "answers.jsonl"), "no/such/squad", output, None)
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/proc/out.jsonl", "No such file or directory"),
+        (f"{'x' * 300}.jsonl", "File name too long"),
+        # Its own name is not too long, but that of the record of unfinished rows is.
+        (f"{'x' * 235}.jsonl", "File name too long"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_named_before_the_squad_is_loaded(
+    place: Path, output: str, message: str
+) -> None:
+    write_rows(place / "answers.jsonl", ROWS)
+    path = place / output
+    with pytest.raises(UserError, match=f"{path}: cannot be written .{message}"):
+        correct_and_report(Table(place / "answers.jsonl"), "no/such/squad", path, None)
+
+
+def test_unfinished_rows_that_cannot_be_written_are_named(place: Path) -> None:
+    write_rows(place / "answers.jsonl", ROWS)
+    (place / "out.jsonl.partial").mkdir()
+    with pytest.raises(UserError, match=r"out\.jsonl\.partial: cannot be written .Is a directory"):
+        correct(place, FakeSquad(), place / "answers.jsonl", "out.jsonl")
 
 
 @pytest.mark.parametrize(

@@ -19,15 +19,35 @@ from http_servers import serve
 
 TOKEN = "hf_only_for_the_tests"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# Instead of a status: the connection is closed without a response.
+CLOSED = 0
+
+
+def commit_of(branch: str) -> str:
+    """Return the commit of a branch."""
+    return COMMIT if branch == "main" else hashlib.sha1(branch.encode()).hexdigest()
 
 
 @dataclass
 class Repository:
-    """A repository; `branches` has the content of each file by branch and path."""
+    """A repository.
+
+    Attributes:
+        private: whether it is private.
+        gated: whether its files are for other accounts only.
+        branches: content of each file by branch and path.
+        messages: of the commits.
+    """
 
     private: bool = False
+    gated: bool = False
     branches: dict[str, dict[str, bytes]] = field(default_factory=lambda: {"main": {}})
     messages: list[str] = field(default_factory=list)
+
+    def files_at(self, commit: str) -> dict[str, bytes] | None:
+        """Return the files of the branch with a commit, if there is one."""
+        found = (files for name, files in self.branches.items() if commit_of(name) == commit)
+        return next(found, None)
 
 
 @dataclass
@@ -37,7 +57,7 @@ class Hub:
     Attributes:
         repositories: by type and name, such as ("model", "someone/thing").
         requests: method, path, headers with names in lower case, and body of each request.
-        failures: status by a pattern of the path, for requests that have to fail.
+        failures: status, or CLOSED, by a pattern of the path, for requests that have to fail.
         lfs_from: size in bytes from which a file is uploaded by LFS.
         large: content of the files uploaded by LFS, by their hash.
         url: address of the server.
@@ -80,6 +100,9 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.requests.append((method, self.path, headers, body))
         for pattern, status in self.hub.failures.items():
             if re.search(pattern, self.path):
+                if status == CLOSED:
+                    self.close_connection = True
+                    return None
                 # The error contains the token, which a message to the user must not show.
                 return self.answer(status, {"error": f"no, {self.headers['Authorization']}"})
         if self.path.startswith("/storage/"):  # of a third party, which must not get the token
@@ -110,7 +133,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("X-Error-Code", error)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def route(self, request: Any, body: bytes) -> None:
         """Answer a request that has the right token."""
@@ -121,21 +145,21 @@ class Handler(BaseHTTPRequestHandler):
         batch = re.fullmatch(r"/(?:datasets/)?[^/]+/[^/]+\.git/info/lfs/objects/batch", self.path)
         if batch:
             return self.batch(request)
-        file = re.fullmatch(rf"/(datasets/)?([^/]+/[^/]+)/resolve/({COMMIT})/(.+)", self.path)
+        file = re.fullmatch(r"/(datasets/)?([^/]+/[^/]+)/resolve/(\w{40})/(.+)", self.path)
         if file:
-            return self.send_file("dataset" if file[1] else "model", file[2], file[4])
+            return self.send_file("dataset" if file[1] else "model", file[2], file[3], file[4])
         match = re.fullmatch(r"/api/(model|dataset)s/([^/]+/[^/]+)(?:/(\w+)/(.+))?", self.path)
         repository = self.hub.repositories.get((match[1], match[2])) if match else None
         if not match or repository is None:
             return self.answer(404, {"error": "Repository not found"}, "RepoNotFound")
         name = f"{'datasets/' * (match[1] == 'dataset')}{match[2]}"
         action, revision = match[3], match[4]
-        if action == "tree" and revision == COMMIT:
-            files = repository.branches["main"].items()
-            entries = [{"path": path, "size": len(content)} for path, content in files]
+        if action == "tree" and (files := repository.files_at(revision)) is not None:
+            entries = [{"path": path, "size": len(content)} for path, content in files.items()]
             return self.answer(200, [{"type": "file", "oid": "0" * 40, **each} for each in entries])
         if action is None or (action == "revision" and revision in repository.branches):
-            info = {"id": match[2], "private": repository.private, "sha": COMMIT}
+            commit = commit_of(revision or "main")
+            info = {"id": match[2], "private": repository.private, "sha": commit}
             info["siblings"] = []
             return self.answer(200, {**info, "tags": [], "downloads": 0, "likes": 0})
         if action == "branch":
@@ -143,19 +167,22 @@ class Handler(BaseHTTPRequestHandler):
             repository.branches.setdefault(revision, dict(repository.branches["main"]))
             return self.answer(409 if exists else 200, {"error": "exists"} if exists else {})
         if revision not in repository.branches:
-            return self.answer(404, {"error": "Revision not found"})
+            return self.answer(404, {"error": "Revision not found"}, "RevisionNotFound")
         if action == "preupload":
             return self.preupload(request)
         self.commit(repository, revision, name, body)
 
-    def send_file(self, kind: str, name: str, path: str) -> None:
+    def send_file(self, kind: str, name: str, commit: str, path: str) -> None:
         """Send a file of a model or a data set."""
         repository = self.hub.repositories.get((kind, name))
-        if repository is None or path not in repository.branches["main"]:
+        files = repository.files_at(commit) if repository else None
+        if repository is None or files is None or path not in files:
             return self.answer(404, {"error": "Entry not found"})
-        content = repository.branches["main"][path]
+        if repository.gated:
+            return self.answer(403, {"error": "Ask for access"}, "GatedRepo")
+        content = files[path]
         self.send_response(200)
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", commit)
         self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -1,7 +1,9 @@
 """A conversation in the terminal with an LLM behind a squad: before, after, and why."""
 
 import os
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 from rich.console import Console
@@ -18,7 +20,10 @@ from aligners.cli.show import (
 from aligners.core.api_keys import read_api_key
 from aligners.core.errors import UserError
 from aligners.core.formats import printable, printable_lines
+from aligners.core.program import INTERRUPTED
 from aligners.squads.correction import Correction
+from aligners.squads.directory import find_squad
+from aligners.squads.models import load_inference
 from aligners.squads.squad import Squad
 
 QUESTION, RESPONSE = "question> ", "response> "
@@ -75,6 +80,24 @@ class Upstream:
         if not isinstance(text, str):
             raise UserError(f"{self.url}: the server's reply has no text; correct --upstream")
         return text
+
+
+def load_and_chat(name: str, inference: Path | None, upstream: Upstream | None) -> None:
+    """Load a squad and hold a conversation (`chat`); Ctrl-C ends the process.
+
+    Args:
+        name: directory of the squad, or its repository on the Hub.
+        inference: YAML file that says where the aligners generate; None for this process.
+        upstream: server of the LLM; None to type the responses.
+    """
+    engine = load_inference(inference)
+    try:
+        directory = find_squad(name, None, shows_progress=True)
+        with Squad.load(directory, inference=engine) as squad:
+            chat(squad, upstream)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # ends the line with the ^C of the terminal
+        sys.exit(INTERRUPTED)
 
 
 def chat(squad: Squad, upstream: Upstream | None) -> None:

@@ -3,14 +3,13 @@
 import sys
 from pathlib import Path
 
+from aligners.core.program import INTERRUPTED
 from aligners.correction.trace import WORDS
 from aligners.squads.directory import find_squad
 from aligners.squads.models import load_inference
 from aligners.squads.response_files import Summary, Table, check_table, correct_table
 from aligners.squads.squad import Squad
 
-# Status of a program that Ctrl-C ended, as shells have it.
-INTERRUPTED = 130
 # Why a record has no texts (`aligners.imports.formats.read_record`).
 UNREADABLE = {
     "not_text": "the question or the response is not a text",
@@ -29,9 +28,9 @@ def correct_and_report(table: Table, squad: str, output: Path, inference: Path |
         inference: YAML file that says where the aligners generate; None for this process.
     """
     check_table(table, output)  # before the models are loaded, which takes longer
-    directory = find_squad(squad, None)
     engine = load_inference(inference)
     try:
+        directory = find_squad(squad, None, shows_progress=True)
         with Squad.load(directory, inference=engine) as loaded:
             summary = correct_table(loaded, directory, table, output, engine)
     except KeyboardInterrupt:

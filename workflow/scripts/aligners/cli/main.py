@@ -116,7 +116,8 @@ def correct(
     Args:
         path: table of questions and responses: CSV, TSV, JSON, JSON Lines or Parquet.
         squad: directory of the squad, such as results/squads/<backbone>/<system>, or its repository
-            on the Hugging Face Hub as owner/name.
+            on the Hugging Face Hub as owner/name, with @revision if it is not to be the main
+            branch.
         output: file to write, .jsonl or .csv; it must not exist yet.
         question: column of the questions; by default, it is found by its name.
         response: column of the responses; by default, it is found by its name.
@@ -141,7 +142,8 @@ def chat(
     """Try a squad by hand: ask an LLM, and see its response before and after, and why.
 
     Args:
-        squad: directory of the squad, or its repository on the Hugging Face Hub as owner/name.
+        squad: directory of the squad, or its repository on the Hugging Face Hub as owner/name, with
+            @revision if it is not to be the main branch.
         upstream: URL of the LLM's API, such as http://127.0.0.1:8080/v1; without it, you type the
             responses too.
         model: name of the LLM on the server.
@@ -149,13 +151,10 @@ def chat(
         inference: YAML file that says where the aligners generate, with the keys that a backbone's
             recipe has under `inference`; by default, in this process.
     """
-    from aligners.cli.chat import Upstream
-    from aligners.cli.chat import chat as chat_with
-    from aligners.squads.models import load_inference
-    from aligners.squads.squad import Squad
+    from aligners.cli.chat import Upstream, load_and_chat
 
-    with Squad.load(squad, inference=load_inference(inference)) as loaded:
-        chat_with(loaded, Upstream(upstream, model, key_variable) if upstream else None)
+    asked = Upstream(upstream, model, key_variable) if upstream else None
+    load_and_chat(squad, inference, asked)
 
 
 @app.command

@@ -4,6 +4,7 @@ import logging
 import sys
 
 from aligners.core.errors import UserError
+from aligners.core.program import INTERRUPTED
 from aligners.serving.options import ServeOptions
 
 # Packages of the extra `serve`.
@@ -28,4 +29,8 @@ def start_server(options: ServeOptions) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     for noisy in ("httpx2", "httpcore2", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    serve(options)
+    try:
+        serve(options)
+    except KeyboardInterrupt:  # while the squad is downloaded; later, the server ends by itself
+        print(file=sys.stderr)
+        sys.exit(INTERRUPTED)

@@ -17,6 +17,8 @@ from aligners.core.progress import show_progress
 AFFECTS_RESULTS = False
 
 LAST_LINES = 10
+# Status of a program that Ctrl-C ended, as shells have it.
+INTERRUPTED = 130
 # The packages that an extra of the project installs; all others are in those of the workflow.
 EXTRAS = dict.fromkeys(("httpx2", "starlette", "uvicorn", "prometheus_client"), "serve")
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from httpx2 import TransportError
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.constants import ENDPOINT, REPOCARD_NAME
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
@@ -17,6 +16,7 @@ from aligners.configuration.criteria import languages_of
 from aligners.configuration.results import TRAINING_RECORD
 from aligners.configuration.working_state import ROOT
 from aligners.core.errors import UserError
+from aligners.core.hub_errors import HUB_ERRORS, describe, reason_of, without_token
 from aligners.core.rows import iterate_rows, read_json
 from aligners.publishing.data_card import count_licenses, data_card
 from aligners.publishing.licenses import non_commercial
@@ -66,7 +66,7 @@ def push_directory(
             languages = languages_of(criteria_of(path))
             data_card(staging, repo, languages=languages).save(staging / REPOCARD_NAME)
         announce_licenses(staging, kind)
-        with hub_errors(repo, token):
+        with hub_errors(repo):
             url = upload(
                 HfApi(token=token),
                 staging,
@@ -261,41 +261,29 @@ def upload(
 
 
 @contextmanager
-def hub_errors(repo: str, token: str) -> Iterator[None]:
+def hub_errors(repo: str) -> Iterator[None]:
     """Raise errors of the Hub's client as a UserError without the token."""
     try:
         yield
-    except (OSError, TransportError, ValueError, RuntimeError) as error:
+    except HUB_ERRORS as error:
         # While the client sends files, it wraps their errors.
         text = explain(error.__cause__ or error if isinstance(error, RuntimeError) else error)
-        raise UserError(f"{repo}: {text.replace(token, '<token>')}") from None
+        raise UserError(f"{repo}: {without_token(text)}") from None
 
 
 def explain(error: BaseException) -> str:
     """Describe an error of the Hub's client, and what to do about it."""
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so nothing is sent; unset it"
-    if isinstance(error, TransportError):
-        # The error's text can contain a header with the token.
-        return (
-            f"the Hub at {ENDPOINT} cannot be reached ({type(error).__name__}); check the network, "
-            "then run the command again; files that have arrived are not sent twice"
-        )
-    if not isinstance(error, HfHubHTTPError):
-        return " ".join(str(error).split())
-    reason = " ".join((error.server_message or "").split())
-    status = error.response.status_code
-    if status == 401:
-        return (
-            "the Hub rejects the token (401); create one with write access at "
-            f"{ENDPOINT}/settings/tokens and set HF_TOKEN in the environment"
-        )
-    if status == 403:
-        return (
-            f"the token has no write access (403: {reason}); check the owner's name, and give the "
-            f"token write access at {ENDPOINT}/settings/tokens"
-        )
-    return (
-        f"the Hub responded with status {status} ({reason or 'no reason given'}); if the reason is "
-        "temporary, run the command again"
-    )
+    if isinstance(error, HfHubHTTPError):
+        if error.response.status_code == 401:
+            return (
+                "the Hub rejects the token (401); create one with write access at "
+                f"{ENDPOINT}/settings/tokens and set HF_TOKEN in the environment"
+            )
+        if error.response.status_code == 403:
+            return (
+                f"the token has no write access (403: {reason_of(error)}); check the owner's name, "
+                f"and give the token write access at {ENDPOINT}/settings/tokens"
+            )
+    return describe(error, "run the command again; files that have arrived are not sent twice")

@@ -1,5 +1,6 @@
 """The server as an app of Starlette: its routes, and how it starts and ends."""
 
+import math
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from aligners.serving.routes.squad import align, inspect, show_squad
 from aligners.serving.service import Service, exchange_of, service_of
 from aligners.serving.text_log import TextLog
 from aligners.serving.upstream import Upstream
+from aligners.squads.directory import find_squad
 
 AFFECTS_RESULTS = False
 
@@ -41,11 +43,13 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
         model_command: of the process with the models; by default, that of the squad.
 
     Raises:
-        UserError: an option, a key or a file is invalid.
+        UserError: an option, a key or a file is invalid, or there is no such squad.
     """
     check_numbers(options)
     check_paths(options.pass_through)
     keys = read_keys(options)
+    upstream = Upstream(options, bool(keys)) if options.upstream is not None else None
+    text_log = TextLog(options.log_texts) if options.log_texts is not None else None
     metrics = Metrics()
     squad = SquadClient(
         model_command or model_process_command(options),
@@ -54,8 +58,6 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
         metrics.restarts.inc,
     )
     metrics.watch_squad(lambda: len(squad.pending), lambda: squad.is_ready)
-    upstream = Upstream(options, bool(keys)) if options.upstream is not None else None
-    text_log = TextLog(options.log_texts) if options.log_texts is not None else None
     service = Service(options, squad, upstream, metrics, text_log)
     routes = list_routes(options)
     named = frozenset(route.path for route in routes if "{" not in route.path)
@@ -77,8 +79,15 @@ def build_app(options: ServeOptions, model_command: Sequence[str] | None = None)
 
 
 def model_process_command(options: ServeOptions) -> list[str]:
-    """Return the command of the process with the models."""
-    command = [sys.executable, "-m", "aligners.serving.models.process", options.squad]
+    """Return the command of the process with the models.
+
+    It gets a directory: a name on the Hub could be another squad after each restart.
+
+    Raises:
+        UserError: there is no such directory, or the Hub does not give the files.
+    """
+    directory = find_squad(options.squad, None, shows_progress=True)
+    command = [sys.executable, "-m", "aligners.serving.models.process", str(directory)]
     return [*command, str(options.inference)] if options.inference else command
 
 
@@ -119,7 +128,7 @@ async def lifespan(app: Starlette) -> AsyncGenerator[None]:
 
 
 def check_numbers(options: ServeOptions) -> None:
-    """Check that limits are above 0.
+    """Check that limits are finite numbers above 0.
 
     Raises:
         UserError: one is not.
@@ -135,8 +144,8 @@ def check_numbers(options: ServeOptions) -> None:
         "shutdown_seconds",
     ):
         value = getattr(options, name)
-        if not value > 0:
-            raise UserError(f"--{name.replace('_', '-')} {value}: give a number above 0")
+        if not 0 < value < math.inf:  # nan is neither
+            raise UserError(f"--{name.replace('_', '-')} {value}: give a finite number above 0")
 
 
 async def show_health(request: Request) -> Response:

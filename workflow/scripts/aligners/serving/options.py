@@ -18,7 +18,9 @@ class ServeOptions:
     """What to serve, and how.
 
     Attributes:
-        squad: directory of a squad, or its repository on the Hugging Face Hub as owner/name.
+        squad: directory of a squad, or its repository on the Hugging Face Hub as owner/name, with
+            @revision if it is not to be the main branch. The server asks the Hub once, when it
+            starts.
         inference: YAML file that says where the aligners generate, with the keys that a backbone's
             recipe has under `inference`; by default, in the process with the models.
         upstream: base URL of the LLM's API, such as http://127.0.0.1:8080/v1. Without it, there
@@ -49,7 +51,8 @@ class ServeOptions:
         max_requests: requests at the same time at most; more get a 429.
         ping_seconds: a stream that waits gets a comment each time so many seconds have passed, so
             that no proxy closes it. Before the first, errors still have their own status.
-        shutdown_seconds: how long running requests can finish after SIGTERM.
+        shutdown_seconds: how long running requests can finish after SIGTERM, rounded up to whole
+            seconds.
     """
 
     squad: str

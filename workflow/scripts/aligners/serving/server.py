@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -42,7 +43,8 @@ def serve(options: ServeOptions, model_command: Sequence[str] | None = None) -> 
         ws="none",
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(options.shutdown_seconds),
+        # uvicorn takes whole seconds, and 0 would end all requests at once.
+        timeout_graceful_shutdown=math.ceil(options.shutdown_seconds),
     )
     server = uvicorn.Server(config)
     listener = open_listener(options)

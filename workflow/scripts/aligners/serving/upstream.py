@@ -240,6 +240,8 @@ def check_url(url: str) -> str:
             f"--upstream {url}: not the base URL of an API; give one such as "
             "http://127.0.0.1:8080/v1"
         )
+    if parsed.port is not None and not 0 < parsed.port < 2**16:
+        raise UserError(f"--upstream {url}: no port {parsed.port}; give one from 1 to 65535")
     if parsed.userinfo:
         raise UserError(
             "--upstream: the URL has a password, where logs would keep it; put the key into an "

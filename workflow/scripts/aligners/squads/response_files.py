@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from socket import gethostname
+from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 from tqdm import tqdm
 
 from aligners.configuration.kinds.inference import Inference
 from aligners.core.errors import UserError
+from aligners.core.full_disk import is_full_disk
 from aligners.core.hashes import file_hash
 from aligners.core.rows import Row, atomic_path, iterate_rows, read_json, write_json
 from aligners.core.tables import FIRST_RECORDS, Record, column_names, read_records, value_at
@@ -78,11 +81,11 @@ def correct_table(
         inference: with which the squad was loaded.
 
     Raises:
-        UserError: the columns are unknown, the output exists, another process writes it, or an
-            unfinished one is of another table or another squad.
+        UserError: the columns are unknown, the output exists or cannot be written, another process
+            writes it, or an unfinished one is of another table or another squad.
     """
     found = check_table(table, output)
-    partial = output.with_name(f"{output.name}.partial")
+    partial = partial_of(output)
     with locked(partial) as file:
         check_output(output)  # another process may just have finished it
         start_or_continue(partial, identity(directory, table, inference))
@@ -119,14 +122,42 @@ def check_output(output: Path) -> None:
     """Check that the output can be written.
 
     Raises:
-        UserError: it exists, has another ending, or its directory does not exist.
+        UserError: it exists, has another ending, or files of this name cannot be created there.
     """
     if output.suffix not in ENDINGS:
         raise UserError(f"{output}: give a file that ends in {' or '.join(ENDINGS)}")
-    if output.exists():
-        raise UserError(f"{output}: the file exists; remove it, or give another name")
-    if not output.parent.is_dir():
-        raise UserError(f"{output.parent}: no such directory; create it, or correct the path")
+    with writing(output):
+        if output.exists():
+            raise UserError(f"{output}: the file exists; remove it, or give another name")
+        if not output.parent.is_dir():
+            raise UserError(f"{output.parent}: no such directory; create it, or correct the path")
+        # The longest of the names beside the output is that of the record while it is written.
+        longest = f".{record_of(partial_of(output)).name}.{gethostname()}."
+        with NamedTemporaryFile(prefix=longest, suffix=".partial", dir=output.parent):
+            pass
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Convert the error of a file that cannot be created or opened to a UserError."""
+    try:
+        yield
+    except OSError as error:
+        if is_full_disk(error):
+            raise
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror}); give another output"
+        ) from None
+
+
+def partial_of(output: Path) -> Path:
+    """Return the file of the rows that are done until all are."""
+    return output.with_name(f"{output.name}.partial")
+
+
+def record_of(partial: Path) -> Path:
+    """Return the file that has what the unfinished rows are of (`identity`)."""
+    return partial.with_name(f"{partial.name}.json")
 
 
 @contextmanager
@@ -134,9 +165,11 @@ def locked(partial: Path) -> Iterator[IO[str]]:
     """Open the file of unfinished rows to add some, alone: rows of two processes would be mixed.
 
     Raises:
-        UserError: another process writes it.
+        UserError: it cannot be written, or another process writes it.
     """
-    with partial.open("a", encoding="utf-8") as file:
+    with writing(partial):
+        file = partial.open("a", encoding="utf-8")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -199,7 +232,7 @@ def start_or_continue(partial: Path, wanted: dict[str, Any]) -> None:
     Raises:
         UserError: it has rows of another table, squad or columns.
     """
-    record = partial.with_name(f"{partial.name}.json")
+    record = record_of(partial)
     if partial.stat().st_size == 0:
         write_json(record, wanted)
         return
@@ -275,7 +308,7 @@ def finish(partial: Path, output: Path) -> None:
         partial.unlink()
     else:
         os.replace(partial, output)
-    partial.with_name(f"{partial.name}.json").unlink()
+    record_of(partial).unlink()
 
 
 def write_csv(output: Path, rows: Path) -> None:

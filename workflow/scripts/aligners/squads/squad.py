@@ -78,8 +78,9 @@ class Squad:
 
         Args:
             path: its directory, such as results/squads/{backbone}/{system}, or its repository on
-                the Hugging Face Hub as owner/name.
-            revision: branch, tag or commit on the Hub; by default, the main branch.
+                the Hugging Face Hub as owner/name or owner/name@revision.
+            revision: branch, tag or commit on the Hub; by default, that of the name, or the main
+                branch.
             inference: where the aligners generate; by default, in this process.
                 `load_inference` reads it from a file.
 
