@@ -11,10 +11,16 @@ from typing import Any
 Reply = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 
 
+class Server(ThreadingHTTPServer):
+    """A server that many clients can connect to at the same time."""
+
+    request_queue_size = 128
+
+
 @contextmanager
 def serve(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Serve requests until the end of the block; yield the server's URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aligners.core.errors import UserError
+from aligners.core.hub_errors import HUB_ERRORS, describe, without_token
 from aligners.core.rows import Row
 from aligners.core.tables import Record, read_records
 from aligners.imports.hub_table import HubTable
@@ -22,8 +23,8 @@ def hub_records(table: HubTable) -> Iterator[Record]:
         else:
             rows = enumerate(load_split(table), start=1)
             yield from ((f"row {number}", row) for number, row in rows)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+    except HUB_ERRORS as error:
+        reason = without_token(describe(error, "run again"))
         raise UserError(
             f"data set {table.repository}: {reason}; check the recipe and the network; or set "
             "in the recipe `file` to a table of the repository, or `path` to a local table"

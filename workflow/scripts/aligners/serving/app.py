@@ -87,7 +87,8 @@ def model_process_command(options: ServeOptions) -> list[str]:
         UserError: there is no such directory, or the Hub does not give the files.
     """
     directory = find_squad(options.squad, None, shows_progress=True)
-    command = [sys.executable, "-m", "aligners.serving.models.process", str(directory)]
+    program = [sys.executable, "-m", "aligners.serving.models.process"]
+    command = [*program, str(directory), str(options.timeout)]
     return [*command, str(options.inference)] if options.inference else command
 
 

@@ -19,13 +19,18 @@ from typing import Any, BinaryIO
 
 from scipy.special import expit
 
+from aligners.configuration.kinds.inference import Inference
 from aligners.core.errors import UserError
 from aligners.core.reasons import FAILED
 
 AFFECTS_RESULTS = False
 
+logger = logging.getLogger(__name__)
+
 # Requests after which free memory is returned to the system, each time.
 REQUESTS_BETWEEN_RETURNS = 250
+# Of a request to the server of an aligner, and the share of the time of a row that each can take.
+MOST_ATTEMPTS, SHARE_OF_ATTEMPT = 2, 0.4
 # Of a message about an error of a library.
 MOST_CHARACTERS = 300
 
@@ -132,11 +137,33 @@ def describe_squad(squad: Any) -> dict[str, Any]:
     }
 
 
-def main(path: str, inference: str = "") -> None:
+def in_time(inference: Inference, seconds: float) -> Inference:
+    """Return where aligners generate, with requests that end before the server gives a row up.
+
+    The limits of a recipe are for jobs, which can wait for hours. Here nobody waits so long, and a
+    process that finishes nothing for `seconds` is ended.
+    """
+    if inference.engine == "transformers":
+        return inference
+    limits = {
+        "attempts": min(inference.attempts, MOST_ATTEMPTS),
+        "timeout_seconds": min(inference.timeout_seconds, SHARE_OF_ATTEMPT * seconds),
+    }
+    logger.info(
+        "a request to the server of an aligner has at most %d attempts of %g s, because --timeout "
+        "is %g s",
+        *limits.values(),
+        seconds,
+    )
+    return inference.model_copy(update=limits)
+
+
+def main(path: str, seconds: str, inference: str = "") -> None:
     """Load a squad and answer requests.
 
     Args:
         path: of the squad.
+        seconds: after which the server gives a row up.
         inference: YAML file that says where the aligners generate; empty for this process.
     """
     output = take_output()
@@ -147,7 +174,7 @@ def main(path: str, inference: str = "") -> None:
         from aligners.squads.squad import Squad
 
         where = load_inference(Path(inference) if inference else None)
-        squad = Squad.load(path, inference=where)
+        squad = Squad.load(path, inference=in_time(where, float(seconds)))
     except UserError as error:
         output.write({"fatal": str(error)})
         sys.exit(1)
