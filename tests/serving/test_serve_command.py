@@ -229,7 +229,7 @@ def test_the_models_are_loaded_from_the_directory_that_a_name_had_at_the_start(
     monkeypatch.setattr("aligners.squads.directory.snapshot_download", download)
     app = build_app(ServeOptions(squad="someone/squad@v1"))
     assert asked == [("someone/squad", "v1")]
-    assert app.state.service.squad.command[-1] == str(tmp_path)
+    assert app.state.service.squad.command[-2:] == [str(tmp_path), "60.0"]
 
 
 def test_a_fraction_of_a_second_to_shut_down_is_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
