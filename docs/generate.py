@@ -282,6 +282,7 @@ def real_times() -> str:
             "tokens per second": formats.decimal(row["tokens_per_second"], 0),
         }
         for row in costs["usage"]
+        if row["completions"]
     ]
     return "\n\n".join(markdown(pd.DataFrame(table)) for table in (stages, speeds))
 
