@@ -56,7 +56,8 @@ SERVER = {
     "limit_parameter": "max_tokens", "penalty_parameter": "repeat_penalty",
     "leave_out": ["stop"], "extra": {"min_p": 1}, "concurrency": 3,
     "requests_per_minute": 1.0, "tokens_per_minute": 1.0, "timeout_seconds": 1.0,
-    "longest_wait_seconds": 1.0, "attempts": 3, "structured_output": False,
+    "longest_wait_seconds": 1.0, "attempts": 3, "request_seconds": 1.0,
+    "structured_output": False,
 }  # fmt: skip
 CLIENT = {key: SERVER[key] for key in SERVER if key != "structured_output"}
 SERVED = {

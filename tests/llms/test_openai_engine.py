@@ -565,6 +565,23 @@ def test_a_server_that_is_down_stops_the_job(attempts: int) -> None:
         assert part in message
 
 
+@pytest.mark.parametrize("name", ["missing.pem", "text.pem", "."])
+def test_certificates_that_cannot_be_read_are_one_message(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "text.pem").write_text("no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+    assert "SSL_CERT_FILE" in error_message(serve().recipe())
+
+
+@pytest.mark.parametrize("fault", ["429", "hang"])
+def test_a_request_ends_after_its_time_with_all_waits(serve: Serve, fault: str) -> None:
+    recipe = serve("--fault-share", "1", "--faults", fault).recipe(request_seconds=0.3)
+    [result] = ask(recipe, requests(1)).values()
+    assert isinstance(result, Failure) and result.cause == "timeout"
+    assert "request_seconds" in result.message
+
+
 def test_a_model_that_is_not_served_stops_the_job(serve: Serve) -> None:
     server = serve("--model", "other")
     message = error_message(server.recipe())

@@ -124,7 +124,10 @@ def test_the_question_of_a_call_is_used(served: Served) -> None:
         ('[{"bad": 1}]', "NONE"),
         (' {\n  "bad": "cut o', "NONE"),
         ("[1, 2]", "NONE"),
+        ("{}", "NONE"),
         ("[1] says it is bad", "GUARDRAIL_INTERVENED"),
+        ("[[Mercury]] is bad.", "GUARDRAIL_INTERVENED"),
+        ("{} is a bad set.", "GUARDRAIL_INTERVENED"),
         ("{bad} is a placeholder", "GUARDRAIL_INTERVENED"),
         ('"bad"', "GUARDRAIL_INTERVENED"),
     ],
@@ -144,6 +147,7 @@ def test_texts_of_litellm_without_room_fail_in_the_chosen_mode() -> None:
     for mode, action in (("original", "NONE"), ("refuse", "BLOCKED")):
         with serve_squad(max_queue=2, on_error=mode) as served:
             guard(served, "request", "call", ["what"])
+            assert guard(served, "response", "call", ['{"bad": 1}'] * 3) == {"action": "NONE"}
             assert guard(served, "response", "call", ["bad"] * 3)["action"] == action
             line = f'aligners_failures_total{{cause="overload",mode="{mode}"}}'
             assert served.metric(line) >= 1

@@ -89,6 +89,21 @@ def test_no_path_leads_round_the_squad(served: Served, path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "target", ["%2Fv1%2Fmodels%2F@127.0.0.1:9/x", "/%76%31/models/a", "/v1%2Fmodels/a"]
+)
+def test_no_path_changes_the_host_of_the_upstream(target: str) -> None:
+    with serve_squad() as served:
+        served.service.upstream.base = served.service.upstream.base.removesuffix("/v1")
+        host, port = urlsplit(served.url).netloc.split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            head = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode())
+            reply = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert reply.startswith(b"HTTP/1.1 4") and b"upstream" not in reply
+        assert not served.record.paths
+
+
+@pytest.mark.parametrize(
     "name", ["tiny", "owner/tiny", "owner%2Ftiny", "%252e%252e", "a%3Fb", "%00"]
 )
 def test_the_upstream_gets_a_path_as_the_client_wrote_it(served: Served, name: str) -> None:

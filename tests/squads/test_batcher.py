@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 from table_squads import make_table_squad
@@ -124,6 +125,51 @@ def test_no_row_waits_for_another_that_a_server_has() -> None:
     assert not waiting.done()
     answered.set()
     assert waiting.result(60).text == "slow ."
+    squad.close()
+
+
+def test_an_error_of_a_decision_asks_no_server_again(calls: list[int]) -> None:
+    class Failing(Letter):
+        def log_odds(self, questions: Sequence[str], responses: Sequence[str]) -> Any:
+            if any("failing" in text and "x" not in text for text in responses):
+                raise RuntimeError("no score")
+            return super().log_odds(questions, responses)
+
+    squad = make_squad({name: aligner(name, calls) for name in CRITERIA}, 8)
+    squad.models.inspectors["x"] = Failing("x")  # type: ignore[index]
+    texts = ["xa", "x failing", "xb", *["x"] * 20]
+    futures = [squad.batcher.correct("known", text) for text in texts]
+    assert str(futures[1].exception(60)) == "no score"
+    assert all(future.result(60).action for future in [futures[0], *futures[2:]])
+    assert calls == [1] * len(texts)
+    squad.close()
+
+
+def test_a_row_that_nobody_wants_any_more_is_not_sent(calls: list[int]) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+        begun.set()
+        go_on.wait(60)
+        return aligner("x", calls)(questions, texts)
+
+    squad = make_squad(dict.fromkeys(CRITERIA, wait), 1)
+    first = squad.batcher.correct("known", "xa")
+    assert begun.wait(60)
+    others = [squad.batcher.correct("known", "xa") for _ in range(8)]
+    assert all(other.cancel() for other in others)
+    go_on.set()
+    assert first.result(60).action == "corrected"
+    squad.close()
+    assert calls == [1]
+
+
+def test_threads_start_when_rows_need_them(calls: list[int]) -> None:
+    before = threading.active_count()
+    squad = make_squad({name: aligner(name, calls) for name in CRITERIA}, 10_000)
+    futures = [squad.batcher.correct("known", "xa") for _ in range(10)]
+    assert [future.result(60).text for future in futures] == ["a."] * 10
+    assert threading.active_count() <= before + 2 + 10
     squad.close()
 
 

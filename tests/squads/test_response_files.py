@@ -285,6 +285,12 @@ def test_an_output_that_cannot_be_written_is_named_before_the_squad_is_loaded(
         correct_and_report(Table(place / "answers.jsonl"), "no/such/squad", path, None)
 
 
+def test_an_output_that_no_file_can_have_is_named(place: Path) -> None:
+    write_rows(place / "answers.jsonl", ROWS)
+    with pytest.raises(UserError, match="no name of a file"):
+        correct(place, FakeSquad(), place / "answers.jsonl", "zero\0.jsonl")
+
+
 def test_unfinished_rows_that_cannot_be_written_are_named(place: Path) -> None:
     write_rows(place / "answers.jsonl", ROWS)
     (place / "out.jsonl.partial").mkdir()

@@ -224,12 +224,19 @@ def test_a_threshold_in_the_record_is_the_one_that_counts(copy: Path) -> None:
     assert Squad.load(copy).correct(QUESTION, RUDE).reason == "above_threshold"
 
 
-@pytest.mark.parametrize("path", ["results/none", "a/b/c", "none", "./x", "docs/use.md"])
+@pytest.mark.parametrize(
+    "path", ["results/none", "a/b/c", "none", "./x", "docs/use.md", 300 * "x", "zero\0"]
+)
 def test_a_path_that_is_none_is_one_message(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=re.escape(path)) as caught:
         Squad.load(path)
     assert "directory" in str(caught.value)
+
+
+def test_a_name_without_its_revision_is_one_message() -> None:
+    with pytest.raises(UserError, match="owner/name@: there is no revision"):
+        Squad.load("owner/name@")
 
 
 def test_models_are_links_where_they_can_be(directory: Path) -> None:

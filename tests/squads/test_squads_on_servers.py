@@ -4,6 +4,7 @@ import asyncio
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,25 @@ def test_corrections_of_a_server_pass_the_same_gate(on_server: Any) -> None:
     assert (correction.text, correction.action) == (RUDE, "unchanged")
 
 
-def test_many_rows_are_on_the_server_at_once(on_server: Any) -> None:
+def test_many_rows_are_on_the_server_at_once(directory: Path) -> None:
+    completion = {"index": 0, "text": f" {CORRECTION}", "finish_reason": "stop"}
+    all_there = threading.Barrier(8)
+
+    def reply(_: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        all_there.wait(60)  # No request gets its reply before the others are there.
+        return 200, {"choices": [completion]}
+
+    async def correct_all(squad: Squad) -> list[Correction]:
+        return await asyncio.gather(*(squad.acorrect(QUESTION, RUDE) for _ in range(24)))
+
+    with serve(json_handler(reply)) as url:
+        inference = Inference(engine="openai", endpoint=f"{url}/v1", attempts=1, concurrency=8)
+        with Squad.load(directory, inference=inference) as squad:
+            found = asyncio.run(correct_all(squad))
+    assert [each.text for each in found] == [CORRECTION] * 24
+
+
+def test_rows_on_a_server_get_what_they_get_in_a_list(on_server: Any) -> None:
     completion = {"index": 0, "text": f" {CORRECTION}", "finish_reason": "stop"}
     squad = on_server(200, {"choices": [completion]})
     texts = [RUDE, KIND, RUDE * 12] * 40

@@ -40,5 +40,8 @@ def reason_of(error: HfHubHTTPError) -> str:
 
 def without_token(text: str) -> str:
     """Return a text without the token of the Hub, which a server can repeat in its errors."""
-    token = get_token()
+    try:
+        token = get_token()
+    except (OSError, ValueError):  # a file of a token that cannot be read, so none was sent
+        return text
     return text.replace(token, "<token>") if token else text

@@ -196,21 +196,24 @@ class SquadModels:
     def decide(self, turns: Sequence[Turn]) -> None:
         """Score corrections, and end the turns of their rows.
 
-        A correction that an inspector cannot read is rejected.
+        A correction that an inspector cannot read is rejected. An error leaves all rows as they
+        were.
         """
-        passed: list[Turn] = []
-        for state, criterion, correction in turns:
-            rejection = self.gate.reject_text(correction, state.shown[0])
-            if rejection is None:
-                passed.append((state, criterion, correction))
-            else:
-                end_turn(state, criterion, correction.text, None, Decision(rejection))
+        rejections = [self.gate.reject_text(each, state.shown[0]) for state, _, each in turns]
+        judged = list(zip(turns, rejections, strict=True))
+        passed = [turn for turn, rejection in judged if rejection is None]
         scored = self.log_odds(
             [state.question for state, _, _ in passed], [each.text for _, _, each in passed]
         )
-        for (state, criterion, correction), log_odds in zip(passed, scored, strict=True):
-            after = self.measure(state.name, log_odds)
-            if len(after.margins) < len(log_odds):
+        measured = [
+            self.measure(state.name, log_odds)
+            for (state, _, _), log_odds in zip(passed, scored, strict=True)
+        ]
+        for (state, criterion, correction), rejection in judged:
+            if rejection is not None:
+                end_turn(state, criterion, correction.text, None, Decision(rejection))
+        for (state, criterion, correction), after in zip(passed, measured, strict=True):
+            if len(after.margins) < len(self.inspectors):
                 end_turn(state, criterion, correction.text, None, Decision(QUESTION_TOO_LONG))
                 continue
             margins = state.scores.margins, state.shown[1].margins, after.margins

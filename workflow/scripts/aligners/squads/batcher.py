@@ -1,4 +1,4 @@
-"""Two threads in which the models of a squad work: one scores, and one lets aligners act.
+"""Threads in which the models of a squad work: one scores, and one lets aligners act.
 
 What waits for a thread is processed together. A response that needs no correction never waits for
 the aligners, which take much longer. The sentence encoder works in the thread of the inspectors, so
@@ -172,18 +172,29 @@ class Batcher:
         while more or self.in_flight.rows:
             jobs, more_may_come = take(self.to_correct)
             more = more and more_may_come
-            self.in_flight.rows -= sum(job.turn is not None for job in jobs)
+            self.in_flight.take_back(sum(job.turn is not None for job in jobs))
             for job in jobs:
                 if job.turn is None:
                     self.send(job)
                 elif isinstance(job.turn, Exception):
                     fail(job, job.turn)
-            self.attempt([job for job in jobs if isinstance(job.turn, tuple)], self.decide)
+            self.decide([job for job in jobs if isinstance(job.turn, tuple)])
         self.in_flight.close()
 
     def decide(self, jobs: Jobs) -> None:
-        """Decide on corrections that have come back, and send rows that have another turn."""
-        self.squad.models.decide([job.turn for job in jobs if isinstance(job.turn, tuple)])
+        """Decide on corrections that have come back, and send rows that have another turn.
+
+        After an error, each is decided on alone, without another request to a server.
+        """
+        try:
+            self.squad.models.decide([job.turn for job in jobs if isinstance(job.turn, tuple)])
+        except Exception as error:  # of any library; the caller of the row gets it
+            if len(jobs) == 1:
+                fail(jobs[0], error)
+            else:
+                for job in jobs:
+                    self.decide([job])
+            return
         for job in jobs:
             job.turn = None
             self.send(job)
@@ -194,8 +205,9 @@ class Batcher:
         criterion = self.squad.next_turn(job.state)
         if criterion is None:
             finish_with(job, job.state)
-        elif not job.result.cancelled():
-            self.in_flight.send(job.state, criterion, partial(self.come_back, job))
+        else:
+            back = partial(self.come_back, job)
+            self.in_flight.send(job.state, criterion, back, job.result.cancelled)
 
     def come_back(self, job: Job, turn: Turn | Exception) -> None:
         """Let the correction of a row, or an error in its place, wait for the decision."""

@@ -41,13 +41,15 @@ def find_squad(path: str | Path, revision: str | None, shows_progress: bool = Fa
     name, pinned = split_revision(path)
     if pinned is not None and revision is not None:
         raise UserError(f"{path}: the name has a revision, so leave out the revision {revision!r}")
+    if pinned == "":
+        raise UserError(f"{path}: there is no revision after @; add it, or leave @ out")
     revision = pinned or revision
     directory = Path(name)
     if directory.is_dir():
         if revision is not None:
             raise UserError(f"{name}: a directory has no revision {revision!r}; leave it out")
         return directory
-    if isinstance(name, str) and is_repository(name) and not directory.exists():
+    if isinstance(name, str) and is_repository(name) and not exists(directory):
         return download(name, revision, shows_progress)
     raise UserError(
         f"{path}: no such directory; give the directory of a squad, such as "
@@ -57,11 +59,19 @@ def find_squad(path: str | Path, revision: str | None, shows_progress: bool = Fa
 
 def split_revision(path: str | Path) -> tuple[str | Path, str | None]:
     """Return a name without its revision, and the revision; None if it has none."""
-    if isinstance(path, str) and not Path(path).exists():
+    if isinstance(path, str) and not exists(Path(path)):
         name, separator, revision = path.partition("@")
         if separator and is_repository(name):
             return name, revision
     return path, None
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is something; a name that no file can have is not there."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def is_repository(name: str) -> bool:
@@ -95,7 +105,8 @@ def download(repository: str, revision: str | None, shows_progress: bool) -> Pat
         if is_full_disk(error):
             raise
         problem = without_token(explain(error, revision))
-        raise UserError(f"{repository}: {problem}") from None
+        name = f"{repository}@{revision}" if revision else repository
+        raise UserError(f"{name}: {problem}") from None
 
 
 def explain(error: Exception, revision: str | None) -> str:
@@ -123,4 +134,4 @@ def explain(error: Exception, revision: str | None) -> str:
     if isinstance(error, HfHubHTTPError | RequestError):
         return text
     # Such as a cache that cannot be written, or a token that no header can have.
-    return f"{text}; correct HF_HOME or HF_TOKEN in the environment"
+    return f"{text}; check the environment: HF_HOME, HF_TOKEN, HTTPS_PROXY, SSL_CERT_FILE"

@@ -50,9 +50,16 @@ def load_aligners(directory: Path, record: SquadRecord, inference: Inference) ->
 
 
 def load_models(
-    directory: Path, record: SquadRecord, aligners: Mapping[str, Aligner]
+    directory: Path, record: SquadRecord, aligners: Mapping[str, Aligner], take_turns: bool
 ) -> SquadModels:
     """Load the inspectors of a squad, and join them with its aligners.
+
+    Args:
+        directory: of the squad.
+        record: of the squad.
+        aligners: by criterion.
+        take_turns: whether one thread at a time uses the aligners: they generate in this process,
+            or on servers of which only one runs at a time.
 
     Raises:
         UserError: a model cannot be loaded.
@@ -66,13 +73,13 @@ def load_models(
         member.criterion: Inspector.from_directory(directory / member.inspector)
         for member in record.members
     }
-    locks = {aligner: Lock() for aligner in aligners.values()}
     corrects = {
-        member.criterion: shared(
-            with_principles(aligners[member.criterion], member), locks[aligners[member.criterion]]
-        )
+        member.criterion: with_principles(aligners[member.criterion], member)
         for member in record.members
     }
+    if take_turns:
+        lock = Lock()
+        corrects = {criterion: shared(align, lock) for criterion, align in corrects.items()}
     gate = Gate(record.least_rise) if gated else PaperGate()
     return SquadModels(corrects, inspectors, thresholds, gate)
 
@@ -91,7 +98,7 @@ def with_principles(aligner: Aligner, member: Member) -> Align:
 
 
 def shared(align: Align, lock: Lock) -> Align:
-    """Return an aligner that one thread at a time uses."""
+    """Return an aligner that waits until no other thread uses one with the same lock."""
 
     def align_alone(
         questions: Sequence[str], responses: Sequence[str]

@@ -148,6 +148,10 @@ def writing(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path}: cannot be written ({error.strerror}); give another output"
         ) from None
+    except ValueError as error:  # such as a zero byte in the name
+        raise UserError(
+            f"{str(path)!r}: no name of a file ({error}); give another output"
+        ) from None
 
 
 def partial_of(output: Path) -> Path:

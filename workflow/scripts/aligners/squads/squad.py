@@ -97,10 +97,11 @@ class Squad:
                 f"{', '.join(SYSTEMS)}"
             )
         aligners = load_aligners(directory, record, inference)
-        models = load_models(directory, record, aligners)
+        in_flight = rows_in_flight(inference)
+        models = load_models(directory, record, aligners, take_turns=not in_flight)
         familiar = load_familiar(directory, record)
         stop_servers = partial(close_all, list(aligners.values()))
-        return cls(record, models, familiar, stop_servers, rows_in_flight(inference))
+        return cls(record, models, familiar, stop_servers, in_flight)
 
     def correct(self, question: str, response: str) -> Correction:
         """Return a response after the squad (`correct_all`)."""

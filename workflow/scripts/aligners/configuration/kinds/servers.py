@@ -128,6 +128,9 @@ class ServerSection(Section):
     attempts, the job waits for a random time: at most 0.05 s at first, then at most twice as long
     each time, up to a minute. If the server asks the job to wait (status 429), this does not count
     as an attempt."""
+    request_seconds: NotDeciding[Positive | None] = None
+    """Maximum time for a request with all its attempts and waits. After this time, it counts as
+    failed. `null`: no limit."""
 
 
 Url = Annotated[Line, AfterValidator(has_a_host)]

@@ -7,6 +7,7 @@ rejects all requests.
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
 import httpx2
@@ -45,6 +46,21 @@ def read_key(recipe: OpenAIRecipe) -> str:
     return read_api_key(recipe.key_variable, f"{recipe.endpoint}, key_variable")
 
 
+def read_certificates(url: str, trust_environment: bool) -> ssl.SSLContext:
+    """Return what connections are checked with.
+
+    Raises:
+        UserError: an environment variable names a file that cannot be used.
+    """
+    try:
+        return httpx2.create_ssl_context(trust_env=trust_environment)
+    except OSError as error:
+        raise UserError(
+            f"{url}: the certificates cannot be read ({error}); correct the environment variables "
+            "SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE, or unset them"
+        ) from None
+
+
 class Endpoint:
     """A client of one server, with the state that all its requests share."""
 
@@ -74,7 +90,7 @@ class Endpoint:
         self.server = Server(recipe, url, pacer, errors)
         self.trust_environment = trust_environment
         # Made once: it reads all certificates, which takes longer than a call with one request.
-        self.certificates = httpx2.create_ssl_context(trust_env=trust_environment)
+        self.certificates = read_certificates(url, trust_environment)
         self.checked: set[Decoding] = set()
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:

@@ -133,9 +133,20 @@ class Sender:
         """Send a request up to the recipe's `attempts`; return the reply's fields and attempts.
 
         Raises:
-            AttemptError: the last attempt failed.
+            AttemptError: the last attempt failed, or all took longer than `request_seconds`.
             UserError: no request to this server can succeed.
         """
+        limit = self.recipe.request_seconds
+        try:
+            async with asyncio.timeout(limit):
+                return await self.reply_at_last(request)
+        except TimeoutError:
+            raise AttemptError(
+                "timeout", f"no completion within {limit:g} seconds (request_seconds)"
+            ) from None
+
+    async def reply_at_last(self, request: Request) -> tuple[dict[str, Any], int]:
+        """Send a request until it has a reply, however long that takes (`reply`)."""
         create = self.client.chat.completions if self.recipe.chat else self.client.completions
         post = partial(
             create.with_raw_response.create,

@@ -194,7 +194,7 @@ def question_of(messages: list[Json]) -> tuple[str, str | None]:
     message that is not of the assistant or a tool. Otherwise a client could pass the squad by with
     another role, or with a message without content.
     """
-    written = [message for message in messages if message.get("content") not in (None, [])]
+    written = [message for message in messages if has_content(message)]
     asking = [message for message in written if message["role"] == "user"] or [
         message for message in written if message["role"] in ("system", "developer")
     ]
@@ -218,7 +218,15 @@ def continues(body: Json, messages: list[Json]) -> bool:
     """Return whether the response continues the last message; an empty one has no beginning."""
     last = messages[-1]
     is_open = last["role"] == "assistant" or bool(body.get("continue_final_message"))
-    return is_open and bool(last.get("content"))
+    return is_open and has_content(last)
+
+
+def has_content(message: Json) -> bool:
+    """Return whether a message has a text that is not empty, or a part that is not text."""
+    content = message.get("content")
+    if not isinstance(content, list):
+        return bool(content)
+    return any(part["type"] != "text" or part["text"] for part in content)
 
 
 def read_rows(body: Json) -> list[tuple[str, str]]:

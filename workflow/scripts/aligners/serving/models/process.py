@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 # Requests after which free memory is returned to the system, each time.
 REQUESTS_BETWEEN_RETURNS = 250
-# Of a request to the server of an aligner, and the share of the time of a row that each can take.
-MOST_ATTEMPTS, SHARE_OF_ATTEMPT = 2, 0.4
+# Of the time of a row, for a request to the server of an aligner.
+SHARE_OF_REQUEST = 0.8
 # Of a message about an error of a library.
 MOST_CHARACTERS = 300
 
@@ -145,17 +145,13 @@ def in_time(inference: Inference, seconds: float) -> Inference:
     """
     if inference.engine == "transformers":
         return inference
-    limits = {
-        "attempts": min(inference.attempts, MOST_ATTEMPTS),
-        "timeout_seconds": min(inference.timeout_seconds, SHARE_OF_ATTEMPT * seconds),
-    }
+    limit = min(inference.request_seconds or seconds, SHARE_OF_REQUEST * seconds)
     logger.info(
-        "a request to the server of an aligner has at most %d attempts of %g s, because --timeout "
-        "is %g s",
-        *limits.values(),
+        "a request to the server of an aligner can take %g s, because --timeout is %g s",
+        limit,
         seconds,
     )
-    return inference.model_copy(update=limits)
+    return inference.model_copy(update={"request_seconds": limit})
 
 
 def main(path: str, seconds: str, inference: str = "") -> None:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aligners.serving.errors import ApiError, bad_request
-from aligners.serving.exchange import Exchange
+from aligners.serving.exchange import Exchange, Verdict
 from aligners.serving.http.bodies import continues, question_of, read_messages, shown
 from aligners.serving.http.replies import json_response, while_connected
 from aligners.serving.models.client import SquadFailure
@@ -32,8 +32,8 @@ from aligners.serving.service import Row, Service
 
 AFFECTS_RESULTS = False
 
-# A quotation mark or another bracket after the first bracket: so begins no sentence.
-BEGINS_AS_JSON = re.compile(r'\s*(\{\s*["}]|\[\s*["{\[])')
+# The beginning of an object with a key, or of a list of objects or texts: few sentences begin so.
+BEGINS_AS_JSON = re.compile(r'\s*(\{\s*"|\[\s*["{])')
 # Questions that are kept; the oldest are forgotten first.
 MOST_QUESTIONS = 10_000
 # Characters of all questions together that are kept.
@@ -148,20 +148,25 @@ async def corrected_texts(
         return json_response({"action": "NONE"})
     try:
         service.info()
-        failure = None
+        failure, due = None, sum(row.skip is None for row in rows)
         if asked is None:
             failure = SquadFailure(
                 NO_QUESTION,
                 "the question of this call is unknown; give the guardrail the modes pre_call and "
                 "post_call",
             )
-        elif not service.has_room(len(rows)):
+        elif not service.has_room(due):
             failure = SquadFailure(OVERLOAD, "too many responses wait for the squad")
-        if failure is not None:
-            verdicts = [service.failed(exchange, row, failure) for row in rows]
+        if failure is not None and due:
+            verdicts = [
+                Verdict("skipped", row.skip, row.response, row.response, index=row.index)
+                if row.skip
+                else service.failed(exchange, row, failure)
+                for row in rows
+            ]
             service.conclude(exchange, rows, verdicts)
         else:
-            with service.room(len(rows)):
+            with service.room(due):
                 verdicts = await service.examine_all(exchange, rows)
     except ApiError as error:
         service.note_error(exchange, error)

@@ -16,6 +16,7 @@ from aligners.serving.service import exchange_of, query_of, service_of
 AFFECTS_RESULTS = False
 
 API, CHAT = "/v1", "/v1/chat/completions"
+SERVED = (CHAT, "/v1/align", "/v1/inspect", "/v1/squad")
 
 
 async def pass_on(request: Request) -> Response:
@@ -46,8 +47,14 @@ def sent_path(request: Request) -> str:
             f"the path {shown(path)} has a segment of dots; name the path that it leads to",
             "bad_path",
         )
-    raw: bytes = request.scope["raw_path"]
-    return raw.decode("latin-1").removeprefix(API)
+    raw = request.scope["raw_path"].decode("latin-1")
+    # The route was found by the decoded path. The raw one follows the URL of the upstream, whose
+    # host it could change if it did not begin with a slash.
+    if not raw.startswith(f"{API}/"):
+        raise bad_request(
+            f"the path {shown(raw)} does not begin with {API}/; write it so", "bad_path"
+        )
+    return str(raw.removeprefix(API))
 
 
 async def refuse(request: Request) -> Response:
@@ -74,5 +81,9 @@ def check_paths(paths: tuple[str, ...]) -> None:
             raise UserError(
                 f"--pass-through {path}: no path of the API; give one like /v1/embeddings"
             )
-        if path.rstrip("/").startswith(CHAT):
+        if {".", ".."} & set(path.split("/")):
+            raise UserError(
+                f"--pass-through {path}: has a segment of dots; give the path it leads to"
+            )
+        if path.rstrip("/").startswith(SERVED) or path == f"{API}/":
             raise UserError(f"--pass-through {path}: the squad serves this path; leave it out")
