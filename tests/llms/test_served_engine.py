@@ -111,8 +111,10 @@ def test_a_server_that_ends_stops_the_job(replied: bool, attempts: int) -> None:
     children = psutil.Process().children(recursive=True)
     [sleep] = [child for child in children if child.name() == "sleep"]
     [guard] = [child for child in children if server_guard.__file__ in child.cmdline()]
+    [server] = [each for each in children if "faulty_server.py" in "".join(each.cmdline()[1:2])]
     guard.suspend()  # It learns later than the job that the server has ended.
     sleep.kill()  # The server's standard input ends, and so does the server.
+    psutil.wait_procs([server], timeout=60)
     threading.Timer(GUARD_PAUSE_SECONDS, guard.resume).start()
     with pytest.raises(UserError) as caught:
         list(engine([Request("1", "question")], Decoding(5)))
