@@ -172,13 +172,16 @@ class Batcher:
         while more or self.in_flight.rows:
             jobs, more_may_come = take(self.to_correct)
             more = more and more_may_come
-            self.in_flight.take_back(sum(job.turn is not None for job in jobs))
-            for job in jobs:
-                if job.turn is None:
-                    self.send(job)
-                elif isinstance(job.turn, Exception):
+            # Read before any row is sent, since a row that is sent can get a turn at once.
+            new = [job for job in jobs if job.turn is None]
+            back = [job for job in jobs if job.turn is not None]
+            self.in_flight.take_back(len(back))
+            for job in back:
+                if isinstance(job.turn, Exception):
                     fail(job, job.turn)
-            self.decide([job for job in jobs if isinstance(job.turn, tuple)])
+            self.decide([job for job in back if isinstance(job.turn, tuple)])
+            for job in new:
+                self.send(job)
         self.in_flight.close()
 
     def decide(self, jobs: Jobs) -> None:
