@@ -419,10 +419,12 @@ ACCEPTED = {
         llms: template_options
     """,
     "1, 3.0, null": """
-        backbones: inference.requests_per_minute inference.tokens_per_minute max_hours
+        backbones: inference.request_seconds inference.requests_per_minute
+            inference.tokens_per_minute max_hours
         inspectors: max_hours
-        llms: requests_per_minute tokens_per_minute
-        external: inference.requests_per_minute inference.tokens_per_minute
+        llms: request_seconds requests_per_minute tokens_per_minute
+        external: inference.request_seconds inference.requests_per_minute
+            inference.tokens_per_minute
     """,
     "0, 1e-320, null": """
         backbones: dropout
