@@ -190,7 +190,7 @@ def test_an_error_of_the_hub_is_one_message(
     result = run(hub, tmp_path, find_code(name))
     assert result.returncode == 1
     [message] = result.stderr.splitlines()
-    for part in [f"error: {name.partition('@')[0]}: ", *parts]:
+    for part in [f"error: {name}: ", *parts]:
         assert part in message
 
 

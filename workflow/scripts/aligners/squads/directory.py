@@ -45,7 +45,7 @@ def find_squad(path: str | Path, revision: str | None, shows_progress: bool = Fa
         raise UserError(f"{path}: there is no revision after @; add it, or leave @ out")
     revision = pinned or revision
     directory = Path(name)
-    if directory.is_dir():
+    if exists(directory) and directory.is_dir():
         if revision is not None:
             raise UserError(f"{name}: a directory has no revision {revision!r}; leave it out")
         return directory
