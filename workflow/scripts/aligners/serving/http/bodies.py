@@ -215,7 +215,7 @@ def is_forced(body: Json) -> bool:
 
 
 def continues(body: Json, messages: list[Json]) -> bool:
-    """Return whether the response continues the last message; an empty one has no beginning."""
+    """Return whether the response continues the last message, if that has a content."""
     last = messages[-1]
     is_open = last["role"] == "assistant" or bool(body.get("continue_final_message"))
     return is_open and has_content(last)
