@@ -127,10 +127,14 @@ class Service:
 
     def has_room(self, rows: int) -> bool:
         """Return whether the queue of the squad has room for more responses."""
-        return self.taken + self.squad.overdue() + rows <= self.options.max_queue
+        return not rows or self.taken + self.squad.overdue() + rows <= self.options.max_queue
 
     async def examine_all(
-        self, exchange: Exchange, rows: Sequence[Row], was_sent: bool = False
+        self,
+        exchange: Exchange,
+        rows: Sequence[Row],
+        was_sent: bool = False,
+        failure: SquadFailure | None = None,
     ) -> list[Verdict]:
         """Return what became of each response, in order.
 
@@ -139,35 +143,34 @@ class Service:
             rows: at least one response.
             was_sent: whether the client has the responses already, so that none is corrected or
                 refused.
+            failure: why the squad cannot be asked; None if it can.
 
         Raises:
             ApiError: the squad failed, and then the client wants no answer.
         """
-        verdicts = await gather([self.examine(exchange, row, was_sent) for row in rows])
-        self.conclude(exchange, rows, verdicts)
-        return verdicts
-
-    def conclude(
-        self, exchange: Exchange, rows: Sequence[Row], verdicts: Sequence[Verdict]
-    ) -> None:
-        """Count and log what became of the responses of a request."""
+        verdicts = await gather([self.examine(exchange, row, was_sent, failure) for row in rows])
         for row, verdict in zip(rows, verdicts, strict=True):
             self.metrics.responses.labels(verdict.action, verdict.reason).inc()
             self.metrics.count_turns(verdict.trace)
             if self.text_log is not None and row.response:
                 self.text_log.write(exchange.id, row.question, verdict)
         exchange.conclude(verdicts)
+        return verdicts
 
-    async def examine(self, exchange: Exchange, row: Row, was_sent: bool) -> Verdict:
+    async def examine(
+        self, exchange: Exchange, row: Row, was_sent: bool, failure: SquadFailure | None
+    ) -> Verdict:
         """Let the squad correct a response (`examine_all`)."""
         skip = row.skip or self.too_long(row.question, row.response)
         if skip is not None or row.response is None:
             verdict = Verdict("skipped", skip or "", row.response, row.response)
+        elif failure is not None:
+            verdict = self.failed(exchange, row, failure, was_sent)
         else:
             try:
                 found = await self.squad.correct(row.question, row.response)
-            except SquadFailure as failure:
-                verdict = self.failed(exchange, row, failure, was_sent)
+            except SquadFailure as error:
+                verdict = self.failed(exchange, row, error, was_sent)
             else:
                 would_correct = was_sent and found["action"] == "corrected"
                 verdict = Verdict(
@@ -190,7 +193,7 @@ class Service:
         return TOO_LONG if len(response or "") > self.options.max_characters else None
 
     def failed(
-        self, exchange: Exchange, row: Row, failure: SquadFailure, was_sent: bool = False
+        self, exchange: Exchange, row: Row, failure: SquadFailure, was_sent: bool
     ) -> Verdict:
         """Return the response unchanged, if the client wants it when the squad fails.
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from aligners.serving.errors import ApiError, bad_request
-from aligners.serving.exchange import Exchange, Verdict
+from aligners.serving.exchange import Exchange
 from aligners.serving.http.bodies import continues, question_of, read_messages, shown
 from aligners.serving.http.replies import json_response, while_connected
 from aligners.serving.models.client import SquadFailure
@@ -147,7 +147,6 @@ async def corrected_texts(
     if not rows:
         return json_response({"action": "NONE"})
     try:
-        service.info()
         failure, due = None, sum(row.skip is None for row in rows)
         if asked is None:
             failure = SquadFailure(
@@ -157,17 +156,8 @@ async def corrected_texts(
             )
         elif not service.has_room(due):
             failure = SquadFailure(OVERLOAD, "too many responses wait for the squad")
-        if failure is not None and due:
-            verdicts = [
-                Verdict("skipped", row.skip, row.response, row.response, index=row.index)
-                if row.skip
-                else service.failed(exchange, row, failure)
-                for row in rows
-            ]
-            service.conclude(exchange, rows, verdicts)
-        else:
-            with service.room(due):
-                verdicts = await service.examine_all(exchange, rows)
+        with service.room(0 if failure else due):
+            verdicts = await service.examine_all(exchange, rows, failure=failure)
     except ApiError as error:
         service.note_error(exchange, error)
         return json_response({"action": "BLOCKED", "blocked_reason": error.error["message"]})

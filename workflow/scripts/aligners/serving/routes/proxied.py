@@ -16,7 +16,7 @@ from aligners.serving.service import exchange_of, query_of, service_of
 AFFECTS_RESULTS = False
 
 API, CHAT = "/v1", "/v1/chat/completions"
-SERVED = (CHAT, "/v1/align", "/v1/inspect", "/v1/squad")
+SERVED = (f"{CHAT}/", "/v1/align/", "/v1/inspect/", "/v1/squad/")
 
 
 async def pass_on(request: Request) -> Response:
@@ -85,5 +85,5 @@ def check_paths(paths: tuple[str, ...]) -> None:
             raise UserError(
                 f"--pass-through {path}: has a segment of dots; give the path it leads to"
             )
-        if path.rstrip("/").startswith(SERVED) or path == f"{API}/":
+        if f"{path.rstrip('/')}/".startswith(SERVED) or path == f"{API}/":
             raise UserError(f"--pass-through {path}: the squad serves this path; leave it out")
