@@ -319,7 +319,7 @@ class FaultyServer:
                 self.in_progress += 1
                 self.most_in_progress = max(self.most_in_progress, self.in_progress)
                 try:
-                    await self.reply(head, fields, body, writer)
+                    await self.reply(head, fields, body, reader, writer)
                 finally:
                     self.in_progress -= 1
                 await writer.drain()
@@ -327,9 +327,14 @@ class FaultyServer:
         self.connections.discard(asyncio.current_task())
 
     async def reply(
-        self, head: str, fields: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+        self,
+        head: str,
+        fields: dict[str, str],
+        body: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
-        """Reply to one request, with a fault or without."""
+        """Reply to one request, with a fault or without; a client that has ended gets no reply."""
         if not head.startswith("POST"):
             writer.write(response(200, b"{}"))
             return
@@ -360,6 +365,8 @@ class FaultyServer:
         kind = self.random.choice(self.faults) if is_faulty else "good"
         if kind not in ("429", "429_retry_after", "reset"):
             await asyncio.sleep(self.latency)
+        if reader.at_eof() or writer.transport.is_closing():
+            return
         self.record(kind, prompt, request)
         used = {name: request[name] for name in request if name not in self.ignores}
         await self.send(kind, good_reply(prompt, used), writer)
