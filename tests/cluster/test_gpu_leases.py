@@ -180,7 +180,8 @@ def test_a_lease_lasts_until_the_training_ends_whose_launcher_was_killed(
         paused.resume()
         during.end()
     check_that_all_end(tmp_path)
-    assert (tmp_path / "work/checkpoint-2").is_dir()
+    assert [each.name for each in tmp_path.glob("work/checkpoint-*")] == ["checkpoint-2"]
+    assert (tmp_path / "exit-0").read_text() == str(128 + signal.SIGTERM)
     check_free_gpu(environment)
 
 

@@ -23,19 +23,25 @@ from aligners.training.process import process_state
 from aligners.training.trainer import BatchTrainer
 
 
-def kill_launcher() -> None:
-    """Kill the launcher, and wait for the SIGTERM that the kernel sends to its child then."""
+def wait_for_sigterm() -> None:
+    """Wait until Python has handled SIGTERM: another thread can receive it, a step later."""
     callback: Any = signal.getsignal(signal.SIGTERM)
-    os.kill(os.getppid(), signal.SIGKILL)
     deadline = time.monotonic() + 60
     while not callback.__self__.received and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
+def kill_launcher() -> None:
+    """Kill the launcher, and wait for the SIGTERM that the kernel sends to its child then."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    wait_for_sigterm()
+
+
 def kill_launcher_and_pause() -> None:
-    """Kill the launcher, and pause until the test resumes this process."""
+    """Kill the launcher, pause until the test resumes this process, and wait for SIGTERM."""
     os.kill(os.getppid(), signal.SIGKILL)
     os.kill(os.getpid(), signal.SIGSTOP)
+    wait_for_sigterm()
 
 
 def fill_disk() -> None:
