@@ -12,6 +12,7 @@ import pytest
 from http_servers import serve
 
 from aligners.cli.chat import Upstream, chat, load_and_chat
+from aligners.core.errors import UserError
 from aligners.squads.correction import Correction
 from aligners.squads.squad import Squad
 
@@ -142,3 +143,14 @@ def test_an_interrupted_conversation_ends_quietly(
         load_and_chat(str(tmp_path), None, Upstream("http://127.0.0.1:9/v1", "m", "KEY_OF_TEST"))
     assert ended.value.code == 130
     assert capsys.readouterr().err == "\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("HTTP_PROXY", "http://proxy:port"), ("SSL_CERT_FILE", "/no/such/file")]
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_one_message(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError, match=f"--upstream http://127.0.0.1:9/v1: .*{variable}"):
+        Upstream("http://127.0.0.1:9/v1", "m", "KEY_OF_TEST")

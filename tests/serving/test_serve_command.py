@@ -21,6 +21,7 @@ from served_squads import CHAT, chat_body
 from tiny_squad import CORRECTION, QUESTION, RUDE, UNFAMILIAR, make_squad
 
 from aligners.cli.serve import start_server
+from aligners.core.errors import UserError
 from aligners.serving.app import build_app
 from aligners.serving.options import ServeOptions
 from aligners.serving.server import serve
@@ -243,3 +244,23 @@ def test_a_fraction_of_a_second_to_shut_down_is_rounded_up(monkeypatch: pytest.M
     with pytest.raises(InterruptedError):
         serve(ServeOptions("scripted", shutdown_seconds=0.5), COMMAND)
     assert given == [1]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTP_PROXY", "http://proxy:port"),
+        ("HTTPS_PROXY", "socks9://127.0.0.1"),
+        ("SSL_CERT_FILE", "/no/such/file"),
+    ],
+)
+def test_a_proxy_or_certificates_that_cannot_be_used_are_one_message(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+    monkeypatch.setattr("aligners.squads.directory.snapshot_download", lambda *_, **__: "squad")
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UserError) as told:
+        start_server(ServeOptions("someone/squad", upstream="http://127.0.0.1:1/v1"))
+    assert "--upstream http://127.0.0.1:1/v1: " in str(told.value)
+    assert variable in str(told.value)

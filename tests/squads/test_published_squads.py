@@ -194,6 +194,15 @@ def test_an_error_of_the_hub_is_one_message(
         assert part in message
 
 
+def test_a_proxy_that_cannot_be_used_is_one_message(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy:port")
+    result = run(hub, tmp_path, find_code(REPOSITORY))
+    [message] = result.stderr.splitlines()
+    assert message.startswith(f"error: {REPOSITORY}: ") and "HTTP_PROXY" in message
+
+
 def test_a_cache_that_cannot_be_written_is_one_message(hub: Hub, tmp_path: Path) -> None:
     hub.repositories["model", REPOSITORY] = Repository(branches={"main": {"squad.json": b"{}"}})
     (tmp_path / "file").write_text("")

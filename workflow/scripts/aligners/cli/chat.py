@@ -20,6 +20,7 @@ from aligners.cli.show import (
 from aligners.core.api_keys import read_api_key
 from aligners.core.errors import UserError
 from aligners.core.formats import printable, printable_lines
+from aligners.core.http_environment import explained_environment
 from aligners.core.program import INTERRUPTED
 from aligners.squads.correction import Correction
 from aligners.squads.directory import find_squad
@@ -48,7 +49,16 @@ class Upstream:
     url: str
     model: str
     key_variable: str
-    client: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=SECONDS))
+    client: httpx2.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the client, which connects later.
+
+        Raises:
+            UserError: the environment names a proxy or certificates that cannot be used.
+        """
+        with explained_environment(f"--upstream {self.url}"):
+            self.client = httpx2.Client(timeout=SECONDS)
 
     def respond(self, messages: Messages) -> str:
         """Return the LLM's response to a conversation.

@@ -1,6 +1,6 @@
 """Errors of the Hugging Face Hub's client as texts: what is wrong, and what to do."""
 
-from httpx2 import RequestError  # the HTTP library of huggingface_hub
+from httpx2 import InvalidURL, RequestError  # the HTTP library of huggingface_hub
 from huggingface_hub import get_token
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import HfHubHTTPError
@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError
 AFFECTS_RESULTS = False
 
 # What the client raises. HfHubHTTPError is an OSError, but errors of connections are not.
-HUB_ERRORS = (OSError, RequestError, ValueError, RuntimeError)
+HUB_ERRORS = (OSError, RequestError, InvalidURL, ValueError, RuntimeError)
 
 
 def describe(error: BaseException, again: str) -> str:
@@ -24,6 +24,11 @@ def describe(error: BaseException, again: str) -> str:
         return (
             f"the connection to the Hub at {ENDPOINT} failed ({type(error).__name__}); check the "
             f"network, then {again}"
+        )
+    if isinstance(error, InvalidURL):
+        return (
+            f"{error}; correct the environment variable that names the proxy (HTTP_PROXY, "
+            "HTTPS_PROXY or ALL_PROXY)"
         )
     if not isinstance(error, HfHubHTTPError):
         return " ".join(str(error).split())

@@ -9,6 +9,7 @@ import httpx2
 
 from aligners.core.api_keys import read_api_key
 from aligners.core.errors import UserError
+from aligners.core.http_environment import explained_environment
 from aligners.serving.errors import ApiError, bad_request, upstream_error
 from aligners.serving.exchange import PREFIX
 from aligners.serving.options import ServeOptions
@@ -71,7 +72,8 @@ class Upstream:
             has_keys: whether clients send keys of this server, which the upstream never gets.
 
         Raises:
-            UserError: the URL is invalid, or the environment has no key of the upstream.
+            UserError: the URL is invalid, the environment has no key of the upstream, or its proxy
+                or its certificates cannot be used.
         """
         self.base = check_url(options.upstream or "")
         variable = options.upstream_key_variable
@@ -80,14 +82,15 @@ class Upstream:
         )
         self.hides_credentials = has_keys or self.key is not None
         self.seconds, self.max_bytes = options.upstream_timeout, options.max_body
-        self.client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(options.upstream_timeout, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(
-                max_connections=None,
-                max_keepalive_connections=options.max_requests,
-                keepalive_expiry=KEEP_ALIVE_SECONDS,
-            ),
-        )
+        with explained_environment(f"--upstream {self.base}"):
+            self.client = httpx2.AsyncClient(
+                timeout=httpx2.Timeout(options.upstream_timeout, connect=CONNECT_SECONDS),
+                limits=httpx2.Limits(
+                    max_connections=None,
+                    max_keepalive_connections=options.max_requests,
+                    keepalive_expiry=KEEP_ALIVE_SECONDS,
+                ),
+            )
 
     async def close(self) -> None:
         """Close all connections."""

@@ -7,7 +7,7 @@ rejects all requests.
 
 import asyncio
 import logging
-import ssl
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 
 import httpx2
@@ -17,6 +17,7 @@ from aligners.configuration.kinds.llms import OpenAIRecipe, ServerRecipe
 from aligners.core.api_keys import read_api_key
 from aligners.core.completions import Decoding, Engine, Request
 from aligners.core.errors import UserError
+from aligners.core.http_environment import explained_environment
 from aligners.llms.engines.errors import NO_KEY, AttemptError, ErrorMapper
 from aligners.llms.engines.pacing import Pacer
 from aligners.llms.engines.parameter_checks import TextOf, check_parameters
@@ -44,21 +45,6 @@ def read_key(recipe: OpenAIRecipe) -> str:
     if recipe.key_variable is None:
         return NO_KEY
     return read_api_key(recipe.key_variable, f"{recipe.endpoint}, key_variable")
-
-
-def read_certificates(url: str, trust_environment: bool) -> ssl.SSLContext:
-    """Return what connections are checked with.
-
-    Raises:
-        UserError: an environment variable names a file that cannot be used.
-    """
-    try:
-        return httpx2.create_ssl_context(trust_env=trust_environment)
-    except OSError as error:
-        raise UserError(
-            f"{url}: the certificates cannot be read ({error}); correct the environment variables "
-            "SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE, or unset them"
-        ) from None
 
 
 class Endpoint:
@@ -90,8 +76,11 @@ class Endpoint:
         self.server = Server(recipe, url, pacer, errors)
         self.trust_environment = trust_environment
         # Made once: it reads all certificates, which takes longer than a call with one request.
-        self.certificates = read_certificates(url, trust_environment)
-        self.checked: set[Decoding] = set()
+        with explained_environment(url):
+            self.certificates = httpx2.create_ssl_context(trust_env=trust_environment)
+        # What the check of the parameters found for each decoding; one thread checks.
+        self.checked: dict[Decoding, UserError | None] = {}
+        self.checking = threading.Lock()
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
         """Yield completions and failures as they arrive.
@@ -165,17 +154,28 @@ class Endpoint:
         Raises:
             UserError: it ignores one of them.
         """
-        if decoding in self.checked:
-            return
-        self.checked.add(decoding)
+        # Held while the server is asked: requests of other threads, each with an event loop of its
+        # own, wait for the result.
+        with self.checking:
+            if decoding not in self.checked:
+                self.checked[decoding] = await self.ignored_parameter(decoding, text_of)
+            error = self.checked[decoding]
+        if error is not None:
+            raise UserError(str(error))
+
+    async def ignored_parameter(self, decoding: Decoding, text_of: TextOf) -> UserError | None:
+        """Return the error of a parameter that the server ignores; None if it ignores none."""
         try:
             await check_parameters(self.url, self.recipe, decoding, text_of)
+        except UserError as error:
+            return error
         except AttemptError as error:
             logger.warning(
                 "%s: could not check whether the server uses each parameter (%s)",
                 self.url,
                 self.server.errors.redact(error),
             )
+        return None
 
     def client(self) -> openai.AsyncOpenAI:
         """Return the SDK's client without its retries and time limits.
@@ -183,9 +183,9 @@ class Endpoint:
         Raises:
             UserError: an environment variable names a proxy that cannot be used.
         """
-        try:
-            # Each request has a connection of its own. If a server or a proxy sends a reply twice,
-            # the second copy would otherwise be read as the reply to the next request.
+        # Each request has a connection of its own. If a server or a proxy sends a reply twice, the
+        # second copy would otherwise be read as the reply to the next request.
+        with explained_environment(self.url):
             http_client = openai.DefaultAsyncHttpxClient(
                 limits=httpx2.Limits(
                     max_connections=self.recipe.concurrency, max_keepalive_connections=0
@@ -193,11 +193,6 @@ class Endpoint:
                 trust_env=self.trust_environment,
                 verify=self.certificates,
             )
-        except (ValueError, httpx2.InvalidURL) as error:
-            raise UserError(
-                f"{self.url}: {error}; correct the environment variable that names the proxy "
-                "(HTTP_PROXY, HTTPS_PROXY or ALL_PROXY)"
-            ) from None
         return openai.AsyncOpenAI(
             base_url=self.url,
             api_key=self.key,
