@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -241,6 +242,21 @@ def test_a_server_that_ignores_a_parameter_stops_the_job_before_its_requests(
         list(load_engine(server.recipe())(iter(asked), decoding))
     for part in (server.endpoint, ignored, remedy):
         assert part in str(caught.value)
+    assert not any("question" in json.loads(line)[1] for line in server.journal.open())
+
+
+def test_a_server_that_ignores_a_parameter_gets_no_later_request_either(serve: Serve) -> None:
+    server = serve("--ignores", "top_k")
+    engine = load_engine(server.recipe())
+
+    def message(number: int) -> str:
+        with pytest.raises(UserError) as caught:
+            list(engine(iter(requests(1)), SAMPLED))
+        return str(caught.value)
+
+    with ThreadPoolExecutor(4) as threads:  # as aligners on servers are asked
+        messages = set(threads.map(message, range(8)))
+    assert len(messages) == 1 and "top_k" in messages.pop()
     assert not any("question" in json.loads(line)[1] for line in server.journal.open())
 
 
@@ -719,6 +735,23 @@ def test_pauses_of_unknown_length_double_until_a_success(clock: FakeClock) -> No
     assert pacer.resume_at == resume_at
     pacer.reset_pause()
     assert next_pause() == pytest.approx(0.1)
+
+
+def test_a_request_whose_turn_comes_too_late_takes_none(clock: FakeClock) -> None:
+    pacer = Pacer(60, None, 3600)
+
+    async def wait(deadline: float) -> bool:
+        try:
+            await pacer.wait_for_turn(1, deadline)
+        except TimeoutError:
+            return False
+        return True
+
+    # A burst: turns come at the seconds 0, 1 and 2, and the last requests end before theirs.
+    assert [asyncio.run(wait(clock.now + 0.5)) for _ in range(3)] == [True, False, False]
+    assert clock.now == 0
+    assert asyncio.run(wait(clock.now + 2))
+    assert clock.now == 1
 
 
 def waits(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -60,9 +60,19 @@ class Pacer:
         self.paused_since: float | None = None
         self.reason = ""
 
-    async def wait_for_turn(self, tokens: float) -> None:
-        """Wait until a request for at most `tokens` tokens may be sent."""
+    async def wait_for_turn(self, tokens: float, deadline: float | None = None) -> None:
+        """Wait until a request for at most `tokens` tokens may be sent.
+
+        Args:
+            tokens: of the prompt and the completion.
+            deadline: time of the monotonic clock after which the request is of no use.
+
+        Raises:
+            TimeoutError: its turn comes after the deadline. It takes no turn from later requests.
+        """
         start = max(time.monotonic(), self.next_start)
+        if deadline is not None and start > deadline:
+            raise TimeoutError
         self.next_start = start + max(self.seconds_per_request, tokens * self.seconds_per_token)
         while (delay := max(start, self.resume_at) - time.monotonic()) > 0:
             await asyncio.sleep(min(delay, LOG_EVERY))

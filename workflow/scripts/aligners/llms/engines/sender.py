@@ -138,15 +138,17 @@ class Sender:
         """
         limit = self.recipe.request_seconds
         try:
-            async with asyncio.timeout(limit):
-                return await self.reply_at_last(request)
+            async with asyncio.timeout(limit) as time_limit:
+                return await self.reply_at_last(request, time_limit.when())
         except TimeoutError:
             raise AttemptError(
                 "timeout", f"no completion within {limit:g} seconds (request_seconds)"
             ) from None
 
-    async def reply_at_last(self, request: Request) -> tuple[dict[str, Any], int]:
-        """Send a request until it has a reply, however long that takes (`reply`)."""
+    async def reply_at_last(
+        self, request: Request, deadline: float | None
+    ) -> tuple[dict[str, Any], int]:
+        """Send a request until it has a reply (`reply`); the caller ends it at the deadline."""
         create = self.client.chat.completions if self.recipe.chat else self.client.completions
         post = partial(
             create.with_raw_response.create,
@@ -156,7 +158,7 @@ class Sender:
         async for attempt in self.attempts():
             number = attempt.retry_state.attempt_number
             with attempt:
-                body = await self.send_in_turn(post, tokens, number)
+                body = await self.send_in_turn(post, tokens, number, deadline)
                 reply = self.read(body, request)
         return reply, number
 
@@ -175,14 +177,16 @@ class Sender:
             raise self.errors.missing_logprobs()
         return reply
 
-    async def send_in_turn(self, post: Post, tokens: float, attempt: int) -> bytes:
+    async def send_in_turn(
+        self, post: Post, tokens: float, attempt: int, deadline: float | None
+    ) -> bytes:
         """Send a request when a connection is free and the limits allow it.
 
         After a 429, it is sent again. This does not count as an attempt.
         """
         while True:
             async with self.connections:
-                await self.pacer.wait_for_turn(tokens)
+                await self.pacer.wait_for_turn(tokens, deadline)
                 body = await self.send(post, attempt)
             if body is not None:
                 return body
