@@ -87,6 +87,8 @@ def test_each_request_gets_its_line(start: Start) -> None:
         found = process.read(2)
         assert 0 <= found[1]["scores"]["ethical"] < 0.5
         assert "surrogate" in found[2]["error"]
+        process.send({"ping": True})
+        assert 0 <= process.read(1)[0]["busy"] < 60
         assert process.popen.stdin is not None
         process.popen.stdin.close()
         assert process.popen.wait(60) == 0

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import httpx2
 import pytest
@@ -38,6 +39,8 @@ def ready(served: Served) -> None:
         ("bad, and nonsense squad", "squad_error"),
         ("bad, and kill the process", "model_process"),
         ("bad, and hang the process", "timeout"),
+        ("bad, and unanswered squad", "timeout"),
+        ("bad, and late squad", "overload"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -72,6 +75,8 @@ def test_a_request_can_ask_for_no_answer_instead(
     assert "bad, and" not in answer.text
     if cause == "squad_error":
         assert "criterion ethical" in error["message"]
+        # What failed is for the log: it can name servers, keys and files.
+        assert "out of memory" not in answer.text
 
 
 def test_a_request_cannot_make_a_strict_server_lax() -> None:
@@ -112,6 +117,29 @@ def test_a_process_that_answers_nothing_is_killed() -> None:
         wait_for(lambda: served.metric("aligners_model_process_restarts_total") == 1)
         ready(served)
         assert served.ask("say: bad").headers["x-aligners-action"] == "corrected"
+
+
+def test_a_process_that_hangs_is_killed_also_if_all_clients_leave() -> None:
+    with serve_squad(timeout=1.0) as served:
+        row = {"question": "q", "response": "hang the process"}
+        for _ in range(200):
+            with suppress(httpx2.ReadTimeout):
+                httpx2.post(f"{served.url}/v1/align", json=row, timeout=0.2)
+            if served.metric("aligners_model_process_restarts_total"):
+                break
+        else:
+            raise AssertionError("it still runs")
+
+
+def test_a_process_that_waits_for_servers_of_aligners_is_not_killed() -> None:
+    with serve_squad(timeout=0.5) as served:
+        for _ in range(4):
+            answer = served.ask("say: unanswered squad")
+            assert answer.headers["x-aligners-reason"] == "timeout"
+        # Rows that nobody waits for any more are taken back.
+        wait_for(lambda: not served.service.squad.pending)
+        assert served.ask("say: bad").headers["x-aligners-action"] == "corrected"
+        assert served.metric("aligners_model_process_restarts_total") == 0
 
 
 def test_before_the_squad_is_loaded_the_server_lives_and_is_not_ready() -> None:
@@ -180,7 +208,9 @@ def test_responses_that_nobody_waits_for_any_more_take_room() -> None:
         with pytest.raises(httpx2.ReadTimeout):
             httpx2.post(f"{served.url}/v1/align", json=row, timeout=0.2)
         wait_for(lambda: served.service.squad.overdue() == 1 and served.service.taken == 0)
-        assert served.ask().status_code == 429
+        answer = served.ask()
+        assert answer.status_code == 429
+        assert "1 responses wait" in answer.json()["error"]["message"]
         assert served.service.squad.process is not None
         os.kill(served.service.squad.process.pid, signal.SIGKILL)
         wait_for(lambda: not served.service.squad.pending)

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from table_squads import make_table_squad
 
+from aligners.core.errors import WaitedTooLong
 from aligners.correction.problems import AlignerCorrection
 from aligners.correction.squad import Align
+from aligners.squads.batcher import Batcher
 from aligners.squads.correction import Correction
 from aligners.squads.squad import Squad
 
@@ -183,4 +186,114 @@ def test_an_aligner_that_fails_on_a_server_fails_its_row_alone() -> None:
     futures = [squad.batcher.correct("known", text) for text in ("xa", "x lost", "xb")]
     assert str(futures[1].exception(60)) == "the server is gone"
     assert [futures[n].result(60).text for n in (0, 2)] == ["a.", "b."]
+    squad.close()
+
+
+class Gate(Letter):
+    """Scores the response "first" when it is opened, so that later rows come in one batch."""
+
+    opened = threading.Event()
+
+    def log_odds(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:
+        if "first" in responses:
+            self.opened.wait(60)
+        return super().log_odds(questions, responses)
+
+
+def test_rows_beside_a_faulty_one_are_still_with_the_servers_together() -> None:
+    together = threading.Barrier(6)
+
+    def align(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+        together.wait(60)  # It fails if the rows come one after the other.
+        return [AlignerCorrection(text.replace("x", "") + ".") for text in texts]
+
+    squad = make_squad(dict.fromkeys(CRITERIA, align), 8)
+    squad.models.inspectors["x"] = gate = Gate("x")  # type: ignore[index]
+    first = squad.batcher.correct("known", "first")
+    texts = ["xa", "faulty", *["xb"] * 5]
+    futures = [squad.batcher.correct("known", text) for text in texts]
+    gate.opened.set()
+    assert first.result(60).action == "unchanged"
+    assert isinstance(futures.pop(1).exception(60), RuntimeError)
+    assert [future.result(60).text for future in futures] == ["a.", *["b."] * 5]
+    squad.close()
+
+
+def test_a_row_that_waited_too_long_fails_unless_an_aligner_has_begun(squad: Squad) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+        begun.set()
+        go_on.wait(60)
+        return aligner("x", [])(questions, texts)
+
+    slow_squad = make_squad(dict.fromkeys(CRITERIA, slow), min(squad.in_flight, 1))
+    batcher = Batcher(slow_squad, longest_wait=0.5)
+    first = batcher.correct("known", "xy")  # two turns, and so a second wait
+    assert begun.wait(60)
+    waiting = batcher.correct("known", "x")
+    time.sleep(1.0)
+    go_on.set()
+    assert isinstance(waiting.exception(60), WaitedTooLong)
+    assert len(first.result(60).trace) == 2
+    assert batcher.correct("known", "x").result(60).action == "corrected"
+    batcher.close()
+
+
+def test_only_work_of_the_threads_counts_as_busy(squad: Squad) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+        begun.set()
+        go_on.wait(60)
+        return aligner("x", [])(questions, texts)
+
+    batcher = make_squad(dict.fromkeys(CRITERIA, slow), squad.in_flight).batcher
+    assert batcher.busy_seconds() == 0
+    row = batcher.correct("known", "x")
+    assert begun.wait(60)
+    time.sleep(0.5)
+    assert (batcher.busy_seconds() > 0.4) == (squad.in_flight == 0)
+    go_on.set()
+    assert row.result(60).action == "corrected"
+    batcher.close()
+    assert batcher.busy_seconds() == 0
+
+
+def test_the_end_does_not_wait_for_a_row_that_nobody_wants() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hang(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
+        begun.set()
+        assert go_on.wait(600), "the squad waited"
+        raise RuntimeError("the server is gone")
+
+    squad = make_squad(dict.fromkeys(CRITERIA, hang), 2)
+    unwanted = squad.batcher.correct("known", "x")
+    assert begun.wait(60)
+    assert unwanted.cancel()
+    squad.close()
+    go_on.set()
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_without_new_threads_rows_wait_for_the_others_or_fail(
+    calls: list[int], monkeypatch: pytest.MonkeyPatch, allowed: int
+) -> None:
+    squad = make_squad({name: aligner(name, calls) for name in CRITERIA}, 8)
+    batcher, start = squad.batcher, threading.Thread.start
+    started = []
+
+    def start_few(thread: threading.Thread) -> None:
+        if len(started) == allowed:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_few)
+    futures = [batcher.correct("known", "xa") for _ in range(5)]
+    if allowed:
+        assert [future.result(60).text for future in futures] == ["a."] * 5
+    else:
+        assert all("new thread" in str(future.exception(60)) for future in futures)
     squad.close()

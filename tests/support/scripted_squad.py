@@ -59,6 +59,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         time.sleep(3600)
     if "cuda memory" in response:
         return {"id": number, "error": "out of memory", "criterion": "ethical"}
+    if "late squad" in response:
+        return {"id": number, "late": True}
     if "nonsense squad" in response:
         return {"id": number, "correction": {"text": ""}}
     if "slow squad" in response:
@@ -80,6 +82,12 @@ def main(load_seconds: str = "0", fatal: str = "") -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if "cancel" in request:
+            write({"id": request["cancel"], "cancelled": True})
+            continue
+        if "ping" in request:
+            write({"busy": 0.0})
+            continue
+        if "unanswered squad" in request["response"]:
             continue
         if "slow squad" in request["response"]:
             threading.Thread(target=lambda r=request: write(answer(r)), daemon=True).start()

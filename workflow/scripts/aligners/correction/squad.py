@@ -186,11 +186,18 @@ class SquadModels:
         self.decide(turns)
 
     def generate(self, states: Sequence[RowState], criterion: str) -> list[Turn]:
-        """Let the aligner of a criterion correct rows, and decide on nothing."""
+        """Let the aligner of a criterion correct rows, and decide on nothing.
+
+        An error of the aligner gets the attribute `criterion`.
+        """
         if not states:
             return []
         questions, texts = zip(*((state.question, state.shown[0]) for state in states), strict=True)
-        corrections = self.aligners[criterion](questions, texts)
+        try:
+            corrections = self.aligners[criterion](questions, texts)
+        except Exception as error:
+            error.criterion = criterion  # type: ignore[attr-defined]
+            raise
         return [(state, criterion, each) for state, each in zip(states, corrections, strict=True)]
 
     def decide(self, turns: Sequence[Turn]) -> None:

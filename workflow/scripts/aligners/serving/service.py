@@ -116,7 +116,8 @@ class Service:
             )
         if not self.has_room(rows):
             raise too_many(
-                f"requests in progress have {self.taken} responses for the squad; try again later",
+                f"{self.taken + self.squad.overdue()} responses wait for the squad, or will when "
+                "the LLM has written them; try again later",
                 self.squad.wait_seconds(),
             )
         self.taken += rows
@@ -218,10 +219,12 @@ class Service:
         """Return the error of a response that the squad failed to examine."""
         exchange.action, exchange.reason = "refused", failure.cause
         of_criterion = f" (criterion {failure.criterion})" if failure.criterion else ""
+        # Why a model failed is for the operator: it can name servers, keys and files.
+        why = "its model failed" if failure.criterion else str(failure)
         wait = self.squad.wait_seconds() if failure.cause == OVERLOAD else 1
         return ApiError(
             503,
-            f"the squad could not examine the response{of_criterion}: {failure}; no answer is "
+            f"the squad could not examine the response{of_criterion}: {why}; no answer is "
             "given, because on-error is refuse",
             failure.cause,
             SERVER,

@@ -8,13 +8,15 @@ more threads (`in_flight`).
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from aligners.core.errors import WaitedTooLong
 from aligners.correction.squad import RowState, Turn, results_of
 from aligners.squads.correction import Correction
 from aligners.squads.in_flight import InFlight
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 64
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A row that waits for a result.
 
@@ -37,6 +39,8 @@ class Job:
         state: of the row after its response was scored.
         turn: the correction of an aligner on a server, or the error in its place; None if no
             aligner has the row.
+        arrived: when the row came, by the monotonic clock.
+        has_begun: whether an aligner has begun with the row.
     """
 
     question: str
@@ -45,6 +49,8 @@ class Job:
     only_scores: bool
     state: RowState | None = None
     turn: Turn | Exception | None = None
+    arrived: float = field(default_factory=time.monotonic)
+    has_begun: bool = False
 
 
 Jobs = list[Job]
@@ -54,10 +60,20 @@ Waiting = queue.SimpleQueue[Job | None]
 class Batcher:
     """Corrects and scores the rows of many callers."""
 
-    def __init__(self, squad: "Squad"):
-        """Start the threads, which end with the process or with `close`."""
-        self.squad = squad
+    def __init__(self, squad: "Squad", longest_wait: float | None = None):
+        """Start the threads, which end with the process or with `close`.
+
+        Args:
+            squad: whose models work.
+            longest_wait: seconds after which no aligner begins with a row any more, and the row
+                fails with WaitedTooLong; None for no limit.
+        """
+        self.squad, self.longest_wait = squad, longest_wait
         self.lock, self.is_closed = threading.Lock(), False
+        # When the work began that a thread does now, by the thread's name.
+        self.began: dict[str, float] = {}
+        # Rows that servers have.
+        self.out: set[Job] = set()
         self.to_score: Waiting = queue.SimpleQueue()
         self.to_correct: Waiting = queue.SimpleQueue()
         self.in_flight = InFlight(squad.models, squad.in_flight) if squad.in_flight else None
@@ -97,6 +113,14 @@ class Batcher:
         for waiting, thread in zip((self.to_score, self.to_correct), self.threads, strict=True):
             waiting.put(None)
             thread.join()
+
+    def busy_seconds(self) -> float:
+        """Return for how long a thread has worked on one batch, the longer of both; 0 if none does.
+
+        Threads that wait for the servers of aligners do not count.
+        """
+        began = list(self.began.values())
+        return time.monotonic() - min(began) if began else 0.0
 
     # The thread of the inspectors
 
@@ -146,6 +170,8 @@ class Batcher:
 
     def act(self, criterion: str, due: dict[str, Jobs], jobs: Jobs) -> None:
         """Let one aligner act on rows, and let them wait for their next turns."""
+        for job in jobs:
+            job.has_begun = True
         self.squad.models.take_turns([(job.state, criterion) for job in jobs if job.state])
         for job in jobs:
             self.let_wait(job, due)
@@ -169,35 +195,24 @@ class Batcher:
         """
         assert self.in_flight is not None
         more = True
-        while more or self.in_flight.rows:
+        while more or any(not job.result.cancelled() for job in self.out):
             jobs, more_may_come = take(self.to_correct)
             more = more and more_may_come
             # Read before any row is sent, since a row that is sent can get a turn at once.
             new = [job for job in jobs if job.turn is None]
             back = [job for job in jobs if job.turn is not None]
-            self.in_flight.take_back(len(back))
+            self.out.difference_update(back)
             for job in back:
                 if isinstance(job.turn, Exception):
                     fail(job, job.turn)
-            self.decide([job for job in back if isinstance(job.turn, tuple)])
+            self.attempt([job for job in back if isinstance(job.turn, tuple)], self.decide)
             for job in new:
                 self.send(job)
         self.in_flight.close()
 
     def decide(self, jobs: Jobs) -> None:
-        """Decide on corrections that have come back, and send rows that have another turn.
-
-        After an error, each is decided on alone, without another request to a server.
-        """
-        try:
-            self.squad.models.decide([job.turn for job in jobs if isinstance(job.turn, tuple)])
-        except Exception as error:  # of any library; the caller of the row gets it
-            if len(jobs) == 1:
-                fail(jobs[0], error)
-            else:
-                for job in jobs:
-                    self.decide([job])
-            return
+        """Decide on corrections that have come back, and send rows that have another turn."""
+        self.squad.models.decide([job.turn for job in jobs if isinstance(job.turn, tuple)])
         for job in jobs:
             job.turn = None
             self.send(job)
@@ -209,8 +224,16 @@ class Batcher:
         if criterion is None:
             finish_with(job, job.state)
         else:
-            back = partial(self.come_back, job)
-            self.in_flight.send(job.state, criterion, back, job.result.cancelled)
+            self.out.add(job)
+            self.in_flight.send(
+                job.state, criterion, partial(self.begin, job), partial(self.come_back, job)
+            )
+
+    def begin(self, job: Job) -> Exception | None:
+        """Return None before an aligner begins with a row, or why none does (`refusal`)."""
+        error = self.refusal(job)
+        job.has_begun = job.has_begun or error is None
+        return error
 
     def come_back(self, job: Job, turn: Turn | Exception) -> None:
         """Let the correction of a row, or an error in its place, wait for the decision."""
@@ -222,25 +245,41 @@ class Batcher:
     def attempt(self, jobs: Jobs, process: Callable[[Jobs], None]) -> None:
         """Process jobs together. After an error, process each alone, so that only the faulty fail.
 
-        Each begins again then, because an attempt changes the states.
+        An error leaves the states of the rows as they were.
         """
-        # A caller may have cancelled a job that waited.
-        wanted = [job for job in jobs if not job.result.cancelled()]
+        wanted = []
+        for job in jobs:
+            if error := self.refusal(job):
+                fail(job, error)
+            else:
+                wanted.append(job)
         if not wanted:
             return
+        name = threading.current_thread().name
+        self.began[name] = time.monotonic()
         try:
             process(wanted)
-        except Exception:  # of any library
-            for job in wanted:
-                self.correct_alone(job)
+        except Exception as error:  # of any library; the caller of the row gets it
+            if len(wanted) == 1:
+                fail(wanted[0], error)
+            else:
+                for job in wanted:
+                    self.attempt([job], process)
+        finally:
+            self.began.pop(name, None)
 
-    def correct_alone(self, job: Job) -> None:
-        """Give a job its result, or the error that it causes."""
-        work = self.squad.inspect if job.only_scores else self.squad.correct
-        try:
-            finish(job, work(job.question, job.response))
-        except Exception as error:  # of any library; the caller gets it
-            fail(job, error)
+    def refusal(self, job: Job) -> Exception | None:
+        """Return why no work is done on a row any more; None if it is.
+
+        Without a limit on the wait, a squad with more rows than it can correct in time would begin
+        with each when its caller has almost given up, and correct none in time.
+        """
+        if job.result.cancelled():
+            return CancelledError()
+        waited = time.monotonic() - job.arrived
+        if self.longest_wait is not None and waited > self.longest_wait and not job.has_begun:
+            return WaitedTooLong(f"the response waited for {waited:.1f} s")
+        return None
 
 
 def take(waiting: Waiting) -> tuple[Jobs, bool]:

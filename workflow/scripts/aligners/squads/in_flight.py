@@ -3,22 +3,17 @@
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError
 
 from aligners.correction.squad import RowState, SquadModels, Turn
 
-# Gets the correction of a row, or the error in its place, in another thread.
+# Called in another thread with the correction of a row, or the error in its place.
 Back = Callable[[Turn | Exception], None]
-# Whether nobody wants the correction of a row any more.
-IsCancelled = Callable[[], bool]
+# Called before a row is sent; returns why it is not to be sent, or None.
+Begin = Callable[[], Exception | None]
 
 
 class InFlight:
-    """Threads that wait for the servers of aligners. One thread sends rows and takes them back.
-
-    Attributes:
-        rows: that were sent and are not taken back.
-    """
+    """Threads that wait for the servers of aligners. One other thread sends rows."""
 
     def __init__(self, models: SquadModels, most: int):
         """Start no thread yet; each ends with the process or with `close`.
@@ -27,21 +22,21 @@ class InFlight:
             models: with the aligners on servers.
             most: rows at the same time at most; more wait.
         """
-        self.models, self.most, self.rows, self.threads = models, most, 0, 0
-        self.waiting: queue.SimpleQueue[tuple[RowState, str, Back, IsCancelled] | None]
+        self.models, self.most, self.threads = models, most, 0
+        self.waiting: queue.SimpleQueue[tuple[RowState, str, Begin, Back] | None]
         self.waiting = queue.SimpleQueue()
 
-    def send(self, state: RowState, criterion: str, back: Back, is_cancelled: IsCancelled) -> None:
+    def send(self, state: RowState, criterion: str, begin: Begin, back: Back) -> None:
         """Let the aligner of a criterion correct a row; `back` gets the correction."""
-        self.rows += 1
-        if self.threads < min(self.most, self.rows):
-            threading.Thread(target=self.generate_all, daemon=True, name="in flight").start()
-            self.threads += 1
-        self.waiting.put((state, criterion, back, is_cancelled))
-
-    def take_back(self, rows: int) -> None:
-        """Count rows that came back."""
-        self.rows -= rows
+        try:
+            if self.threads < self.most:
+                threading.Thread(target=self.generate_all, daemon=True, name="in flight").start()
+                self.threads += 1
+        except RuntimeError as error:  # the system allows no more threads
+            if not self.threads:
+                back(error)
+                return
+        self.waiting.put((state, criterion, begin, back))
 
     def close(self) -> None:
         """End the threads, after what was sent."""
@@ -51,9 +46,9 @@ class InFlight:
     def generate_all(self) -> None:
         """Correct one row after the other."""
         while row := self.waiting.get():
-            state, criterion, back, is_cancelled = row
-            if is_cancelled():
-                back(CancelledError())
+            state, criterion, begin, back = row
+            if refusal := begin():
+                back(refusal)
                 continue
             try:
                 [turn] = self.models.generate([state], criterion)

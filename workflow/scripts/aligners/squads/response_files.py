@@ -82,7 +82,8 @@ def correct_table(
 
     Raises:
         UserError: the columns are unknown, the output exists or cannot be written, another process
-            writes it, or an unfinished one is of another table or another squad.
+            writes it, an unfinished one is of another table or another squad, or the server of an
+            aligner cannot be used at all.
     """
     found = check_table(table, output)
     partial = partial_of(output)

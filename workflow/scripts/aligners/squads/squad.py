@@ -119,8 +119,9 @@ class Squad:
             responses: the LLM's response to each question.
 
         Raises:
-            UserError: a text is not valid Unicode or no text, or the scores of a row are not a
-                number.
+            UserError: a text is not valid Unicode or no text, the scores of a row are not a number,
+                or the server of an aligner cannot be used at all: it is down, or rejects the key or
+                all requests. If it fails for a row only, the action of the row is `failed`.
             ValueError: there are not as many responses as questions.
         """
         results = self.align(questions, responses)
@@ -133,6 +134,10 @@ class Squad:
         """Return a response after the squad, as `correct`; calls that wait are batched together.
 
         The models work in threads of their own, so the event loop is not blocked.
+
+        Raises:
+            UserError: as `correct_all`.
+            RuntimeError: the squad is closed while this call begins.
         """
         return await asyncio.wrap_future(self.batcher.correct(question, response))
 
@@ -220,6 +225,7 @@ class Squad:
     def close(self) -> None:
         """Finish what waits for `acorrect`, and stop the servers that the aligners started.
 
+        It blocks until then, but does not wait for servers that have only rows of cancelled calls.
         The end of the process stops them too. A squad can be used again: the next call starts
         what it needs.
         """

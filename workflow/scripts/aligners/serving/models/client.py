@@ -82,7 +82,7 @@ class SquadClient:
 
         Args:
             command: of the process.
-            timeout: seconds within which the process has to answer.
+            timeout: seconds within which the process has to give a result.
             max_queue: responses that it owes at most.
             count_restart: called at each restart.
         """
@@ -93,7 +93,8 @@ class SquadClient:
         self.pending: dict[int, asyncio.Future[Answer]] = {}
         self.numbers = itertools.count(1)
         self.process: asyncio.subprocess.Process | None = None
-        self.last_answer = time.monotonic()
+        # When it gave a result, and when it was known to work or to wait.
+        self.last_answer = self.last_sign = time.monotonic()
         self.answers = 0
         self.seconds_per_row = 0.0
         self.supervisor: asyncio.Task[None] | None = None
@@ -141,11 +142,13 @@ class SquadClient:
             async with asyncio.timeout(self.timeout):
                 answer = await future
         except TimeoutError:
-            # The row stays pending, so that `watch` sees a process that answers nothing any more.
+            self.write({"cancel": number})
             raise SquadFailure(TIMEOUT, f"no result within {self.timeout:g} seconds") from None
         except asyncio.CancelledError:  # The client left.
             self.write({"cancel": number})
             raise
+        if "late" in answer:
+            raise SquadFailure(OVERLOAD, "more responses wait than the squad corrects in time")
         if "error" in answer:
             raise SquadFailure(SQUAD_ERROR, str(answer["error"]), answer.get("criterion"))
         return answer
@@ -232,13 +235,16 @@ class SquadClient:
             self.info = SquadInfo(
                 ready["name"], ready["system"], ready["criteria"], ready["thresholds"]
             )
-            self.is_ready = True
+            self.is_ready, self.last_sign = True, time.monotonic()
             logger.info("the squad %s is ready", self.info.name)
             return None
-        if "cancelled" not in answer:
-            now = time.monotonic()
+        now = time.monotonic()
+        if "busy" in answer:
+            self.last_sign = max(self.last_sign, now - answer["busy"])
+            return None
+        if not answer.keys() & {"cancelled", "late"}:
             self.seconds_per_row += NEWEST * (now - self.last_answer - self.seconds_per_row)
-            self.last_answer = now
+            self.last_answer = self.last_sign = now
             self.answers += 1
         future = self.pending.pop(answer["id"], None)
         if future is not None and not future.done():
@@ -246,18 +252,24 @@ class SquadClient:
         return None
 
     async def watch(self, process: asyncio.subprocess.Process) -> None:
-        """Kill the process if it answers nothing for too long while something is pending."""
+        """Kill the process if its models hang: they work too long without a result.
+
+        A process that waits for the servers of aligners, or only for requests, does not hang.
+        """
         while True:
             await asyncio.sleep(min(1.0, self.timeout / 4))
-            silent = time.monotonic() - self.last_answer
-            if self.is_ready and self.pending and silent > self.timeout:
+            silent = time.monotonic() - self.last_sign
+            if self.is_ready and silent > self.timeout:
                 logger.error(
-                    "the model process answered nothing for %.0f s while %d responses waited, so "
-                    "it is killed; raise --timeout if responses can take so long",
+                    "the model process gave no result for %.0f s, in which its models worked or "
+                    "hung, while %d responses waited, so it is killed; raise --timeout if the "
+                    "models can work so long",
                     silent,
                     len(self.pending),
                 )
                 kill(process)
+            elif self.is_ready:
+                self.write({"ping": True})
 
     def fail_pending(self) -> None:
         """Fail all that is pending, so that nobody waits for a process that ended."""

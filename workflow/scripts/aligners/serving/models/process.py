@@ -1,9 +1,11 @@
 """The process with the models: reads requests from its input, and writes results to its output.
 
 Lines of JSON. The server writes `{"id", "do": "correct" | "inspect", "question", "response"}`, or
-`{"cancel": id}`. This process first writes `{"ready": {...}}`, or `{"fatal": message}` if it cannot
-load the squad, and then for each id, in any order, `{"id", "correction": {...}}`,
-`{"id", "scores": {...}}`, `{"id", "error", "criterion"}` or `{"id", "cancelled": true}`.
+`{"cancel": id}`, and `{"ping": true}` from time to time. This process first writes
+`{"ready": {...}}`, or `{"fatal": message}` if it cannot load the squad. Then it writes for each id,
+in any order, `{"id", "correction": {...}}`, `{"id", "scores": {...}}`,
+`{"id", "error", "criterion"}`, `{"id", "cancelled": true}` or `{"id", "late": true}`. It answers a
+ping with `{"busy": seconds}`: how long the models have worked on what they do now.
 """
 
 import ctypes
@@ -20,7 +22,7 @@ from typing import Any, BinaryIO
 from scipy.special import expit
 
 from aligners.configuration.kinds.inference import Inference
-from aligners.core.errors import UserError
+from aligners.core.errors import UserError, WaitedTooLong
 from aligners.core.reasons import FAILED
 
 AFFECTS_RESULTS = False
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 REQUESTS_BETWEEN_RETURNS = 250
 # Of the time of a row, for a request to the server of an aligner.
 SHARE_OF_REQUEST = 0.8
+# Of the time of a row, in which an aligner has to begin with it: the rest is for the work.
+SHARE_OF_WAIT = 0.5
 # Of a message about an error of a library.
 MOST_CHARACTERS = 300
 
@@ -71,6 +75,9 @@ def answer(output: Output, number: int, field: str, result: Future[Any]) -> None
         output.write({"id": number, "cancelled": True})
         return
     error = result.exception()
+    if isinstance(error, WaitedTooLong):
+        output.write({"id": number, "late": True})
+        return
     if error is not None:
         criterion = getattr(error, "criterion", None)
         output.write({"id": number, "error": describe(error), "criterion": criterion})
@@ -92,14 +99,16 @@ def describe(error: BaseException) -> str:
     return line if isinstance(error, UserError) else f"{type(error).__name__}: {line}"
 
 
-def serve(squad: Any, output: Output) -> None:
-    """Answer requests until the input ends."""
-    batcher = squad.batcher
+def serve(batcher: Any, output: Output) -> None:
+    """Answer requests with the threads of a squad (`Batcher`) until the input ends."""
     waiting: dict[int, Future[Any]] = {}
     for count, line in enumerate(sys.stdin.buffer, start=1):
         if count % REQUESTS_BETWEEN_RETURNS == 0:
             return_free_memory()
         request = json.loads(line)
+        if "ping" in request:
+            output.write({"busy": batcher.busy_seconds()})
+            continue
         if "cancel" in request:
             # Another thread may just have removed it, with its result.
             cancelled = waiting.get(request["cancel"])
@@ -147,11 +156,19 @@ def in_time(inference: Inference, seconds: float) -> Inference:
         return inference
     limit = min(inference.request_seconds or seconds, SHARE_OF_REQUEST * seconds)
     logger.info(
-        "a request to the server of an aligner can take %g s, because --timeout is %g s",
+        "a request to the server of an aligner can take %g s (request_seconds, and at most %.0f%% "
+        "of --timeout, which is %g s)",
         limit,
+        100 * SHARE_OF_REQUEST,
         seconds,
     )
     return inference.model_copy(update={"request_seconds": limit})
+
+
+def end_process(error: threading.ExceptHookArgs) -> None:
+    """End the process after an error of a thread, without which rows would wait forever."""
+    threading.__excepthook__(error)
+    os._exit(1)
 
 
 def main(path: str, seconds: str, inference: str = "") -> None:
@@ -166,6 +183,7 @@ def main(path: str, seconds: str, inference: str = "") -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     try:
         # Imported here, so that an error of the import is told too.
+        from aligners.squads.batcher import Batcher
         from aligners.squads.models import load_inference
         from aligners.squads.squad import Squad
 
@@ -174,8 +192,9 @@ def main(path: str, seconds: str, inference: str = "") -> None:
     except UserError as error:
         output.write({"fatal": str(error)})
         sys.exit(1)
+    threading.excepthook = end_process
     output.write({"ready": describe_squad(squad)})
-    serve(squad, output)
+    serve(Batcher(squad, SHARE_OF_WAIT * float(seconds)), output)
     # Nobody waits for a result any more: threads that still work end with the process.
     os._exit(0)
 
