@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_squad import COMMAND
 from served_squads import Served, serve_squad
 
 from aligners.core.tables import read_records
@@ -151,6 +152,17 @@ def test_texts_of_litellm_without_room_fail_in_the_chosen_mode() -> None:
             assert guard(served, "response", "call", ["bad"] * 3)["action"] == action
             line = f'aligners_failures_total{{cause="overload",mode="{mode}"}}'
             assert served.metric(line) >= 1
+
+
+def test_texts_of_litellm_fail_in_the_chosen_mode_while_the_squad_is_loaded() -> None:
+    for mode, action in (("original", "NONE"), ("refuse", "BLOCKED")):
+        with serve_squad((*COMMAND, "3600"), wait=False, on_error=mode) as starting:
+            guard(starting, "request", "call-8", ["what"])
+            found = guard(starting, "response", "call-8", ["bad"])
+            assert found["action"] == action
+            assert mode == "original" or "not loaded yet" in found["blocked_reason"]
+            # What is never examined needs no squad.
+            assert guard(starting, "response", "call-8", ['{"a": 1}']) == {"action": "NONE"}
 
 
 def test_a_response_with_tool_calls_is_left_alone(served: Served) -> None:

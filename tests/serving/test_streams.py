@@ -1,11 +1,16 @@
 """Streamed chat completions: held until they are corrected, or observed."""
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
 from served_squads import CHAT, Served, chat_body, serve_squad
+from starlette.types import Message
+
+from aligners.serving.errors import ApiError
+from aligners.serving.http.replies import EventResponse
 
 BAD, GOOD = (
     "say: a bad answer with some more words in it",
@@ -223,6 +228,36 @@ def test_an_observed_stream_that_breaks_ends_with_an_error(observing: Served, fa
     last = response.text.strip().split("\n\n")[-1]
     assert json.loads(last.removeprefix("data: "))["error"]["message"]
     assert "[DONE]" not in response.text
+
+
+def test_a_time_limit_ends_a_stream_that_its_client_does_not_read() -> None:
+    async def events() -> AsyncGenerator[bytes]:
+        async with asyncio.timeout(0.2):
+            while True:
+                yield b"data: {}\n\n"
+
+    async def run() -> None:
+        sent: list[Message] = []
+        errors: list[ApiError] = []
+        reads, left = asyncio.Event(), asyncio.Event()
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            await reads.wait()
+
+        async def receive() -> Message:
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        response = EventResponse(events(), 1, [], errors.append)
+        task = asyncio.create_task(response({"type": "http"}, receive, send))
+        await asyncio.sleep(1)
+        reads.set()
+        await asyncio.wait_for(task, 60)
+        assert [error.error["code"] for error in errors] == ["upstream_timeout"]
+        assert b"did not read" in sent[-1]["body"] and not sent[-1]["more_body"]
+
+    asyncio.run(run())
 
 
 def test_an_observed_stream_cannot_be_refused(observing: Served) -> None:

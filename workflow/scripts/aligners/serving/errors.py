@@ -104,6 +104,17 @@ def too_many(message: str, retry_after: int) -> ApiError:
     )
 
 
+def read_too_slowly() -> ApiError:
+    """Return the error of a stream whose client had not read it when the time limit ended."""
+    return ApiError(
+        504,
+        "the client did not read the stream within the time limit of the upstream; read faster, or "
+        "raise --upstream-timeout",
+        "upstream_timeout",
+        SERVER,
+    )
+
+
 def shutting_down() -> ApiError:
     """Return the error of a request that did not finish before the server ended."""
     return ApiError(503, "the server is shutting down; try again", "shutting_down", SERVER)

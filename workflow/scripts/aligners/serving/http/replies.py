@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from aligners.serving.completions.events import PING, event
-from aligners.serving.errors import ApiError, shutting_down
+from aligners.serving.errors import ApiError, read_too_slowly, shutting_down
 from aligners.serving.upstream import Headers
 
 AFFECTS_RESULTS = False
@@ -114,12 +114,18 @@ class EventResponse(Response):
     async def produce(self, queue: Items) -> None:
         """Put the events into the queue, then None or an error.
 
-        One task reads all events: a time limit belongs to the task in which it begins.
+        One task reads all events: a time limit belongs to the task in which it begins. If it ends
+        while the task waits for a slow client, the events do not see it.
         """
         try:
             async with aclosing(self.events) as events:
                 async for data in events:
                     await queue.put(data)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():  # by `__call__`
+                raise
+            await queue.put(read_too_slowly())
         except Exception as error:
             await queue.put(error)
         else:

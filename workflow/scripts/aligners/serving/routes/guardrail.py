@@ -8,6 +8,7 @@ post_call.
 import json
 import re
 from collections import OrderedDict
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from aligners.serving.models.client import SquadFailure
 from aligners.serving.reasons import (
     CONTINUATION,
     JSON_MODE,
+    MODEL_PROCESS,
     NO_QUESTION,
     NOT_TEXT,
     OVERLOAD,
@@ -154,9 +156,11 @@ async def corrected_texts(
                 "the question of this call is unknown; give the guardrail the modes pre_call and "
                 "post_call",
             )
+        elif service.squad.info is None:
+            failure = SquadFailure(MODEL_PROCESS, "the squad is not loaded yet")
         elif not service.has_room(due):
             failure = SquadFailure(OVERLOAD, "too many responses wait for the squad")
-        with service.room(0 if failure else due):
+        with nullcontext() if failure else service.room(due):
             verdicts = await service.examine_all(exchange, rows, failure=failure)
     except ApiError as error:
         service.note_error(exchange, error)
