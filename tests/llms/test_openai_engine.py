@@ -260,6 +260,18 @@ def test_a_server_that_ignores_a_parameter_gets_no_later_request_either(serve: S
     assert not any("question" in json.loads(line)[1] for line in server.journal.open())
 
 
+def test_a_server_that_is_down_at_the_check_is_checked_again(serve: Serve) -> None:
+    server = serve("--ignores", "top_k")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        engine = Endpoint(server.recipe(attempts=1), endpoint, NO_KEY)
+        for _ in range(2):
+            with pytest.raises(UserError, match="reached"):
+                list(engine.complete(requests(1), SAMPLED))
+        assert not engine.checks
+
+
 def test_the_parameter_of_the_penalty_can_have_another_name(serve: Serve) -> None:
     server = serve("--ignores", "repeat_penalty")
     engine = load_engine(server.recipe(penalty_parameter="repeat_penalty"))

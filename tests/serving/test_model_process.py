@@ -106,6 +106,14 @@ def test_cancelled_requests_disturb_no_other(start: Start) -> None:
         assert "correction" in found[200]
 
 
+def test_servers_in_turn_are_one_message(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "inference.yaml").write_text(
+        "engine: served\ncommand: none {port} {model}\nin_turn: true\n"
+    )
+    with start("60", str(tmp_path / "inference.yaml")) as process:
+        assert "in_turn: false" in process.read(1)[0]["fatal"]
+
+
 @pytest.mark.parametrize("fault", ["hangs", 500, 429])
 def test_a_server_of_aligners_that_gives_nothing_fails_its_rows_in_time(
     start: Start, tmp_path: Path, fault: str | int

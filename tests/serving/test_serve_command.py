@@ -251,6 +251,7 @@ def test_a_fraction_of_a_second_to_shut_down_is_rounded_up(monkeypatch: pytest.M
     [
         ("HTTP_PROXY", "http://proxy:port"),
         ("HTTPS_PROXY", "socks9://127.0.0.1"),
+        ("ALL_PROXY", "socks5://127.0.0.1:1"),
         ("SSL_CERT_FILE", "/no/such/file"),
     ],
 )

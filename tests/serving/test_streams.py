@@ -10,6 +10,7 @@ from served_squads import CHAT, Served, chat_body, serve_squad
 from starlette.types import Message
 
 from aligners.serving.errors import ApiError
+from aligners.serving.http import replies
 from aligners.serving.http.replies import EventResponse
 
 BAD, GOOD = (
@@ -230,7 +231,12 @@ def test_an_observed_stream_that_breaks_ends_with_an_error(observing: Served, fa
     assert "[DONE]" not in response.text
 
 
-def test_a_time_limit_ends_a_stream_that_its_client_does_not_read() -> None:
+@pytest.mark.parametrize("reads_at_last", [True, False])
+def test_a_time_limit_ends_a_stream_that_its_client_does_not_read(
+    monkeypatch: pytest.MonkeyPatch, reads_at_last: bool
+) -> None:
+    monkeypatch.setattr(replies, "SECONDS_TO_READ", 60 if reads_at_last else 0.2)
+
     async def events() -> AsyncGenerator[bytes]:
         async with asyncio.timeout(0.2):
             while True:
@@ -252,10 +258,14 @@ def test_a_time_limit_ends_a_stream_that_its_client_does_not_read() -> None:
         response = EventResponse(events(), 1, [], errors.append)
         task = asyncio.create_task(response({"type": "http"}, receive, send))
         await asyncio.sleep(1)
-        reads.set()
+        if reads_at_last:
+            reads.set()
         await asyncio.wait_for(task, 60)
         assert [error.error["code"] for error in errors] == ["upstream_timeout"]
-        assert b"did not read" in sent[-1]["body"] and not sent[-1]["more_body"]
+        if reads_at_last:
+            assert b"did not read" in sent[-1]["body"] and not sent[-1]["more_body"]
+        else:
+            assert [message["type"] for message in sent] == ["http.response.start"]
 
     asyncio.run(run())
 

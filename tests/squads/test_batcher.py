@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from table_squads import make_table_squad
 
-from aligners.core.errors import WaitedTooLong
 from aligners.correction.problems import AlignerCorrection
 from aligners.correction.squad import Align
 from aligners.squads.batcher import Batcher
 from aligners.squads.correction import Correction
+from aligners.squads.errors import WaitedTooLong
 from aligners.squads.squad import Squad
 
 CRITERIA = ("x", "y", "z")

@@ -194,10 +194,11 @@ def test_an_error_of_the_hub_is_one_message(
         assert part in message
 
 
+@pytest.mark.parametrize("proxy", ["http://proxy:port", "socks5://127.0.0.1:1"])
 def test_a_proxy_that_cannot_be_used_is_one_message(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy:port")
+    monkeypatch.setenv("HTTP_PROXY", proxy)
     result = run(hub, tmp_path, find_code(REPOSITORY))
     [message] = result.stderr.splitlines()
     assert message.startswith(f"error: {REPOSITORY}: ") and "HTTP_PROXY" in message

@@ -1,4 +1,4 @@
-"""Exceptions that several packages know."""
+"""The exception for mistakes that the user can fix."""
 
 
 class UserError(Exception):
@@ -7,7 +7,3 @@ class UserError(Exception):
     The message names the file and the line or key, what is wrong, and what to do.
     Programs print only the message, without a traceback.
     """
-
-
-class WaitedTooLong(Exception):
-    """A row waited so long for a squad that no aligner begins with it."""

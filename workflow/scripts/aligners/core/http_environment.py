@@ -29,7 +29,7 @@ def explained_environment(url: str) -> Iterator[None]:
             f"{url}: the certificates cannot be read ({error}); correct the environment variables "
             "SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE, or unset them"
         ) from None
-    except (ValueError, InvalidURL) as error:
+    except (ValueError, InvalidURL, ImportError) as error:  # ImportError: a proxy of SOCKS
         raise UserError(
             f"{url}: {error}; correct the environment variable that names the proxy (HTTP_PROXY, "
             "HTTPS_PROXY or ALL_PROXY)"

@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError
 AFFECTS_RESULTS = False
 
 # What the client raises. HfHubHTTPError is an OSError, but errors of connections are not.
-HUB_ERRORS = (OSError, RequestError, InvalidURL, ValueError, RuntimeError)
+HUB_ERRORS = (OSError, RequestError, InvalidURL, ImportError, ValueError, RuntimeError)
 
 
 def describe(error: BaseException, again: str) -> str:
@@ -25,7 +25,7 @@ def describe(error: BaseException, again: str) -> str:
             f"the connection to the Hub at {ENDPOINT} failed ({type(error).__name__}); check the "
             f"network, then {again}"
         )
-    if isinstance(error, InvalidURL):
+    if isinstance(error, InvalidURL | ImportError):  # ImportError: a proxy of SOCKS
         return (
             f"{error}; correct the environment variable that names the proxy (HTTP_PROXY, "
             "HTTPS_PROXY or ALL_PROXY)"

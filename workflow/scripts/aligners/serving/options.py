@@ -40,8 +40,8 @@ class ServeOptions:
         page: serve a web page at / to try the squad.
         log_texts: JSON Lines file to which questions, responses and corrections are appended;
             `aligners import` reads it. Without it, no texts are logged.
-        timeout: seconds within which the squad has to finish a response. If it finishes none for
-            so long, its process is started again.
+        timeout: seconds within which the squad has to finish a response. If its models work so long
+            without a result, their process is started again.
         upstream_timeout: seconds within which the upstream has to finish an answer.
         max_body_mb: largest body of a request, and of an answer of the upstream, in MB.
         max_characters: longest question or response that the squad examines; a longer one is

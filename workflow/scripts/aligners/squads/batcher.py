@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aligners.core.errors import WaitedTooLong
 from aligners.correction.squad import RowState, Turn, results_of
 from aligners.squads.correction import Correction
+from aligners.squads.errors import WaitedTooLong
 from aligners.squads.in_flight import InFlight
 
 if TYPE_CHECKING:

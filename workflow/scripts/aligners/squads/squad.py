@@ -225,7 +225,8 @@ class Squad:
     def close(self) -> None:
         """Finish what waits for `acorrect`, and stop the servers that the aligners started.
 
-        It blocks until then, but does not wait for servers that have only rows of cancelled calls.
+        It blocks until then, but does not wait for a server whose rows are all of calls that were
+        cancelled before.
         The end of the process stops them too. A squad can be used again: the next call starts
         what it needs.
         """

@@ -7,8 +7,8 @@ rejects all requests.
 
 import asyncio
 import logging
-import threading
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from concurrent.futures import Future
 
 import httpx2
 import openai
@@ -20,12 +20,15 @@ from aligners.core.errors import UserError
 from aligners.core.http_environment import explained_environment
 from aligners.llms.engines.errors import NO_KEY, AttemptError, ErrorMapper
 from aligners.llms.engines.pacing import Pacer
-from aligners.llms.engines.parameter_checks import TextOf, check_parameters
+from aligners.llms.engines.parameter_checks import IgnoredParameter, TextOf, check_parameters
 from aligners.llms.engines.sender import Result, Sender, Server
 
 logger = logging.getLogger(__name__)
 for noisy in ("httpx2", "httpcore2", "openai"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
+
+# A check of the parameters, whose result is the error of one that the server ignores, or None.
+Check = Future[UserError | None]
 
 # More than one, because a request that waits for its next attempt uses no connection.
 REQUESTS_PER_CONNECTION = 2
@@ -78,9 +81,7 @@ class Endpoint:
         # Made once: it reads all certificates, which takes longer than a call with one request.
         with explained_environment(url):
             self.certificates = httpx2.create_ssl_context(trust_env=trust_environment)
-        # What the check of the parameters found for each decoding; one thread checks.
-        self.checked: dict[Decoding, UserError | None] = {}
-        self.checking = threading.Lock()
+        self.checks: dict[Decoding, Check] = {}
 
     def complete(self, requests: Iterable[Request], decoding: Decoding) -> Iterator[Result]:
         """Yield completions and failures as they arrive.
@@ -151,23 +152,34 @@ class Endpoint:
     async def check_parameters(self, decoding: Decoding, text_of: TextOf) -> None:
         """Check once for each decoding that the server uses the parameters it may not know.
 
+        Requests of other threads, each with an event loop of its own, wait for the same check.
+
         Raises:
-            UserError: it ignores one of them.
+            UserError: it ignores one of them, or cannot be asked; then the next request checks.
         """
-        # Held while the server is asked: requests of other threads, each with an event loop of its
-        # own, wait for the result.
-        with self.checking:
-            if decoding not in self.checked:
-                self.checked[decoding] = await self.ignored_parameter(decoding, text_of)
-            error = self.checked[decoding]
-        if error is not None:
-            raise UserError(str(error))
+        mine: Check = Future()
+        mine.set_running_or_notify_cancel()  # Who only waits for it cannot cancel it.
+        check = self.checks.setdefault(decoding, mine)
+        if check is mine:
+            try:
+                mine.set_result(await self.ignored_parameter(decoding, text_of))
+            except BaseException as error:
+                del self.checks[decoding]
+                mine.set_exception(error)
+                raise
+        ignored = await asyncio.wrap_future(check)
+        if ignored is not None:
+            raise UserError(str(ignored))
 
     async def ignored_parameter(self, decoding: Decoding, text_of: TextOf) -> UserError | None:
-        """Return the error of a parameter that the server ignores; None if it ignores none."""
+        """Return the error of a parameter that the server ignores; None if none is known.
+
+        Raises:
+            UserError: no request to this server can succeed.
+        """
         try:
             await check_parameters(self.url, self.recipe, decoding, text_of)
-        except UserError as error:
+        except IgnoredParameter as error:
             return error
         except AttemptError as error:
             logger.warning(

@@ -25,16 +25,20 @@ DRAWS = 3
 PROBE_TOKENS = 32
 
 
+class IgnoredParameter(UserError):
+    """A server ignores a parameter."""
+
+
 async def check_parameters(
     url: str, recipe: ServerRecipe, decoding: Decoding, text_of: TextOf
 ) -> None:
     """Check the repetition penalty and top_k of a decoding, if it has them.
 
     Raises:
-        UserError: the server ignores one of them. Errors of `text_of` are raised as well.
+        IgnoredParameter: the server ignores one of them. Errors of `text_of` are raised as well.
     """
     if decoding.repetition_penalty != 1.0 and not await uses_penalty(text_of):
-        raise UserError(
+        raise IgnoredParameter(
             f"{url}: the server ignores the parameter {recipe.penalty_parameter}: a text is the "
             f"same with a penalty of {STRONG_PENALTY:g} and without; set penalty_parameter in the "
             "LLM's recipe to the server's own name (llama.cpp, Ollama: repeat_penalty), or set "
@@ -44,7 +48,7 @@ async def check_parameters(
     if decoding.top_k is None or {"top_k", "temperature", "seed"}.intersection(left_out):
         return
     if not await uses_top_k(text_of):
-        raise UserError(
+        raise IgnoredParameter(
             f"{url}: the server ignores the parameter top_k: with top_k: 1, {DRAWS} seeds give "
             f"{DRAWS} texts; remove top_k where it is set, or use top_p"
         )

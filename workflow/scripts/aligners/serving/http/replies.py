@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 # Events that a slow client has not read; then the upstream has to wait.
 MOST_EVENTS = 64
+# After the time limit of the events, for a slow client to read those that wait.
+SECONDS_TO_READ = 5.0
 # Events, and at the end None or an error.
 Items = asyncio.Queue[bytes | Exception | None]
 EVENT_STREAM = "text/event-stream"
@@ -95,15 +97,20 @@ class EventResponse(Response):
         self.events, self.ping_seconds = events, ping_seconds
         self.passed_headers, self.note_error = passed_headers, note_error
         self.has_begun = False
+        # Ends the stream of a client that does not read.
+        self.limit = asyncio.timeout(None)
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the stream."""
+        """Send the stream. That of a client that does not read is left without an end."""
         queue: Items = asyncio.Queue(MOST_EVENTS)
         producer = asyncio.create_task(self.produce(queue))
         gone = asyncio.create_task(self.watch(receive, queue))
         try:
-            await self.send_all(queue, send)
+            async with self.limit:
+                await self.send_all(queue, send)
+        except TimeoutError:
+            self.note_error(read_too_slowly())
         except asyncio.CancelledError:
             if not self.has_begun:
                 raise
@@ -125,6 +132,7 @@ class EventResponse(Response):
             task = asyncio.current_task()
             if task is None or task.cancelling():  # by `__call__`
                 raise
+            self.limit.reschedule(asyncio.get_running_loop().time() + SECONDS_TO_READ)
             await queue.put(read_too_slowly())
         except Exception as error:
             await queue.put(error)

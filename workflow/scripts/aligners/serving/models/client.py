@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 FIRST_DELAY, LONGEST_DELAY = 0.2, 30.0
 # A line has at most a response and its trace; the limit on bodies applies before.
 LINE_LIMIT = 2**30
+# Times the time limit that one batch takes at most: a thread that works longer hangs, also if the
+# other thread still gives results.
+HANGS = 10
 # Weight of the newest row in the mean seconds that a row takes.
 NEWEST = 0.1
 
@@ -95,6 +98,8 @@ class SquadClient:
         self.process: asyncio.subprocess.Process | None = None
         # When it gave a result, and when it was known to work or to wait.
         self.last_answer = self.last_sign = time.monotonic()
+        # How long its models worked on one batch when it last told.
+        self.busy = 0.0
         self.answers = 0
         self.seconds_per_row = 0.0
         self.supervisor: asyncio.Task[None] | None = None
@@ -235,12 +240,13 @@ class SquadClient:
             self.info = SquadInfo(
                 ready["name"], ready["system"], ready["criteria"], ready["thresholds"]
             )
-            self.is_ready, self.last_sign = True, time.monotonic()
+            self.is_ready, self.last_sign, self.busy = True, time.monotonic(), 0.0
             logger.info("the squad %s is ready", self.info.name)
             return None
         now = time.monotonic()
         if "busy" in answer:
-            self.last_sign = max(self.last_sign, now - answer["busy"])
+            self.busy = answer["busy"]
+            self.last_sign = max(self.last_sign, now - self.busy)
             return None
         if not answer.keys() & {"cancelled", "late"}:
             self.seconds_per_row += NEWEST * (now - self.last_answer - self.seconds_per_row)
@@ -256,15 +262,21 @@ class SquadClient:
 
         A process that waits for the servers of aligners, or only for requests, does not hang.
         """
+        pause, last = min(1.0, self.timeout / 4), time.monotonic()
         while True:
-            await asyncio.sleep(min(1.0, self.timeout / 4))
-            silent = time.monotonic() - self.last_sign
-            if self.is_ready and silent > self.timeout:
+            await asyncio.sleep(pause)
+            now, before = time.monotonic(), last
+            last = now
+            if now - before > 2 * pause:  # The server itself was stopped, or the whole machine.
+                self.last_sign = now
+            silent = now - self.last_sign
+            # One thread can hang while the other gives results.
+            if self.is_ready and (silent > self.timeout or self.busy > HANGS * self.timeout):
                 logger.error(
                     "the model process gave no result for %.0f s, in which its models worked or "
                     "hung, while %d responses waited, so it is killed; raise --timeout if the "
                     "models can work so long",
-                    silent,
+                    max(silent, self.busy),
                     len(self.pending),
                 )
                 kill(process)

@@ -22,8 +22,9 @@ from typing import Any, BinaryIO
 from scipy.special import expit
 
 from aligners.configuration.kinds.inference import Inference
-from aligners.core.errors import UserError, WaitedTooLong
+from aligners.core.errors import UserError
 from aligners.core.reasons import FAILED
+from aligners.squads.errors import WaitedTooLong
 
 AFFECTS_RESULTS = False
 
@@ -149,11 +150,18 @@ def describe_squad(squad: Any) -> dict[str, Any]:
 def in_time(inference: Inference, seconds: float) -> Inference:
     """Return where aligners generate, with requests that end before the server gives a row up.
 
-    The limits of a recipe are for jobs, which can wait for hours. Here nobody waits so long, and a
-    process that finishes nothing for `seconds` is ended.
+    The limits of a recipe are for jobs, which can wait for hours. Here nobody waits so long.
+
+    Raises:
+        UserError: the servers of the aligners run in turn.
     """
     if inference.engine == "transformers":
         return inference
+    if inference.in_turn:
+        raise UserError(
+            "in_turn: true starts a server again and again, for which no response can wait; set "
+            "in_turn: false in the file of --inference, or generate without servers"
+        )
     limit = min(inference.request_seconds or seconds, SHARE_OF_REQUEST * seconds)
     logger.info(
         "a request to the server of an aligner can take %g s (request_seconds, and at most %.0f%% "
