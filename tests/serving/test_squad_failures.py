@@ -210,7 +210,7 @@ def test_responses_that_nobody_waits_for_any_more_take_room() -> None:
         wait_for(lambda: served.service.squad.overdue() == 1 and served.service.taken == 0)
         answer = served.ask()
         assert answer.status_code == 429
-        assert "1 responses wait" in answer.json()["error"]["message"]
+        assert "has 1 of at most 1 responses" in answer.json()["error"]["message"]
         assert served.service.squad.process is not None
         os.kill(served.service.squad.process.pid, signal.SIGKILL)
         wait_for(lambda: not served.service.squad.pending)

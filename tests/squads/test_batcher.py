@@ -46,6 +46,17 @@ def aligner(letter: str, calls: list[int]) -> Align:
     return align
 
 
+def held(begun: threading.Event, go_on: threading.Event) -> Align:
+    """Return the aligner of "x", which tells that it has begun, and waits until it may go on."""
+
+    def align(questions: Sequence[str], texts: Sequence[str]) -> Sequence[AlignerCorrection]:
+        begun.set()
+        go_on.wait(60)
+        return aligner("x", [])(questions, texts)
+
+    return align
+
+
 @pytest.fixture
 def calls() -> list[int]:
     return []
@@ -189,14 +200,16 @@ def test_an_aligner_that_fails_on_a_server_fails_its_row_alone() -> None:
     squad.close()
 
 
-class Gate(Letter):
-    """Scores the response "first" when it is opened, so that later rows come in one batch."""
+class HeldInspector(Letter):
+    """Scores the response "first" when it may go on, so that later rows come in one batch."""
 
-    opened = threading.Event()
+    def __init__(self, letter: str):
+        super().__init__(letter)
+        self.go_on = threading.Event()
 
     def log_odds(self, questions: Sequence[str], responses: Sequence[str]) -> list[float | None]:
         if "first" in responses:
-            self.opened.wait(60)
+            self.go_on.wait(60)
         return super().log_odds(questions, responses)
 
 
@@ -208,11 +221,11 @@ def test_rows_beside_a_faulty_one_are_still_with_the_servers_together() -> None:
         return [AlignerCorrection(text.replace("x", "") + ".") for text in texts]
 
     squad = make_squad(dict.fromkeys(CRITERIA, align), 8)
-    squad.models.inspectors["x"] = gate = Gate("x")  # type: ignore[index]
+    squad.models.inspectors["x"] = inspector = HeldInspector("x")  # type: ignore[index]
     first = squad.batcher.correct("known", "first")
     texts = ["xa", "faulty", *["xb"] * 5]
     futures = [squad.batcher.correct("known", text) for text in texts]
-    gate.opened.set()
+    inspector.go_on.set()
     assert first.result(60).action == "unchanged"
     assert isinstance(futures.pop(1).exception(60), RuntimeError)
     assert [future.result(60).text for future in futures] == ["a.", *["b."] * 5]
@@ -222,12 +235,7 @@ def test_rows_beside_a_faulty_one_are_still_with_the_servers_together() -> None:
 def test_a_row_that_waited_too_long_fails_unless_an_aligner_has_begun(squad: Squad) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
-        begun.set()
-        go_on.wait(60)
-        return aligner("x", [])(questions, texts)
-
-    slow_squad = make_squad(dict.fromkeys(CRITERIA, slow), min(squad.in_flight, 1))
+    slow_squad = make_squad(dict.fromkeys(CRITERIA, held(begun, go_on)), min(squad.in_flight, 1))
     batcher = Batcher(slow_squad, longest_wait=0.5)
     first = batcher.correct("known", "xy")  # two turns, and so a second wait
     assert begun.wait(60)
@@ -243,12 +251,7 @@ def test_a_row_that_waited_too_long_fails_unless_an_aligner_has_begun(squad: Squ
 def test_only_work_of_the_threads_counts_as_busy(squad: Squad) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def slow(questions: Sequence[str], texts: Sequence[str]) -> list[AlignerCorrection]:
-        begun.set()
-        go_on.wait(60)
-        return aligner("x", [])(questions, texts)
-
-    batcher = make_squad(dict.fromkeys(CRITERIA, slow), squad.in_flight).batcher
+    batcher = make_squad(dict.fromkeys(CRITERIA, held(begun, go_on)), squad.in_flight).batcher
     assert batcher.busy_seconds() == 0
     row = batcher.correct("known", "x")
     assert begun.wait(60)

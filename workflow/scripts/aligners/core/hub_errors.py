@@ -5,6 +5,8 @@ from huggingface_hub import get_token
 from huggingface_hub.constants import ENDPOINT
 from huggingface_hub.errors import HfHubHTTPError
 
+from aligners.core.http_environment import describe_proxy
+
 # No result depends on this module, so fingerprints leave it out.
 AFFECTS_RESULTS = False
 
@@ -25,11 +27,8 @@ def describe(error: BaseException, again: str) -> str:
             f"the connection to the Hub at {ENDPOINT} failed ({type(error).__name__}); check the "
             f"network, then {again}"
         )
-    if isinstance(error, InvalidURL | ImportError):  # ImportError: a proxy of SOCKS
-        return (
-            f"{error}; correct the environment variable that names the proxy (HTTP_PROXY, "
-            "HTTPS_PROXY or ALL_PROXY)"
-        )
+    if isinstance(error, InvalidURL | ImportError):  # The Hub's ValueErrors are not of a proxy.
+        return describe_proxy(error)
     if not isinstance(error, HfHubHTTPError):
         return " ".join(str(error).split())
     return (

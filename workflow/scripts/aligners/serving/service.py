@@ -116,8 +116,9 @@ class Service:
             )
         if not self.has_room(rows):
             raise too_many(
-                f"{self.taken + self.squad.overdue()} responses wait for the squad, or will when "
-                "the LLM has written them; try again later",
+                f"the queue of the squad has {self.taken + self.squad.overdue()} of at most "
+                f"{self.options.max_queue} responses, with those that the LLM still writes; try "
+                "again later",
                 self.squad.wait_seconds(),
             )
         self.taken += rows

@@ -230,8 +230,8 @@ class Batcher:
             )
 
     def begin(self, job: Job) -> Exception | None:
-        """Return None before an aligner begins with a row, or why none does (`refusal`)."""
-        error = self.refusal(job)
+        """Return None before an aligner begins with a row, or why none does (`why_unwanted`)."""
+        error = self.why_unwanted(job)
         job.has_begun = job.has_begun or error is None
         return error
 
@@ -249,7 +249,7 @@ class Batcher:
         """
         wanted = []
         for job in jobs:
-            if error := self.refusal(job):
+            if error := self.why_unwanted(job):
                 fail(job, error)
             else:
                 wanted.append(job)
@@ -268,7 +268,7 @@ class Batcher:
         finally:
             self.began.pop(name, None)
 
-    def refusal(self, job: Job) -> Exception | None:
+    def why_unwanted(self, job: Job) -> Exception | None:
         """Return why no work is done on a row any more; None if it is.
 
         Without a limit on the wait, a squad with more rows than it can correct in time would begin

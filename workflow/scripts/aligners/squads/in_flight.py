@@ -47,8 +47,8 @@ class InFlight:
         """Correct one row after the other."""
         while row := self.waiting.get():
             state, criterion, begin, back = row
-            if refusal := begin():
-                back(refusal)
+            if unwanted := begin():
+                back(unwanted)
                 continue
             try:
                 [turn] = self.models.generate([state], criterion)

@@ -226,9 +226,8 @@ class Squad:
         """Finish what waits for `acorrect`, and stop the servers that the aligners started.
 
         It blocks until then, but does not wait for a server whose rows are all of calls that were
-        cancelled before.
-        The end of the process stops them too. A squad can be used again: the next call starts
-        what it needs.
+        cancelled before. The end of the process stops servers too. A squad can be used again: the
+        next call starts what it needs.
         """
         with self.lock:
             batcher, self.running = self.running, None
